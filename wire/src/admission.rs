@@ -1,0 +1,137 @@
+//! How a node becomes a member: request, endorsement, admission, key grant, catch-up proof.
+//!
+//! Decides: the messages between a joiner and a member and the commands they lead to. Protocol section 4.
+//! Trusts: nothing. Out of scope: who decides (`node`), what is replicated (`command.rs`).
+
+use crate::bounded::{Blob, List, Text};
+use crate::ids::{BootKeys, Digest, Epoch, Incarnation, KeyEpoch, Nonce, Signature, Slot, Vendor};
+use crate::secret::Secret;
+use crate::session::Refusal;
+use crate::{choice, message, record};
+
+message! {
+    /// What an incarnation is, as the log records it.
+    pub struct IncarnationCert = IncarnationCert {
+        /// Its place.
+        pub slot: Slot,
+        /// Its keys.
+        pub keys: BootKeys,
+        /// Its CPU's vendor.
+        pub vendor: Vendor,
+        /// SHA-256 of its chip or platform id.
+        pub chip: Digest,
+        /// Name of the measured release.
+        pub measurement: Text<64>,
+        /// SHA-256 of its boot configuration.
+        pub boot_config: Digest,
+        /// Where it answers members; a hint.
+        pub peer_address: Text<128>,
+        /// Where it answers clients; a hint.
+        pub client_address: Text<128>,
+    }
+}
+
+message! {
+    /// Asks to be admitted; sent on an attested session, so the evidence was already judged by the receiver.
+    pub struct JoinRequest = JoinRequest {
+        /// What the joiner says of itself; the receiver compares it with what was attested.
+        pub cert: IncarnationCert,
+    }
+}
+
+choice! {
+    /// The answer to a join request.
+    pub enum JoinAnswer {
+        /// Admitted: the incarnation, the keys, the members.
+        1 => Granted(Box<KeyGrant>),
+        /// Ask the leader.
+        2 => Elsewhere(Text<128>),
+        /// No.
+        3 => Refused(Refusal),
+    }
+}
+
+use alloc::boxed::Box;
+
+message! {
+    /// The answer, on the attested session.
+    pub struct JoinReply = JoinReply {
+        /// What came of it.
+        pub answer: JoinAnswer,
+    }
+}
+
+message! {
+    /// Keys and place of an admitted node; sent only after the admission was applied.
+    pub struct KeyGrant = KeyGrant {
+        /// Who the joiner is from now on.
+        pub incarnation: Incarnation,
+        /// Epoch.
+        pub epoch: Epoch,
+        /// Master keys that are alive.
+        pub master_keys: List<GrantedKey, 16>,
+    }
+}
+
+record! {
+    /// One generation of the master key.
+    pub struct GrantedKey {
+        /// Which.
+        pub key_epoch: KeyEpoch,
+        /// The key.
+        pub key: Secret<32>,
+    }
+}
+
+message! {
+    /// Proposes to admit a joiner.
+    pub struct AdmitPropose = AdmitPropose {
+        /// Who.
+        pub cert: IncarnationCert,
+        /// SHA-256 of the attestation answer that was judged.
+        pub evidence: Digest,
+        /// Opens the nonce the joiner's evidence was asked with.
+        pub nonce: Nonce,
+        /// The incarnation it replaces; 0 for none.
+        pub replaces: Incarnation,
+    }
+}
+
+message! {
+    /// One voter's verdict over a joiner, after its own verification.
+    pub struct Endorse = Endorse {
+        /// Log index of the proposal.
+        pub admit_index: u64,
+        /// Who says it.
+        pub by: Incarnation,
+        /// Whether the evidence satisfied the policy.
+        pub accepts: bool,
+        /// Signature over `enc("endorse-signed", cluster_id, admit_index, cert digest, evidence digest, accepts)`.
+        pub signature: Signature,
+    }
+}
+
+message! {
+    /// Admits a proposed joiner.
+    pub struct AdmitCommit = AdmitCommit {
+        /// Log index of the proposal.
+        pub admit_index: u64,
+    }
+}
+
+message! {
+    /// Shows that a learner holds the same state as the leader.
+    pub struct CatchUpProof = CatchUpProof {
+        /// Who.
+        pub incarnation: Incarnation,
+        /// Applied log index.
+        pub applied_index: u64,
+        /// Digest of the state at that index.
+        pub state_digest: Digest,
+        /// Signature over `enc("catch-up-signed", ...)` of everything above.
+        pub signature: Signature,
+    }
+}
+
+/// Evidence of a joiner, forwarded to the voters who endorse it.
+pub type ForwardedEvidence = Blob<{ crate::limits::ATTEST_MESSAGE_BYTES }>;

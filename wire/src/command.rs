@@ -1,0 +1,174 @@
+//! What a Raft entry holds: sealed writes and decisions about membership.
+//!
+//! Decides: the replicated commands. Values and names are sealed before they are proposed; what replicas see in the clear are
+//! keyed tags, preconditions, sizes and times. `apply` must be total over these types.
+//! Trusts: nothing. Out of scope: their meaning (`consensus`), sealing (`keys`). Protocol sections 4, 5 and 7.
+
+use crate::admission::{AdmitCommit, AdmitPropose, Endorse};
+use crate::bounded::{Blob, List};
+use crate::ids::{ClientTag, Incarnation, KeyEpoch, KeyTag, Revision, SpaceTag};
+use crate::limits::{BATCH_MUTATIONS, ENTRY_WRITES, SEALED_NAME_BYTES, SEALED_VALUE_BYTES};
+use crate::request::{Conflict, Expect, KeyMode, Once};
+use crate::{choice, message, record};
+use alloc::boxed::Box;
+
+message! {
+    /// One Raft entry.
+    pub struct Command = Command {
+        /// Clock of the proposer, Unix milliseconds; the state machine's time never goes back and nothing safe rests on it.
+        pub at_ms: u64,
+        /// What to do.
+        pub body: CommandBody,
+    }
+}
+
+choice! {
+    /// What to do.
+    pub enum CommandBody {
+        /// Sealed client writes, each applied or refused on its own, in order.
+        1 => Writes(List<SealedWrite, ENTRY_WRITES>),
+        /// Remove records whose time has come.
+        2 => Expire,
+        /// A joiner is proposed.
+        3 => AdmitPropose(Box<AdmitPropose>),
+        /// A voter's verdict.
+        4 => Endorse(Endorse),
+        /// A joiner is admitted.
+        5 => AdmitCommit(AdmitCommit),
+        /// An incarnation is out for good.
+        6 => Retire(Incarnation),
+        /// The founding member enters itself.
+        7 => Found(Box<crate::admission::IncarnationCert>),
+    }
+}
+
+choice! {
+    /// A client's write after sealing.
+    pub enum SealedWrite {
+        /// Make a namespace.
+        1 => OpenSpace(OpenSpace),
+        /// Change keys.
+        2 => Change(SpaceChange),
+    }
+}
+
+record! {
+    /// Makes a namespace: first one wins, later ones find it.
+    pub struct OpenSpace {
+        /// Which.
+        pub space: SpaceTag,
+        /// Key mode.
+        pub mode: KeyMode,
+        /// Its data key, wrapped.
+        pub dek: WrappedKey,
+    }
+}
+
+record! {
+    /// A key under a key.
+    pub struct WrappedKey {
+        /// Generation of the wrapping key.
+        pub key_epoch: KeyEpoch,
+        /// Initialization vector.
+        pub iv: [u8; 24],
+        /// Commitment to the wrapping key.
+        pub commit: [u8; 32],
+        /// 32 bytes and a tag.
+        pub ciphertext: [u8; 48],
+    }
+}
+
+record! {
+    /// Changes keys of one namespace, all or none.
+    pub struct SpaceChange {
+        /// Where.
+        pub space: SpaceTag,
+        /// Which client.
+        pub client: ClientTag,
+        /// Which of its writes.
+        pub once: Once,
+        /// The changes.
+        pub mutations: List<SealedMutation, BATCH_MUTATIONS>,
+    }
+}
+
+record! {
+    /// One change.
+    pub struct SealedMutation {
+        /// Key.
+        pub key: KeyTag,
+        /// What must hold before.
+        pub expect: Expect,
+        /// What happens.
+        pub change: SealedChange,
+    }
+}
+
+choice! {
+    /// A change of a key.
+    pub enum SealedChange {
+        /// Store a record.
+        1 => Put(SealedPut),
+        /// Remove it; the sealed name lets watchers be told.
+        2 => Delete,
+        /// Only check.
+        3 => Keep,
+    }
+}
+
+record! {
+    /// A record to store.
+    pub struct SealedPut {
+        /// The record.
+        pub record: SealedRecord,
+        /// Seconds it lives; 0 = for ever.
+        pub ttl_s: u32,
+    }
+}
+
+record! {
+    /// A sealed name and value. AAD: `enc("rec", cluster_id, space, key, write id)`.
+    pub struct SealedRecord {
+        /// Client that wrote it: part of the AAD, with `seq`.
+        pub client: ClientTag,
+        /// Its write.
+        pub seq: u64,
+        /// Initialization vector the record keys derive from.
+        pub iv: [u8; 24],
+        /// Commitment to the record key.
+        pub commit: [u8; 32],
+        /// Sealed, padded name.
+        pub name: Blob<SEALED_NAME_BYTES>,
+        /// Sealed, padded value.
+        pub value: Blob<SEALED_VALUE_BYTES>,
+    }
+}
+
+choice! {
+    /// What applying one write gave.
+    #[derive(Copy)]
+    pub enum Outcome {
+        /// Applied at this revision (now, or by the first try of the same write).
+        1 => Applied(Revision),
+        /// A precondition failed.
+        2 => Conflict(Conflict),
+        /// The namespace does not exist.
+        3 => NoSpace,
+        /// The namespace exists with another key mode.
+        4 => OtherMode,
+        /// The client's bookkeeping is gone: not applied now; an earlier try may have been.
+        5 => ClientForgotten,
+        /// The sequence number is outside the client's window: not applied.
+        6 => OutOfWindow,
+    }
+}
+
+message! {
+    /// What applying one entry gave: one outcome a write.
+    pub struct Outcomes = Outcomes {
+        /// Log index of the entry.
+        pub index: u64,
+        /// In the order of the writes.
+        pub outcomes: List<Outcome, ENTRY_WRITES>,
+    }
+}

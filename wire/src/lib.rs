@@ -1,0 +1,36 @@
+//! Every byte that crosses a trust boundary of Ringwall.
+//!
+//! This crate decides how values become bytes and back, which messages exist, and how large anything may be. It holds no policy and
+//! takes no decision about trust: a decoded message is well-formed, not genuine.
+//!
+//! - [`codec`], [`mod@shape`], [`bounded`]: the canonical encoding and the types that carry their limits.
+//! - [`ids`], [`evidence`], [`policy`], [`genesis`]: identities, evidence, the appraisal policy, the founding record.
+//! - [`session`], [`admission`], [`request`], [`receipt`]: what clients and nodes say to each other.
+//! - [`command`], [`peer`]: what the group replicates and how members talk.
+//!
+//! It depends on no other member, has no I/O, no clock and no generator.
+#![no_std]
+
+extern crate alloc;
+
+pub mod shape;
+
+pub mod admission;
+pub mod bounded;
+pub mod codec;
+pub mod command;
+pub mod evidence;
+pub mod genesis;
+pub mod ids;
+pub mod label;
+pub mod limits;
+pub mod peer;
+pub mod policy;
+pub mod receipt;
+pub mod request;
+#[cfg(any(test, feature = "sample"))]
+pub mod sample;
+pub mod secret;
+pub mod session;
+pub mod text;
+pub mod version;

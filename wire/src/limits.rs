@@ -1,0 +1,87 @@
+//! Every limit of the protocol, with its unit and its reason.
+//!
+//! Decides: how much a stranger can make us hold or do. A limit applies before memory is reserved or bytes are decoded.
+//! Trusts: nothing. Explained for people in docs/limits.md.
+
+/// Bytes of an SNP attestation report: fixed by AMD's ABI, all versions.
+pub const SNP_REPORT_BYTES: usize = 1_184;
+/// Bytes of a TDX quote: real ones are 4 to 8 KiB; the PEM chain inside may grow.
+pub const TDX_QUOTE_BYTES: usize = 16 * 1024;
+/// Bytes of one DER certificate: real ones are under 2 KiB.
+pub const CERT_BYTES: usize = 8 * 1024;
+/// Bytes of a certificate revocation list: Intel's PCK list may name many platforms.
+pub const CRL_BYTES: usize = 256 * 1024;
+/// Bytes of a signed JSON document of Intel's service (TCB info, QE identity).
+pub const COLLATERAL_JSON_BYTES: usize = 128 * 1024;
+/// Bytes of a PEM chain of Intel's service.
+pub const PEM_CHAIN_BYTES: usize = 16 * 1024;
+/// Bytes of a release proof: a bundle with an inclusion proof and cosignatures.
+pub const RELEASE_PROOF_BYTES: usize = 256 * 1024;
+/// Bytes of one handshake or attestation message: an answer carries evidence, endorsements, policy and release proof.
+pub const ATTEST_MESSAGE_BYTES: usize = 512 * 1024;
+/// Bytes of a message before the peer is attested, other than the attestation answer.
+pub const HANDSHAKE_MESSAGE_BYTES: usize = 8 * 1024;
+/// Sessions under one quote: 2^12 leaves keep a path at 12 hashes.
+pub const BATCH_LEAVES: usize = 4_096;
+/// Hashes of a batch path.
+pub const BATCH_PATH: usize = 12;
+/// Milliseconds a node collects sessions for one quote.
+pub const BATCH_WINDOW_MS: u64 = 50;
+/// Quotes a node makes in a second: AMD's firmware throttles a guest above this.
+pub const QUOTES_PER_SECOND: u32 = 20;
+
+/// Bytes of a key name a user chooses.
+pub const KEY_BYTES: usize = 1_024;
+/// Bytes of a namespace name.
+pub const NAMESPACE_BYTES: usize = 64;
+/// Bytes of a value: what fits one Raft entry with room for framing.
+pub const VALUE_BYTES: usize = 1024 * 1024;
+/// Mutations of one atomic batch.
+pub const BATCH_MUTATIONS: usize = 128;
+/// Bytes of one client request or reply: a value of the full size, a page of a list, or a batch.
+pub const REQUEST_BYTES: usize = VALUE_BYTES + 192 * 1024;
+/// Entries of one page of a list.
+pub const PAGE_ENTRIES: usize = 1_000;
+/// Events of one watch message.
+pub const WATCH_EVENTS: usize = 256;
+/// Requests of one client session that may wait for an answer at once.
+pub const SESSION_IN_FLIGHT: usize = 256;
+/// Watches of one client session.
+pub const SESSION_WATCHES: usize = 16;
+
+/// Slots of a cluster.
+pub const SLOTS: usize = 16;
+/// Chips or platforms a policy can name.
+pub const POLICY_CHIPS: usize = 256;
+/// Measurements a policy can name.
+pub const POLICY_MEASUREMENTS: usize = 64;
+/// Custodians of a cluster.
+pub const CUSTODIANS: usize = 16;
+/// Governance keys of a cluster.
+pub const GOVERNORS: usize = 32;
+/// Bytes of a policy document.
+pub const POLICY_BYTES: usize = 128 * 1024;
+
+/// Sealed writes of one Raft entry.
+pub const ENTRY_WRITES: usize = 4_096;
+/// Bytes of one Raft entry: bounds what one append must hold; a batch is cut before it passes this.
+pub const ENTRY_BYTES: usize = 4 * 1024 * 1024;
+/// Entries of one append message.
+pub const APPEND_ENTRIES: usize = 1_024;
+/// Bytes of one message between members: one append, or one snapshot chunk.
+pub const PEER_MESSAGE_BYTES: usize = 8 * 1024 * 1024;
+/// Bytes of one snapshot chunk.
+pub const SNAPSHOT_CHUNK_BYTES: usize = 1024 * 1024;
+/// Bytes sealing adds at most to a value of the full size: the next size bucket, the length and the tag.
+pub const SEALED_VALUE_BYTES: usize = VALUE_BYTES + 64;
+/// Bytes of a sealed key name.
+pub const SEALED_NAME_BYTES: usize = KEY_BYTES + 64;
+
+/// Client sessions whose recent outcomes are kept for exactly-once retries, in all.
+pub const DEDUP_CLIENTS: usize = 65_536;
+/// Client sessions of one user among them: one user cannot push out the others.
+pub const DEDUP_CLIENTS_PER_SPACE: usize = 4_096;
+/// Outcomes kept for one client session: as many as may be in flight.
+pub const DEDUP_OUTCOMES: usize = SESSION_IN_FLIGHT;
+/// Change events kept for watchers.
+pub const HISTORY_EVENTS: usize = 16_384;
