@@ -1,0 +1,98 @@
+//! Every type that travels, as a table the wire tests run over.
+//!
+//! Decides: what "every message and record" means; `the_table_is_complete` in roundtrip.rs compares it with the declarations
+//! in the sources, so that a new one cannot be forgotten. Trusts: the samplers of `ringwall_wire::sample`.
+//! Out of scope: what the fields mean. Spec: docs/formats.md, "Canonical encoding".
+#![allow(dead_code, reason = "each test file uses its part of the table")]
+
+use ringwall_wire::codec::{DecodeError, Field, Message};
+use ringwall_wire::label::Label;
+use ringwall_wire::sample::{Sample, Source};
+use ringwall_wire::*;
+
+/// One type in its positional encoding, as a field of something else.
+pub(crate) struct FieldCase {
+    /// Name of the type.
+    pub(crate) name: &'static str,
+    /// Draws a value, checks that it survives encoding and decoding, and gives its bytes.
+    pub(crate) draw: fn(&mut Source) -> Vec<u8>,
+    /// Decodes and encodes again.
+    pub(crate) again: fn(&[u8]) -> Result<Vec<u8>, DecodeError>,
+}
+
+/// One top-level message.
+pub(crate) struct MessageCase {
+    /// Name of the type.
+    pub(crate) name: &'static str,
+    /// Its label.
+    pub(crate) label: Label,
+    /// Draws a value, checks that it survives encoding and decoding, and gives its bytes.
+    pub(crate) draw: fn(&mut Source) -> Vec<u8>,
+    /// Decodes and encodes again.
+    pub(crate) again: fn(&[u8]) -> Result<Vec<u8>, DecodeError>,
+}
+
+fn draw_field<T: Field + Sample + PartialEq + core::fmt::Debug>(source: &mut Source) -> Vec<u8> {
+    let value = T::sample(source);
+    let bytes = value.to_bytes();
+    let back = T::from_bytes(&bytes).expect("an encoded value decodes");
+    assert_eq!(value, back, "decode(encode(x)) = x");
+    assert_eq!(bytes, back.to_bytes(), "encode is a function of the value");
+    bytes
+}
+
+fn draw_message<T: Message + Sample + PartialEq + core::fmt::Debug>(source: &mut Source) -> Vec<u8> {
+    let value = T::sample(source);
+    let bytes = value.encode();
+    let back = T::decode(&bytes).expect("an encoded message decodes");
+    assert_eq!(value, back, "decode(encode(x)) = x");
+    assert_eq!(value.digest(), back.digest());
+    bytes
+}
+
+macro_rules! field_table {
+    ($($module:ident { $($name:ident),* $(,)? })*) => {
+        /// Every record, choice, message and name, in its positional encoding.
+        pub(crate) const FIELDS: &[FieldCase] = &[$($(FieldCase {
+            name: stringify!($name),
+            draw: draw_field::<$module::$name>,
+            again: |bytes| <$module::$name as Field>::from_bytes(bytes).map(|value| value.to_bytes()),
+        },)*)*];
+    };
+}
+
+macro_rules! message_table {
+    ($($module:ident { $($name:ident),* $(,)? })*) => {
+        /// Every top-level message.
+        pub(crate) const MESSAGES: &[MessageCase] = &[$($(MessageCase {
+            name: stringify!($name),
+            label: <$module::$name as Message>::LABEL,
+            draw: draw_message::<$module::$name>,
+            again: |bytes| <$module::$name as Message>::decode(bytes).map(|value| value.encode()),
+        },)*)*];
+    };
+}
+
+field_table! {
+    ids { TrustDomain, Vendor, BootKeys, ClusterId, Digest, Nonce, NoisePublic, SigPublic, KemPublic, CredPublic, Signature, UserId, ClientId, SpaceTag, KeyTag, ClientTag, Epoch, Slot, Incarnation, KeyEpoch, PolicyVersion, Revision }
+    evidence { Evidence, SnpEvidence, TdxEvidence, Endorsements, SnpEndorsements, TdxEndorsements, Role, Binding, BatchPath }
+    policy { PolicyDoc, Measurement, TdxTuple, SnpProduct, SnpTcb, SnpProductRule, RevocationRule, SnpRules, TdxTcbStatus, TdxRules, SlotRule, EndorseRule, SessionRules, ReleaseRule, ReleaseSigners, Governance, MeasurementRegister, ChipId, Fmspc }
+    genesis { GenesisTemplate, Custodian, GenesisRecord, BootCluster, BootConfig, ClusterCard }
+    session { GetDescriptor, NodeDescriptor, AttestMode, AttestReq, SessionProof, StandingProof, AttestResp, UserAuth, UserReady, MemberHint, RefusalCode, Refusal, PeerPurpose, PeerHello, PeerReady }
+    admission { IncarnationCert, JoinRequest, JoinAnswer, JoinReply, KeyGrant, GrantedKey, AdmitPropose, Endorse, AdmitCommit, CatchUpProof }
+    request { Request, Op, KeyMode, OpenNamespace, Once, Write, Mutation, Expect, Change, PutValue, Get, ListKeys, Watch, Reply, Answer, Conflict, Entry, Page, Events, Event, ClusterStatus }
+    receipt { Receipt }
+    command { Command, CommandBody, SealedWrite, OpenSpace, WrappedKey, SpaceChange, SealedMutation, SealedChange, SealedPut, SealedRecord, Outcome, Outcomes }
+    peer { Ballot, LogPosition, Member, NamedMember, Membership, EntryPayload, LogEntry, PeerRpc, PeerCall, AppendCall, VoteCall, TransferCall, SnapshotHead, SnapshotChunk, ForwardCall, EndorseCall, PeerReply, PeerAnswer, AppendAnswer, VoteAnswer }
+}
+
+message_table! {
+    policy { PolicyDoc }
+    genesis { GenesisTemplate, GenesisRecord, BootConfig, ClusterCard }
+    session { GetDescriptor, NodeDescriptor, AttestReq, AttestResp, UserAuth, UserReady, Refusal, PeerHello, PeerReady }
+    admission { IncarnationCert, JoinRequest, JoinReply, KeyGrant, AdmitPropose, Endorse, AdmitCommit, CatchUpProof }
+    request { Request, Reply }
+    receipt { Receipt }
+    command { Command, Outcomes }
+    peer { PeerRpc, PeerReply }
+}
