@@ -1,1 +1,18 @@
-//! placeholder
+//! The replicated state machine: Raft, its log, its state, its snapshots and its membership.
+//!
+//! Decides: when a command is committed, what it does, which messages of members may reach Raft at all, and when this replica is
+//! unfit to go on (any fault of its storage fences it for good). Entries are opaque sealed bytes: nothing here opens a record.
+//! Trusts: that the caller authenticated the member a call comes from (`channel`, `attest`), and its own disk only for as long as
+//! this process lives: a restarted node is a new incarnation with an empty folder (protocol section 4).
+//! Out of scope: sealing (`keys`), sessions (`channel`, `quic`), judging evidence (`attest`), who is asked to join (`node`).
+//! Protocol sections 0, 4 and 5.1.
+
+pub mod machine;
+pub mod options;
+pub mod replica;
+pub mod transport;
+
+pub use machine::view::{ChangeEvent, MemberRow, MemberStanding, Page, ProposalRow, SpaceRow, StoredRecord, View};
+pub use options::Options;
+pub use replica::{Applied, MembershipError, Metrics, OpenError, Progress, ProposeError, ReadError, Replica, Role};
+pub use transport::{BoxFuture, Class, Transport, TransportError};

@@ -4,7 +4,7 @@
 //! keyed tags, preconditions, sizes and times. `apply` must be total over these types.
 //! Trusts: nothing. Out of scope: their meaning (`consensus`), sealing (`keys`). Protocol sections 4, 5 and 7.
 
-use crate::admission::{AdmitCommit, AdmitPropose, Endorse};
+use crate::admission::{AdmitCommit, AdmitPropose, Endorse, IncarnationCert};
 use crate::bounded::{Blob, List};
 use crate::ids::{ClientTag, Incarnation, KeyEpoch, KeyTag, Revision, SpaceTag};
 use crate::limits::{BATCH_MUTATIONS, ENTRY_WRITES, SEALED_NAME_BYTES, SEALED_VALUE_BYTES};
@@ -38,7 +38,17 @@ choice! {
         /// An incarnation is out for good.
         6 => Retire(Incarnation),
         /// The founding member enters itself.
-        7 => Found(Box<crate::admission::IncarnationCert>),
+        7 => Found(Box<Founding>),
+    }
+}
+
+record! {
+    /// The first member of a group.
+    pub struct Founding {
+        /// Who it is; its epoch is the group's.
+        pub incarnation: Incarnation,
+        /// What it is.
+        pub cert: IncarnationCert,
     }
 }
 
@@ -160,6 +170,39 @@ choice! {
         5 => ClientForgotten,
         /// The sequence number is outside the client's window: not applied.
         6 => OutOfWindow,
+        /// Done: records expired, a joiner proposed (its admit index is the entry's), a verdict recorded, an incarnation retired.
+        7 => Done,
+        /// The joiner is this incarnation from now on.
+        8 => Admitted(Incarnation),
+        /// A decision about members was refused.
+        9 => Denied(Denial),
+    }
+}
+
+choice! {
+    /// Why a decision about members was refused.
+    #[derive(Copy)]
+    pub enum Denial {
+        /// No such proposal, or its time is over.
+        1 => NoProposal,
+        /// Not a member that may say this.
+        2 => NotVoter,
+        /// This voter has given its verdict already.
+        3 => AlreadyEndorsed,
+        /// A voter refused the joiner.
+        4 => Rejected,
+        /// Verdicts are missing.
+        5 => NotEndorsed,
+        /// The slot has another live incarnation than the proposal replaces.
+        6 => SlotOccupied,
+        /// No such incarnation, or it is out already.
+        7 => NoMember,
+        /// The group is founded already.
+        8 => AlreadyFounded,
+        /// Too many proposals wait.
+        9 => TooManyProposals,
+        /// The keys belong to an incarnation on record.
+        10 => KeysKnown,
     }
 }
 

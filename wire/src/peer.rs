@@ -17,8 +17,8 @@ record! {
     pub struct Ballot {
         /// Term.
         pub term: u64,
-        /// Candidate or leader; none while a term has no candidate.
-        pub leader: Option<Incarnation>,
+        /// Candidate or leader.
+        pub leader: Incarnation,
         /// Whether a quorum granted it.
         pub committed: bool,
     }
@@ -28,10 +28,8 @@ record! {
     /// Position of an entry.
     #[derive(Copy, PartialOrd, Ord)]
     pub struct LogPosition {
-        /// Term it was proposed in.
+        /// Term it was proposed in; a term has one leader.
         pub term: u64,
-        /// Leader that proposed it.
-        pub leader: Incarnation,
         /// Index.
         pub index: u64,
     }
@@ -157,6 +155,8 @@ record! {
         pub ballot: Ballot,
         /// Its last entry.
         pub last: Option<LogPosition>,
+        /// Whether the leader itself asked for this election.
+        pub transfer: bool,
     }
 }
 
@@ -256,6 +256,21 @@ choice! {
         8 => Endorsed(crate::admission::Endorse),
         /// To a catch-up request.
         9 => CatchUp(CatchUpProof),
+        /// To a transfer.
+        10 => Transfer(TransferAnswer),
+    }
+}
+
+choice! {
+    /// What came of handing leadership over.
+    #[derive(Copy)]
+    pub enum TransferAnswer {
+        /// An election begins.
+        1 => Accepted,
+        /// Another vote was seen.
+        2 => VoteChanged(Ballot),
+        /// Only entries up to this position are durable.
+        3 => NotFlushed(Option<LogPosition>),
     }
 }
 

@@ -1,0 +1,57 @@
+//! What a replica is opened with: its folder, its name, its timers, its bounds and its clock.
+//!
+//! Decides: the defaults, each with its unit and reason. Trusts: the caller, who is this node's own program.
+//! Out of scope: where the values come from (`node`). Protocol sections 4 and 5.1.
+
+use ringwall_wire::ids::Incarnation;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Reads the clock: Unix time in milliseconds. Nothing safe rests on it.
+pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
+
+/// How to open a replica.
+#[derive(Clone)]
+pub struct Options {
+    /// Folder of this incarnation; it must be empty or absent.
+    pub dir: PathBuf,
+    /// Who this replica is.
+    pub me: Incarnation,
+    /// The clock that stamps proposals, Unix milliseconds.
+    pub clock: Clock,
+    /// Milliseconds between heartbeats.
+    pub heartbeat_ms: u64,
+    /// Election timeout, milliseconds: at least and at most.
+    pub election_ms: (u64, u64),
+    /// Milliseconds a call to another member may take.
+    pub call_ms: u64,
+    /// Bytes of one log segment.
+    pub segment_bytes: u64,
+    /// Bytes of entries kept in memory for followers that lag a little.
+    pub tail_bytes: usize,
+    /// Bytes of changes kept in memory before they must be in the database.
+    pub overlay_bytes: usize,
+    /// Entries between two snapshots.
+    pub snapshot_entries: u64,
+    /// Entries kept in the log although a snapshot holds them, so that a short absence needs no snapshot.
+    pub keep_entries: u64,
+}
+
+impl Options {
+    /// The defaults for a real cluster.
+    pub fn new(dir: impl Into<PathBuf>, me: Incarnation, clock: Clock) -> Self {
+        Options {
+            dir: dir.into(),
+            me,
+            clock,
+            heartbeat_ms: 50,
+            election_ms: (250, 500),
+            call_ms: 2_000,
+            segment_bytes: 64 * 1024 * 1024,
+            tail_bytes: 64 * 1024 * 1024,
+            overlay_bytes: 64 * 1024 * 1024,
+            snapshot_entries: 20_000,
+            keep_entries: 5_000,
+        }
+    }
+}
