@@ -1,1 +1,8 @@
-//! placeholder
+//! What the cross-crate suites and the benchmark share.
+//!
+//! Decides: how histories are recorded and judged, how a benchmark point is measured. Trusts: nothing it tests.
+//! Out of scope: starting clusters (`ringwall_sim::cluster`), which the demo shares.
+
+pub mod bench;
+pub mod history;
+pub mod linearizable;
