@@ -1,0 +1,163 @@
+//! Bounded frames on a QUIC stream: `u32 length || bytes`, big-endian, used until a session has records of its own.
+//!
+//! Decides: the caller names the largest frame and the longest time for each read; a length above the limit refuses before memory is
+//! reserved, and memory follows the bytes that arrive, never the announced length.
+//! Trusts: nothing. Out of scope: what a frame means (`wire`, `channel`).
+
+use quinn::{ConnectionError, ReadError, ReadExactError, RecvStream, SendStream, WriteError};
+use std::time::Duration;
+
+/// Bytes reserved at first for a frame, however long it says it is.
+const FIRST_RESERVE_BYTES: usize = 16 * 1024;
+
+/// Why a frame was not read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum FrameError {
+    /// The frame is longer than is legal here.
+    #[error("a frame of {len} bytes, at most {max} are legal here")]
+    TooLong {
+        /// Announced bytes.
+        len: usize,
+        /// Limit.
+        max: usize,
+    },
+    /// It did not arrive, or was not taken, in time.
+    #[error("no complete frame within {within:?}")]
+    TooSlow {
+        /// How long we waited.
+        within: Duration,
+    },
+    /// The stream ended: cleanly between frames, or inside one.
+    #[error("the stream ended {}", if *.inside { "inside a frame" } else { "where a frame should begin" })]
+    Ended {
+        /// Whether a frame had begun.
+        inside: bool,
+    },
+    /// The other side reset the stream.
+    #[error("the other side reset the stream with code {code}")]
+    Reset {
+        /// Its code.
+        code: u64,
+    },
+    /// The connection is gone.
+    #[error("the connection is gone: {0}")]
+    Lost(ConnectionError),
+}
+
+/// Reads frames.
+#[derive(Debug)]
+pub struct FrameReader {
+    stream: RecvStream,
+}
+
+impl FrameReader {
+    /// Reads frames from `stream`.
+    pub fn new(stream: RecvStream) -> Self {
+        FrameReader { stream }
+    }
+
+    /// The next frame, of at most `max` bytes, complete within `within`.
+    pub async fn read(&mut self, max: usize, within: Duration) -> Result<Vec<u8>, FrameError> {
+        match tokio::time::timeout(within, self.read_unhurried(max)).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(FrameError::TooSlow { within }),
+        }
+    }
+
+    async fn read_unhurried(&mut self, max: usize) -> Result<Vec<u8>, FrameError> {
+        let mut header = [0; 4];
+        self.fill(&mut header, false).await?;
+        let len = u32::from_be_bytes(header) as usize;
+        if len > max {
+            return Err(FrameError::TooLong { len, max });
+        }
+        let mut frame = Vec::with_capacity(len.min(FIRST_RESERVE_BYTES));
+        while frame.len() < len {
+            match self.stream.read_chunk(len.saturating_sub(frame.len()), true).await.map_err(of_read)? {
+                Some(chunk) => frame.extend_from_slice(&chunk.bytes),
+                None => return Err(FrameError::Ended { inside: true }),
+            }
+        }
+        Ok(frame)
+    }
+
+    /// Reads exactly `N` bytes that are no frame (the number that opens a stream), within `within`.
+    pub async fn read_array<const N: usize>(&mut self, within: Duration) -> Result<[u8; N], FrameError> {
+        let mut bytes = [0; N];
+        match tokio::time::timeout(within, self.fill(&mut bytes, false)).await {
+            Ok(outcome) => outcome.map(|()| bytes),
+            Err(_) => Err(FrameError::TooSlow { within }),
+        }
+    }
+
+    async fn fill(&mut self, bytes: &mut [u8], inside: bool) -> Result<(), FrameError> {
+        self.stream.read_exact(bytes).await.map_err(|fault| match fault {
+            ReadExactError::FinishedEarly(got) => FrameError::Ended { inside: inside || got > 0 },
+            ReadExactError::ReadError(fault) => of_read(fault),
+        })
+    }
+
+    /// The stream, at the byte after the last frame: from here on the session's records.
+    pub fn into_stream(self) -> RecvStream {
+        self.stream
+    }
+}
+
+/// Writes frames.
+#[derive(Debug)]
+pub struct FrameWriter {
+    stream: SendStream,
+}
+
+impl FrameWriter {
+    /// Writes frames to `stream`.
+    pub fn new(stream: SendStream) -> Self {
+        FrameWriter { stream }
+    }
+
+    /// Writes one frame; gives up when the other side does not take it within `within`.
+    ///
+    /// # Panics
+    /// On a frame of 4 GiB or more: a programming error.
+    pub async fn write(&mut self, frame: &[u8], within: Duration) -> Result<(), FrameError> {
+        let len = u32::try_from(frame.len()).expect("frames are below 4 GiB");
+        let writing = async {
+            self.stream.write_all(&len.to_be_bytes()).await?;
+            self.stream.write_all(frame).await
+        };
+        match tokio::time::timeout(within, writing).await {
+            Ok(outcome) => outcome.map_err(of_write),
+            Err(_) => Err(FrameError::TooSlow { within }),
+        }
+    }
+
+    /// Says that nothing follows and waits, at most `within`, until the other side has it all: for a last word before closing.
+    pub async fn finish(mut self, within: Duration) {
+        if self.stream.finish().is_ok() {
+            // Whether the last word arrived changes nothing for us; the connection is closed next.
+            let _ = tokio::time::timeout(within, self.stream.stopped()).await;
+        }
+    }
+
+    /// The stream, after the last frame: from here on the session's records.
+    pub fn into_stream(self) -> SendStream {
+        self.stream
+    }
+}
+
+fn of_read(fault: ReadError) -> FrameError {
+    match fault {
+        ReadError::Reset(code) => FrameError::Reset { code: code.into_inner() },
+        ReadError::ConnectionLost(fault) => FrameError::Lost(fault),
+        // Not reachable: reads are ordered, early bytes are off, and the stream is ours until it ends.
+        ReadError::ClosedStream | ReadError::IllegalOrderedRead | ReadError::ZeroRttRejected => FrameError::Ended { inside: true },
+    }
+}
+
+fn of_write(fault: WriteError) -> FrameError {
+    match fault {
+        WriteError::Stopped(code) => FrameError::Reset { code: code.into_inner() },
+        WriteError::ConnectionLost(fault) => FrameError::Lost(fault),
+        WriteError::ClosedStream | WriteError::ZeroRttRejected => FrameError::Ended { inside: true },
+    }
+}

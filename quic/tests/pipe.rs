@@ -1,0 +1,143 @@
+//! The outer pipe over real loopback sockets: binding, protocols, exporter, limits, frames, hostile bytes.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use quinn::{Connection, Endpoint};
+use ringwall_quic::{
+    Alpn, BindError, CloseCode, DialError, FrameError, FrameReader, FrameWriter, admit, alpn, bind, close, dial, dial_config, limits,
+    server_config, transport_binding,
+};
+use std::net::{SocketAddr, UdpSocket};
+use std::time::{Duration, Instant};
+
+const SOON: Duration = Duration::from_secs(5);
+const LOOPBACK: &str = "127.0.0.1:0";
+
+fn endpoint() -> (Endpoint, SocketAddr) {
+    let endpoint = bind(LOOPBACK.parse().unwrap(), Some(server_config().unwrap())).unwrap();
+    let address = endpoint.local_addr().unwrap();
+    (endpoint, address)
+}
+
+async fn pair(kind: Alpn) -> (Endpoint, Connection, Endpoint, Connection) {
+    let (server, address) = endpoint();
+    let dialler = bind(LOOPBACK.parse().unwrap(), None).unwrap();
+    let config = dial_config(kind).unwrap();
+    let accept = async { server.accept().await.unwrap().await.unwrap() };
+    let (dialled, accepted) = tokio::join!(dial(&dialler, &config, address, SOON), accept);
+    (dialler, dialled.unwrap(), server, accepted)
+}
+
+#[tokio::test]
+async fn both_protocols_are_told_apart_and_share_an_exporter_value() {
+    for kind in Alpn::ALL {
+        let (_keep, dialled, _server, accepted) = pair(kind).await;
+        assert_eq!(alpn(&accepted), Some(kind));
+        assert_eq!(transport_binding(&dialled), transport_binding(&accepted));
+        let (_keep2, other, _server2, _accepted2) = pair(kind).await;
+        assert_ne!(transport_binding(&dialled), transport_binding(&other));
+    }
+}
+
+#[tokio::test]
+async fn an_occupied_address_is_named() {
+    let (_endpoint, address) = endpoint();
+    let refused = bind(address, None).unwrap_err();
+    assert!(matches!(refused, BindError::InUse { address: held } if held == address), "{refused:?}");
+    assert!(refused.to_string().contains("in use"));
+    let foreign = bind("192.0.2.7:4000".parse().unwrap(), None).unwrap_err();
+    assert!(matches!(foreign, BindError::NotHere { .. }), "{foreign:?}");
+}
+
+#[tokio::test]
+async fn a_silent_address_is_given_up_in_time() {
+    let silent = UdpSocket::bind(LOOPBACK).unwrap();
+    let dialler = bind(LOOPBACK.parse().unwrap(), None).unwrap();
+    let begun = Instant::now();
+    let within = Duration::from_millis(300);
+    let refused = dial(&dialler, &dial_config(Alpn::Peer).unwrap(), silent.local_addr().unwrap(), within).await.unwrap_err();
+    assert!(matches!(refused, DialError::NoAnswer { .. }), "{refused:?}");
+    assert!(begun.elapsed() < SOON);
+}
+
+#[tokio::test]
+async fn frames_arrive_and_are_bounded() {
+    let (_keep, dialled, _server, accepted) = pair(Alpn::Client).await;
+    let (send, _recv) = dialled.open_bi().await.unwrap();
+    let mut writer = FrameWriter::new(send);
+    writer.write(b"one", SOON).await.unwrap();
+    writer.write(b"", SOON).await.unwrap();
+    writer.write(&[7; 300_000], SOON).await.unwrap();
+    writer.write(&[7; 101], SOON).await.unwrap();
+    let (_send, recv) = accepted.accept_bi().await.unwrap();
+    let mut reader = FrameReader::new(recv);
+    assert_eq!(reader.read(3, SOON).await.unwrap(), b"one");
+    assert_eq!(reader.read(3, SOON).await.unwrap(), b"");
+    assert_eq!(reader.read(300_000, SOON).await.unwrap(), vec![7; 300_000]);
+    let refused = reader.read(100, SOON).await.unwrap_err();
+    assert!(matches!(refused, FrameError::TooLong { len: 101, max: 100 }), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_frame_that_does_not_come_or_stops_half_way_is_noticed() {
+    let (_keep, dialled, _server, accepted) = pair(Alpn::Client).await;
+    let (mut send, _recv) = dialled.open_bi().await.unwrap();
+    send.write_all(&[0, 0, 0, 9, 1, 2]).await.unwrap();
+    let (_send, recv) = accepted.accept_bi().await.unwrap();
+    let mut reader = FrameReader::new(recv);
+    let slow = reader.read(100, Duration::from_millis(100)).await.unwrap_err();
+    assert!(matches!(slow, FrameError::TooSlow { .. }), "{slow:?}");
+
+    let (_keep, dialled, _server, accepted) = pair(Alpn::Client).await;
+    let (mut send, _recv) = dialled.open_bi().await.unwrap();
+    send.write_all(&[0, 0, 0, 9, 1, 2]).await.unwrap();
+    send.finish().unwrap();
+    let (_send, recv) = accepted.accept_bi().await.unwrap();
+    let cut = FrameReader::new(recv).read(100, SOON).await.unwrap_err();
+    assert!(matches!(cut, FrameError::Ended { inside: true }), "{cut:?}");
+}
+
+#[tokio::test]
+async fn a_stranger_has_one_stream_until_admitted() {
+    let (_keep, dialled, _server, accepted) = pair(Alpn::Peer).await;
+    let _first = dialled.open_bi().await.unwrap();
+    assert!(tokio::time::timeout(Duration::from_millis(200), dialled.open_bi()).await.is_err(), "a second stream was given");
+    admit(&accepted, Alpn::Peer);
+    let mut held = Vec::new();
+    for _ in 1..limits::PEER_STREAMS {
+        held.push(tokio::time::timeout(SOON, dialled.open_bi()).await.unwrap().unwrap());
+    }
+    assert!(tokio::time::timeout(Duration::from_millis(200), dialled.open_bi()).await.is_err(), "more streams than the limit");
+    assert!(tokio::time::timeout(Duration::from_millis(200), dialled.open_uni()).await.is_err(), "a one-way stream was given");
+}
+
+#[tokio::test]
+async fn a_close_code_reaches_the_other_side() {
+    let (_keep, dialled, _server, accepted) = pair(Alpn::Client).await;
+    close(&accepted, CloseCode::ShuttingDown);
+    match dialled.closed().await {
+        quinn::ConnectionError::ApplicationClosed(closed) => assert_eq!(closed.error_code, quinn::VarInt::from_u32(2)),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn garbage_datagrams_are_ignored() {
+    let (server, address) = endpoint();
+    let hostile = UdpSocket::bind(LOOPBACK).unwrap();
+    for len in [0usize, 1, 20, 1_200, 8_000] {
+        for fill in [0x00u8, 0x40, 0xc0, 0xff] {
+            hostile.send_to(&vec![fill; len], address).unwrap();
+        }
+    }
+    let dialler = bind(LOOPBACK.parse().unwrap(), None).unwrap();
+    let config = dial_config(Alpn::Client).unwrap();
+    let accept = async {
+        loop {
+            if let Ok(connection) = server.accept().await.unwrap().await {
+                break connection;
+            }
+        }
+    };
+    let (dialled, accepted) = tokio::join!(dial(&dialler, &config, address, SOON), accept);
+    assert_eq!(transport_binding(&dialled.unwrap()), transport_binding(&accepted));
+}
