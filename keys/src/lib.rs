@@ -1,1 +1,25 @@
-//! placeholder
+//! Keys of Ringwall: the hierarchy from the master key down to one record, and sealing under it.
+//!
+//! Decides: which key opens what. `MK -> KEK -> DEK -> record keys`; every derivation goes through the closed table in [`derive`];
+//! a record is bound to its cluster, namespace, key, client and write, and commits to its key.
+//! Trusts: the randomness it is given to be secret, not to be fresh (see [`hedge`]). Takes time from nobody.
+//! Out of scope: who may have which key (`node`, `attest`), custody of the recovery key. Protocol section 7.
+//!
+//! - [`ring`]: [`Keyring`], the live master keys of a cluster; namespace tags; wrapping of data keys.
+//! - [`space`]: [`SpaceKeys`], the keys of one namespace; sealing and opening of records.
+//! - [`hedge`]: [`HedgedIvs`], initialization vectors that survive a repeating generator.
+//! - [`bucket`]: the sizes a stranger gets to see.
+#![no_std]
+
+extern crate alloc;
+
+pub mod bucket;
+pub mod derive;
+pub mod hedge;
+pub mod ring;
+mod sealed;
+pub mod space;
+
+pub use hedge::HedgedIvs;
+pub use ring::{Keyring, KeyringError};
+pub use space::{OpenError, RecordPlace, SealError, SpaceKeys};

@@ -1,0 +1,82 @@
+//! The closed table of key derivations, and the only place of this crate that calls HKDF.
+//!
+//! Decides: `key = HKDF-Expand(parent, info = enc("derive", purpose, fields...))` with SHA-256. Parents are uniform 32-byte keys, so
+//! the extract step is left out (RFC 5869 section 3.3), except where two secrets are mixed ([`extract`]).
+//! Trusts: nothing. A purpose is never reused for another meaning; its text and its output length are pinned by known answers
+//! (`tests/labels.rs`). Out of scope: who calls it. Protocol section 7.
+
+use hkdf::Hkdf;
+use ringwall_wire::codec::enc;
+use ringwall_wire::label::Label;
+use ringwall_wire::secret::Secret;
+use sha2::Sha256;
+use zeroize::Zeroize;
+
+macro_rules! purposes {
+    ($($(#[$meta:meta])* $variant:ident = $text:literal,)*) => {
+        /// What a derived key is for.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Purpose { $($(#[$meta])* #[doc = concat!("Spelled `", $text, "`.")] $variant,)* }
+
+        impl Purpose {
+            /// All purposes, for the test that no two share a text.
+            pub const ALL: &'static [Purpose] = &[$(Purpose::$variant),*];
+
+            /// The text that is hashed.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Purpose::$variant => $text,)* }
+            }
+        }
+    };
+}
+
+purposes! {
+    /// MK to KEK; fields: cluster, key epoch.
+    Kek = "kek",
+    /// Tag key to namespace tag (16 bytes); fields: cluster, user, namespace.
+    SpaceTag = "space-tag",
+    /// Tag key to client tag (16 bytes); fields: cluster, namespace tag, client.
+    ClientTag = "client-tag",
+    /// Fresh randomness extracted with the KEK to a new DEK; fields: cluster, namespace tag.
+    Dek = "dek",
+    /// KEK to wrapping key and commitment (64 bytes); field: iv.
+    WrapKeys = "wrap-keys",
+    /// DEK to the parent of record keys; fields: cluster, namespace tag, key mode.
+    SpaceRecords = "space-records",
+    /// DEK to the parent of key tags; fields: cluster, namespace tag, key mode.
+    SpaceIndex = "space-index",
+    /// Index key to key tag (16 bytes); field: key name.
+    KeyTag = "key-tag",
+    /// Record parent to name key, value key and commitment (96 bytes); field: iv.
+    RecordKeys = "record-keys",
+    /// Hedge key to initialization vector (24 bytes); fields: randomness, incarnation, counter, digest of the input.
+    HedgedIv = "hedged-iv",
+}
+
+/// Derives `N` bytes for `purpose` from a uniform parent key.
+pub fn expand<const N: usize>(parent: &Secret<32>, purpose: Purpose, fields: &[&[u8]]) -> Secret<N> {
+    const { assert!(N <= 255 * 32, "HKDF-SHA-256 gives at most 8,160 bytes") };
+    let mut info = info(purpose, fields);
+    let mut out = [0; N];
+    let kdf = Hkdf::<Sha256>::from_prk(parent.expose()).expect("a parent key has the length of the hash");
+    kdf.expand(&info, &mut out).expect("N is within HKDF's limit");
+    info.zeroize();
+    Secret::from_mut(&mut out)
+}
+
+/// Mixes secret `input` into `salt`: uniform to whoever lacks either of them.
+pub fn extract(salt: &Secret<32>, input: &[u8]) -> Secret<32> {
+    let (mut prk, _) = Hkdf::<Sha256>::extract(Some(salt.expose()), input);
+    let mut bytes = [0; 32];
+    bytes.copy_from_slice(&prk);
+    prk.as_mut_slice().zeroize();
+    Secret::from_mut(&mut bytes)
+}
+
+/// `enc("derive", purpose, fields...)`.
+fn info(purpose: Purpose, fields: &[&[u8]]) -> alloc::vec::Vec<u8> {
+    let mut all = alloc::vec::Vec::with_capacity(fields.len().saturating_add(1));
+    all.push(purpose.as_str().as_bytes());
+    all.extend_from_slice(fields);
+    enc(Label::Derive, &all)
+}

@@ -1,0 +1,200 @@
+//! The live master keys of a cluster, namespace tags, and the wrapping of data keys.
+//!
+//! Decides: `KEK_e = expand(MK_e, "kek", cluster_id, e)`. The tag key is random, made at founding and granted as key epoch 0, so that tags
+//! survive the rotation of master keys. A data key is fresh randomness extracted with the KEK (a failing generator alone does not
+//! give it away) and is wrapped with a commitment to its wrapping key; AAD = `enc("wrap", cluster_id, space, key mode, key_epoch)`.
+//! Trusts: whoever grants the keys (an attested session). Out of scope: rotation and custody. Protocol section 7.
+
+use crate::derive::{Purpose, expand, extract};
+use crate::hedge::{HedgedIvs, random};
+use crate::sealed::{open_in_place, seal_in_place};
+use crate::space::{OpenError, SealError, SpaceKeys};
+use alloc::vec::Vec;
+use rand_core::CryptoRng;
+use ringwall_wire::admission::GrantedKey;
+use ringwall_wire::codec::{Field, enc};
+use ringwall_wire::command::WrappedKey;
+use ringwall_wire::ids::{ClientId, ClientTag, ClusterId, KeyEpoch, SpaceTag, UserId};
+use ringwall_wire::label::Label;
+use ringwall_wire::request::KeyMode;
+use ringwall_wire::secret::Secret;
+use subtle::ConstantTimeEq;
+use zeroize::Zeroize;
+
+/// The key epoch the tag key is granted under.
+pub const TAG_KEY_EPOCH: KeyEpoch = KeyEpoch(0);
+/// The first master key's epoch.
+pub const FIRST_KEY_EPOCH: KeyEpoch = KeyEpoch(1);
+
+/// Why granted keys make no ring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KeyringError {
+    /// The grant lacks the tag key (key epoch 0).
+    #[error("the grant lacks the tag key (key epoch 0)")]
+    NoTagKey,
+    /// The grant holds no master key.
+    #[error("the grant holds no master key")]
+    NoMasterKey,
+    /// A key epoch appears twice.
+    #[error("the grant holds key epoch {key_epoch} twice")]
+    Twice {
+        /// Which.
+        key_epoch: KeyEpoch,
+    },
+}
+
+/// The keys every member of a cluster holds in memory.
+pub struct Keyring {
+    cluster_id: ClusterId,
+    tag_key: Secret<32>,
+    /// Ascending by epoch; never empty.
+    masters: Vec<Master>,
+}
+
+struct Master {
+    key_epoch: KeyEpoch,
+    key: Secret<32>,
+    kek: Secret<32>,
+}
+
+impl core::fmt::Debug for Keyring {
+    fn fmt(&self, out: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(out, "Keyring(cluster {}, newest key epoch {})", self.cluster_id, self.newest())
+    }
+}
+
+impl Keyring {
+    /// Makes the keys of a new cluster.
+    pub fn found<R: CryptoRng + ?Sized>(cluster_id: ClusterId, rng: &mut R) -> Self {
+        let tag_key = random(rng);
+        let masters = alloc::vec![Master::new(&cluster_id, FIRST_KEY_EPOCH, random(rng))];
+        Keyring { cluster_id, tag_key, masters }
+    }
+
+    /// Takes over the keys another member granted, in any order.
+    pub fn from_grant(cluster_id: ClusterId, granted: &[GrantedKey]) -> Result<Self, KeyringError> {
+        let mut tag_key = None;
+        let mut masters: Vec<Master> = Vec::with_capacity(granted.len());
+        for GrantedKey { key_epoch, key } in granted {
+            let twice = match *key_epoch {
+                TAG_KEY_EPOCH => tag_key.replace(key.clone()).is_some(),
+                _ => masters.iter().any(|master| master.key_epoch == *key_epoch),
+            };
+            if twice {
+                return Err(KeyringError::Twice { key_epoch: *key_epoch });
+            }
+            if *key_epoch != TAG_KEY_EPOCH {
+                masters.push(Master::new(&cluster_id, *key_epoch, key.clone()));
+            }
+        }
+        masters.sort_by_key(|master| master.key_epoch);
+        let tag_key = tag_key.ok_or(KeyringError::NoTagKey)?;
+        if masters.is_empty() {
+            return Err(KeyringError::NoMasterKey);
+        }
+        Ok(Keyring { cluster_id, tag_key, masters })
+    }
+
+    /// Everything an admitted member needs: the tag key first, then the master keys.
+    pub fn granted(&self) -> Vec<GrantedKey> {
+        let tag_key = GrantedKey { key_epoch: TAG_KEY_EPOCH, key: self.tag_key.clone() };
+        let masters = self.masters.iter().map(|master| GrantedKey { key_epoch: master.key_epoch, key: master.key.clone() });
+        core::iter::once(tag_key).chain(masters).collect()
+    }
+
+    /// The cluster.
+    pub fn cluster_id(&self) -> &ClusterId {
+        &self.cluster_id
+    }
+
+    /// The generation new data keys are wrapped under.
+    pub fn newest(&self) -> KeyEpoch {
+        self.newest_master().key_epoch
+    }
+
+    /// The tag replicas know a user's namespace by.
+    pub fn space_tag(&self, user: &UserId, namespace: &str) -> SpaceTag {
+        let fields: [&[u8]; 3] = [&self.cluster_id.0, &user.0, namespace.as_bytes()];
+        SpaceTag(*expand::<16>(&self.tag_key, Purpose::SpaceTag, &fields).expose())
+    }
+
+    /// The tag replicas know a client of a namespace by.
+    pub fn client_tag(&self, space: &SpaceTag, client: &ClientId) -> ClientTag {
+        let fields: [&[u8]; 3] = [&self.cluster_id.0, &space.0, &client.0];
+        ClientTag(*expand::<16>(&self.tag_key, Purpose::ClientTag, &fields).expose())
+    }
+
+    /// Makes the data key of a new namespace and wraps it under the newest master key.
+    pub fn new_space_key(&self, space: &SpaceTag, mode: KeyMode, ivs: &mut HedgedIvs) -> Result<(SpaceKeys, WrappedKey), SealError> {
+        if mode != KeyMode::Cluster {
+            return Err(SealError::UserKeyNeeded { mode });
+        }
+        let master = self.newest_master();
+        let mixed = extract(&master.kek, ivs.random().expose());
+        let dek: Secret<32> = expand(&mixed, Purpose::Dek, &[&self.cluster_id.0, &space.0]);
+        let aad = self.wrap_aad(space, mode, master.key_epoch);
+        let iv = ivs.next(&[&aad, dek.expose()]);
+        let keys = WrapKeys::derive(&master.kek, &iv);
+        let mut text = Vec::with_capacity(48);
+        text.extend_from_slice(dek.expose());
+        seal_in_place(keys.parts().0, &aad, &mut text);
+        let ciphertext = text.as_slice().try_into().expect("32 bytes and a tag are 48");
+        let wrapped = WrappedKey { key_epoch: master.key_epoch, iv, commit: *keys.parts().1, ciphertext };
+        Ok((SpaceKeys::derive(self.cluster_id, *space, mode, &dek), wrapped))
+    }
+
+    /// Unwraps the data key of a namespace and derives its keys. `mode` is the one stored beside the wrapped key; a lie is noticed.
+    pub fn unwrap_space_key(&self, space: &SpaceTag, mode: KeyMode, wrapped: &WrappedKey) -> Result<SpaceKeys, OpenError> {
+        if mode != KeyMode::Cluster {
+            return Err(OpenError::UserKeyNeeded { mode });
+        }
+        let unknown = OpenError::UnknownKeyEpoch { wanted: wrapped.key_epoch };
+        let master = self.masters.iter().find(|master| master.key_epoch == wrapped.key_epoch).ok_or(unknown)?;
+        let keys = WrapKeys::derive(&master.kek, &wrapped.iv);
+        let (key, commit) = keys.parts();
+        if !bool::from(commit.ct_eq(&wrapped.commit)) {
+            return Err(OpenError::OtherKey);
+        }
+        let mut text = wrapped.ciphertext.to_vec();
+        if !open_in_place(key, &self.wrap_aad(space, mode, wrapped.key_epoch), &mut text) {
+            return Err(OpenError::NotAuthentic);
+        }
+        let mut bytes = [0; 32];
+        bytes.copy_from_slice(&text);
+        text.zeroize();
+        let dek = Secret::from_mut(&mut bytes);
+        Ok(SpaceKeys::derive(self.cluster_id, *space, mode, &dek))
+    }
+
+    fn newest_master(&self) -> &Master {
+        self.masters.last().expect("a ring holds a master key")
+    }
+
+    fn wrap_aad(&self, space: &SpaceTag, mode: KeyMode, key_epoch: KeyEpoch) -> Vec<u8> {
+        enc(Label::WrappedKey, &[&self.cluster_id.0, &space.0, &mode.to_bytes(), &key_epoch.0.to_be_bytes()])
+    }
+}
+
+impl Master {
+    fn new(cluster_id: &ClusterId, key_epoch: KeyEpoch, key: Secret<32>) -> Self {
+        let kek = expand(&key, Purpose::Kek, &[&cluster_id.0, &key_epoch.0.to_be_bytes()]);
+        Master { key_epoch, key, kek }
+    }
+}
+
+/// Wrapping key and commitment.
+struct WrapKeys(Secret<64>);
+
+impl WrapKeys {
+    fn derive(kek: &Secret<32>, iv: &[u8; 24]) -> Self {
+        WrapKeys(expand(kek, Purpose::WrapKeys, &[iv]))
+    }
+
+    fn parts(&self) -> (&[u8; 32], &[u8; 32]) {
+        let (chunks, _) = self.0.expose().as_chunks::<32>();
+        match chunks {
+            [key, commit] => (key, commit),
+            _ => unreachable!("64 bytes are two chunks of 32"),
+        }
+    }
+}
