@@ -5,6 +5,8 @@
 
 use crate::bounded::{Blob, List, Text};
 use crate::ids::{BootKeys, Digest, Epoch, Incarnation, KeyEpoch, Nonce, Signature, Slot, Vendor};
+use crate::limits::SLOTS;
+use crate::peer::NamedMember;
 use crate::secret::Secret;
 use crate::session::Refusal;
 use crate::{choice, message, record};
@@ -70,6 +72,8 @@ message! {
         pub epoch: Epoch,
         /// Master keys that are alive.
         pub master_keys: List<GrantedKey, 16>,
+        /// The members as of the grant: whom the joiner believes until its own log says otherwise.
+        pub members: List<NamedMember, { 2 * SLOTS }>,
     }
 }
 

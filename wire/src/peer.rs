@@ -130,6 +130,8 @@ choice! {
         10 => CatchUp(u64),
         /// The member is leaving on purpose.
         11 => Leaving,
+        /// Whether the member is there at all; any answer says yes.
+        12 => Alive,
     }
 }
 
