@@ -1,0 +1,190 @@
+//! The architecture as a test: arrows, `no_std`, budgets, headers, sizes, names, clocks, documents, shipped programs.
+//!
+//! Decides: whether the tree as it stands keeps the rules the documents state. Each rule lives in `tidy/` with a test that shows it
+//! refuse a bad example. Trusts: `git ls-files` for what belongs to the tree (a plain walk where there is no git), `cargo metadata`
+//! for the graph. Out of scope: what the compiler and clippy already refuse. CONTRIBUTING.md, "Rules".
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr)]
+
+#[path = "tidy/documents.rs"]
+mod documents;
+#[path = "tidy/graph.rs"]
+mod graph;
+#[path = "tidy/rules.rs"]
+mod rules;
+#[path = "tidy/shipped.rs"]
+mod shipped;
+#[path = "tidy/source.rs"]
+mod source;
+
+use source::Source;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The tree to judge: this one, or the one `RINGWALL_TREE` names.
+fn root() -> PathBuf {
+    match std::env::var_os("RINGWALL_TREE") {
+        Some(tree) => PathBuf::from(tree),
+        None => Path::new(env!("CARGO_MANIFEST_DIR")).join(".."),
+    }
+}
+
+/// Files of the tree, relative to its root: tracked ones and new ones git does not ignore.
+fn files() -> BTreeSet<String> {
+    let listed = Command::new("git")
+        .arg("-C")
+        .arg(root())
+        .args(["ls-files", "--cached", "--others", "--exclude-standard"])
+        .output()
+        .ok()
+        .filter(|output| output.status.success());
+    let found: BTreeSet<String> = match listed {
+        Some(output) => String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect(),
+        None => walk(&root(), ""),
+    };
+    let found: BTreeSet<String> = found.into_iter().filter(|path| root().join(path).is_file()).collect();
+    assert!(found.contains("Cargo.toml"), "no tree at {}", root().display());
+    found
+}
+
+fn walk(folder: &Path, prefix: &str) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        let name = entry.file_name().into_string().unwrap();
+        let path = format!("{prefix}{name}");
+        match entry.file_type().unwrap().is_dir() {
+            true if [".git", "target"].contains(&name.as_str()) => {}
+            true => found.extend(walk(&entry.path(), &format!("{path}/"))),
+            false => drop(found.insert(path)),
+        }
+    }
+    found
+}
+
+fn read(path: &str) -> Option<String> {
+    String::from_utf8(std::fs::read(root().join(path)).ok()?).ok()
+}
+
+/// Every Rust file with its text.
+fn sources() -> BTreeMap<String, String> {
+    let rust = files().into_iter().filter(|path| path.ends_with(".rs"));
+    rust.filter_map(|path| read(&path).map(|text| (path, text))).collect()
+}
+
+fn metadata() -> cargo_metadata::Metadata {
+    let mut command = cargo_metadata::MetadataCommand::new();
+    command.manifest_path(root().join("Cargo.toml"));
+    command.other_options(["--offline", "--filter-platform", "x86_64-unknown-linux-gnu"].map(str::to_owned));
+    command.exec().expect("cargo metadata works offline after a build")
+}
+
+#[track_caller]
+fn none(rule: &str, complaints: Vec<String>) {
+    assert!(complaints.is_empty(), "{rule}: {} complaints\n  {}\n", complaints.len(), complaints.join("\n  "));
+}
+
+#[test]
+fn files_keep_the_style() {
+    none("style", sources().iter().flat_map(|(path, text)| rules::complaints(path, text)).collect());
+}
+
+#[test]
+fn nothing_is_left_over() {
+    let complaints = files().iter().filter_map(|path| read(path).map(|text| rules::leftovers(path, &text))).flatten().collect();
+    none("leftovers", complaints);
+}
+
+#[test]
+fn arrows_and_budgets_hold() {
+    let metadata = metadata();
+    for (member, _, budget) in graph::ARROWS {
+        let foreign = graph::reached(&metadata, member).iter().filter(|package| !package.starts_with("ringwall-")).count();
+        eprintln!("{member}: {foreign} foreign packages, budget {budget}");
+    }
+    none("architecture", graph::complaints(&metadata));
+}
+
+#[test]
+fn pure_crates_are_no_std() {
+    let mut complaints = Vec::new();
+    for member in graph::PURE {
+        let path = format!("{member}/src/lib.rs");
+        let text = read(&path).unwrap_or_default();
+        complaints.extend(graph::std_complaint(&text).map(|why| format!("{path}: {why}")));
+    }
+    none("no_std", complaints);
+}
+
+/// Files of each shipped crate that read the clock, or the generator.
+fn readers(patterns: &[&str]) -> BTreeMap<String, Vec<String>> {
+    let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (path, text) in sources().iter().filter(|(path, _)| !rules::is_test(path)) {
+        let member = path.split('/').next().unwrap_or_default().to_owned();
+        let source = Source::new(text);
+        let lines: Vec<_> = rules::find_all(&source.shipped(), patterns).into_iter().filter(|(line, _)| !source.excused(*line)).collect();
+        if !lines.is_empty() && !["sim", "tests"].contains(&member.as_str()) {
+            found.entry(member).or_default().push(format!("{path}:{}", lines[0].0));
+        }
+    }
+    found
+}
+
+#[test]
+fn clock_and_generator_have_one_reader_a_crate() {
+    let mut complaints = Vec::new();
+    for (what, patterns) in [("clock", rules::CLOCK.as_slice()), ("generator", rules::GENERATOR.as_slice())] {
+        for (member, places) in readers(patterns) {
+            let most = usize::from(!graph::PURE.contains(&member.as_str()));
+            if places.len() > most {
+                complaints.push(format!("{member} reads the {what} in {} files, at most {most}: {}", places.len(), places.join(", ")));
+            }
+        }
+    }
+    none("time and randomness are arguments", complaints);
+}
+
+#[test]
+fn documents_name_what_exists() {
+    let files = files();
+    let tree = documents::Tree { files: &files, read: &read };
+    let mut complaints = Vec::new();
+    for path in files.iter().filter(|path| path.ends_with(".md")) {
+        complaints.extend(read(path).map(|text| documents::complaints(path, &text, &tree)).unwrap_or_default());
+    }
+    for (path, text) in sources().iter().filter(|(path, _)| !path.starts_with("tests/tests/tidy")) {
+        complaints.extend(documents::source_complaints(path, text, &tree));
+    }
+    none("documents", complaints);
+}
+
+#[test]
+fn documents_keep_their_length() {
+    let mut complaints = Vec::new();
+    for (path, range) in [("README.md", 40..=150), ("ARCHITECTURE.md", 200..=400), ("SECURITY.md", 80..=400)] {
+        let lines = read(path).unwrap_or_default().lines().count();
+        if !range.contains(&lines) {
+            complaints.push(format!("{path} has {lines} lines, wanted {range:?}"));
+        }
+    }
+    none("documents", complaints);
+}
+
+#[test]
+fn no_simulated_key_is_shipped() {
+    let keys = files().into_iter().filter(|path| path.starts_with("sim/keys/") && path.ends_with(".pk8.der"));
+    let needles: Vec<_> = keys.filter_map(|path| shipped::needle(&path, &std::fs::read(root().join(&path)).unwrap())).collect();
+    assert!(!needles.is_empty(), "no simulated keys found to look for");
+    if let Some(demo) = shipped::built("ringwall-demo") {
+        let found = shipped::found(&std::fs::read(&demo).unwrap(), &needles);
+        assert!(!found.is_empty(), "the search does not find the simulated keys even in {}", demo.display());
+    }
+    for name in shipped::SHIPPED {
+        let Some(path) = shipped::built(name) else {
+            eprintln!("NOT SEARCHED: {name} is not built beside this test");
+            assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "{name} must be built when CI=true");
+            continue;
+        };
+        let found = shipped::found(&std::fs::read(&path).unwrap(), &needles);
+        assert!(found.is_empty(), "{} holds simulated keys: {found:?}", path.display());
+    }
+}
