@@ -170,6 +170,16 @@ fn documents_keep_their_length() {
 }
 
 #[test]
+fn limits_are_documented() {
+    let page = read("docs/limits.md").unwrap_or_default();
+    let limits = Source::new(&read("wire/src/limits.rs").expect("the limits of the protocol"));
+    let names = limits.items().into_iter().filter(|(_, item)| item.kind == "const").map(|(_, item)| item.name);
+    let missing: Vec<String> = names.filter(|name| !page.contains(&format!("`{name}`"))).collect();
+    assert!(page.contains("`VALUE_BYTES`"), "docs/limits.md holds the table");
+    none("limits that docs/limits.md does not explain", missing);
+}
+
+#[test]
 fn no_simulated_key_is_shipped() {
     let keys = files().into_iter().filter(|path| path.starts_with("sim/keys/") && path.ends_with(".pk8.der"));
     let needles: Vec<_> = keys.filter_map(|path| shipped::needle(&path, &std::fs::read(root().join(&path)).unwrap())).collect();
