@@ -1,1 +1,121 @@
-//! placeholder
+//! Evidence to verdict: is the other side a genuine TEE, is it one of ours, and does it speak in this very session?
+//!
+//! Three functions, three values that nothing else can make:
+//! [`verify`] turns evidence, endorsements, pinned roots and a time into [`Verified`] (it is genuine); [`appraise`] turns that, a policy and what
+//! it must be bound to into [`Appraised`] (it is acceptable); [`appraise_session`] turns a whole attestation answer into [`AppraisedPeer`] (it is
+//! the peer of this handshake). A session is opened with the last one only.
+//!
+//! Trusts: the anchors, the time and the policy it is given. A software TEE is one more issuer with other anchors; there is no test branch here.
+//! No I/O, no clock, no generator. Protocol sections 2.2 and 3.
+#![no_std]
+
+extern crate alloc;
+
+mod anchors;
+mod appraise;
+pub mod batch;
+mod binding;
+mod claims;
+mod collect;
+mod error;
+mod rejection;
+mod session;
+mod snp;
+mod step;
+mod tdx;
+mod x509;
+
+pub use anchors::Anchors;
+pub use appraise::{Expected, appraise};
+pub use batch::{Batch, BatchError};
+pub use binding::report_data;
+pub use claims::{Claims, SnpClaims, TdxClaims};
+pub use collect::{Attester, CollectError};
+pub use error::{CertName, Layer, TcbKind, VekKind, VerifyError};
+pub use rejection::{Rejection, ReportData};
+pub use session::{AppraisedPeer, Asked, CLOCK_TOLERANCE_S, Pinned, SessionError, appraise_session};
+pub use snp::{FirmwareVersion, Revocation};
+pub use step::Step;
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use ringwall_wire::evidence::{Endorsements, Evidence};
+use ringwall_wire::ids::{Digest, Vendor};
+
+/// Genuine evidence: signed by hardware under a pinned root, in force, not revoked. Not yet acceptable.
+#[derive(Debug)]
+#[must_use = "genuine evidence is not acceptable evidence: appraise it"]
+pub struct Verified {
+    claims: Claims,
+    steps: Vec<Step>,
+}
+
+impl Verified {
+    /// What the evidence says.
+    pub fn claims(&self) -> &Claims {
+        &self.claims
+    }
+
+    /// Why it is genuine, in words for people.
+    pub fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+}
+
+/// Evidence that is genuine, satisfies the policy and is bound to what the caller expected.
+#[derive(Debug)]
+#[must_use = "a verdict nobody uses protects nobody"]
+pub struct Appraised {
+    claims: Claims,
+    measurement: String,
+    svn: u32,
+    steps: Vec<Step>,
+}
+
+impl Appraised {
+    /// The vendor.
+    pub fn vendor(&self) -> Vendor {
+        self.claims.vendor()
+    }
+
+    /// SHA-256 of the chip or platform id.
+    pub fn chip(&self) -> Digest {
+        self.claims.chip()
+    }
+
+    /// Name of the measured build, as the policy calls it.
+    pub fn measurement(&self) -> &str {
+        &self.measurement
+    }
+
+    /// Security version of the build.
+    pub fn svn(&self) -> u32 {
+        self.svn
+    }
+
+    /// What the evidence says.
+    pub fn claims(&self) -> &Claims {
+        &self.claims
+    }
+
+    /// Why it is genuine and acceptable, in words for people, in the order it was established.
+    pub fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+}
+
+/// Verifies evidence against `anchors` at `now_s` (Unix seconds); nothing is fetched. A few milliseconds of public-key arithmetic.
+pub fn verify(evidence: &Evidence, endorsements: &Endorsements, anchors: &Anchors, now_s: u64) -> Result<Verified, VerifyError> {
+    match (evidence, endorsements) {
+        (Evidence::Snp(evidence), Endorsements::Snp(endorsements)) => {
+            let (claims, steps) = snp::verify(evidence, endorsements, anchors, now_s)?;
+            Ok(Verified { claims: Claims::Snp(claims), steps })
+        }
+        (Evidence::Tdx(evidence), Endorsements::Tdx(endorsements)) => {
+            let (claims, steps) = tdx::verify(evidence, endorsements, anchors, now_s)?;
+            Ok(Verified { claims: Claims::Tdx(claims), steps })
+        }
+        (Evidence::Snp(_), Endorsements::Tdx(_)) => Err(VerifyError::OtherVendor { evidence: Vendor::Amd, endorsements: Vendor::Intel }),
+        (Evidence::Tdx(_), Endorsements::Snp(_)) => Err(VerifyError::OtherVendor { evidence: Vendor::Intel, endorsements: Vendor::Amd }),
+    }
+}

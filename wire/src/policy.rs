@@ -180,6 +180,10 @@ choice! {
         5 => OutOfDate,
         /// Old, configuration wanted.
         6 => OutOfDateConfigurationNeeded,
+        /// Launched under an old module that was since updated: launch again.
+        7 => RelaunchAdvised,
+        /// Both of the latter.
+        8 => RelaunchAdvisedConfigurationNeeded,
     }
 }
 

@@ -1,0 +1,97 @@
+//! The field checklist for Intel evidence.
+//!
+//! Decides: platform, firmware status, TDX module, TD attributes, registers and platform flags of a TDX quote against the policy. A flag the
+//! platform's certificate leaves out counts as unknown, and unknown does not satisfy a rule.
+//! Trusts: the claims. Out of scope: binding and release (`appraise.rs`). Protocol section 2.2, "TDX".
+
+use super::{demand, new_enough};
+use crate::claims::TdxClaims;
+use crate::rejection::Rejection;
+use alloc::boxed::Box;
+use ringwall_wire::genesis::BootConfig;
+use ringwall_wire::policy::{Measurement, MeasurementRegister, PolicyDoc, TdxRules};
+
+/// TUD group: the TD is under debug.
+const ATTRIBUTES_UNDER_DEBUG: u64 = 0xff;
+const ATTRIBUTE_MIGRATABLE: u64 = 1 << 29;
+const ZERO: MeasurementRegister = MeasurementRegister([0; 48]);
+
+/// Judges the claims; returns the build they measure.
+pub(super) fn appraise<'p>(claims: &TdxClaims, policy: &'p PolicyDoc, boot: &BootConfig) -> Result<&'p Measurement, Rejection> {
+    let rules = &policy.tdx;
+    let (reported, required) = (MeasurementRegister(claims.mr_config_id), MeasurementRegister(boot.mr_config_id()));
+    demand(reported == required, || Rejection::MrConfigId { reported, required })?;
+    platform(claims, rules)?;
+    module(claims, rules)?;
+    attributes(claims, rules)?;
+    let build = build(claims, policy)?;
+    registers(claims, rules)?;
+    flags(claims, rules)?;
+    Ok(build)
+}
+
+fn platform(claims: &TdxClaims, rules: &TdxRules) -> Result<(), Rejection> {
+    let reported = claims.fmspc;
+    demand(rules.fmspcs.contains(&reported), || Rejection::FmspcNotListed { reported, listed: rules.fmspcs.len() })?;
+    let reported = claims.platform;
+    demand(rules.platforms.contains(&reported), || Rejection::PlatformNotListed { reported, listed: rules.platforms.len() })?;
+    let (reported, required) = (claims.tcb_evaluation, rules.min_tcb_evaluation);
+    demand(reported >= required, || Rejection::EvaluationTooOld { reported, required })?;
+    let reported = claims.status;
+    demand(rules.statuses.contains(&reported), || Rejection::StatusNotAccepted { reported, accepted: rules.statuses.to_vec() })?;
+    let denied = |advisory: &&alloc::string::String| rules.denied_advisories.iter().any(|denied| denied.eq_ignore_ascii_case(advisory));
+    match claims.advisories.iter().find(denied) {
+        None => Ok(()),
+        Some(advisory) => Err(Rejection::AdvisoryDenied { reported: advisory.clone() }),
+    }
+}
+
+fn module(claims: &TdxClaims, rules: &TdxRules) -> Result<(), Rejection> {
+    demand(claims.mr_signer_seam == ZERO, || Rejection::SeamSigner { reported: claims.mr_signer_seam })?;
+    demand(claims.seam_attributes == 0, || Rejection::SeamAttributes { reported: claims.seam_attributes })?;
+    let reported = claims.mr_seam;
+    demand(rules.mr_seams.is_empty() || rules.mr_seams.contains(&reported), || Rejection::SeamNotListed {
+        reported,
+        listed: rules.mr_seams.len(),
+    })
+}
+
+fn attributes(claims: &TdxClaims, rules: &TdxRules) -> Result<(), Rejection> {
+    let reported = claims.td_attributes;
+    demand(reported & ATTRIBUTES_UNDER_DEBUG == 0, || Rejection::DebugGuest { reported })?;
+    demand(reported & ATTRIBUTE_MIGRATABLE == 0, || Rejection::MigratableGuest { reported })?;
+    let (required, allowed) = (rules.attributes_required, rules.attributes_allowed);
+    demand(reported & required == required, || Rejection::TdAttributesMissing { reported, required })?;
+    demand(reported & !allowed == 0, || Rejection::TdAttributesForbidden { reported, allowed })?;
+    if let Some(service) = claims.service_tds.iter().find(|service| **service != ZERO) {
+        return Err(Rejection::ServiceTd { reported: *service });
+    }
+    let (reported, allowed) = (claims.xfam, rules.xfam_allowed);
+    demand(reported & !allowed == 0, || Rejection::XfamForbidden { reported, allowed })
+}
+
+fn build<'p>(claims: &TdxClaims, policy: &'p PolicyDoc) -> Result<&'p Measurement, Rejection> {
+    let known = policy.measurements.iter().find(|build| build.tdx.contains(&claims.tuple));
+    let build = known.ok_or_else(|| Rejection::TupleUnknown { reported: Box::new(claims.tuple.clone()) })?;
+    new_enough(build, policy)?;
+    Ok(build)
+}
+
+fn registers(claims: &TdxClaims, rules: &TdxRules) -> Result<(), Rejection> {
+    let (reported, required) = (claims.rtmr3, rules.rtmr3);
+    demand(reported == required, || Rejection::Rtmr3 { reported, required })?;
+    let (reported, required) = (claims.mr_owner, rules.mr_owner);
+    demand(reported == required, || Rejection::MrOwner { reported, required })?;
+    let (reported, required) = (claims.mr_owner_config, rules.mr_owner_config);
+    demand(reported == required, || Rejection::MrOwnerConfig { reported, required })
+}
+
+fn flags(claims: &TdxClaims, rules: &TdxRules) -> Result<(), Rejection> {
+    let holds = |allowed: bool, reported: Option<bool>| allowed || reported == Some(false);
+    let reported = claims.dynamic_platform;
+    demand(holds(rules.allow_dynamic_platform, reported), || Rejection::DynamicPlatform { reported })?;
+    let reported = claims.cached_keys;
+    demand(holds(rules.allow_cached_keys, reported), || Rejection::CachedKeys { reported })?;
+    let reported = claims.smt;
+    demand(holds(rules.allow_smt, reported), || Rejection::Smt { reported })
+}

@@ -1,0 +1,354 @@
+//! Judging a whole attestation answer for one session.
+//!
+//! Decides: whether the other side of this handshake is a node of the pinned cluster: the founding record hashes to the pinned identity and names
+//! the policy, the answer is for the role and Noise key of this session, the session's leaf leads to the root the evidence is bound to, the boot
+//! configuration names this cluster and a slot this vendor may fill; then the evidence itself. The answer's own words are never believed before
+//! they are hashed into the binding the hardware signed.
+//! Trusts: what the caller pinned and asked. Out of scope: the handshake (`channel`), membership (`node`). Protocol section 3.
+
+use crate::anchors::Anchors;
+use crate::appraise::{Expected, appraise};
+use crate::batch::{fold, leaf, session_words, standing_leaf};
+use crate::error::{Layer, VerifyError};
+use crate::rejection::Rejection;
+use crate::step::Step;
+use crate::{Appraised, verify};
+use alloc::format;
+use ed25519_dalek::{Signature, VerifyingKey};
+use ringwall_wire::codec::{DecodeError, Message as _};
+use ringwall_wire::evidence::{Binding, Evidence, Role};
+use ringwall_wire::genesis::{BootCluster, BootConfig, GenesisRecord};
+use ringwall_wire::ids::{BootKeys, ClusterId, Digest, Epoch, Incarnation, NoisePublic, Nonce, PolicyVersion, Slot, TrustDomain, Vendor};
+use ringwall_wire::policy::PolicyDoc;
+use ringwall_wire::session::{AttestResp, SessionProof, StandingProof};
+
+/// Seconds a standing period may seem to start in the future: clocks of client and cluster differ a little.
+pub const CLOCK_TOLERANCE_S: u64 = 30;
+
+/// What the judging side holds about the cluster before it dials.
+#[derive(Clone, Copy, Debug)]
+pub struct Pinned<'a> {
+    /// The cluster's identity.
+    pub cluster_id: ClusterId,
+    /// Least policy version; a client remembers the newest it saw.
+    pub min_policy_version: PolicyVersion,
+    /// Roots of trust.
+    pub anchors: &'a Anchors,
+    /// Now, Unix seconds.
+    pub now_s: u64,
+}
+
+/// What the judging side knows about this session.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// Handshake hash.
+    pub handshake: &'a Digest,
+    /// The nonce it sent.
+    pub nonce: &'a Nonce,
+    /// The part the other side must attest for.
+    pub role: Role,
+    /// The static key the handshake authenticated.
+    pub noise: &'a NoisePublic,
+}
+
+/// Why an answer does not make the other side a peer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs, reason = "the fields are named by the message above them")]
+pub enum SessionError {
+    /// The founding record is another cluster's.
+    #[error("the node serves cluster {got}, pinned is {pinned}: is the address right?")]
+    OtherCluster { got: ClusterId, pinned: ClusterId },
+    /// The policy is not the one the founding record names.
+    #[error("the node follows policy {got}, its founding record names {named}")]
+    OtherPolicy { got: Digest, named: Digest },
+    /// The policy is older than one already seen.
+    #[error("the node follows policy version {got}, required at least {required}: it was rolled back or has not caught up")]
+    PolicyTooOld { got: PolicyVersion, required: PolicyVersion },
+    /// Founding record and policy contradict each other.
+    #[error("founding record and policy name different {what}")]
+    PolicyContradicts { what: &'static str },
+    /// The boot configuration is for another trust domain than the cluster.
+    #[error("the node was started for trust domain {got:?}, the cluster lives in {required:?}")]
+    OtherTrustDomain { got: TrustDomain, required: TrustDomain },
+    /// The evidence is for another part in the protocol.
+    #[error("the node attests as {got:?}, this session needs {required:?}")]
+    OtherRole { got: Role, required: Role },
+    /// The evidence is for another Noise key than the handshake's.
+    #[error("the node attests Noise key {got}, the handshake authenticated {required}: someone stands between")]
+    OtherNoiseKey { got: NoisePublic, required: NoisePublic },
+    /// A member without an incarnation, or a stranger with one.
+    #[error("incarnation {got} does not fit role {role:?} in epoch {epoch}")]
+    IncarnationUnfit { got: Incarnation, role: Role, epoch: Epoch },
+    /// The path does not fit its own index and leaf count.
+    #[error("the batch path is malformed: leaf {index} of {leaves} with {hashes} hashes")]
+    BatchPath { index: u32, leaves: u32, hashes: usize },
+    /// The policy does not offer standing keys.
+    #[error("the node proves its session by a standing key, which the policy does not offer")]
+    StandingNotOffered,
+    /// Standing keys are for clients only.
+    #[error("a standing key does not serve role {role:?}: this session needs evidence of its own")]
+    StandingForRole { role: Role },
+    /// The period is over, or has not begun.
+    #[error("the standing key's period began at {start_s}, it is {now_s} (Unix seconds), a period is {period_s} s")]
+    StandingPeriod { start_s: u64, now_s: u64, period_s: u64 },
+    /// The period key did not sign this session.
+    #[error("the standing key did not sign this session")]
+    StandingSignature,
+    /// The boot configuration cannot be read.
+    #[error("the boot configuration cannot be read: {0}")]
+    BootConfig(DecodeError),
+    /// The node was started for another cluster.
+    #[error("the node was started for another cluster ({got:?})")]
+    BootCluster { got: BootCluster },
+    /// The node was started for a slot the cluster does not have.
+    #[error("the policy has no slot {got}")]
+    SlotUnknown { got: Slot },
+    /// The slot is not for this vendor.
+    #[error("slot {slot} is not for {got}")]
+    SlotVendor { slot: Slot, got: Vendor },
+    /// The evidence is not genuine.
+    #[error("not genuine: {0}")]
+    Verify(VerifyError),
+    /// The evidence is not acceptable.
+    #[error("not acceptable: {0}")]
+    Rejected(Rejection),
+}
+
+impl SessionError {
+    /// The layer that refused.
+    pub fn layer(&self) -> Layer {
+        match self {
+            SessionError::Verify(error) => error.layer(),
+            SessionError::Rejected(rejection) => rejection.layer(),
+            SessionError::BootConfig(_) | SessionError::BatchPath { .. } => Layer::Parse,
+            SessionError::StandingSignature => Layer::Signature,
+            SessionError::StandingPeriod { .. } => Layer::Time,
+            SessionError::PolicyTooOld { .. } | SessionError::PolicyContradicts { .. } | SessionError::StandingNotOffered => Layer::Policy,
+            SessionError::SlotUnknown { .. } | SessionError::SlotVendor { .. } | SessionError::StandingForRole { .. } => Layer::Policy,
+            _ => Layer::Binding,
+        }
+    }
+}
+
+/// The other side of one handshake, judged: what opens a session. It cannot be copied, and names the handshake it is for.
+#[derive(Debug)]
+#[must_use = "a judged peer opens a session"]
+pub struct AppraisedPeer {
+    handshake: Digest,
+    appraised: Appraised,
+    cluster_id: ClusterId,
+    epoch: Epoch,
+    role: Role,
+    incarnation: Incarnation,
+    keys: BootKeys,
+    boot_config: BootConfig,
+    policy: PolicyDoc,
+    genesis: GenesisRecord,
+}
+
+impl AppraisedPeer {
+    /// Hash of the handshake it was judged for.
+    pub fn handshake(&self) -> &Digest {
+        &self.handshake
+    }
+
+    /// The verdict over its evidence.
+    pub fn appraised(&self) -> &Appraised {
+        &self.appraised
+    }
+
+    /// The cluster.
+    pub fn cluster_id(&self) -> ClusterId {
+        self.cluster_id
+    }
+
+    /// The epoch.
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// The part it attested for.
+    pub fn role(&self) -> Role {
+        self.role
+    }
+
+    /// Its incarnation; 0 before admission.
+    pub fn incarnation(&self) -> Incarnation {
+        self.incarnation
+    }
+
+    /// Its boot keys, bound into its evidence.
+    pub fn keys(&self) -> &BootKeys {
+        &self.keys
+    }
+
+    /// Its boot configuration, bound into its evidence.
+    pub fn boot_config(&self) -> &BootConfig {
+        &self.boot_config
+    }
+
+    /// The policy it was judged by.
+    pub fn policy(&self) -> &PolicyDoc {
+        &self.policy
+    }
+
+    /// The cluster's founding record.
+    pub fn genesis(&self) -> &GenesisRecord {
+        &self.genesis
+    }
+}
+
+/// Judges `answer` for the session described by `asked`, on behalf of someone who holds `pinned`.
+pub fn appraise_session(answer: &AttestResp, asked: &Asked<'_>, pinned: &Pinned<'_>) -> Result<AppraisedPeer, SessionError> {
+    same_cluster(answer, pinned)?;
+    same_session(answer, asked)?;
+    let boot_config = BootConfig::decode(&answer.boot_config).map_err(SessionError::BootConfig)?;
+    boots_here(answer, &boot_config)?;
+    slot_fits(answer, boot_config.slot)?;
+    let batch_root = session_root(answer, asked, pinned.now_s)?;
+    let binding = Binding {
+        cluster_id: pinned.cluster_id,
+        epoch: answer.epoch,
+        role: asked.role,
+        incarnation: answer.incarnation,
+        keys: answer.keys.clone(),
+        boot_config: boot_config.host_data(),
+        policy: Digest(answer.policy.digest()),
+        batch_root,
+    };
+    let verified = verify(&answer.evidence, &answer.endorsements, pinned.anchors, pinned.now_s).map_err(SessionError::Verify)?;
+    let expected = Expected { binding: &binding, boot_config: &boot_config, release_proof: &answer.release_proof };
+    let mut appraised = appraise(verified, &answer.policy, &expected).map_err(SessionError::Rejected)?;
+    explain(&mut appraised, answer, &boot_config);
+    Ok(AppraisedPeer {
+        handshake: *asked.handshake,
+        appraised,
+        cluster_id: pinned.cluster_id,
+        epoch: answer.epoch,
+        role: asked.role,
+        incarnation: answer.incarnation,
+        keys: answer.keys.clone(),
+        boot_config,
+        policy: answer.policy.clone(),
+        genesis: answer.genesis.clone(),
+    })
+}
+
+/// The founding record is the pinned cluster's, and the policy is the one it names.
+fn same_cluster(answer: &AttestResp, pinned: &Pinned<'_>) -> Result<(), SessionError> {
+    for got in [answer.genesis.cluster_id(), answer.cluster_id] {
+        if got != pinned.cluster_id {
+            return Err(SessionError::OtherCluster { got, pinned: pinned.cluster_id });
+        }
+    }
+    let template = &answer.genesis.template;
+    let got = Digest(answer.policy.digest());
+    if got != template.policy {
+        return Err(SessionError::OtherPolicy { got, named: template.policy });
+    }
+    if answer.policy.version < pinned.min_policy_version {
+        return Err(SessionError::PolicyTooOld { got: answer.policy.version, required: pinned.min_policy_version });
+    }
+    if answer.policy.trust_domain != template.trust_domain {
+        return Err(SessionError::PolicyContradicts { what: "trust domains" });
+    }
+    if answer.policy.slots != template.slots {
+        return Err(SessionError::PolicyContradicts { what: "slots" });
+    }
+    Ok(())
+}
+
+/// The answer is for the part and the key of this handshake.
+fn same_session(answer: &AttestResp, asked: &Asked<'_>) -> Result<(), SessionError> {
+    if answer.role != asked.role {
+        return Err(SessionError::OtherRole { got: answer.role, required: asked.role });
+    }
+    if answer.keys.noise != *asked.noise {
+        return Err(SessionError::OtherNoiseKey { got: answer.keys.noise, required: *asked.noise });
+    }
+    let fits = match asked.role {
+        Role::ClientServer | Role::PeerInit | Role::PeerResp | Role::JoinResp => {
+            answer.incarnation != Incarnation(0) && answer.incarnation.epoch() == answer.epoch
+        }
+        Role::JoinInit | Role::Recovery | Role::Genesis => answer.incarnation == Incarnation(0),
+    };
+    match fits {
+        true => Ok(()),
+        false => Err(SessionError::IncarnationUnfit { got: answer.incarnation, role: asked.role, epoch: answer.epoch }),
+    }
+}
+
+/// The boot configuration names this cluster, or the template it was founded from.
+fn boots_here(answer: &AttestResp, boot: &BootConfig) -> Result<(), SessionError> {
+    let template = &answer.genesis.template;
+    if boot.trust_domain != template.trust_domain {
+        return Err(SessionError::OtherTrustDomain { got: boot.trust_domain, required: template.trust_domain });
+    }
+    let here = match boot.cluster {
+        BootCluster::Found(digest) => digest == Digest(template.digest()),
+        BootCluster::Join(cluster_id) => cluster_id == answer.cluster_id,
+    };
+    match here {
+        true => Ok(()),
+        false => Err(SessionError::BootCluster { got: boot.cluster.clone() }),
+    }
+}
+
+/// The slot exists and is for the vendor of the evidence.
+fn slot_fits(answer: &AttestResp, slot: Slot) -> Result<(), SessionError> {
+    let vendor = match answer.evidence {
+        Evidence::Snp(_) => Vendor::Amd,
+        Evidence::Tdx(_) => Vendor::Intel,
+    };
+    let rule = answer.policy.slots.iter().find(|rule| rule.slot == slot).ok_or(SessionError::SlotUnknown { got: slot })?;
+    match rule.vendors.contains(&vendor) {
+        true => Ok(()),
+        false => Err(SessionError::SlotVendor { slot, got: vendor }),
+    }
+}
+
+/// The root this session leads to: through its own leaf, or through a period key that signed it.
+fn session_root(answer: &AttestResp, asked: &Asked<'_>, now_s: u64) -> Result<Digest, SessionError> {
+    let (leaf, path) = match &answer.proof {
+        SessionProof::Batched(path) => (leaf(asked.handshake, asked.nonce), path),
+        SessionProof::Standing(proof) => {
+            standing(proof, answer, asked, now_s)?;
+            (standing_leaf(&proof.key, proof.period_start_s), &proof.path)
+        }
+    };
+    fold(&leaf, path).ok_or(SessionError::BatchPath { index: path.index, leaves: path.leaves, hashes: path.siblings.len() })
+}
+
+/// The period key may serve this role, its period runs, and it signed this session.
+fn standing(proof: &StandingProof, answer: &AttestResp, asked: &Asked<'_>, now_s: u64) -> Result<(), SessionError> {
+    let period_s = u64::from(answer.policy.session.standing_period_s);
+    if period_s == 0 {
+        return Err(SessionError::StandingNotOffered);
+    }
+    if asked.role != Role::ClientServer {
+        return Err(SessionError::StandingForRole { role: asked.role });
+    }
+    let start_s = proof.period_start_s;
+    if start_s > now_s.saturating_add(CLOCK_TOLERANCE_S) || now_s.saturating_sub(start_s) > period_s {
+        return Err(SessionError::StandingPeriod { start_s, now_s, period_s });
+    }
+    let words = session_words(asked.handshake, asked.nonce);
+    let signature = Signature::from_bytes(&proof.signature.0);
+    let signed = VerifyingKey::from_bytes(&proof.key.0).and_then(|key| key.verify_strict(&words, &signature));
+    signed.map_err(|_| SessionError::StandingSignature)
+}
+
+fn explain(appraised: &mut Appraised, answer: &AttestResp, boot: &BootConfig) {
+    let how = match &answer.proof {
+        SessionProof::Batched(path) if path.leaves <= 1 => "this evidence was made for this session alone",
+        SessionProof::Batched(_) => "this session is one of those this evidence was made for",
+        SessionProof::Standing(_) => {
+            "a key of at most one period, named in the evidence, signed this session (weaker: a leaked period key serves until the period ends)"
+        }
+    };
+    appraised.steps.push(Step::new(how));
+    appraised.steps.push(Step::new(format!(
+        "the node is of cluster {} (founding record and policy hash to it), slot {}, incarnation {}",
+        answer.cluster_id, boot.slot, answer.incarnation
+    )));
+}
