@@ -217,9 +217,8 @@ fn authority_serial(product: SnpProduct, which: Issuer) -> x509_cert::serial_num
 fn vek_extensions(vek: &Vek) -> Vec<Extension> {
     let arc = |tail: &str| ObjectIdentifier::new(&format!("1.3.6.1.4.1.3704.1.{tail}")).expect("an identifier is well-formed");
     let number = |tail: &str, value: u8| raw_extension(arc(tail), crate::pki::encoded(&value));
-    let text = |tail: &str, value: &str| {
-        raw_extension(arc(tail), crate::pki::encoded(&Ia5StringRef::new(value).expect("the text is ASCII")))
-    };
+    let text =
+        |tail: &str, value: &str| raw_extension(arc(tail), crate::pki::encoded(&Ia5StringRef::new(value).expect("the text is ASCII")));
     let mut list = vec![number("1", 0), text("2", certificate_product(vek))];
     let turin = vek.product == SnpProduct::Turin;
     let [b0, b1, b2, b3, b4, b5, b6, b7] = vek.tcb;

@@ -1,7 +1,29 @@
-//! placeholder
+//! Software TEEs that mint evidence in the vendors' real formats, for tests and demonstrations. Never shipped, protects nothing.
+//!
+//! A [`SimTee`] answers where firmware would: 1,184-byte SNP reports (versions 2, 3, 5; Milan, Genoa, Turin; VCEK or VLEK) and TDX quotes
+//! (versions 4, 5), with certificates, revocation lists and collateral under generated roots. The verifier has no branch for them: only the
+//! trust anchors differ, and the trust domain, which is part of the cluster identity. Every chip, key and measurement derives from a
+//! name, so all processes see one world; every way to lie that evidence can express is a [`Lie`].
+//!
+//! Trusts: nothing; every private key is public. Out of scope: verifying (`ringwall-attest`). Protocol section 0, decision 8.
+
 mod amd;
+mod attester;
+mod intel;
 mod lie;
+mod mint_snp;
+mod mint_tdx;
 mod pki;
+mod profile;
 mod seed;
 mod snp;
+mod tdx;
+mod tee;
+pub mod world;
+
+pub use attester::{anchors, foreign_anchors};
 pub use lie::Lie;
+pub use profile::{BuildImage, Platform, TeeProfile};
+pub use tdx::QuoteShape;
+pub use tee::SimTee;
+pub use world::{PolicyBuilder, genesis_record, genesis_template, policy_for};

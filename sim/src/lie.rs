@@ -20,8 +20,6 @@ pub enum Lie {
     Build,
     /// The chain ends in a stranger's root (A6, A13).
     ForeignRoot,
-    /// A byte follows the evidence (A10).
-    Trailing,
     /// The last byte is missing (A10).
     Truncated,
     /// One bit of the signature is flipped.
@@ -50,7 +48,7 @@ pub enum Lie {
     SnpAbi,
     /// The report was asked for at VMPL 1 (A7).
     SnpVmpl,
-    /// Security version of the guest below the least one (G2).
+    /// GUEST_SVN below the least one (G2); counts only with an ID block, which is told to be there.
     SnpGuestSvn,
 
     // -- AMD: platform and firmware --
@@ -126,6 +124,8 @@ pub enum Lie {
     SnpCrlForged,
 
     // -- Intel: the TD --
+    /// A byte follows the quote (A10). A report cannot have one: the wire type holds 1,184 bytes.
+    TdxTrailing,
     /// TD attribute bit 0: the host may read the TD (A7).
     TdxDebug,
     /// TD attribute bit 29: the TD may migrate (A7, R6).
@@ -154,7 +154,7 @@ pub enum Lie {
     TdxServiceTd,
 
     // -- Intel: platform and collateral --
-    /// Intel calls the platform's firmware this.
+    /// Intel calls the platform's firmware this. The relaunch statuses take the TDX 1.5 shape, which alone can earn them.
     TdxStatus(TdxTcbStatus),
     /// Intel revoked the platform's firmware.
     TdxRevoked,
@@ -192,17 +192,8 @@ pub enum Lie {
 
 impl Lie {
     /// Lies both vendors' evidence can tell.
-    pub const EITHER: &'static [Lie] = &[
-        Lie::ReportData,
-        Lie::Replay,
-        Lie::BootConfig,
-        Lie::Build,
-        Lie::ForeignRoot,
-        Lie::Trailing,
-        Lie::Truncated,
-        Lie::Signature,
-        Lie::Version,
-    ];
+    pub const EITHER: &'static [Lie] =
+        &[Lie::ReportData, Lie::Replay, Lie::BootConfig, Lie::Build, Lie::ForeignRoot, Lie::Truncated, Lie::Signature, Lie::Version];
 
     /// Lies only AMD's evidence can tell.
     pub const SNP: &'static [Lie] = &[
@@ -253,6 +244,7 @@ impl Lie {
 
     /// Lies only Intel's evidence can tell.
     pub const TDX: &'static [Lie] = &[
+        Lie::TdxTrailing,
         Lie::TdxDebug,
         Lie::TdxMigratable,
         Lie::TdxPerfmon,
@@ -271,6 +263,8 @@ impl Lie {
         Lie::TdxStatus(TdxTcbStatus::ConfigurationAndSwHardeningNeeded),
         Lie::TdxStatus(TdxTcbStatus::OutOfDate),
         Lie::TdxStatus(TdxTcbStatus::OutOfDateConfigurationNeeded),
+        Lie::TdxStatus(TdxTcbStatus::RelaunchAdvised),
+        Lie::TdxStatus(TdxTcbStatus::RelaunchAdvisedConfigurationNeeded),
         Lie::TdxRevoked,
         Lie::TdxNoLevel,
         Lie::TdxQeOld,

@@ -133,7 +133,7 @@ impl Window {
         Window { from_s, until_s: from_s.saturating_add(31 * DAY_S) }
     }
 
-    /// A window that ended 30 days before [`Window::around`] ends.
+    /// A window that ended ten days ago.
     pub(crate) fn past(now_s: u64) -> Window {
         Window::around(now_s.saturating_sub(40 * DAY_S))
     }

@@ -1,0 +1,303 @@
+//! A cluster of simulated nodes on this machine, as separate processes with real sockets and real fsync.
+//!
+//! Decides: folders, ports, configuration files, and that every process ends with this one. Shared by the demo, the suites over real
+//! processes and the benchmark. Trusts: the program it starts to be `ringwall_sim::daemon`.
+//! Out of scope: what nodes do; waiting for a state (callers ask the cluster itself).
+
+use crate::world;
+use ringwall_wire::codec::Message as _;
+use ringwall_wire::genesis::ClusterCard;
+use std::ffi::OsString;
+use std::fmt::Write as _;
+use std::net::{SocketAddr, UdpSocket};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// How long founding may take: minting, one quote, one fsync.
+const FOUNDING: Duration = Duration::from_secs(60);
+
+/// Why a local cluster could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum LocalError {
+    /// A file or a process.
+    #[error("{what}: {cause}")]
+    Io {
+        /// What was tried.
+        what: String,
+        /// What the system said.
+        cause: std::io::Error,
+    },
+    /// The founding node ended or never wrote its card.
+    #[error("the founding node wrote no cluster card within {seconds} s; its log is {log}:\n{tail}")]
+    NotFounded {
+        /// How long it was waited for.
+        seconds: u64,
+        /// Its log.
+        log: PathBuf,
+        /// The log's last lines.
+        tail: String,
+    },
+    /// The card cannot be read.
+    #[error("the cluster card is not one: {0}")]
+    Card(#[from] ringwall_wire::codec::DecodeError),
+}
+
+fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> LocalError {
+    let what = what.into();
+    move |cause| LocalError::Io { what, cause }
+}
+
+/// How a simulated daemon is started: a program and the arguments that make it one.
+#[derive(Clone, Debug)]
+pub struct Launch {
+    /// The program.
+    pub program: PathBuf,
+    /// Arguments before those of the daemon.
+    pub arguments: Vec<OsString>,
+}
+
+impl Launch {
+    /// This very program, which must run [`crate::daemon::run`] when its first argument is `word`.
+    pub fn this_program(word: &str) -> Result<Self, LocalError> {
+        let program = std::env::current_exe().map_err(io("finding this program"))?;
+        Ok(Launch { program, arguments: vec![word.into()] })
+    }
+}
+
+/// What kind of machine stands in a slot and how it behaves.
+#[derive(Clone, Debug, Default)]
+pub struct Machine {
+    /// Name of the chip.
+    pub chip: String,
+    /// Further arguments of the simulated daemon (`--lie`, `--build`, ...).
+    pub behaviour: Vec<String>,
+}
+
+impl Machine {
+    /// An honest machine.
+    pub fn honest(chip: &str) -> Self {
+        Machine { chip: chip.to_owned(), behaviour: Vec::new() }
+    }
+}
+
+/// One slot and the process that stands in it.
+#[derive(Debug)]
+struct Place {
+    machine: Machine,
+    address: SocketAddr,
+    child: Option<Child>,
+}
+
+/// Nodes of one cluster; all of them end when this is dropped.
+#[derive(Debug)]
+pub struct LocalCluster {
+    folder: PathBuf,
+    launch: Launch,
+    places: Vec<Place>,
+    card: ClusterCard,
+    timing: Option<(u64, u64, u64)>,
+}
+
+impl LocalCluster {
+    /// Founds a cluster of the standard world in `folder` with a node for each machine: the first founds, the others are started and
+    /// join by themselves. Returns once the card exists; joining goes on.
+    pub fn start(folder: &Path, launch: Launch, machines: &[Machine]) -> Result<Self, LocalError> {
+        Self::start_with_timing(folder, launch, machines, None)
+    }
+
+    /// The same with other timers: milliseconds between heartbeats, least and most until an election.
+    pub fn start_with_timing(
+        folder: &Path, launch: Launch, machines: &[Machine], timing: Option<(u64, u64, u64)>,
+    ) -> Result<Self, LocalError> {
+        std::fs::create_dir_all(folder).map_err(io(format!("making {}", folder.display())))?;
+        let policy = world::policy();
+        let template = world::genesis_template(&policy, "local");
+        std::fs::write(folder.join("cluster.policy"), policy.encode()).map_err(io("writing the policy"))?;
+        std::fs::write(folder.join("genesis.template"), template.encode()).map_err(io("writing the founding template"))?;
+        let sockets: Vec<UdpSocket> =
+            machines.iter().map(|_| UdpSocket::bind("127.0.0.1:0")).collect::<Result<_, _>>().map_err(io("finding a free port"))?;
+        let mut places = Vec::new();
+        for (socket, machine) in sockets.iter().zip(machines) {
+            let address = socket.local_addr().map_err(io("finding a free port"))?;
+            places.push(Place { machine: machine.clone(), address, child: None });
+        }
+        drop(sockets);
+        let unread = ClusterCard { genesis: world::genesis_record(&policy, "local", ringwall_wire::ids::Nonce([0; 32])), policy, addresses: Default::default() };
+        let mut cluster = LocalCluster { folder: folder.to_owned(), launch, places, card: unread, timing };
+        cluster.spawn(1, "found")?;
+        cluster.card = cluster.wait_for_card()?;
+        for slot in 2..=machines.len() {
+            cluster.spawn(slot as u8, "run")?;
+        }
+        Ok(cluster)
+    }
+
+    /// The cluster card.
+    pub fn card(&self) -> &ClusterCard {
+        &self.card
+    }
+
+    /// Path of the card file, for command lines.
+    pub fn card_path(&self) -> PathBuf {
+        self.folder.join("cluster.card")
+    }
+
+    /// Where the node of `slot` answers.
+    pub fn address(&self, slot: u8) -> SocketAddr {
+        self.place(slot).address
+    }
+
+    /// All addresses, as text.
+    pub fn addresses(&self) -> Vec<String> {
+        self.places.iter().map(|place| place.address.to_string()).collect()
+    }
+
+    /// Slots, from 1.
+    pub fn slots(&self) -> std::ops::RangeInclusive<u8> {
+        1..=self.places.len() as u8
+    }
+
+    /// Name of the chip in `slot`.
+    pub fn chip(&self, slot: u8) -> &str {
+        &self.place(slot).machine.chip
+    }
+
+    /// Process ids of the running nodes.
+    pub fn pids(&self) -> Vec<u32> {
+        self.places.iter().filter_map(|place| place.child.as_ref().map(Child::id)).collect()
+    }
+
+    /// Process id of the node of `slot`, when it runs.
+    pub fn pid(&self, slot: u8) -> Option<u32> {
+        self.place(slot).child.as_ref().map(Child::id)
+    }
+
+    /// Data folder of `slot`.
+    pub fn data(&self, slot: u8) -> PathBuf {
+        self.folder.join(format!("node-{slot}"))
+    }
+
+    /// Log file of `slot`; every life of the node appends to it.
+    pub fn log(&self, slot: u8) -> PathBuf {
+        self.folder.join(format!("node-{slot}.log"))
+    }
+
+    /// Kills the node of `slot` at once (SIGKILL), as a power cut would.
+    pub fn kill(&mut self, slot: u8) {
+        if let Some(mut child) = self.place_mut(slot).child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    /// Starts the node of `slot` again, on `machine`: a new process that joins by attestation.
+    pub fn restart_on(&mut self, slot: u8, machine: Machine) -> Result<(), LocalError> {
+        self.kill(slot);
+        self.place_mut(slot).machine = machine;
+        self.spawn(slot, "run")
+    }
+
+    /// Starts the node of `slot` again on the machine it was on.
+    pub fn restart(&mut self, slot: u8) -> Result<(), LocalError> {
+        let machine = self.place(slot).machine.clone();
+        self.restart_on(slot, machine)
+    }
+
+    /// Asks the node of `slot` to stop (SIGTERM) and waits; true when it ended by itself within `bound`.
+    pub fn stop(&mut self, slot: u8, bound: Duration) -> bool {
+        let Some(mut child) = self.place_mut(slot).child.take() else { return true };
+        let pid = rustix::process::Pid::from_child(&child);
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        let until = Instant::now() + bound;
+        while Instant::now() < until {
+            if let Ok(Some(_)) = child.try_wait() {
+                return true;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let _ = child.kill();
+        let _ = child.wait();
+        false
+    }
+
+    /// Whether the process of `slot` still runs.
+    pub fn is_running(&mut self, slot: u8) -> bool {
+        matches!(self.place_mut(slot).child.as_mut().map(Child::try_wait), Some(Ok(None)))
+    }
+
+    /// Sends a signal to the process of `slot`.
+    pub fn signal(&self, slot: u8, signal: rustix::process::Signal) {
+        if let Some(child) = &self.place(slot).child {
+            let _ = rustix::process::kill_process(rustix::process::Pid::from_child(child), signal);
+        }
+    }
+
+    fn place(&self, slot: u8) -> &Place {
+        &self.places[usize::from(slot) - 1]
+    }
+
+    fn place_mut(&mut self, slot: u8) -> &mut Place {
+        &mut self.places[usize::from(slot) - 1]
+    }
+
+    fn spawn(&mut self, slot: u8, verb: &str) -> Result<(), LocalError> {
+        let config = self.folder.join(format!("node-{slot}.toml"));
+        std::fs::write(&config, self.config(slot)).map_err(io(format!("writing {}", config.display())))?;
+        let path = self.log(slot);
+        let log = std::fs::File::options().create(true).append(true).open(&path).map_err(io(format!("opening {}", path.display())))?;
+        let copy = log.try_clone().map_err(io("opening a log twice"))?;
+        let machine = &self.place(slot).machine;
+        let mut command = Command::new(&self.launch.program);
+        command.args(&self.launch.arguments).args(["--chip", &machine.chip, "--exit-with-parent"]).args(&machine.behaviour);
+        command.args(["--", verb, "--config"]).arg(&config).stdin(Stdio::piped()).stdout(copy).stderr(log);
+        let child = command.spawn().map_err(io(format!("starting {}", self.launch.program.display())))?;
+        self.place_mut(slot).child = Some(child);
+        Ok(())
+    }
+
+    fn config(&self, slot: u8) -> String {
+        let place = self.place(slot);
+        let mut text = String::new();
+        let quoted = |path: PathBuf| format!("{:?}", path.display().to_string());
+        let _ = writeln!(text, "data = {}\nslot = {slot}\nlisten = \"{}\"", quoted(self.data(slot)), place.address);
+        let _ = writeln!(text, "[cluster]\ncard = {}", quoted(self.card_path()));
+        let _ = writeln!(text, "template = {}", quoted(self.folder.join("genesis.template")));
+        let _ = writeln!(text, "policy = {}", quoted(self.folder.join("cluster.policy")));
+        let _ = writeln!(text, "[peers]\naddresses = {:?}\n[log]\nformat = \"text\"\nlevel = \"info\"", self.addresses());
+        if let Some((heartbeat, least, most)) = self.timing {
+            let _ = writeln!(text, "[timing]\nheartbeat_ms = {heartbeat}\nelection_min_ms = {least}\nelection_max_ms = {most}");
+        }
+        text
+    }
+
+    fn wait_for_card(&mut self) -> Result<ClusterCard, LocalError> {
+        let written = self.data(1).join("cluster.card");
+        let until = Instant::now() + FOUNDING;
+        while Instant::now() < until && self.is_running(1) {
+            if let Ok(bytes) = std::fs::read(&written)
+                && let Ok(card) = ClusterCard::decode(&bytes)
+            {
+                std::fs::write(self.card_path(), &bytes).map_err(io("copying the card"))?;
+                return Ok(card);
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Err(LocalError::NotFounded { seconds: FOUNDING.as_secs(), log: self.log(1), tail: tail(&self.log(1)) })
+    }
+}
+
+impl Drop for LocalCluster {
+    fn drop(&mut self) {
+        for slot in self.slots() {
+            self.kill(slot);
+        }
+    }
+}
+
+/// The last lines of a log.
+pub fn tail(path: &Path) -> String {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(12)..].join("\n")
+}

@@ -1,0 +1,103 @@
+//! The node daemon on a simulated machine: the same command line as the shipped one, with a software TEE and simulated roots.
+//!
+//! Decides: which simulated machine a process is (its chip, its build, its lies), and that it ends when its parent does.
+//! Trusts: nothing, protects nothing. Out of scope: everything a node does (`ringwall_node::cli`).
+
+use crate::lie::Lie;
+use crate::profile::BuildImage;
+use crate::tee::SimTee;
+use crate::world;
+use clap::Parser;
+use ringwall_node::platform::{Anchors, Attester, Platform, PlatformError};
+use ringwall_wire::genesis::BootConfig;
+use std::ffi::OsString;
+use std::io::Read as _;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// A node on a simulated machine. Protects nothing: its roots of trust are public.
+#[derive(Debug, Parser)]
+#[command(name = "ringwalld-sim")]
+struct Arguments {
+    /// Name of the chip, opening with genoa-, turin-, milan- or tdx-.
+    #[arg(long)]
+    chip: String,
+    /// Name of the build that runs.
+    #[arg(long, default_value = world::BUILD)]
+    build: String,
+    /// A way to lie (a variant of `Lie`); may be repeated.
+    #[arg(long)]
+    lie: Vec<String>,
+    /// Milliseconds evidence takes, as on real hardware.
+    #[arg(long, default_value_t = 0)]
+    latency_ms: u64,
+    /// End when standard input is closed, so that no node outlives the program that started it.
+    #[arg(long)]
+    exit_with_parent: bool,
+    /// Arguments of the node.
+    #[arg(last = true)]
+    node: Vec<OsString>,
+}
+
+struct SimulatedMachine {
+    chip: String,
+    build: BuildImage,
+    lies: Vec<Lie>,
+    latency: Duration,
+}
+
+impl Platform for SimulatedMachine {
+    fn attester(&self, boot: &BootConfig) -> Result<Arc<dyn Attester>, PlatformError> {
+        let mut profile = world::machine(&self.chip, boot.clone())
+            .ok_or_else(|| PlatformError::Unusable { reason: format!("no simulated chip can be called {:?}", self.chip) })?;
+        profile.build = self.build.clone();
+        let tee = SimTee::new(profile, 0).with_clock(now_s).with_latency(self.latency).telling(&self.lies);
+        Ok(Arc::new(tee))
+    }
+
+    fn anchors(&self) -> Anchors {
+        crate::anchors()
+    }
+
+    fn program(&self) -> &'static str {
+        "ringwalld-sim"
+    }
+}
+
+/// Runs the daemon with `arguments` (the program's name first); returns when it ends.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments = Arguments::parse_from(arguments);
+    let mut lies = Vec::new();
+    for name in &arguments.lie {
+        match Lie::named(name) {
+            Some(lie) => lies.push(lie),
+            None => return refuse(&format!("no lie is called {name:?}")),
+        }
+    }
+    if arguments.exit_with_parent {
+        std::thread::spawn(|| {
+            let mut byte = [0];
+            while matches!(std::io::stdin().read(&mut byte), Ok(read) if read > 0) {}
+            std::process::exit(0);
+        });
+    }
+    let machine = SimulatedMachine {
+        chip: arguments.chip,
+        build: BuildImage::new(arguments.build, 1),
+        lies,
+        latency: Duration::from_millis(arguments.latency_ms),
+    };
+    let node_arguments = std::iter::once(OsString::from("ringwalld-sim")).chain(arguments.node);
+    ringwall_node::cli::run(node_arguments, Arc::new(machine))
+}
+
+#[expect(clippy::print_stderr, reason = "the one line a person needs when the command line is wrong")]
+fn refuse(cause: &str) -> ExitCode {
+    eprintln!("ringwalld-sim: {cause}");
+    ExitCode::from(2)
+}
+
+fn now_s() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
