@@ -90,7 +90,8 @@ pub(crate) fn intermediate(product: SnpProduct, which: Issuer, root: Issuer) -> 
 
 /// A chip's or provider's certificate over `spki`, DER.
 pub(crate) fn vek(vek: &Vek, key: &p384::ecdsa::SigningKey) -> Arc<[u8]> {
-    cached(Kind::Vek(vek.clone()), || {
+    let public = key.verifying_key().to_sec1_point(true).as_bytes().to_vec();
+    cached(Kind::Vek(vek.clone(), public), || {
         let signer = match (vek.self_signed, &vek.of) {
             (true, _) => Authority::P384(key.clone()),
             (false, VekOf::Provider(_)) => key_of(Issuer::Asvk),
@@ -135,7 +136,8 @@ pub(crate) const VEK_UNTIL_S: u64 = LEAF_UNTIL_S;
 #[derive(Clone, PartialEq, Eq, Hash)]
 enum Kind {
     Authority(SnpProduct, Issuer, Issuer),
-    Vek(Vek),
+    /// What it says, and the key it endorses.
+    Vek(Vek, Vec<u8>),
     Crl(SnpProduct, Window, bool, Issuer),
 }
 

@@ -70,7 +70,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments = Arguments::parse_from(arguments);
     let mut lies = Vec::new();
     for name in &arguments.lie {
-        match Lie::named(name) {
+        match lie_named(name) {
             Some(lie) => lies.push(lie),
             None => return refuse(&format!("no lie is called {name:?}")),
         }
@@ -90,6 +90,12 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let node_arguments = std::iter::once(OsString::from("ringwalld-sim")).chain(arguments.node);
     ringwall_node::cli::run(node_arguments, Arc::new(machine))
+}
+
+/// The lie whose variant is spelled so.
+fn lie_named(name: &str) -> Option<Lie> {
+    let all = Lie::EITHER.iter().chain(Lie::SNP).chain(Lie::TDX);
+    all.copied().find(|lie| format!("{lie:?}") == name)
 }
 
 #[expect(clippy::print_stderr, reason = "the one line a person needs when the command line is wrong")]

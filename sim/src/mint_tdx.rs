@@ -12,7 +12,6 @@ use crate::seed;
 use crate::tdx::{self, QuoteShape, Quoting, TdReport, attributes};
 use ringwall_wire::bounded::Blob;
 use ringwall_wire::evidence::{TdxEndorsements, TdxEvidence};
-use ringwall_wire::policy::TdxTcbStatus;
 
 /// A platform family no policy of ours names.
 const OTHER_FMSPC: [u8; 6] = [0, 0x80, 0x6f, 0x05, 0, 0];
@@ -116,13 +115,8 @@ fn td_attributes(profile: &TeeProfile) -> u64 {
 
 fn judgement(profile: &TeeProfile, now_s: u64) -> Judgement {
     let tells = |lie| profile.tells(lie);
-    let told = profile.lies.iter().find_map(|lie| match lie {
-        Lie::TdxStatus(status) => Some(status_text(*status)),
-        Lie::TdxRevoked => Some("Revoked"),
-        _ => None,
-    });
     Judgement {
-        status: told.unwrap_or("UpToDate"),
+        status: status(profile),
         advisory: tells(Lie::TdxAdvisory),
         qe_status: if tells(Lie::TdxQeOld) { "OutOfDate" } else { "UpToDate" },
         least_svn: if tells(Lie::TdxNoLevel) { 200 } else { 0 },
@@ -152,20 +146,21 @@ fn service(profile: &TeeProfile) -> &'static Service {
 
 /// Whether the lie is that the TDX module was updated since launch.
 fn relaunch_advised(profile: &TeeProfile) -> bool {
-    use TdxTcbStatus::{RelaunchAdvised, RelaunchAdvisedConfigurationNeeded};
-    profile.tells(Lie::TdxStatus(RelaunchAdvised)) || profile.tells(Lie::TdxStatus(RelaunchAdvisedConfigurationNeeded))
+    profile.tells(Lie::TdxRelaunch) || profile.tells(Lie::TdxRelaunchConfiguration)
 }
 
-/// Intel's word for the platform as it runs now.
-fn status_text(status: TdxTcbStatus) -> &'static str {
-    match status {
-        TdxTcbStatus::UpToDate | TdxTcbStatus::RelaunchAdvised => "UpToDate",
-        TdxTcbStatus::SwHardeningNeeded => "SWHardeningNeeded",
-        TdxTcbStatus::ConfigurationNeeded | TdxTcbStatus::RelaunchAdvisedConfigurationNeeded => "ConfigurationNeeded",
-        TdxTcbStatus::ConfigurationAndSwHardeningNeeded => "ConfigurationAndSWHardeningNeeded",
-        TdxTcbStatus::OutOfDate => "OutOfDate",
-        TdxTcbStatus::OutOfDateConfigurationNeeded => "OutOfDateConfigurationNeeded",
-    }
+/// Intel's word for the platform as it runs now; a relaunch is what the verifier makes of two of them.
+fn status(profile: &TeeProfile) -> &'static str {
+    let words = [
+        (Lie::TdxSwHardening, "SWHardeningNeeded"),
+        (Lie::TdxConfiguration, "ConfigurationNeeded"),
+        (Lie::TdxConfigurationAndSwHardening, "ConfigurationAndSWHardeningNeeded"),
+        (Lie::TdxOutOfDate, "OutOfDate"),
+        (Lie::TdxOutOfDateConfiguration, "OutOfDateConfigurationNeeded"),
+        (Lie::TdxRelaunchConfiguration, "ConfigurationNeeded"),
+        (Lie::TdxRevoked, "Revoked"),
+    ];
+    words.iter().find(|(lie, _)| profile.tells(*lie)).map_or("UpToDate", |(_, word)| word)
 }
 
 /// Where the quote's signature begins: after header, body and the length of what follows.

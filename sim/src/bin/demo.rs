@@ -1,2 +1,5 @@
-//! placeholder
-fn main() {}
+//! `cargo demo`: see `ringwall_sim::demo`.
+
+fn main() -> std::process::ExitCode {
+    ringwall_sim::demo::main()
+}
