@@ -7,10 +7,16 @@
 //! Out of scope: sealing (`keys`), sessions (`channel`, `quic`), judging evidence (`attest`), who is asked to join (`node`).
 //! Protocol sections 0, 4 and 5.1.
 
+extern crate alloc; // the record! macro of the wire crate names it
+
+pub mod disk;
+mod fence;
+pub mod log;
 pub mod machine;
 pub mod options;
 pub mod replica;
 pub mod transport;
+mod types;
 
 pub use machine::view::{ChangeEvent, MemberRow, MemberStanding, Page, ProposalRow, SpaceRow, StoredRecord, View};
 pub use options::Options;

@@ -3,6 +3,7 @@
 //! Decides: the defaults, each with its unit and reason. Trusts: the caller, who is this node's own program.
 //! Out of scope: where the values come from (`node`). Protocol sections 4 and 5.1.
 
+use crate::disk::{Disk, OsDisk};
 use ringwall_wire::ids::Incarnation;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -35,6 +36,8 @@ pub struct Options {
     pub snapshot_entries: u64,
     /// Entries kept in the log although a snapshot holds them, so that a short absence needs no snapshot.
     pub keep_entries: u64,
+    /// The disk the log is written to.
+    pub disk: Arc<dyn Disk>,
 }
 
 impl Options {
@@ -47,11 +50,12 @@ impl Options {
             heartbeat_ms: 50,
             election_ms: (250, 500),
             call_ms: 2_000,
-            segment_bytes: 64 * 1024 * 1024,
+            segment_bytes: 32 * 1024 * 1024,
             tail_bytes: 64 * 1024 * 1024,
             overlay_bytes: 64 * 1024 * 1024,
             snapshot_entries: 20_000,
             keep_entries: 5_000,
+            disk: Arc::new(OsDisk),
         }
     }
 }

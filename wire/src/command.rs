@@ -39,6 +39,8 @@ choice! {
         6 => Retire(Incarnation),
         /// The founding member enters itself.
         7 => Found(Box<Founding>),
+        /// Every replica remembers the digest of its state after this entry, so that a learner can be compared with the leader.
+        8 => Mark,
     }
 }
 

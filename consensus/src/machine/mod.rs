@@ -3,4 +3,13 @@
 //! Decides: the state after each entry, as a pure function of the entries before it. Trusts: nothing in an entry.
 //! Out of scope: how entries are agreed on. Protocol sections 4 and 5.
 
+pub(crate) mod base;
+pub(crate) mod clients;
+pub(crate) mod history;
+pub(crate) mod raft;
+pub(crate) mod roster;
+pub(crate) mod rows;
+pub(crate) mod snapshot;
+pub(crate) mod state;
+pub(crate) mod store;
 pub mod view;

@@ -3,11 +3,18 @@
 //! Decides: visibility (records past their time are gone at once, removed rows later). Trusts: the state machine.
 //! Out of scope: waiting for an index (`replica`). Protocol section 5.
 
+use crate::machine::history::History;
+use crate::machine::roster::Roster;
+use crate::machine::rows::{self, RecordHead, SpaceValue};
+use crate::machine::store;
+use crate::replica::ReadError;
 use ringwall_wire::admission::{AdmitPropose, Endorse, IncarnationCert};
+use ringwall_wire::codec::Field;
 use ringwall_wire::command::{SealedRecord, WrappedKey};
-use ringwall_wire::ids::{Incarnation, KeyTag, Revision, SpaceTag};
+use ringwall_wire::ids::{Epoch, Incarnation, KeyTag, Revision, SpaceTag};
 use ringwall_wire::request::KeyMode;
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, RwLock};
 
 /// A record as stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,63 +95,127 @@ pub struct ProposalRow {
     pub endorsements: Vec<Endorse>,
 }
 
-/// The state as of one applied index. Cheap to make; holds back clean-up of old data while it lives, so do not keep it for long.
-pub struct View {}
+/// What is known of the moment a view shows, beside its rows.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Published {
+    pub(crate) applied: u64,
+    pub(crate) revision: Revision,
+    pub(crate) time_ms: u64,
+    pub(crate) roster: Arc<Roster>,
+    pub(crate) voters: Arc<BTreeSet<Incarnation>>,
+}
+
+/// The state as of one applied index. Cheap to make; it holds back clean-up of old data while it lives, so do not keep it for long.
+pub struct View {
+    pub(crate) published: Published,
+    pub(crate) rows: store::Snapshot,
+    pub(crate) history: Arc<RwLock<History>>,
+}
 
 impl View {
     /// Index of the last applied entry.
     pub fn applied(&self) -> u64 {
-        todo!()
+        self.published.applied
     }
 
     /// Newest revision.
     pub fn revision(&self) -> Revision {
-        todo!()
+        self.published.revision
     }
 
     /// Group time, Unix milliseconds: never goes back.
     pub fn time_ms(&self) -> u64 {
-        todo!()
+        self.published.time_ms
     }
 
     /// The record of a key, unless it is absent or past its time.
-    pub fn get(&self, _space: &SpaceTag, _key: &KeyTag) -> Result<Option<StoredRecord>, crate::ReadError> {
-        todo!()
+    pub fn get(&self, space: &SpaceTag, key: &KeyTag) -> Result<Option<StoredRecord>, ReadError> {
+        let row = self.rows.read(&rows::record_key(space, key), |row| row.map(rows::take_record).transpose());
+        let record = row.map_err(fenced)?.map_err(fenced)?;
+        Ok(record.filter(|record| self.visible(record)))
+    }
+
+    fn visible(&self, record: &StoredRecord) -> bool {
+        RecordHead { version: record.version, expires_at_ms: record.expires_at_ms }.visible(self.published.time_ms)
     }
 
     /// A namespace.
-    pub fn space(&self, _space: &SpaceTag) -> Result<Option<SpaceRow>, crate::ReadError> {
-        todo!()
+    pub fn space(&self, space: &SpaceTag) -> Result<Option<SpaceRow>, ReadError> {
+        let row = self.rows.read(&rows::space_key(space), |row| row.map(SpaceValue::from_bytes).transpose());
+        let value = row.map_err(fenced)?.map_err(fenced)?;
+        Ok(value.map(|value| SpaceRow { mode: value.mode, dek: value.dek, revision: value.revision }))
     }
 
     /// At most `limit` records of a namespace in the order of their tags, after `after`.
-    pub fn scan(&self, _space: &SpaceTag, _after: Option<&KeyTag>, _limit: usize) -> Result<Page, crate::ReadError> {
-        todo!()
+    pub fn scan(&self, space: &SpaceTag, after: Option<&KeyTag>, limit: usize) -> Result<Page, ReadError> {
+        let mut next = match after {
+            Some(after) => [rows::record_key(space, after), vec![0]].concat(),
+            None => rows::record_key(space, &KeyTag([0; 16])),
+        };
+        let end = rows::records_end(space);
+        let mut records = Vec::new();
+        loop {
+            let want = limit.saturating_sub(records.len()).saturating_add(1);
+            let (page, more) = self.rows.range(&next, &end, want).map_err(fenced)?;
+            for (key, value) in &page {
+                let (_, tag) = rows::split_record(key).map_err(fenced)?;
+                let record = rows::take_record(value).map_err(fenced)?;
+                if self.visible(&record) {
+                    records.push((tag, record));
+                }
+            }
+            if records.len() > limit {
+                records.truncate(limit);
+                return Ok(Page { records, more: true });
+            }
+            match page.last() {
+                Some((last, _)) if more => next = [last.as_slice(), &[0]].concat(),
+                _ => return Ok(Page { records, more: false }),
+            }
+        }
     }
 
-    /// Changes of `space` after `after`, oldest first, at most `limit`, never cutting a revision in two unless it alone exceeds the limit; and the revision through which
-    /// they are complete. None when history that far back is gone.
-    pub fn changes(&self, _space: &SpaceTag, _after: Revision, _limit: usize) -> Option<(Vec<ChangeEvent>, Revision)> {
-        todo!()
+    /// Changes of `space` after `after`, oldest first, and the revision through which they are complete. At most `limit`, except that
+    /// a revision is never cut in two. None when history that far back is gone.
+    pub fn changes(&self, space: &SpaceTag, after: Revision, limit: usize) -> Option<(Vec<ChangeEvent>, Revision)> {
+        let history = self.history.read().expect("nobody panics with the lock held");
+        history.changes(space, after, self.published.revision, limit)
     }
 
-    /// Whether records wait to be removed because their time has come.
-    pub fn expired_waiting(&self) -> Result<bool, crate::ReadError> {
-        todo!()
+    /// Whether records wait to be removed because their time has come, as of `now_ms` or the group's time, whichever is later.
+    pub fn expired_waiting(&self, now_ms: u64) -> Result<bool, ReadError> {
+        let start = rows::expiry_key(0, &SpaceTag([0; 16]), &KeyTag([0; 16]));
+        let end = rows::expiry_end(now_ms.max(self.published.time_ms));
+        let (due, _) = self.rows.range(&start, &end, 1).map_err(fenced)?;
+        Ok(!due.is_empty())
     }
 
     /// Every incarnation on record, oldest first.
     pub fn members(&self) -> Vec<MemberRow> {
-        todo!()
+        self.published.roster.members.values().cloned().collect()
     }
 
     /// One incarnation.
-    pub fn member(&self, _incarnation: Incarnation) -> Option<MemberRow> {
-        todo!()
+    pub fn member(&self, incarnation: Incarnation) -> Option<MemberRow> {
+        self.published.roster.members.get(&incarnation).cloned()
     }
 
     /// A joiner that waits for verdicts.
-    pub fn proposal(&self, _admit_index: u64) -> Option<ProposalRow> {
-        todo!()
+    pub fn proposal(&self, admit_index: u64) -> Option<ProposalRow> {
+        self.published.roster.proposals.get(&admit_index).cloned()
     }
+
+    /// Epoch of the group; none before it is founded.
+    pub fn epoch(&self) -> Option<Epoch> {
+        self.published.roster.epoch
+    }
+
+    /// Voters, as far as the membership is applied.
+    pub fn voters(&self) -> Vec<Incarnation> {
+        self.published.voters.iter().copied().collect()
+    }
+}
+
+fn fenced(why: impl std::fmt::Display) -> ReadError {
+    ReadError::Fenced(why.to_string())
 }

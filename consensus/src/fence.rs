@@ -1,0 +1,46 @@
+//! The fence: once storage has failed, this replica says nothing any more.
+//!
+//! Decides: that the first fault is final; there is no way back but a new incarnation. Trusts: nothing.
+//! Out of scope: noticing faults (`log`, `machine`). Protocol section 4, state FENCED, and section 5.1.
+
+use std::sync::{Arc, OnceLock};
+use tokio::sync::watch;
+
+/// Shared by everything that stores and everything that answers.
+#[derive(Clone)]
+pub(crate) struct Fence {
+    reason: Arc<OnceLock<String>>,
+    raised: Arc<watch::Sender<bool>>,
+}
+
+impl Fence {
+    pub(crate) fn new() -> Self {
+        Fence { reason: Arc::new(OnceLock::new()), raised: Arc::new(watch::Sender::new(false)) }
+    }
+
+    /// Raises the fence; the first reason stays.
+    pub(crate) fn raise(&self, reason: impl Into<String>) {
+        if self.reason.set(reason.into()).is_ok() {
+            tracing::error!(reason = self.reason().unwrap_or_default(), "fenced");
+            self.raised.send_replace(true);
+        }
+    }
+
+    pub(crate) fn reason(&self) -> Option<&str> {
+        self.reason.get().map(String::as_str)
+    }
+
+    /// The error further storage calls get.
+    pub(crate) fn error(&self) -> std::io::Error {
+        std::io::Error::other(format!("fenced: {}", self.reason().unwrap_or("no reason given")))
+    }
+
+    /// Raises the fence for a failed storage call and passes the failure on.
+    pub(crate) fn watch<T>(&self, what: &str, result: std::io::Result<T>) -> std::io::Result<T> {
+        result.inspect_err(|why| self.raise(format!("{what}: {why}")))
+    }
+
+    pub(crate) fn subscribe(&self) -> watch::Receiver<bool> {
+        self.raised.subscribe()
+    }
+}

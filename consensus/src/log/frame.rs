@@ -1,0 +1,138 @@
+//! Frames of the log: how one record lies in a segment.
+//!
+//! Decides: `magic(4) kind(1) zero(3) segment(8) index(8) len(4) crc32c(4)`, then `len` bytes, all big-endian. The checksum covers the
+//! header before it and the payload; the segment number makes leftovers of a recycled file unreadable.
+//! Trusts: nothing it reads. Out of scope: which frames follow which (`recover`). Layout: docs/formats.md, "Log segments".
+
+use ringwall_wire::codec::{DecodeError, Field, Reader};
+use ringwall_wire::limits::ENTRY_BYTES;
+use ringwall_wire::peer::{Ballot, LogEntry, LogPosition};
+
+/// Bytes before the payload.
+pub(crate) const HEADER_BYTES: usize = 32;
+/// Bytes of a payload: an entry of the full size with its position and length, or a membership.
+pub(crate) const PAYLOAD_BYTES: usize = ENTRY_BYTES + 64 * 1024;
+
+const MAGIC: [u8; 4] = *b"RWL1";
+
+ringwall_wire::record! {
+    /// Opens a segment: what earlier segments said last.
+    pub struct Opening {
+        /// Newest vote.
+        pub vote: Option<Ballot>,
+        /// Newest commit position.
+        pub committed: Option<LogPosition>,
+        /// Everything up to here was purged.
+        pub purged: Option<LogPosition>,
+    }
+}
+
+/// What a frame holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Record {
+    Opening(Opening),
+    Entry(LogEntry),
+    Vote(Ballot),
+    Committed(Option<LogPosition>),
+    /// Entries after this position are void.
+    Truncate(Option<LogPosition>),
+    /// Entries up to this position are gone.
+    Purge(LogPosition),
+}
+
+/// Why no frame could be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum FrameError {
+    /// Zeroes, leftovers of the file's earlier life, or the end of the file.
+    Nothing,
+    /// A frame of this segment that does not match its checksum or does not decode.
+    Damaged,
+}
+
+impl Record {
+    fn kind(&self) -> u8 {
+        match self {
+            Record::Opening(_) => 1,
+            Record::Entry(_) => 2,
+            Record::Vote(_) => 3,
+            Record::Committed(_) => 4,
+            Record::Truncate(_) => 5,
+            Record::Purge(_) => 6,
+        }
+    }
+
+    fn index(&self) -> u64 {
+        match self {
+            Record::Entry(entry) => entry.at.index,
+            Record::Purge(at) => at.index,
+            Record::Committed(at) | Record::Truncate(at) => at.map_or(0, |at| at.index),
+            Record::Opening(_) | Record::Vote(_) => 0,
+        }
+    }
+
+    /// Appends the frame to `out`.
+    pub(crate) fn put(&self, segment: u64, out: &mut Vec<u8>) {
+        let start = out.len();
+        out.extend_from_slice(&MAGIC);
+        out.extend_from_slice(&[self.kind(), 0, 0, 0]);
+        out.extend_from_slice(&segment.to_be_bytes());
+        out.extend_from_slice(&self.index().to_be_bytes());
+        out.extend_from_slice(&[0; 8]);
+        match self {
+            Record::Opening(opening) => opening.put(out),
+            Record::Entry(entry) => entry.put(out),
+            Record::Vote(ballot) => ballot.put(out),
+            Record::Committed(at) | Record::Truncate(at) => at.put(out),
+            Record::Purge(at) => at.put(out),
+        }
+        let len = u32::try_from(out.len() - start - HEADER_BYTES).expect("a payload is shorter than 4 GiB");
+        let frame = out.split_at_mut(start).1;
+        let (header, payload) = frame.split_at_mut(HEADER_BYTES);
+        header.split_at_mut(24).1.split_at_mut(4).0.copy_from_slice(&len.to_be_bytes());
+        let crc = crc32c::crc32c_append(crc32c::crc32c(header.split_at(28).0), payload);
+        header.split_at_mut(28).1.copy_from_slice(&crc.to_be_bytes());
+    }
+
+    /// Reads the frame at the front of `bytes`; gives it with its length.
+    pub(crate) fn take(segment: u64, bytes: &[u8]) -> Result<(Record, usize), FrameError> {
+        let header = bytes.first_chunk::<HEADER_BYTES>().ok_or(FrameError::Nothing)?;
+        let (kind, len) = opened(segment, header).ok_or(FrameError::Nothing)?;
+        if len > PAYLOAD_BYTES {
+            return Err(FrameError::Damaged);
+        }
+        let payload = bytes.get(HEADER_BYTES..HEADER_BYTES + len).ok_or(FrameError::Damaged)?;
+        let crc = crc32c::crc32c_append(crc32c::crc32c(header.split_at(28).0), payload);
+        if header.split_at(28).1 != crc.to_be_bytes() {
+            return Err(FrameError::Damaged);
+        }
+        let record = decode(kind, payload).map_err(|_| FrameError::Damaged)?;
+        Ok((record, HEADER_BYTES + len))
+    }
+}
+
+/// Length of the payload of a frame whose header begins like one of `segment`.
+pub(crate) fn payload_len(segment: u64, header: &[u8; HEADER_BYTES]) -> Option<usize> {
+    opened(segment, header).map(|(_, len)| len)
+}
+
+fn opened(segment: u64, header: &[u8; HEADER_BYTES]) -> Option<(u8, usize)> {
+    let mut input = Reader::new(header);
+    let magic: [u8; 4] = input.array().ok()?;
+    let [kind, ..] = input.array::<4>().ok()?;
+    let of = u64::take(&mut input).ok()?;
+    let _index = u64::take(&mut input).ok()?;
+    let len = u32::take(&mut input).ok()?;
+    (magic == MAGIC && of == segment).then_some((kind, len as usize))
+}
+
+fn decode(kind: u8, payload: &[u8]) -> Result<Record, DecodeError> {
+    Ok(match kind {
+        1 => Record::Opening(Field::from_bytes(payload)?),
+        2 => Record::Entry(Field::from_bytes(payload)?),
+        3 => Record::Vote(Field::from_bytes(payload)?),
+        4 => Record::Committed(Field::from_bytes(payload)?),
+        5 => Record::Truncate(Field::from_bytes(payload)?),
+        6 => Record::Purge(Field::from_bytes(payload)?),
+        tag => return Err(DecodeError::UnknownTag { what: "log record", tag }),
+    })
+}

@@ -1,0 +1,297 @@
+//! The state machine as Raft sees it: apply, snapshot, install; and as readers see it: views, progress, marks.
+//!
+//! Decides: when readers see what was applied (before any client is told of it), and that snapshots are written beside the commit
+//! path from a moment held still. Trusts: Raft to apply each entry once, in order.
+//! Out of scope: what commands do (`state`). Protocol sections 4 and 5.
+
+use crate::fence::Fence;
+use crate::machine::history::History;
+use crate::machine::snapshot::{self, Capture};
+use crate::machine::state::State;
+use crate::machine::store::Store;
+use crate::machine::view::{Published, View};
+use crate::replica::Progress;
+use crate::types::{self, Answers, EntryPayload, LogId, StoredMembership, Types};
+use futures_util::{Stream, StreamExt};
+use openraft::storage::{ApplyResponder, EntryResponder, RaftSnapshotBuilder, RaftStateMachine};
+use openraft::type_config::alias::{SnapshotMetaOf, SnapshotOf};
+use openraft::{OptionalSend, Snapshot};
+use ringwall_wire::ids::Digest;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, RwLock};
+use tokio::sync::watch;
+
+/// Entries, or bytes of them, after which readers are shown what was applied.
+const UNIT_ENTRIES: usize = 256;
+const UNIT_BYTES: usize = 8 * 1024 * 1024;
+/// Marks remembered.
+const MARKS: usize = 16;
+
+/// A finished snapshot; open, so that it can be read after it was replaced.
+#[derive(Clone, Debug)]
+pub(crate) struct SnapshotFile {
+    pub(crate) file: Arc<File>,
+    pub(crate) path: PathBuf,
+    pub(crate) bytes: u64,
+    pub(crate) digest: Digest,
+}
+
+type Meta = SnapshotMetaOf<Types>;
+
+/// What readers share with the state machine.
+pub(crate) struct Readers {
+    store: Store,
+    published: RwLock<Published>,
+    history: RwLock<Arc<RwLock<History>>>,
+    pub(crate) progress: watch::Sender<Progress>,
+    /// Digests of marked states by index: none while it is being computed.
+    marks: Mutex<BTreeMap<u64, Option<Digest>>>,
+    pub(crate) marked: watch::Sender<()>,
+    current: Mutex<Option<(Meta, SnapshotFile)>>,
+}
+
+/// The state machine.
+pub(crate) struct Machine {
+    state: State,
+    dir: PathBuf,
+    fence: Fence,
+    readers: Arc<Readers>,
+    installed: u64,
+}
+
+impl Readers {
+    /// A look at what is published.
+    pub(crate) fn view(&self) -> View {
+        let published = self.published.read().expect("nobody panics with the lock held");
+        let history = Arc::clone(&self.history.read().expect("nobody panics with the lock held"));
+        View { published: published.clone(), rows: self.store.snapshot(), history }
+    }
+
+    /// What is published, without its rows.
+    pub(crate) fn published(&self) -> Published {
+        self.published.read().expect("nobody panics with the lock held").clone()
+    }
+
+    /// Outer none: not marked, or forgotten. Inner none: being computed.
+    pub(crate) fn mark(&self, index: u64) -> Option<Option<Digest>> {
+        self.marks.lock().expect("nobody panics with the lock held").get(&index).copied()
+    }
+
+    fn set_mark(&self, index: u64, digest: Option<Digest>) {
+        let mut marks = self.marks.lock().expect("nobody panics with the lock held");
+        marks.insert(index, digest);
+        while marks.len() > MARKS {
+            marks.pop_first();
+        }
+        drop(marks);
+        self.marked.send_replace(());
+    }
+
+    fn publish(&self, state: &State) {
+        let mut published = self.published.write().expect("nobody panics with the lock held");
+        state.store.publish();
+        *published = state.published();
+        let progress = Progress { applied: published.applied, revision: published.revision };
+        drop(published);
+        self.progress.send_replace(progress);
+    }
+
+    /// Makes `file` the current snapshot and removes the one before.
+    fn keep(&self, meta: Meta, file: SnapshotFile) {
+        let mut current = self.current.lock().expect("nobody panics with the lock held");
+        let newer = current.as_ref().is_none_or(|(old, _)| old.last_log_id < meta.last_log_id);
+        let old = match newer {
+            true => current.replace((meta, file)),
+            false => Some((meta, file)).filter(|(_, file)| current.as_ref().is_some_and(|(_, kept)| kept.path != file.path)),
+        };
+        let kept = current.as_ref().map(|(_, file)| file.path.clone());
+        if let Some((_, old)) = old.filter(|(_, old)| Some(&old.path) != kept.as_ref())
+            && let Err(why) = std::fs::remove_file(&old.path)
+        {
+            tracing::warn!(%why, path = %old.path.display(), "an old snapshot stays");
+        }
+    }
+}
+
+impl Machine {
+    /// The state machine before the first entry, with its files in `dir`.
+    pub(crate) fn create(dir: &Path, overlay_bytes: usize, fence: Fence) -> io::Result<(Self, Arc<Readers>)> {
+        let store = Store::create(dir, overlay_bytes, fence.clone())?;
+        let state = State::new(store.clone());
+        let readers = Arc::new(Readers {
+            store,
+            published: RwLock::new(state.published()),
+            history: RwLock::new(Arc::clone(&state.history)),
+            progress: watch::Sender::new(Progress::default()),
+            marks: Mutex::default(),
+            marked: watch::Sender::new(()),
+            current: Mutex::default(),
+        });
+        let machine = Machine { state, dir: dir.to_path_buf(), fence, readers: Arc::clone(&readers), installed: 0 };
+        Ok((machine, readers))
+    }
+
+    async fn apply_all<S>(&mut self, mut entries: S) -> io::Result<()>
+    where
+        S: Stream<Item = io::Result<EntryResponder<Types>>> + Unpin + OptionalSend,
+    {
+        let mut told: Vec<(ApplyResponder<Types>, Answers)> = Vec::new();
+        let (mut unit_entries, mut unit_bytes) = (0, 0);
+        while let Some(item) = entries.next().await {
+            let (entry, responder) = item?;
+            let effect = self.state.apply(&entry)?;
+            if let Some(responder) = responder {
+                told.push((responder, Answers(effect.outcomes)));
+            }
+            unit_entries += 1;
+            unit_bytes += match &entry.payload {
+                EntryPayload::Normal(bytes) => bytes.0.len(),
+                _ => 0,
+            };
+            if effect.mark || unit_entries >= UNIT_ENTRIES || unit_bytes >= UNIT_BYTES {
+                self.show(&mut told).await?;
+                (unit_entries, unit_bytes) = (0, 0);
+            }
+            if effect.mark {
+                self.remember_mark(entry.log_id.index);
+            }
+        }
+        self.show(&mut told).await
+    }
+
+    /// Shows readers what was applied, tells the clients, and waits if memory is full.
+    async fn show(&mut self, told: &mut Vec<(ApplyResponder<Types>, Answers)>) -> io::Result<()> {
+        self.readers.publish(&self.state);
+        for (responder, answers) in told.drain(..) {
+            responder.send(answers);
+        }
+        self.state.store.wait_for_room().await
+    }
+
+    /// Computes the digest of the state as it is now, beside the commit path.
+    fn remember_mark(&self, index: u64) {
+        self.readers.set_mark(index, None);
+        let capture = Capture::of(&self.state);
+        let readers = Arc::clone(&self.readers);
+        let fence = self.fence.clone();
+        tokio::task::spawn_blocking(move || {
+            if let Ok(digest) = fence.watch("digest of the state", capture.digest()) {
+                readers.set_mark(index, Some(digest));
+            }
+        });
+    }
+
+    /// Replaces the state by that of a snapshot whose digest was compared. Blocks.
+    fn install(&mut self, meta: &Meta, snapshot: &SnapshotFile) -> io::Result<()> {
+        self.installed += 1;
+        let mut restored = None;
+        let input = File::open(&snapshot.path)?;
+        self.state.store.replace(self.installed, |base| {
+            restored = Some(snapshot::read(input, base)?);
+            Ok(())
+        })?;
+        let restored = restored.ok_or_else(|| io::Error::other("nothing was restored"))?;
+        let applied = types::log_ids(&restored.meta.applied);
+        let members = types::membership_in(&restored.meta.membership).map_err(io::Error::other)?;
+        let membership = StoredMembership::new(types::log_ids(&restored.meta.membership_at), members);
+        if applied != meta.last_log_id || membership != meta.last_membership {
+            return Err(io::Error::other("a snapshot is not what its announcement says"));
+        }
+        self.state.applied = applied;
+        self.state.membership = membership;
+        self.state.revision = restored.meta.revision;
+        self.state.time_ms = restored.meta.time_ms;
+        self.state.roster = Arc::new(restored.roster);
+        self.state.clients = restored.clients;
+        self.state.history = Arc::new(RwLock::new(restored.history));
+        *self.readers.history.write().expect("nobody panics with the lock held") = Arc::clone(&self.state.history);
+        self.readers.publish(&self.state);
+        let path = snapshot_path(&self.dir, applied);
+        std::fs::rename(&snapshot.path, &path)?;
+        crate::disk::sync_parent(&path)?;
+        self.readers.keep(meta.clone(), SnapshotFile { path, ..snapshot.clone() });
+        Ok(())
+    }
+}
+
+fn snapshot_path(dir: &Path, applied: Option<LogId>) -> PathBuf {
+    dir.join(format!("snapshot-{:016}", applied.map_or(0, |applied| applied.index)))
+}
+
+impl RaftStateMachine<Types> for Machine {
+    type SnapshotData = SnapshotFile;
+    type SnapshotBuilder = Builder;
+
+    async fn applied_state(&mut self) -> io::Result<(Option<LogId>, StoredMembership)> {
+        Ok((self.state.applied, self.state.membership.clone()))
+    }
+
+    async fn apply<S>(&mut self, entries: S) -> io::Result<()>
+    where
+        S: Stream<Item = io::Result<EntryResponder<Types>>> + Unpin + OptionalSend,
+    {
+        let result = self.apply_all(entries).await;
+        self.fence.watch("apply", result)
+    }
+
+    async fn get_snapshot_builder(&mut self) -> Builder {
+        Builder {
+            capture: Some(Capture::of(&self.state)),
+            store: self.state.store.clone(),
+            dir: self.dir.clone(),
+            fence: self.fence.clone(),
+            readers: Arc::clone(&self.readers),
+        }
+    }
+
+    async fn install_snapshot(&mut self, meta: &Meta, snapshot: SnapshotFile) -> io::Result<()> {
+        let result = self.install(meta, &snapshot);
+        self.fence.watch("snapshot install", result)
+    }
+
+    async fn get_current_snapshot(&mut self) -> io::Result<Option<SnapshotOf<Types, SnapshotFile>>> {
+        let current = self.readers.current.lock().expect("nobody panics with the lock held");
+        Ok(current.clone().map(|(meta, snapshot)| Snapshot { meta, snapshot }))
+    }
+}
+
+/// Writes one snapshot.
+pub(crate) struct Builder {
+    capture: Option<Capture>,
+    store: Store,
+    dir: PathBuf,
+    fence: Fence,
+    readers: Arc<Readers>,
+}
+
+impl RaftSnapshotBuilder<Types> for Builder {
+    type SnapshotData = SnapshotFile;
+
+    async fn build_snapshot(&mut self) -> io::Result<SnapshotOf<Types, SnapshotFile>> {
+        let capture = self.capture.take().ok_or_else(|| io::Error::other("a builder builds once"))?;
+        let (store, dir, readers) = (self.store.clone(), self.dir.clone(), Arc::clone(&self.readers));
+        let built = tokio::task::spawn_blocking(move || {
+            let built = build(&capture, &dir)?;
+            readers.keep(built.meta.clone(), built.snapshot.clone());
+            store.sync_base()?;
+            Ok(built)
+        });
+        self.fence.watch("snapshot", built.await.unwrap_or_else(|why| Err(io::Error::other(why))))
+    }
+}
+
+/// Temporary file, fsync, rename, fsync of the folder.
+fn build(capture: &Capture, dir: &Path) -> io::Result<SnapshotOf<Types, SnapshotFile>> {
+    let path = snapshot_path(dir, capture.applied);
+    let temporary = path.with_extension("tmp");
+    let file = File::options().read(true).write(true).create(true).truncate(true).open(&temporary)?;
+    let (bytes, digest) = capture.write(&file)?;
+    file.sync_all()?;
+    std::fs::rename(&temporary, &path)?;
+    crate::disk::sync_parent(&path)?;
+    let meta = Meta { last_log_id: capture.applied, last_membership: capture.membership.clone() };
+    Ok(Snapshot { meta, snapshot: SnapshotFile { file: Arc::new(file), path, bytes, digest } })
+}

@@ -1,0 +1,224 @@
+//! Who is, was, and asks to become a member: the replicated record of admissions.
+//!
+//! Decides: at most one live incarnation a slot; a joiner is admitted when enough voters endorsed it, one of them of another vendor
+//! where there is one, and none refused; an incarnation's name is the log index of its proposal.
+//! Trusts: that proposers verified what they propose; signatures are not looked at here, verdicts are only counted.
+//! Out of scope: verification (`attest`, `node`), Raft's own membership (`replica`). Protocol sections 2.1 and 4, IN7.
+
+use crate::machine::view::{MemberRow, MemberStanding, ProposalRow};
+use ringwall_wire::admission::{AdmitPropose, Endorse, IncarnationCert};
+use ringwall_wire::bounded::List;
+use ringwall_wire::command::{Denial, Founding, Outcome};
+use ringwall_wire::ids::{Epoch, Incarnation, Vendor};
+use ringwall_wire::limits::SLOTS;
+use std::collections::BTreeMap;
+
+/// Entries after which a proposal that was not admitted is dead.
+pub(crate) const PROPOSAL_ENTRIES: u64 = 4_096;
+/// Proposals that may wait at once: one for each slot and a retry.
+const PROPOSALS: usize = 2 * SLOTS;
+/// Incarnations on record; the oldest that are out are forgotten first, which the gate treats like out.
+const MEMBERS: usize = 1_024;
+/// Endorsements an admission needs, where there are that many voters.
+const ENDORSEMENTS: usize = 2;
+
+ringwall_wire::choice! {
+    /// Standing, as a snapshot holds it.
+    #[derive(Copy)]
+    pub enum Standing {
+        /// Live.
+        1 => Live,
+        /// Superseded.
+        2 => Superseded,
+        /// Retired.
+        3 => Retired,
+    }
+}
+
+ringwall_wire::record! {
+    /// A member, as a snapshot holds it.
+    pub struct MemberRecord {
+        /// Who.
+        pub incarnation: Incarnation,
+        /// What.
+        pub cert: IncarnationCert,
+        /// Standing.
+        pub standing: Standing,
+    }
+}
+
+ringwall_wire::record! {
+    /// A proposal, as a snapshot holds it.
+    pub struct ProposalRecord {
+        /// Its log index.
+        pub admit_index: u64,
+        /// The proposal.
+        pub propose: AdmitPropose,
+        /// Verdicts.
+        pub endorsements: List<Endorse, { 2 * SLOTS }>,
+    }
+}
+
+/// A voter, as endorsement rules see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Voter {
+    pub(crate) incarnation: Incarnation,
+    pub(crate) vendor: Vendor,
+}
+
+/// The record of admissions.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Roster {
+    pub(crate) epoch: Option<Epoch>,
+    pub(crate) members: BTreeMap<Incarnation, MemberRow>,
+    pub(crate) proposals: BTreeMap<u64, ProposalRow>,
+}
+
+impl Roster {
+    pub(crate) fn found(&mut self, founding: Founding) -> Outcome {
+        if self.epoch.is_some() {
+            return Outcome::Denied(Denial::AlreadyFounded);
+        }
+        self.epoch = Some(founding.incarnation.epoch());
+        self.enter(founding.incarnation, founding.cert);
+        Outcome::Admitted(founding.incarnation)
+    }
+
+    pub(crate) fn propose(&mut self, index: u64, propose: AdmitPropose) -> Outcome {
+        self.drop_stale(index);
+        if self.proposals.len() >= PROPOSALS {
+            return Outcome::Denied(Denial::TooManyProposals);
+        }
+        if self.keys_known(&propose.cert) {
+            return Outcome::Denied(Denial::KeysKnown);
+        }
+        if self.incumbent(&propose.cert) != (propose.replaces != Incarnation(0)).then_some(propose.replaces) {
+            return Outcome::Denied(Denial::SlotOccupied);
+        }
+        self.proposals.insert(index, ProposalRow { admit_index: index, propose, endorsements: Vec::new() });
+        Outcome::Done
+    }
+
+    pub(crate) fn endorse(&mut self, index: u64, endorse: Endorse, voters: &[Voter]) -> Outcome {
+        self.drop_stale(index);
+        let Some(proposal) = self.proposals.get_mut(&endorse.admit_index) else {
+            return Outcome::Denied(Denial::NoProposal);
+        };
+        if !voters.iter().any(|voter| voter.incarnation == endorse.by) {
+            return Outcome::Denied(Denial::NotVoter);
+        }
+        if proposal.endorsements.iter().any(|given| given.by == endorse.by) {
+            return Outcome::Denied(Denial::AlreadyEndorsed);
+        }
+        proposal.endorsements.push(endorse);
+        Outcome::Done
+    }
+
+    pub(crate) fn commit(&mut self, index: u64, admit_index: u64, voters: &[Voter]) -> Outcome {
+        self.drop_stale(index);
+        let (Some(proposal), Some(epoch)) = (self.proposals.get(&admit_index), self.epoch) else {
+            return Outcome::Denied(Denial::NoProposal);
+        };
+        let replaces = (proposal.propose.replaces != Incarnation(0)).then_some(proposal.propose.replaces);
+        if self.incumbent(&proposal.propose.cert) != replaces {
+            return Outcome::Denied(Denial::SlotOccupied);
+        }
+        if let Err(denial) = endorsed(proposal, voters) {
+            return Outcome::Denied(denial);
+        }
+        let Some(proposal) = self.proposals.remove(&admit_index) else {
+            return Outcome::Denied(Denial::NoProposal);
+        };
+        if let Some(old) = replaces.and_then(|old| self.members.get_mut(&old)) {
+            old.standing = MemberStanding::Superseded;
+        }
+        let incarnation = Incarnation::new(epoch, admit_index);
+        self.enter(incarnation, proposal.propose.cert);
+        Outcome::Admitted(incarnation)
+    }
+
+    pub(crate) fn retire(&mut self, incarnation: Incarnation) -> Outcome {
+        match self.members.get_mut(&incarnation) {
+            Some(row) if row.standing != MemberStanding::Retired => {
+                row.standing = MemberStanding::Retired;
+                Outcome::Done
+            }
+            _ => Outcome::Denied(Denial::NoMember),
+        }
+    }
+
+    fn enter(&mut self, incarnation: Incarnation, cert: IncarnationCert) {
+        self.members.insert(incarnation, MemberRow { incarnation, cert, standing: MemberStanding::Live });
+        while self.members.len() > MEMBERS {
+            let out = self.members.values().find(|row| row.standing != MemberStanding::Live).map(|row| row.incarnation);
+            let Some(out) = out else { return };
+            self.members.remove(&out);
+        }
+    }
+
+    /// The live incarnation of the slot of `cert`.
+    fn incumbent(&self, cert: &IncarnationCert) -> Option<Incarnation> {
+        let live = self.members.values().filter(|row| row.standing == MemberStanding::Live);
+        live.filter(|row| row.cert.slot == cert.slot).map(|row| row.incarnation).next_back()
+    }
+
+    fn keys_known(&self, cert: &IncarnationCert) -> bool {
+        let known = self.members.values().map(|row| &row.cert).chain(self.proposals.values().map(|row| &row.propose.cert));
+        known.map(|known| &known.keys).any(|keys| keys.noise == cert.keys.noise || keys.sig == cert.keys.sig)
+    }
+
+    fn drop_stale(&mut self, index: u64) {
+        self.proposals.retain(|at, _| index.saturating_sub(*at) <= PROPOSAL_ENTRIES);
+    }
+
+    /// Everything, in order, for a snapshot.
+    pub(crate) fn records(&self) -> (Vec<MemberRecord>, Vec<ProposalRecord>) {
+        let members = self.members.values().map(|row| MemberRecord {
+            incarnation: row.incarnation,
+            cert: row.cert.clone(),
+            standing: match row.standing {
+                MemberStanding::Live => Standing::Live,
+                MemberStanding::Superseded => Standing::Superseded,
+                MemberStanding::Retired => Standing::Retired,
+            },
+        });
+        let proposals = self.proposals.values().map(|row| ProposalRecord {
+            admit_index: row.admit_index,
+            propose: row.propose.clone(),
+            endorsements: List::new(row.endorsements.clone()).expect("a voter endorses once, and voters are bounded"),
+        });
+        (members.collect(), proposals.collect())
+    }
+
+    pub(crate) fn restore_member(&mut self, record: MemberRecord) {
+        let standing = match record.standing {
+            Standing::Live => MemberStanding::Live,
+            Standing::Superseded => MemberStanding::Superseded,
+            Standing::Retired => MemberStanding::Retired,
+        };
+        self.members.insert(record.incarnation, MemberRow { incarnation: record.incarnation, cert: record.cert, standing });
+    }
+
+    pub(crate) fn restore_proposal(&mut self, record: ProposalRecord) {
+        let ProposalRecord { admit_index, propose, endorsements } = record;
+        self.proposals.insert(admit_index, ProposalRow { admit_index, propose, endorsements: endorsements.into_vec() });
+    }
+}
+
+/// Protocol section 4, step 4: two voters, one of another vendor than the joiner where there is one, and nobody against. The
+/// incarnation that is replaced counts for nothing; a group of one voter decides alone.
+fn endorsed(proposal: &ProposalRow, voters: &[Voter]) -> Result<(), Denial> {
+    let replaced = proposal.propose.replaces;
+    let voters = || voters.iter().filter(|voter| voter.incarnation != replaced);
+    let accepted = || voters().filter(|voter| proposal.endorsements.iter().any(|given| given.accepts && given.by == voter.incarnation));
+    let other = |voter: &&Voter| voter.vendor != proposal.propose.cert.vendor;
+    if proposal.endorsements.iter().any(|given| !given.accepts) {
+        return Err(Denial::Rejected);
+    }
+    let enough = accepted().count() >= ENDORSEMENTS.min(voters().count()).max(1);
+    let crossed = !voters().any(|voter| other(&voter)) || accepted().any(|voter| other(&voter));
+    match enough && crossed {
+        true => Ok(()),
+        false => Err(Denial::NotEndorsed),
+    }
+}

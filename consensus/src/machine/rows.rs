@@ -1,0 +1,125 @@
+//! Rows of the ordered store: their keys and their encodings.
+//!
+//! Decides: one byte names the table, then come fixed-width fields in big-endian, so that byte order is the order we scan in.
+//! Trusts: nothing it decodes. Out of scope: where rows live (`store`). Layout: docs/formats.md, "State".
+
+use crate::machine::view::StoredRecord;
+use ringwall_wire::codec::{DecodeError, Field, Reader};
+use ringwall_wire::command::{SealedRecord, WrappedKey};
+use ringwall_wire::ids::{KeyTag, Revision, SpaceTag};
+use ringwall_wire::request::KeyMode;
+
+/// Table of namespaces: `1 space`.
+pub(crate) const SPACES: u8 = 1;
+/// Table of records: `2 space key`.
+pub(crate) const RECORDS: u8 = 2;
+/// Index of records by the time they end: `3 time space key`, no value. Derived: not part of snapshots.
+pub(crate) const EXPIRY: u8 = 3;
+
+ringwall_wire::record! {
+    /// A namespace as stored.
+    pub struct SpaceValue {
+        /// Key mode.
+        pub mode: KeyMode,
+        /// Its wrapped data key.
+        pub dek: WrappedKey,
+        /// Revision it was made at.
+        pub revision: Revision,
+        /// Newest activity of any client of it whose bookkeeping was dropped.
+        pub evict_floor: Revision,
+    }
+}
+
+/// First fields of a stored record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RecordHead {
+    pub(crate) version: Revision,
+    pub(crate) expires_at_ms: u64,
+}
+
+impl RecordHead {
+    /// Whether readers see the record at group time `now_ms`.
+    pub(crate) fn visible(&self, now_ms: u64) -> bool {
+        self.expires_at_ms == 0 || self.expires_at_ms > now_ms
+    }
+}
+
+pub(crate) fn space_key(space: &SpaceTag) -> Vec<u8> {
+    let mut key = Vec::with_capacity(17);
+    key.push(SPACES);
+    space.put(&mut key);
+    key
+}
+
+pub(crate) fn record_key(space: &SpaceTag, key: &KeyTag) -> Vec<u8> {
+    let mut out = Vec::with_capacity(33);
+    out.push(RECORDS);
+    space.put(&mut out);
+    key.put(&mut out);
+    out
+}
+
+/// First byte string above every record of `space`.
+pub(crate) fn records_end(space: &SpaceTag) -> Vec<u8> {
+    let mut out = record_key(space, &KeyTag([0xff; 16]));
+    out.push(0);
+    out
+}
+
+pub(crate) fn expiry_key(at_ms: u64, space: &SpaceTag, key: &KeyTag) -> Vec<u8> {
+    let mut out = Vec::with_capacity(41);
+    out.push(EXPIRY);
+    at_ms.put(&mut out);
+    space.put(&mut out);
+    key.put(&mut out);
+    out
+}
+
+/// First byte string above every expiry up to `at_ms`.
+pub(crate) fn expiry_end(at_ms: u64) -> Vec<u8> {
+    let mut out = expiry_key(at_ms, &SpaceTag([0xff; 16]), &KeyTag([0xff; 16]));
+    out.push(0);
+    out
+}
+
+/// Time, namespace and key of an expiry row.
+pub(crate) fn split_expiry(key: &[u8]) -> Result<(u64, SpaceTag, KeyTag), DecodeError> {
+    let mut input = Reader::new(key);
+    let _table = u8::take(&mut input)?;
+    let parts = (u64::take(&mut input)?, SpaceTag::take(&mut input)?, KeyTag::take(&mut input)?);
+    input.finish()?;
+    Ok(parts)
+}
+
+/// Namespace and key of a record row.
+pub(crate) fn split_record(key: &[u8]) -> Result<(SpaceTag, KeyTag), DecodeError> {
+    let mut input = Reader::new(key);
+    let _table = u8::take(&mut input)?;
+    let parts = (SpaceTag::take(&mut input)?, KeyTag::take(&mut input)?);
+    input.finish()?;
+    Ok(parts)
+}
+
+/// Encodes a stored record.
+pub(crate) fn put_record(head: RecordHead, record: &SealedRecord) -> Vec<u8> {
+    let mut out = Vec::with_capacity(128 + record.name.len() + record.value.len());
+    head.version.put(&mut out);
+    head.expires_at_ms.put(&mut out);
+    record.put(&mut out);
+    out
+}
+
+/// Reads the first fields of a stored record.
+pub(crate) fn take_head(bytes: &[u8]) -> Result<RecordHead, DecodeError> {
+    let mut input = Reader::new(bytes);
+    Ok(RecordHead { version: Revision::take(&mut input)?, expires_at_ms: u64::take(&mut input)? })
+}
+
+/// Reads a stored record.
+pub(crate) fn take_record(bytes: &[u8]) -> Result<StoredRecord, DecodeError> {
+    let mut input = Reader::new(bytes);
+    let (version, expires_at_ms) = (Revision::take(&mut input)?, u64::take(&mut input)?);
+    let record = SealedRecord::take(&mut input)?;
+    input.finish()?;
+    Ok(StoredRecord { version, record, expires_at_ms })
+}

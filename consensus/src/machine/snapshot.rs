@@ -1,0 +1,280 @@
+//! Snapshots: the whole state as one file, the same bytes on every replica at the same index.
+//!
+//! Decides: `"RWS1"`, then items `u32 length, u8 kind, encoding`: meta, members, proposals, clients, events, rows in key order, and an
+//! end that counts the items. No time of day, no order of arrival, no library's layout. The digest of the state is the SHA-256 of it.
+//! Trusts: nothing it reads; an item is bounded before it is held, kinds may only go up, row keys must rise.
+//! Out of scope: sending (`network`, `gate`). Protocol section 4; layout: docs/formats.md, "Snapshots".
+
+use crate::machine::base::{Base, Change};
+use crate::machine::clients::{ClientRecord, Clients, LIMITS};
+use crate::machine::history::{EventRecord, History};
+use crate::machine::roster::{MemberRecord, ProposalRecord, Roster};
+use crate::machine::rows::{self, SpaceValue};
+use crate::machine::state::State;
+use crate::machine::store;
+use crate::types::{self, LogId, StoredMembership};
+use bytes::Bytes;
+use ringwall_wire::codec::{DecodeError, Field};
+use ringwall_wire::ids::{Digest, Epoch, Revision};
+use ringwall_wire::peer::{LogPosition, Membership};
+use sha2::{Digest as _, Sha256};
+use std::io::{self, Read, Write};
+use std::sync::Arc;
+
+const MAGIC: [u8; 4] = *b"RWS1";
+/// Bytes of one item: a record of the full size, or a client with a full window.
+const ITEM_BYTES: usize = 2 * 1024 * 1024;
+/// Rows read from the store at a time.
+const PAGE_ROWS: usize = 256;
+/// Bytes of rows written to the base in one commit.
+const FILL_BYTES: usize = 8 * 1024 * 1024;
+
+const META: u8 = 1;
+const MEMBER: u8 = 2;
+const PROPOSAL: u8 = 3;
+const CLIENT: u8 = 4;
+const EVENT: u8 = 5;
+const ROW: u8 = 6;
+const END: u8 = 7;
+
+ringwall_wire::record! {
+    /// What the state is, beside its rows.
+    pub struct Meta {
+        /// Epoch of the group; none before it is founded.
+        pub epoch: Option<Epoch>,
+        /// Last applied entry.
+        pub applied: Option<LogPosition>,
+        /// Entry of the membership.
+        pub membership_at: Option<LogPosition>,
+        /// The membership.
+        pub membership: Membership,
+        /// Newest revision.
+        pub revision: Revision,
+        /// Group time, Unix milliseconds.
+        pub time_ms: u64,
+        /// Events up to this revision are gone.
+        pub history_floor: Revision,
+    }
+}
+
+/// The state at one moment, held still while it is written out.
+pub(crate) struct Capture {
+    pub(crate) applied: Option<LogId>,
+    pub(crate) membership: StoredMembership,
+    revision: Revision,
+    time_ms: u64,
+    roster: Arc<Roster>,
+    clients: Clients,
+    history: History,
+    rows: store::Snapshot,
+}
+
+impl Capture {
+    /// Holds the state still; everything written so far must be published.
+    pub(crate) fn of(state: &State) -> Self {
+        Capture {
+            applied: state.applied,
+            membership: state.membership.clone(),
+            revision: state.revision,
+            time_ms: state.time_ms,
+            roster: Arc::clone(&state.roster),
+            clients: state.clients.clone(),
+            history: state.history.read().expect("nobody panics with the lock held").clone(),
+            rows: state.store.snapshot(),
+        }
+    }
+
+    /// Writes the snapshot. Gives its size and digest.
+    pub(crate) fn write(&self, out: impl Write) -> io::Result<(u64, Digest)> {
+        let mut out = Items { out: io::BufWriter::with_capacity(256 * 1024, out), hash: Sha256::new(), bytes: 0, items: 0 };
+        out.raw(&MAGIC)?;
+        out.item(META, &self.meta()?)?;
+        let (members, proposals) = self.roster.records();
+        members.iter().try_for_each(|member| out.item(MEMBER, member))?;
+        proposals.iter().try_for_each(|proposal| out.item(PROPOSAL, proposal))?;
+        self.clients.records().try_for_each(|client| out.item(CLIENT, &client))?;
+        self.history.records().try_for_each(|event| out.item(EVENT, &event))?;
+        let mut next = vec![rows::SPACES];
+        let end = [rows::EXPIRY];
+        loop {
+            let (page, more) = self.rows.range(&next, &end, PAGE_ROWS)?;
+            for (key, value) in &page {
+                out.row(key, value)?;
+            }
+            match page.last() {
+                Some((last, _)) if more => {
+                    next.clone_from(last);
+                    next.push(0);
+                }
+                _ => break,
+            }
+        }
+        let items = out.items;
+        out.item(END, &items)?;
+        out.out.flush()?;
+        Ok((out.bytes, Digest(out.hash.finalize().into())))
+    }
+
+    /// The digest alone.
+    pub(crate) fn digest(&self) -> io::Result<Digest> {
+        self.write(io::sink()).map(|(_, digest)| digest)
+    }
+
+    fn meta(&self) -> io::Result<Meta> {
+        Ok(Meta {
+            epoch: self.roster.epoch,
+            applied: types::positions(&self.applied),
+            membership_at: types::positions(self.membership.log_id()),
+            membership: types::membership_out(self.membership.membership()).map_err(io::Error::other)?,
+            revision: self.revision,
+            time_ms: self.time_ms,
+            history_floor: self.history.floor(),
+        })
+    }
+}
+
+struct Items<W: Write> {
+    out: io::BufWriter<W>,
+    hash: Sha256,
+    bytes: u64,
+    items: u64,
+}
+
+impl<W: Write> Items<W> {
+    fn raw(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.hash.update(bytes);
+        self.bytes += bytes.len() as u64;
+        self.out.write_all(bytes)
+    }
+
+    fn header(&mut self, kind: u8, len: usize) -> io::Result<()> {
+        let len = u32::try_from(len + 1).ok().filter(|len| *len as usize <= ITEM_BYTES);
+        let len = len.ok_or_else(|| io::Error::other("an item is above the limit"))?;
+        self.items += 1;
+        self.raw(&len.to_be_bytes())?;
+        self.raw(&[kind])
+    }
+
+    fn item(&mut self, kind: u8, item: &impl Field) -> io::Result<()> {
+        let bytes = item.to_bytes();
+        self.header(kind, bytes.len())?;
+        self.raw(&bytes)
+    }
+
+    fn row(&mut self, key: &[u8], value: &[u8]) -> io::Result<()> {
+        self.header(ROW, 1 + key.len() + value.len())?;
+        let key_len = u8::try_from(key.len()).map_err(io::Error::other)?;
+        self.raw(&[key_len])?;
+        self.raw(key)?;
+        self.raw(value)
+    }
+}
+
+/// A state read back, without its rows.
+pub(crate) struct Restored {
+    pub(crate) meta: Meta,
+    pub(crate) roster: Roster,
+    pub(crate) clients: Clients,
+    pub(crate) history: History,
+}
+
+/// Reads a snapshot: rows go to `base`, the rest is given back.
+pub(crate) fn read(input: impl Read, base: &mut Base) -> io::Result<Restored> {
+    let mut input = io::BufReader::with_capacity(256 * 1024, input);
+    let mut magic = [0; 4];
+    input.read_exact(&mut magic)?;
+    let meta = match next_item(&mut input)? {
+        (META, bytes) if magic == MAGIC => decode::<Meta>(&bytes)?,
+        _ => return Err(illegal("snapshot")),
+    };
+    let roster = Roster { epoch: meta.epoch, ..Roster::default() };
+    let mut restored = Restored { meta, roster, clients: Clients::new(LIMITS), history: History::default() };
+    restored.history.set_floor(restored.meta.history_floor);
+    let mut fill = Fill { base, changes: Vec::new(), bytes: 0, last: Vec::new() };
+    let (mut items, mut before) = (1_u64, META);
+    loop {
+        let (kind, bytes) = next_item(&mut input)?;
+        if kind < before {
+            return Err(illegal("order of a snapshot"));
+        }
+        before = kind;
+        match kind {
+            MEMBER => restored.roster.restore_member(decode::<MemberRecord>(&bytes)?),
+            PROPOSAL => restored.roster.restore_proposal(decode::<ProposalRecord>(&bytes)?),
+            CLIENT => restored.clients.restore(decode::<ClientRecord>(&bytes)?),
+            EVENT => restored.history.restore(decode::<EventRecord>(&bytes)?),
+            ROW => fill.row(&bytes)?,
+            END if decode::<u64>(&bytes)? == items => break,
+            _ => return Err(illegal("kind of a snapshot's item")),
+        }
+        items += 1;
+    }
+    fill.finish()?;
+    match input.read(&mut [0])? {
+        0 => Ok(restored),
+        _ => Err(illegal("end of a snapshot")),
+    }
+}
+
+struct Fill<'a> {
+    base: &'a mut Base,
+    changes: Vec<Change>,
+    bytes: usize,
+    last: Vec<u8>,
+}
+
+impl Fill<'_> {
+    fn row(&mut self, item: &[u8]) -> io::Result<()> {
+        let (key_len, rest) = item.split_first().ok_or_else(|| illegal("row"))?;
+        let (key, value) = rest.split_at_checked(usize::from(*key_len)).ok_or_else(|| illegal("row"))?;
+        if key <= self.last.as_slice() {
+            return Err(illegal("order of rows"));
+        }
+        match key.first() {
+            Some(&rows::SPACES) if key.len() == 17 => drop(decode::<SpaceValue>(value)?),
+            Some(&rows::RECORDS) => {
+                let (space, tag) = rows::split_record(key).map_err(io::Error::other)?;
+                let record = rows::take_record(value).map_err(io::Error::other)?;
+                if record.expires_at_ms != 0 {
+                    self.changes.push((rows::expiry_key(record.expires_at_ms, &space, &tag), Some(Bytes::new())));
+                }
+            }
+            _ => return Err(illegal("table of a row")),
+        }
+        self.last = key.to_vec();
+        self.bytes += item.len();
+        self.changes.push((key.to_vec(), Some(Bytes::copy_from_slice(value))));
+        if self.bytes >= FILL_BYTES {
+            self.finish()?;
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        self.bytes = 0;
+        self.base.write(std::mem::take(&mut self.changes), false)
+    }
+}
+
+fn illegal(what: &'static str) -> io::Error {
+    io::Error::other(DecodeError::Illegal { what })
+}
+
+fn decode<T: Field>(bytes: &[u8]) -> io::Result<T> {
+    T::from_bytes(bytes).map_err(io::Error::other)
+}
+
+fn next_item(input: &mut impl Read) -> io::Result<(u8, Vec<u8>)> {
+    let mut len = [0; 4];
+    input.read_exact(&mut len)?;
+    let len = u32::from_be_bytes(len) as usize;
+    if len == 0 || len > ITEM_BYTES {
+        return Err(illegal("length of a snapshot's item"));
+    }
+    let mut kind = [0];
+    input.read_exact(&mut kind)?;
+    let mut bytes = vec![0; len - 1];
+    input.read_exact(&mut bytes)?;
+    let [kind] = kind;
+    Ok((kind, bytes))
+}

@@ -1,0 +1,282 @@
+//! The state, and what each command does to it.
+//!
+//! Decides: the one deterministic function from entries to state. It is total: bytes that are no command change nothing and say so.
+//! Trusts: nothing in an entry; only its own storage may make it fail, which fences the replica.
+//! Out of scope: agreeing on entries, opening records. Protocol sections 4, 5 and 7.
+
+use crate::machine::clients::{Admission, At, Clients, LIMITS};
+use crate::machine::history::History;
+use crate::machine::roster::{Roster, Voter};
+use crate::machine::rows::{self, RecordHead, SpaceValue};
+use crate::machine::store::Store;
+use crate::machine::view::{ChangeEvent, Published};
+use crate::types::{Entry, EntryPayload, LogId, StoredMembership};
+use bytes::Bytes;
+use ringwall_wire::bounded::Blob;
+use ringwall_wire::codec::{Field, Message};
+use ringwall_wire::command::{Command, CommandBody, OpenSpace, Outcome, SealedChange, SealedMutation, SealedPut, SealedRecord, SealedWrite, SpaceChange};
+use ringwall_wire::ids::{KeyTag, Revision, SpaceTag};
+use ringwall_wire::request::{Conflict, Expect};
+use std::io;
+use std::sync::{Arc, RwLock};
+
+/// Records one `Expire` removes: bounds the time an entry takes.
+pub(crate) const EXPIRE_RECORDS: usize = 1_024;
+
+/// The state of one replica.
+pub(crate) struct State {
+    pub(crate) store: Store,
+    pub(crate) applied: Option<LogId>,
+    pub(crate) membership: StoredMembership,
+    pub(crate) revision: Revision,
+    pub(crate) time_ms: u64,
+    pub(crate) roster: Arc<Roster>,
+    pub(crate) clients: Clients,
+    /// Shared with readers, who look at it up to the revision they see.
+    pub(crate) history: Arc<RwLock<History>>,
+}
+
+/// What applying an entry gave.
+pub(crate) struct Effect {
+    pub(crate) outcomes: Vec<Outcome>,
+    /// Whether the digest of the state after this entry is wanted.
+    pub(crate) mark: bool,
+}
+
+impl State {
+    /// The state before the first entry.
+    pub(crate) fn new(store: Store) -> Self {
+        State {
+            store,
+            applied: None,
+            membership: StoredMembership::default(),
+            revision: Revision(0),
+            time_ms: 0,
+            roster: Arc::default(),
+            clients: Clients::new(LIMITS),
+            history: Arc::default(),
+        }
+    }
+
+    /// What readers may see once it is published.
+    pub(crate) fn published(&self) -> Published {
+        Published {
+            applied: self.applied.map_or(0, |applied| applied.index),
+            revision: self.revision,
+            time_ms: self.time_ms,
+            roster: Arc::clone(&self.roster),
+            voters: Arc::new(self.membership.voter_ids().collect()),
+        }
+    }
+
+    /// Applies one entry. Fails only when storage does.
+    pub(crate) fn apply(&mut self, entry: &Entry) -> io::Result<Effect> {
+        let index = entry.log_id.index;
+        let effect = match &entry.payload {
+            EntryPayload::Blank => Effect { outcomes: Vec::new(), mark: false },
+            EntryPayload::Membership(membership) => {
+                self.membership = StoredMembership::new(Some(entry.log_id), membership.clone());
+                Effect { outcomes: Vec::new(), mark: false }
+            }
+            EntryPayload::Normal(bytes) => match Command::decode(&bytes.0) {
+                Ok(command) => self.command(index, command)?,
+                Err(why) => {
+                    tracing::error!(index, %why, "an entry is no command: nothing was changed");
+                    Effect { outcomes: Vec::new(), mark: false }
+                }
+            },
+        };
+        self.applied = Some(entry.log_id);
+        Ok(effect)
+    }
+
+    fn command(&mut self, index: u64, command: Command) -> io::Result<Effect> {
+        self.time_ms = self.time_ms.max(command.at_ms);
+        let mark = command.body == CommandBody::Mark;
+        let outcomes = match command.body {
+            CommandBody::Writes(writes) => {
+                let writes = writes.into_vec().into_iter();
+                writes.map(|write| self.write(index, write)).collect::<io::Result<Vec<_>>>()?
+            }
+            CommandBody::Expire => vec![self.expire()?],
+            CommandBody::Mark => vec![Outcome::Done],
+            CommandBody::AdmitPropose(propose) => vec![self.roster().propose(index, *propose)],
+            CommandBody::Endorse(endorse) => {
+                let voters = self.voters();
+                vec![self.roster().endorse(index, endorse, &voters)]
+            }
+            CommandBody::AdmitCommit(commit) => {
+                let voters = self.voters();
+                vec![self.roster().commit(index, commit.admit_index, &voters)]
+            }
+            CommandBody::Retire(incarnation) => vec![self.roster().retire(incarnation)],
+            CommandBody::Found(founding) => vec![self.roster().found(*founding)],
+        };
+        Ok(Effect { outcomes, mark })
+    }
+
+    fn roster(&mut self) -> &mut Roster {
+        Arc::make_mut(&mut self.roster)
+    }
+
+    fn voters(&self) -> Vec<Voter> {
+        let voters = self.membership.voter_ids();
+        voters.filter_map(|id| self.membership.get_node(&id).map(|member| Voter { incarnation: id, vendor: member.vendor })).collect()
+    }
+
+    fn write(&mut self, index: u64, write: SealedWrite) -> io::Result<Outcome> {
+        match write {
+            SealedWrite::OpenSpace(open) => self.open_space(open),
+            SealedWrite::Change(change) => self.change_space(index, change),
+        }
+    }
+
+    fn space(&self, space: &SpaceTag) -> io::Result<Option<SpaceValue>> {
+        self.store.read(&rows::space_key(space), |row| row.map(SpaceValue::from_bytes).transpose())?.map_err(io::Error::other)
+    }
+
+    fn put_space(&self, space: &SpaceTag, value: &SpaceValue) {
+        self.store.put(rows::space_key(space), Some(Bytes::from(value.to_bytes())));
+    }
+
+    fn open_space(&mut self, open: OpenSpace) -> io::Result<Outcome> {
+        if let Some(found) = self.space(&open.space)? {
+            return Ok(match found.mode == open.mode {
+                true => Outcome::Applied(found.revision),
+                false => Outcome::OtherMode,
+            });
+        }
+        self.revision.0 += 1;
+        let value = SpaceValue { mode: open.mode, dek: open.dek, revision: self.revision, evict_floor: Revision(0) };
+        self.put_space(&open.space, &value);
+        Ok(Outcome::Applied(self.revision))
+    }
+
+    fn change_space(&mut self, index: u64, change: SpaceChange) -> io::Result<Outcome> {
+        let Some(space) = self.space(&change.space)? else {
+            return Ok(Outcome::NoSpace);
+        };
+        if let Admission::Answer(outcome) = self.clients.admit(change.space, change.client, &change.once, space.evict_floor) {
+            return Ok(outcome);
+        }
+        let who = (change.space, change.client);
+        let once = change.once;
+        let outcome = self.mutate(change)?;
+        let at = At { index, revision: self.revision, floor: space.evict_floor };
+        for evicted in self.clients.record(who, &once, outcome, at) {
+            if let Some(mut value) = self.space(&evicted.space)? {
+                value.evict_floor = value.evict_floor.max(evicted.revision);
+                self.put_space(&evicted.space, &value);
+            }
+        }
+        Ok(outcome)
+    }
+
+    /// All mutations or none; every precondition looks at the state before the first of them.
+    fn mutate(&mut self, change: SpaceChange) -> io::Result<Outcome> {
+        for (at, mutation) in change.mutations.iter().enumerate() {
+            let version = self.seen_version(&change.space, &mutation.key)?;
+            let holds = match mutation.expect {
+                Expect::Any => true,
+                Expect::Absent => version.is_none(),
+                Expect::Present => version.is_some(),
+                Expect::Version(expected) => version == Some(expected),
+            };
+            if !holds {
+                let mutation = u16::try_from(at).unwrap_or(u16::MAX);
+                return Ok(Outcome::Conflict(Conflict { mutation, current: version.unwrap_or_default() }));
+            }
+        }
+        let next = Revision(self.revision.0 + 1);
+        let mut changed = false;
+        for SealedMutation { key, change: what, .. } in change.mutations.into_vec() {
+            changed |= match what {
+                SealedChange::Put(put) => self.put(next, &change.space, key, put)?,
+                SealedChange::Delete => self.delete(next, &change.space, key)?,
+                SealedChange::Keep => false,
+            };
+        }
+        if changed {
+            self.revision = next;
+        }
+        Ok(Outcome::Applied(self.revision))
+    }
+
+    fn head(&self, row: &[u8]) -> io::Result<Option<RecordHead>> {
+        self.store.read(row, |bytes| bytes.map(rows::take_head).transpose())?.map_err(io::Error::other)
+    }
+
+    /// Version of a key, unless it is absent or past its time.
+    fn seen_version(&self, space: &SpaceTag, key: &KeyTag) -> io::Result<Option<Revision>> {
+        let head = self.head(&rows::record_key(space, key))?;
+        Ok(head.filter(|head| head.visible(self.time_ms)).map(|head| head.version))
+    }
+
+    fn put(&mut self, next: Revision, space: &SpaceTag, key: KeyTag, put: SealedPut) -> io::Result<bool> {
+        let row = rows::record_key(space, &key);
+        if let Some(old) = self.head(&row)?.filter(|old| old.expires_at_ms != 0) {
+            self.store.put(rows::expiry_key(old.expires_at_ms, space, &key), None);
+        }
+        let expires_at_ms = match put.ttl_s {
+            0 => 0,
+            ttl_s => self.time_ms.saturating_add(u64::from(ttl_s) * 1_000).max(1),
+        };
+        let head = RecordHead { version: next, expires_at_ms };
+        self.store.put(row, Some(Bytes::from(rows::put_record(head, &put.record))));
+        if expires_at_ms != 0 {
+            self.store.put(rows::expiry_key(expires_at_ms, space, &key), Some(Bytes::new()));
+        }
+        self.tell(next, space, key, put.record, false);
+        Ok(true)
+    }
+
+    /// Whether there was something readers could see.
+    fn delete(&mut self, next: Revision, space: &SpaceTag, key: KeyTag) -> io::Result<bool> {
+        let row = rows::record_key(space, &key);
+        let old = self.store.read(&row, |bytes| bytes.map(rows::take_record).transpose())?.map_err(io::Error::other)?;
+        let Some(old) = old else { return Ok(false) };
+        let head = RecordHead { version: old.version, expires_at_ms: old.expires_at_ms };
+        if !head.visible(self.time_ms) {
+            return Ok(false); // `Expire` will remove it, and tell watchers.
+        }
+        self.remove(next, space, key, row, head, old.record);
+        Ok(true)
+    }
+
+    fn remove(&mut self, next: Revision, space: &SpaceTag, key: KeyTag, row: Vec<u8>, head: RecordHead, record: SealedRecord) {
+        self.store.put(row, None);
+        if head.expires_at_ms != 0 {
+            self.store.put(rows::expiry_key(head.expires_at_ms, space, &key), None);
+        }
+        self.tell(next, space, key, SealedRecord { value: Blob::default(), ..record }, true);
+    }
+
+    fn tell(&self, revision: Revision, space: &SpaceTag, key: KeyTag, record: SealedRecord, removed: bool) {
+        let event = ChangeEvent { revision, space: *space, key, record: Arc::new(record), removed };
+        self.history.write().expect("nobody panics with the lock held").push(event);
+    }
+
+    fn expire(&mut self) -> io::Result<Outcome> {
+        let start = rows::expiry_key(0, &SpaceTag([0; 16]), &KeyTag([0; 16]));
+        let (due, _) = self.store.range(&start, &rows::expiry_end(self.time_ms), EXPIRE_RECORDS)?;
+        let next = Revision(self.revision.0 + 1);
+        let mut changed = false;
+        for (expiry, _) in due {
+            let (_, space, key) = rows::split_expiry(&expiry).map_err(io::Error::other)?;
+            let row = rows::record_key(&space, &key);
+            let old = self.store.read(&row, |bytes| bytes.map(rows::take_record).transpose())?.map_err(io::Error::other)?;
+            match old {
+                Some(old) => {
+                    let head = RecordHead { version: old.version, expires_at_ms: old.expires_at_ms };
+                    self.remove(next, &space, key, row, head, old.record);
+                    changed = true;
+                }
+                None => self.store.put(expiry, None),
+            }
+        }
+        if changed {
+            self.revision = next;
+        }
+        Ok(Outcome::Done)
+    }
+}
