@@ -2,7 +2,7 @@
 //!
 //! Decides: nothing; `verify`, then `appraise`. Trusts: nothing.
 //! Out of scope: expectations (the tests that use it).
-#![allow(dead_code, unreachable_pub, reason = "each test binary uses a part")]
+#![allow(clippy::result_large_err, dead_code, unreachable_pub, reason = "each test binary uses a part")]
 
 use ringwall_attest::{Anchors, Appraised, Expected, Rejection, VerifyError, appraise, report_data, verify};
 use ringwall_sim::SimTee;
