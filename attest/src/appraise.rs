@@ -1,6 +1,7 @@
 //! Whether genuine evidence is acceptable: claims against the policy and against what they must be bound to.
 //!
-//! Decides: every rule of the field checklist, in a fixed order, the first broken one named; nothing is optional and nothing has a default.
+//! Decides: every rule of the field checklist, in a fixed order (trust domain, vendor's fields, binding, release), the first broken one named;
+//! nothing is optional and nothing has a default.
 //! Some rules no policy can loosen: debug and migratable guests, masked chips, a hidden must-be-one bit, foreign TDX modules, production
 //! evidence under roots that are no vendor's.
 //! Trusts: [`Verified`], which only `verify` makes. Out of scope: signatures; the session around the evidence (`session.rs`).
@@ -21,7 +22,7 @@ use ringwall_wire::codec::Message as _;
 use ringwall_wire::evidence::Binding;
 use ringwall_wire::genesis::{BootConfig, PROTOCOL_VERSION};
 use ringwall_wire::ids::{Digest, TrustDomain};
-use ringwall_wire::policy::{Measurement, PolicyDoc, ReleaseRule};
+use ringwall_wire::policy::{Measurement, MeasurementRegister, PolicyDoc, ReleaseRule};
 
 /// What evidence must be bound to; every part is given by the caller, who knows what it asked for.
 #[derive(Clone, Copy, Debug)]
@@ -38,17 +39,17 @@ pub struct Expected<'a> {
 pub fn appraise(verified: Verified, policy: &PolicyDoc, expected: &Expected<'_>) -> Result<Appraised, Rejection> {
     let Verified { claims, mut steps } = verified;
     trust_domain(&claims, policy, expected.boot_config)?;
+    let build = match &claims {
+        Claims::Snp(claims) => snp::appraise(claims, policy)?,
+        Claims::Tdx(claims) => tdx::appraise(claims, policy)?,
+    };
+    let (measurement, svn) = (build.id.to_string(), build.svn);
+    steps.push(Step::new("chip, firmware versions, guest settings and platform settings satisfy the policy: no debugging, no migration"));
+    steps.push(Step::new(format!("the measured build is {measurement} (security version {svn}), which the policy accepts")));
     bound(&claims, policy, expected)?;
     steps.push(Step::new("the hardware signed exactly this session, node, role, boot configuration and policy"));
-    let build = match &claims {
-        Claims::Snp(claims) => snp::appraise(claims, policy, expected.boot_config)?,
-        Claims::Tdx(claims) => tdx::appraise(claims, policy, expected.boot_config)?,
-    };
     steps.push(Step::new("the machine was started with this boot configuration, as the hardware recorded at launch"));
-    steps.push(Step::new("chip, firmware versions, guest settings and platform settings satisfy the policy: no debugging, no migration"));
     released(policy, expected.release_proof)?;
-    let (measurement, svn) = (build.id.to_string(), build.svn);
-    steps.push(Step::new(format!("the measured build is {measurement} (security version {svn}), which the policy accepts")));
     Ok(Appraised { claims, measurement, svn, steps })
 }
 
@@ -84,7 +85,17 @@ fn bound(claims: &Claims, policy: &PolicyDoc, expected: &Expected<'_>) -> Result
     if reported != required {
         return Err(Rejection::ReportData { reported: ReportData(reported), expected: ReportData(required) });
     }
-    Ok(())
+    match claims {
+        Claims::Snp(claims) => {
+            let (reported, required) = (claims.host_data, expected.boot_config.host_data());
+            demand(reported == required, || Rejection::HostData { reported, required })
+        }
+        Claims::Tdx(claims) => {
+            let reported = MeasurementRegister(claims.mr_config_id);
+            let required = MeasurementRegister(expected.boot_config.mr_config_id());
+            demand(reported == required, || Rejection::MrConfigId { reported, required })
+        }
+    }
 }
 
 fn released(policy: &PolicyDoc, proof: &[u8]) -> Result<(), Rejection> {

@@ -5,7 +5,7 @@
 //! Trusts: nothing. Out of scope: refusals by policy (`rejection.rs`). Protocol section 2.2.
 
 use alloc::string::String;
-use ringwall_wire::ids::Vendor;
+use ringwall_wire::ids::{Digest, Vendor};
 use ringwall_wire::policy::{ChipId, SnpProduct, SnpTcb};
 
 /// Which part of the judgement refused.
@@ -196,6 +196,9 @@ pub enum VerifyError {
     /// The report names one kind of key, the certificate is of the other.
     #[error("the report says {report} signed it, the certificate is a {certificate}")]
     SignerMismatch { report: VekKind, certificate: VekKind },
+    /// The quote's chain ends in another root than the pinned one.
+    #[error("the quote's chain ends in root {presented}, pinned is {pinned}")]
+    IntelRoot { presented: Digest, pinned: Digest },
     /// Intel's certificates do not lead from the pinned root to the quote.
     #[error("Intel's certificates or identities do not fit: {reason}")]
     IntelChain { reason: String },
@@ -262,7 +265,7 @@ impl VerifyError {
             E::QuoteCertType { .. } | E::QuoteLength { .. } | E::CollateralMalformed { .. } => Layer::Parse,
             E::AnchorMissing { .. } | E::CertNamed { .. } | E::CertIssuer { .. } | E::CertConstraints { .. } => Layer::Chain,
             E::ProductName { .. } | E::ProductMismatch { .. } | E::CertExtension { .. } | E::ChipMismatch { .. } => Layer::Chain,
-            E::CertTcb { .. } | E::SignerMismatch { .. } | E::IntelChain { .. } => Layer::Chain,
+            E::CertTcb { .. } | E::SignerMismatch { .. } | E::IntelRoot { .. } | E::IntelChain { .. } => Layer::Chain,
             E::CertAlgorithm { .. } | E::CertSignature { .. } | E::ReportSignature | E::CrlSignature => Layer::Signature,
             E::IntelSignature { .. } => Layer::Signature,
             E::CertNotYet { .. } | E::CertExpired { .. } | E::CrlNotYet { .. } | E::IntelTime { .. } => Layer::Time,

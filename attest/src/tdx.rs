@@ -18,7 +18,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use dcap_qvl::configs::RustCryptoConfig;
-use dcap_qvl::quote::Report;
+use dcap_qvl::quote::{Quote, Report};
 use dcap_qvl::verify::QuoteVerifier;
 use dcap_qvl::{PckCertFlag, QuoteClaims, QuoteCollateralV3, QuotePolicy, TcbStatus};
 use frame::Frame;
@@ -37,9 +37,12 @@ pub(crate) fn verify(
     let frame = Frame::parse(&evidence.quote)?;
     // Debug and service TDs are refused by `appraise`, with the facts at hand; what no policy may accept is refused here.
     let verifier = QuoteVerifier::<RustCryptoConfig>::new_with_config(anchors.intel_root.clone()).allow_debug(true).allow_service_td(true);
-    let claims = verifier
-        .verify_with_policy(&evidence.quote, collateral(endorsements)?, now_s, &QuotePolicy::claims_only(now_s))
-        .map_err(|error| refusal::classify(&format!("{error:#}"), frame.td_attributes, now_s))?;
+    let claims = verifier.verify_with_policy(&evidence.quote, collateral(endorsements)?, now_s, &QuotePolicy::claims_only(now_s)).map_err(
+        |error| {
+            let presented = presented_root(&evidence.quote);
+            refusal::classify(&format!("{error:#}"), frame.td_attributes, now_s, presented, root_digest(&anchors.intel_root))
+        },
+    )?;
     let root = root_digest(&anchors.intel_root);
     let claims = read_claims(&frame, claims, root)?;
     let mut steps = Vec::new();
@@ -57,6 +60,12 @@ pub(crate) fn verify(
         claims.advisories.len()
     )));
     Ok((claims, steps))
+}
+
+/// The root the quote's own chain ends in, for naming a refusal; nobody has verified it.
+fn presented_root(quote: &[u8]) -> Option<Digest> {
+    let chain = dcap_qvl::intel::extract_cert_chain(&Quote::parse(quote).ok()?).ok()?;
+    chain.last().map(|der| root_digest(der))
 }
 
 /// The collateral in the form `dcap-qvl` takes; the chain of the platform's key is the quote's own.

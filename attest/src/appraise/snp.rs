@@ -10,7 +10,6 @@ use crate::claims::SnpClaims;
 use crate::error::{TcbKind, VekKind};
 use crate::rejection::Rejection;
 use crate::snp::Revocation;
-use ringwall_wire::genesis::BootConfig;
 use ringwall_wire::policy::{ChipId, Measurement, MeasurementRegister, PolicyDoc, RevocationRule, SnpProductRule, SnpRules, SnpTcb};
 
 const POLICY_MUST_BE_ONE: u64 = 1 << 17;
@@ -20,10 +19,8 @@ const POLICY_DEBUG: u64 = 1 << 19;
 const POLICY_FLAGS: u64 = !0xffff;
 
 /// Judges the claims; returns the build they measure.
-pub(super) fn appraise<'p>(claims: &SnpClaims, policy: &'p PolicyDoc, boot: &BootConfig) -> Result<&'p Measurement, Rejection> {
+pub(super) fn appraise<'p>(claims: &SnpClaims, policy: &'p PolicyDoc) -> Result<&'p Measurement, Rejection> {
     let rules = &policy.snp;
-    let (reported, required) = (claims.host_data, boot.host_data());
-    demand(reported == required, || Rejection::HostData { reported, required })?;
     let product = chip(claims, rules)?;
     guest(claims, rules)?;
     platform(claims, rules)?;

@@ -8,7 +8,6 @@ use super::{demand, new_enough};
 use crate::claims::TdxClaims;
 use crate::rejection::Rejection;
 use alloc::boxed::Box;
-use ringwall_wire::genesis::BootConfig;
 use ringwall_wire::policy::{Measurement, MeasurementRegister, PolicyDoc, TdxRules};
 
 /// TUD group: the TD is under debug.
@@ -17,10 +16,8 @@ const ATTRIBUTE_MIGRATABLE: u64 = 1 << 29;
 const ZERO: MeasurementRegister = MeasurementRegister([0; 48]);
 
 /// Judges the claims; returns the build they measure.
-pub(super) fn appraise<'p>(claims: &TdxClaims, policy: &'p PolicyDoc, boot: &BootConfig) -> Result<&'p Measurement, Rejection> {
+pub(super) fn appraise<'p>(claims: &TdxClaims, policy: &'p PolicyDoc) -> Result<&'p Measurement, Rejection> {
     let rules = &policy.tdx;
-    let (reported, required) = (MeasurementRegister(claims.mr_config_id), MeasurementRegister(boot.mr_config_id()));
-    demand(reported == required, || Rejection::MrConfigId { reported, required })?;
     platform(claims, rules)?;
     module(claims, rules)?;
     attributes(claims, rules)?;
