@@ -18,6 +18,7 @@ impl Source {
     }
 
     /// The next number.
+    #[allow(clippy::should_implement_trait, reason = "never ends, so there is no Option to unpack")]
     pub fn next(&mut self) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;

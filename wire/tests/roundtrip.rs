@@ -201,15 +201,15 @@ fn the_table_is_complete() {
     let fields: BTreeSet<String> = FIELDS.iter().map(|case| case.name.to_owned()).collect();
     let tabled: BTreeSet<String> = MESSAGES.iter().map(|case| case.name.to_owned()).collect();
     assert!(all.len() > 100, "the scan of the sources found only {}", all.len());
-    assert_eq!(all, fields, "declared in src/ (left) and in tests/cases (right)");
-    assert_eq!(messages, tabled, "messages declared in src/ (left) and in tests/cases (right)");
+    let odd: Vec<&String> = all.symmetric_difference(&fields).chain(messages.symmetric_difference(&tabled)).collect();
+    assert!(odd.is_empty(), "only in src/, or only in tests/cases/mod.rs: {odd:?}");
 }
 
 #[test]
 fn the_samplers_reach_every_variant() {
     // The first byte of a choice is its tag; tags run from 1 without gaps.
     let choices: BTreeMap<&str, usize> =
-        [("Op", 7), ("Answer", 10), ("PeerCall", 11), ("PeerAnswer", 9), ("CommandBody", 7), ("RefusalCode", 17), ("Role", 7)].into();
+        [("Op", 7), ("Answer", 10), ("PeerCall", 11), ("PeerAnswer", 9), ("CommandBody", 8), ("RefusalCode", 17), ("Role", 7)].into();
     for (name, least) in choices {
         let case = FIELDS.iter().find(|case| case.name == name).unwrap();
         let mut source = Source::new(9);

@@ -82,8 +82,8 @@ field_table! {
     admission { IncarnationCert, JoinRequest, JoinAnswer, JoinReply, KeyGrant, GrantedKey, AdmitPropose, Endorse, AdmitCommit, CatchUpProof }
     request { Request, Op, KeyMode, OpenNamespace, Once, Write, Mutation, Expect, Change, PutValue, Get, ListKeys, Watch, Reply, Answer, Conflict, Entry, Page, Events, Event, ClusterStatus }
     receipt { Receipt }
-    command { Command, CommandBody, SealedWrite, OpenSpace, WrappedKey, SpaceChange, SealedMutation, SealedChange, SealedPut, SealedRecord, Outcome, Outcomes }
-    peer { Ballot, LogPosition, Member, NamedMember, Membership, EntryPayload, LogEntry, PeerRpc, PeerCall, AppendCall, VoteCall, TransferCall, SnapshotHead, SnapshotChunk, ForwardCall, EndorseCall, PeerReply, PeerAnswer, AppendAnswer, VoteAnswer }
+    command { Command, CommandBody, Founding, Denial, SealedWrite, OpenSpace, WrappedKey, SpaceChange, SealedMutation, SealedChange, SealedPut, SealedRecord, Outcome, Outcomes }
+    peer { Ballot, LogPosition, Member, NamedMember, Membership, EntryPayload, LogEntry, PeerRpc, PeerCall, AppendCall, VoteCall, TransferCall, TransferAnswer, SnapshotHead, SnapshotChunk, ForwardCall, EndorseCall, PeerReply, PeerAnswer, AppendAnswer, VoteAnswer }
 }
 
 message_table! {
