@@ -17,6 +17,8 @@ pub mod bucket;
 pub mod derive;
 pub mod hedge;
 pub mod ring;
+#[cfg(test)]
+mod salamander;
 mod sealed;
 pub mod space;
 

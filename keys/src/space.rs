@@ -101,10 +101,10 @@ impl core::fmt::Debug for SpaceKeys {
 }
 
 /// Keys of one record, in order: name key, value key, commitment.
-struct RecordKeys(Secret<96>);
+pub(crate) struct RecordKeys(Secret<96>);
 
 impl RecordKeys {
-    fn parts(&self) -> (&[u8; 32], &[u8; 32], &[u8; 32]) {
+    pub(crate) fn parts(&self) -> (&[u8; 32], &[u8; 32], &[u8; 32]) {
         let (chunks, _) = self.0.expose().as_chunks::<32>();
         match chunks {
             [name, value, commit] => (name, value, commit),
@@ -178,11 +178,11 @@ impl SpaceKeys {
         Ok((keys, self.aad(key, &record.client, record.seq)))
     }
 
-    fn record_keys(&self, iv: &[u8; 24]) -> RecordKeys {
+    pub(crate) fn record_keys(&self, iv: &[u8; 24]) -> RecordKeys {
         RecordKeys(expand(&self.records, Purpose::RecordKeys, &[iv]))
     }
 
-    fn aad(&self, key: &KeyTag, client: &ClientTag, seq: u64) -> Vec<u8> {
+    pub(crate) fn aad(&self, key: &KeyTag, client: &ClientTag, seq: u64) -> Vec<u8> {
         enc(Label::Record, &[&self.cluster_id.0, &self.space.0, &key.0, &client.0, &seq.to_be_bytes()])
     }
 }
