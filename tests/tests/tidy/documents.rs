@@ -40,7 +40,7 @@ pub(crate) fn complaints(path: &str, text: &str, tree: &Tree<'_>) -> Vec<String>
     found
 }
 
-/// Documents a source file names in its comments.
+/// Documents, and sections of them, that a source file names in its comments.
 pub(crate) fn source_complaints(path: &str, text: &str, tree: &Tree<'_>) -> Vec<String> {
     let mut found = Vec::new();
     for (at, line) in text.lines().enumerate() {
@@ -48,8 +48,16 @@ pub(crate) fn source_complaints(path: &str, text: &str, tree: &Tree<'_>) -> Vec<
             let named: String = line[start..].chars().take_while(|letter| letter.is_alphanumeric() || "/._-".contains(*letter)).collect();
             let named = named.trim_end_matches(['.', '/']);
             let own = !line[..start].chars().next_back().is_some_and(|before| before.is_alphanumeric() || "/._-".contains(before));
-            if own && named.ends_with(".md") && !tree.has(named) {
+            if !own || !named.ends_with(".md") {
+                continue;
+            }
+            let Some(document) = (tree.read)(named).filter(|_| tree.has(named)) else {
                 found.push(format!("{path}:{}: names {named}, which does not exist", at + 1));
+                continue;
+            };
+            let section = line[start + named.len()..].strip_prefix(", \"").and_then(|rest| rest.split('"').next());
+            if let Some(section) = section.filter(|section| !document.lines().any(|line| line.trim_start_matches('#').trim() == *section)) {
+                found.push(format!("{path}:{}: {named} has no section \"{section}\"", at + 1));
             }
         }
     }
@@ -164,8 +172,10 @@ mod tests {
     #[test]
     fn documents_named_in_sources_bite() {
         let files: BTreeSet<String> = ["docs/limits.md".to_owned()].into();
-        let tree = Tree { files: &files, read: &|_| None };
+        let tree = Tree { files: &files, read: &|_| Some("# Limits\n\n## State\n".to_owned()) };
         assert_eq!(source_complaints("a.rs", "//! See docs/limits.md.\n//! See docs/none.md.\n", &tree).len(), 1);
+        assert!(source_complaints("a.rs", "//! Layout: docs/limits.md, \"State\".", &tree).is_empty());
+        assert_eq!(source_complaints("a.rs", "//! Layout: docs/limits.md, \"Stat\".", &tree).len(), 1);
         assert!(source_complaints("a.rs", "// https://x.org/docs/none.md", &tree).is_empty());
     }
 }

@@ -1,7 +1,7 @@
-//! What must not be inside the programs people install: the simulated chain's keys.
+//! What must not be inside the programs people install: the simulated chain's keys, and the crate that holds them.
 //!
 //! Decides: `ringwalld` and `ringwall`, as built beside this test, hold neither the public nor the private half of a fixed
-//! simulated key. Trusts: the search, which is shown to find the keys where they belong.
+//! simulated key, and no symbol of `ringwall-sim`. Trusts: the search, which is shown to find the keys where they belong.
 //! Out of scope: dependencies (graph.rs). SECURITY.md, "Simulated TEEs"; style rule 4.
 
 use std::path::{Path, PathBuf};
@@ -24,6 +24,11 @@ pub(crate) fn needle(name: &str, pkcs8: &[u8]) -> Option<Needle> {
     let at = pkcs8.windows(opening.len()).position(|window| window == opening)? + opening.len();
     let bytes = pkcs8.get(at + 200..at + 248)?.to_vec();
     Some(Needle { name: name.to_owned(), bytes })
+}
+
+/// The name every symbol of the crate of simulated TEEs carries.
+pub(crate) fn crate_name() -> Needle {
+    Needle { name: "the crate of simulated TEEs".to_owned(), bytes: b"ringwall_sim".to_vec() }
 }
 
 /// Which needles are in the bytes.
