@@ -1,1 +1,31 @@
-//! placeholder
+//! The node: everything around the replicated state machine that makes a process a member of a cluster.
+//!
+//! One life of a node ([`run::run_node`]) makes its keys in memory, tries its own evidence, founds a cluster or asks to join one, and
+//! serves until it leaves or is fenced. A restarted process is another life: new keys, a new name, an empty folder.
+//!
+//! - [`cli`], [`config`], [`logging`], [`hardening`]: the process. - [`platform`]: the TEE and its roots, behind one interface.
+//! - [`clock`], [`entropy`]: the only readers of clock and generator. - [`attesting`]: evidence of this node, and judging others'.
+//! - [`context`], [`life`]: what parts share, and which states follow which. - [`found`], `join`, [`folders`], [`fencing`]: birth and end.
+//! - `accept`, [`peers`], `front`: who may connect, members, clients.
+//!
+//! Trusts: its TEE, and whoever satisfies the policy. The host, the network and the disk are not trusted with anything but liveness.
+//! Protocol sections 3 and 4.
+
+mod accept;
+pub mod attesting;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod context;
+pub mod entropy;
+pub mod fencing;
+pub mod folders;
+pub mod found;
+pub mod front;
+pub mod hardening;
+mod join;
+pub mod life;
+pub mod logging;
+pub mod peers;
+pub mod platform;
+pub mod run;

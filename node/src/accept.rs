@@ -1,0 +1,188 @@
+//! Incoming connections: which are taken, and who serves them.
+//!
+//! Decides: how many connections there may be, in all and from one address; under load a stranger must first show that it owns its
+//! address (QUIC retry); a handshake that takes too long ends. Clients go to the front door, nodes to the peers; a node that is no
+//! member yet tells both so. Garbage datagrams never get this far: QUIC drops them.
+//! Trusts: nothing. Out of scope: what is said (`front`, `peers`, `join`). Protocol section 3.
+
+use crate::context::{Node, Site};
+use crate::entropy;
+use crate::front;
+use crate::join::{endorse, leader};
+use crate::peers::handshake::{self, Greeted, Own, refusal};
+use crate::peers::serve;
+use quinn::{Connection, Incoming};
+use ringwall_quic::{Alpn, CloseCode, alpn, close};
+use ringwall_wire::admission::{JoinReply, JoinRequest};
+use ringwall_wire::session::{PeerPurpose, RefusalCode};
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::watch;
+use tracing::{debug, warn};
+
+/// Handshakes under way from which on strangers must show that they own their address.
+const RETRY_FROM: usize = 64;
+/// Join sessions at once: each may hold an attestation answer and a quote.
+const JOINS: usize = 8;
+/// Time a joiner has to read the answer.
+const LAST_WORD: Duration = Duration::from_secs(2);
+
+/// Counts connections.
+#[derive(Debug, Default)]
+struct Ledger {
+    by_address: HashMap<IpAddr, usize>,
+    connections: usize,
+    handshakes: usize,
+    joins: usize,
+}
+
+/// A place for one connection, given back when dropped.
+struct Place {
+    ledger: Arc<Mutex<Ledger>>,
+    address: IpAddr,
+    in_handshake: bool,
+}
+
+fn lock(ledger: &Mutex<Ledger>) -> std::sync::MutexGuard<'_, Ledger> {
+    ledger.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Place {
+    fn take(ledger: &Arc<Mutex<Ledger>>, address: IpAddr, limits: &crate::config::Limits) -> Option<Place> {
+        let mut counts = lock(ledger);
+        let here = counts.by_address.get(&address).copied().unwrap_or(0);
+        if counts.connections >= limits.connections || here >= limits.connections_per_address {
+            return None;
+        }
+        counts.by_address.insert(address, here.saturating_add(1));
+        counts.connections = counts.connections.saturating_add(1);
+        counts.handshakes = counts.handshakes.saturating_add(1);
+        Some(Place { ledger: Arc::clone(ledger), address, in_handshake: true })
+    }
+
+    fn handshake_done(&mut self) {
+        if std::mem::take(&mut self.in_handshake) {
+            let mut counts = lock(&self.ledger);
+            counts.handshakes = counts.handshakes.saturating_sub(1);
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.handshake_done();
+        let mut counts = lock(&self.ledger);
+        counts.connections = counts.connections.saturating_sub(1);
+        let here = counts.by_address.get(&self.address).copied().unwrap_or(0);
+        match here <= 1 {
+            true => counts.by_address.remove(&self.address),
+            false => counts.by_address.insert(self.address, here - 1),
+        };
+    }
+}
+
+/// Takes connections until the node leaves. `member` holds the node once this is a member.
+pub(crate) async fn run(site: Arc<Site>, member: watch::Receiver<Option<Arc<Node>>>) {
+    let ledger = Arc::new(Mutex::new(Ledger::default()));
+    let mut leaving = site.leaving.subscribe();
+    loop {
+        let incoming = tokio::select! {
+            incoming = site.endpoint.accept() => incoming,
+            _ = leaving.wait_for(|leaving| *leaving) => return,
+        };
+        let Some(incoming) = incoming else { return };
+        let address = incoming.remote_address().ip();
+        let crowded = lock(&ledger).handshakes >= RETRY_FROM;
+        if crowded && !incoming.remote_address_validated() && incoming.may_retry() {
+            // A failed retry leaves the stranger to try again.
+            let _ = incoming.retry();
+            continue;
+        }
+        match Place::take(&ledger, address, &site.config.limits) {
+            Some(place) => {
+                tokio::spawn(take(Arc::clone(&site), member.clone(), incoming, place));
+            }
+            None => {
+                debug!(%address, "connection refused: limit reached");
+                incoming.refuse();
+            }
+        }
+    }
+}
+
+async fn take(site: Arc<Site>, member: watch::Receiver<Option<Arc<Node>>>, incoming: Incoming, mut place: Place) {
+    let Ok(connecting) = incoming.accept() else { return };
+    let Ok(Ok(connection)) = tokio::time::timeout(site.step(), connecting).await else { return };
+    place.handshake_done();
+    let node = member.borrow().clone();
+    match (alpn(&connection), node) {
+        (Some(Alpn::Client), Some(node)) => front::serve(node, connection).await,
+        (Some(Alpn::Client), None) => {
+            front::refuse(connection, RefusalCode::NotMember, "this node is not a member yet; ask another one, or wait until it has joined").await;
+        }
+        (Some(Alpn::Peer), node) => peer(site, node, connection, &place).await,
+        (None, _) => close(&connection, CloseCode::Malformed),
+    }
+}
+
+async fn peer(site: Arc<Site>, node: Option<Arc<Node>>, connection: Connection, place: &Place) {
+    let greeted = match handshake::greet(&site, &connection).await {
+        Ok(greeted) => greeted,
+        Err(fault) => {
+            warn!(address = %connection.remote_address(), %fault, "session of a node refused");
+            return close(&connection, CloseCode::Refused);
+        }
+    };
+    let Some(node) = node else {
+        return greeted.refuse(&connection, &refusal(RefusalCode::NotMember, "this node is not a member; ask another one")).await;
+    };
+    match greeted.purpose() {
+        PeerPurpose::Member => serve::member(node, connection, greeted).await,
+        PeerPurpose::Join => {
+            let Some(_turn) = JoinTurn::take(&place.ledger) else {
+                return greeted.refuse(&connection, &refusal(RefusalCode::Busy, "too many nodes ask to join at once; try again")).await;
+            };
+            join(node, connection, greeted).await;
+        }
+    }
+}
+
+/// A place for one join session.
+struct JoinTurn(Arc<Mutex<Ledger>>);
+
+impl JoinTurn {
+    fn take(ledger: &Arc<Mutex<Ledger>>) -> Option<JoinTurn> {
+        let mut counts = lock(ledger);
+        if counts.joins >= JOINS {
+            return None;
+        }
+        counts.joins = counts.joins.saturating_add(1);
+        Some(JoinTurn(Arc::clone(ledger)))
+    }
+}
+
+impl Drop for JoinTurn {
+    fn drop(&mut self) {
+        let mut counts = lock(&self.0);
+        counts.joins = counts.joins.saturating_sub(1);
+    }
+}
+
+async fn join(node: Arc<Node>, connection: Connection, greeted: Greeted) {
+    let own = Own { site: &node.site, secrets: &node.secrets, incarnation: node.incarnation };
+    let opening = entropy::nonce(&node.site.entropy);
+    let outcome = async {
+        let mut opened = handshake::answer(own, &connection, greeted, endorse::join_nonce(&opening), |_| false).await?;
+        let request: JoinRequest = opened.records.receive(node.site.step()).await?;
+        let answer = leader::answer(&node, &opened, request.cert, opening).await;
+        opened.records.send(&JoinReply { answer }, node.site.step()).await?;
+        opened.records.finish(LAST_WORD).await;
+        Ok::<(), handshake::PeerError>(())
+    };
+    if let Err(fault) = outcome.await {
+        warn!(address = %connection.remote_address(), %fault, "join session failed");
+    }
+    close(&connection, CloseCode::Done);
+}

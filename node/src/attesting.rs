@@ -1,0 +1,114 @@
+//! Evidence about this node, bound to one session, and judging the other side's.
+//!
+//! Decides: what a node says about itself to another node: always evidence of its own (a batch of one leaf), for one role, one handshake
+//! and the asker's nonce. Judging runs off the async threads; both directions use the same `attest` functions as everybody else.
+//! Trusts: `attest` for the verdict. Out of scope: batches for clients (`front`). Protocol sections 2.2 and 3.
+
+use crate::context::Site;
+use ringwall_attest::{AppraisedPeer, Asked, Batch, CollectError, Pinned, SessionError, appraise_session, batch, report_data};
+use ringwall_wire::bounded::Blob;
+use ringwall_wire::codec::Message;
+use ringwall_wire::evidence::{Binding, Role};
+use ringwall_wire::ids::{BootKeys, Digest, Incarnation, NoisePublic, Nonce};
+use ringwall_wire::session::{AttestResp, SessionProof};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How often a throttling platform is asked again before evidence is given up.
+const COLLECT_TRIES: u32 = 5;
+/// Longest wait a platform may ask for between two tries: throttled guests wait two seconds.
+const COLLECT_WAIT: Duration = Duration::from_secs(3);
+
+/// What evidence is made for.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    /// The part this node plays.
+    pub role: Role,
+    /// Who this node is; 0 before admission.
+    pub incarnation: Incarnation,
+    /// Its keys.
+    pub keys: BootKeys,
+    /// Handshake hash of the session.
+    pub handshake: Digest,
+    /// The asker's nonce.
+    pub nonce: Nonce,
+}
+
+/// Everything a stranger needs to judge this node in one session.
+pub async fn answer(site: &Arc<Site>, claim: Claim) -> Result<AttestResp, CollectError> {
+    let site = Arc::clone(site);
+    let mut tries: u32 = 1;
+    loop {
+        let (site, claim) = (Arc::clone(&site), claim.clone());
+        let collected = tokio::task::spawn_blocking(move || collect(&site, claim)).await;
+        match collected.unwrap_or_else(|fault| Err(CollectError::Unavailable { reason: fault.to_string() })) {
+            Err(CollectError::Throttled { retry_after_ms }) if tries < COLLECT_TRIES => {
+                tries = tries.saturating_add(1);
+                tokio::time::sleep(Duration::from_millis(retry_after_ms).min(COLLECT_WAIT)).await;
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+fn collect(site: &Site, claim: Claim) -> Result<AttestResp, CollectError> {
+    let leaf = batch::leaf(&claim.handshake, &claim.nonce);
+    let batch = Batch::new(vec![leaf]).expect("one leaf is a legal batch");
+    let boot = &site.config.boot;
+    let binding = Binding {
+        cluster_id: site.cluster_id,
+        epoch: site.epoch,
+        role: claim.role,
+        incarnation: claim.incarnation,
+        keys: claim.keys.clone(),
+        boot_config: boot.host_data(),
+        policy: Digest(site.policy.digest()),
+        batch_root: batch.root(),
+    };
+    Ok(AttestResp {
+        cluster_id: site.cluster_id,
+        epoch: site.epoch,
+        role: claim.role,
+        incarnation: claim.incarnation,
+        keys: claim.keys,
+        boot_config: Blob::new(boot.encode()).expect("a boot configuration is under 200 bytes"),
+        genesis: site.genesis.clone(),
+        policy: site.policy.clone(),
+        evidence: site.attester.evidence(&report_data(&binding))?,
+        endorsements: site.attester.endorsements()?,
+        proof: SessionProof::Batched(batch.path(0).expect("the batch has leaf 0")),
+        release_proof: Blob::default(),
+    })
+}
+
+/// What the judged side must have attested to.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// The part the other side plays.
+    pub role: Role,
+    /// Handshake hash of the session.
+    pub handshake: Digest,
+    /// The nonce it was asked with.
+    pub nonce: Nonce,
+    /// The Noise key the handshake authenticated.
+    pub noise: NoisePublic,
+}
+
+/// Judges an answer, with this node's own roots, clock and cluster.
+pub async fn judge(site: &Arc<Site>, answer: AttestResp, wanted: Wanted) -> Result<AppraisedPeer, SessionError> {
+    let site = Arc::clone(site);
+    let judging = tokio::task::spawn_blocking(move || judge_here(&site, &answer, &wanted));
+    judging.await.expect("judging does not panic and is not aborted")
+}
+
+/// The same on this thread: a few milliseconds of public-key arithmetic.
+pub fn judge_here(site: &Site, answer: &AttestResp, wanted: &Wanted) -> Result<AppraisedPeer, SessionError> {
+    let asked = Asked { handshake: &wanted.handshake, nonce: &wanted.nonce, role: wanted.role, noise: &wanted.noise };
+    let pinned = Pinned {
+        cluster_id: site.cluster_id,
+        min_policy_version: site.policy.version,
+        anchors: &site.anchors,
+        now_s: site.now_s(),
+    };
+    appraise_session(answer, &asked, &pinned)
+}

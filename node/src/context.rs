@@ -1,0 +1,131 @@
+//! What the parts of a node share: [`Site`], the same from boot to end, and [`Node`], the member an incarnation has become.
+//!
+//! Decides: nothing; it only says what there is. A [`Site`] has no keys; a [`Node`] exists only after its founding or its key grant,
+//! so code that holds one need not ask whether this is a member.
+//! Trusts: `found` and `join`, which alone make a [`Node`]. Out of scope: what is done with it. Protocol section 4.
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::entropy::Entropy;
+use crate::front::Front;
+use crate::life::LifeCell;
+use crate::peers::pool::PeerPool;
+use ringwall_attest::{Anchors, Attester};
+use ringwall_channel::NodeSecrets;
+use ringwall_consensus::Replica;
+use ringwall_keys::Keyring;
+use ringwall_wire::bounded::Text;
+use ringwall_wire::genesis::GenesisRecord;
+use ringwall_wire::ids::{ClusterId, Epoch, Incarnation, NoisePublic, Slot};
+use ringwall_wire::peer::{Member, NamedMember};
+use ringwall_wire::policy::PolicyDoc;
+use ringwall_wire::admission::IncarnationCert;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// The cluster, the machine and the network, as this process found them.
+pub struct Site {
+    /// The cluster's identity.
+    pub cluster_id: ClusterId,
+    /// Its epoch.
+    pub epoch: Epoch,
+    /// Its founding record.
+    pub genesis: GenesisRecord,
+    /// The policy it names.
+    pub policy: PolicyDoc,
+    /// Addresses on the card.
+    pub card_addresses: Vec<Text<128>>,
+    /// Configuration, with the boot configuration in it.
+    pub config: Config,
+    /// Collects this machine's evidence.
+    pub attester: Arc<dyn Attester>,
+    /// Roots of trust.
+    pub anchors: Anchors,
+    /// Wall clock, Unix milliseconds.
+    pub clock: Clock,
+    /// Generator.
+    pub entropy: Entropy,
+    /// The UDP endpoint.
+    pub endpoint: quinn::Endpoint,
+    /// How to dial other nodes.
+    pub dial: quinn::ClientConfig,
+    /// Where this process stands.
+    pub life: LifeCell,
+    /// True once the node leaves.
+    pub leaving: watch::Sender<bool>,
+}
+
+impl Site {
+    /// The slot this node was started for.
+    pub fn slot(&self) -> Slot {
+        self.config.boot.slot
+    }
+
+    /// Unix seconds, for judging evidence.
+    pub fn now_s(&self) -> u64 {
+        (self.clock)() / 1_000
+    }
+
+    /// Longest time for one step of a handshake.
+    pub fn step(&self) -> Duration {
+        self.config.limits.handshake
+    }
+}
+
+/// A member of the group.
+pub(crate) struct Node {
+    /// Cluster, machine, network.
+    pub(crate) site: Arc<Site>,
+    /// The keys of this incarnation.
+    pub(crate) secrets: Arc<NodeSecrets>,
+    /// Who this is.
+    pub(crate) incarnation: Incarnation,
+    /// Master keys.
+    pub(crate) keyring: Arc<Keyring>,
+    /// The replicated state.
+    pub(crate) replica: Replica,
+    /// Sessions with other members.
+    pub(crate) peers: Arc<PeerPool>,
+    /// Whom the key grant named: believed until the log says more.
+    pub(crate) granted: Vec<NamedMember>,
+    /// The client front door, once it is open.
+    pub(crate) front: OnceLock<Arc<Front>>,
+    /// Members that said they leave on purpose.
+    pub(crate) gone: Mutex<BTreeSet<Incarnation>>,
+    /// Held while one joiner is being admitted.
+    pub(crate) admitting: tokio::sync::Mutex<()>,
+    /// Woken when there is membership work.
+    pub(crate) steward: tokio::sync::Notify,
+}
+
+impl Node {
+    /// The client front door, once it is open.
+    pub(crate) fn front(&self) -> Option<Arc<Front>> {
+        self.front.get().cloned()
+    }
+
+    /// The Noise key `incarnation` must use, if it is one this node may talk to.
+    pub(crate) fn key_of(&self, incarnation: Incarnation) -> Option<NoisePublic> {
+        use ringwall_consensus::MemberStanding;
+        if let Some(row) = self.replica.view().ok().and_then(|view| view.member(incarnation)) {
+            return (row.standing != MemberStanding::Retired).then_some(row.cert.keys.noise);
+        }
+        let metrics = self.replica.metrics();
+        let named = metrics.voters.iter().chain(&metrics.learners).chain(&self.granted).find(|named| named.incarnation == incarnation);
+        named.map(|named| named.member.noise)
+    }
+}
+
+/// How the membership records an incarnation.
+pub(crate) fn member_of(cert: &IncarnationCert) -> Member {
+    Member {
+        slot: cert.slot,
+        vendor: cert.vendor,
+        noise: cert.keys.noise,
+        sig: cert.keys.sig,
+        peer_address: cert.peer_address.clone(),
+        client_address: cert.client_address.clone(),
+    }
+}

@@ -1,0 +1,311 @@
+//! The client front door of a member: attested sessions, and what clients ask in them.
+//!
+//! | file | what it decides |
+//! |---|---|
+//! | `session.rs`, `users.rs` | the way from a stranger's first byte to a user's session, bounded in time and size |
+//! | `quotes.rs` | when a quote is made, and for which sessions |
+//! | `requests.rs`, `spaces.rs` | what is sealed under which namespace's keys |
+//! | `writes.rs` | how the writes of all sessions become few log entries, and what their clients are told |
+//! | `reads.rs`, `lists.rs`, `index.rs`, `watch.rs` | linearizable reads, pages in key order, changes since a revision |
+//! | `outbox.rs`, `sender.rs` | how replies leave, and how much a session may hold |
+//!
+//! Trusts: the replica for order and durability, `attest` and `channel` for cryptography; clients for nothing. No byte of a user is in a log
+//! line or a refusal. Out of scope: members' sessions (`peers`), admission. Protocol section 3.
+
+mod expiry;
+mod index;
+mod limits;
+mod lists;
+mod outbox;
+mod quotes;
+mod reads;
+mod refusals;
+mod requests;
+mod sender;
+mod session;
+mod spaces;
+mod status;
+mod users;
+mod watch;
+mod writes;
+
+use crate::clock::Clock;
+use crate::context::Node;
+use crate::entropy::Entropy;
+use quinn::Connection;
+use quotes::{Bound, Platform, Quotes};
+use ringwall_attest::Attester;
+use ringwall_channel::NodeSecrets;
+use ringwall_consensus::Replica;
+use ringwall_keys::Keyring;
+use ringwall_quic::{CloseCode, FrameReader, FrameWriter, close};
+use ringwall_wire::bounded::Blob;
+use ringwall_wire::evidence::{Binding, Role};
+use ringwall_wire::genesis::{BootConfig, GenesisRecord};
+use ringwall_wire::ids::{ClusterId, Digest, Epoch, Incarnation, Slot, SpaceTag};
+use ringwall_wire::limits::{HANDSHAKE_MESSAGE_BYTES, RELEASE_PROOF_BYTES};
+use ringwall_wire::peer::{ForwardCall, PeerAnswer};
+use ringwall_wire::policy::PolicyDoc;
+use ringwall_wire::session::{AttestResp, NodeDescriptor, Refusal, RefusalCode};
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::Semaphore;
+use tokio::sync::watch::{Sender as Signaller, channel as signal};
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
+
+/// What a front door is opened with.
+pub struct FrontParts {
+    /// The cluster.
+    pub cluster_id: ClusterId,
+    /// Its epoch.
+    pub epoch: Epoch,
+    /// Who this member is.
+    pub incarnation: Incarnation,
+    /// Its place.
+    pub slot: Slot,
+    /// Its boot keys.
+    pub secrets: Arc<NodeSecrets>,
+    /// Makes its evidence.
+    pub attester: Arc<dyn Attester>,
+    /// The cluster's keys.
+    pub keyring: Arc<Keyring>,
+    /// Its replica.
+    pub replica: Replica,
+    /// The founding record.
+    pub genesis: GenesisRecord,
+    /// The policy it follows.
+    pub policy: PolicyDoc,
+    /// What it was told at boot.
+    pub boot_config: BootConfig,
+    /// Proof of release; empty where the policy demands none.
+    pub release_proof: Blob<RELEASE_PROOF_BYTES>,
+    /// The clock: Unix milliseconds.
+    pub clock: Clock,
+    /// The generator.
+    pub entropy: Entropy,
+}
+
+/// The front door of one member.
+pub struct Front {
+    cluster_id: ClusterId,
+    epoch: Epoch,
+    incarnation: Incarnation,
+    slot: Slot,
+    secrets: Arc<NodeSecrets>,
+    keyring: Arc<Keyring>,
+    replica: Replica,
+    genesis: GenesisRecord,
+    policy: PolicyDoc,
+    boot_config: Blob<4096>,
+    release_proof: Blob<RELEASE_PROOF_BYTES>,
+    entropy: Entropy,
+    quotes: Arc<Quotes<Platform>>,
+    writes: Arc<writes::Writes<Replica>>,
+    reads: Arc<reads::Rounds<Replica>>,
+    lists: lists::Lists,
+    feeds: Arc<watch::Feeds>,
+    spaces: spaces::Spaces,
+    sessions: Arc<Semaphore>,
+    half_open: Arc<Semaphore>,
+    leaving: Signaller<bool>,
+    /// Tasks that end by themselves once the queues they serve are left and empty.
+    queues: Mutex<Vec<JoinHandle<()>>>,
+    /// Tasks that run until they are ended.
+    loops: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl core::fmt::Debug for Front {
+    fn fmt(&self, out: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(out, "Front(incarnation {})", self.incarnation)
+    }
+}
+
+impl Front {
+    /// Opens the door: starts the tasks behind it. Sessions are taken by [`Front::serve`].
+    pub fn start(parts: FrontParts) -> Arc<Front> {
+        let FrontParts { cluster_id, epoch, incarnation, slot, secrets, attester, keyring, replica, genesis, policy, boot_config, .. } = parts;
+        let binding = Binding {
+            cluster_id,
+            epoch,
+            role: Role::ClientServer,
+            incarnation,
+            keys: secrets.public().clone(),
+            boot_config: boot_config.host_data(),
+            policy: Digest(policy.digest()),
+            batch_root: Digest([0; 32]),
+        };
+        let clock = parts.clock.clone();
+        let now_s = Arc::new(move || clock() / 1_000);
+        let quotes = Quotes::new(Platform { attester, binding }, policy.session.standing_period_s, now_s, (parts.entropy)());
+        let (leader, leader_known) = signal(replica.metrics().leader);
+        let front = Arc::new(Front {
+            cluster_id,
+            epoch,
+            incarnation,
+            slot,
+            boot_config: Blob::new(boot_config.encode()).expect("a boot configuration is under 200 bytes"),
+            release_proof: parts.release_proof,
+            entropy: parts.entropy,
+            quotes: Arc::new(quotes),
+            writes: Arc::new(writes::Writes::new(replica.clone(), leader_known)),
+            reads: Arc::new(reads::Rounds::new(replica.clone())),
+            lists: lists::Lists::new(replica.clone()),
+            feeds: Arc::new(watch::Feeds::new(replica.clone())),
+            spaces: spaces::Spaces::new(keyring.clone()),
+            sessions: Arc::new(Semaphore::new(limits::SESSIONS)),
+            half_open: Arc::new(Semaphore::new(limits::HALF_OPEN)),
+            leaving: signal(false).0,
+            queues: Mutex::default(),
+            loops: Mutex::default(),
+            secrets,
+            keyring,
+            replica,
+            genesis,
+            policy,
+        });
+        front.spawn_tasks(leader, parts.clock);
+        front
+    }
+
+    fn spawn_tasks(&self, leader: Signaller<Option<Incarnation>>, clock: Clock) {
+        let queues = [tokio::spawn(self.writes.clone().run()), tokio::spawn(self.reads.clone().run())];
+        let loops = [
+            tokio::spawn(self.quotes.clone().run()),
+            tokio::spawn(self.feeds.clone().run()),
+            tokio::spawn(expiry::run(self.replica.clone(), clock)),
+            tokio::spawn(follow_leader(self.replica.clone(), leader)),
+        ];
+        lock(&self.queues).extend(queues);
+        lock(&self.loops).extend(loops);
+    }
+
+    /// Serves one client connection; returns when it is over and closed.
+    pub async fn serve(self: &Arc<Self>, connection: Connection) {
+        session::serve(self.clone(), connection).await;
+    }
+
+    /// Proposes writes another member forwarded, together with this member's own.
+    pub async fn forwarded(&self, call: ForwardCall) -> PeerAnswer {
+        self.writes.forwarded(call).await
+    }
+
+    /// Closes the door: takes nothing new, lets what is under way get its answers, tells every session. Bounded in time.
+    pub async fn shutdown(&self) {
+        self.leaving.send_replace(true);
+        let all = u32::try_from(limits::SESSIONS).unwrap_or(u32::MAX);
+        // Sessions that do not end in time are cut off with the endpoint.
+        let _ = timeout(limits::LEAVING.saturating_mul(2), self.sessions.acquire_many(all)).await;
+        self.writes.leave();
+        self.reads.leave();
+        let (queues, loops) = (std::mem::take(&mut *lock(&self.queues)), std::mem::take(&mut *lock(&self.loops)));
+        for mut queue in queues {
+            if timeout(limits::LEAVING, &mut queue).await.is_err() {
+                queue.abort();
+            }
+        }
+        loops.iter().for_each(JoinHandle::abort);
+    }
+
+    fn descriptor(&self, version: u16) -> NodeDescriptor {
+        let keys = self.secrets.public();
+        NodeDescriptor {
+            version,
+            cluster_id: self.cluster_id,
+            epoch: self.epoch,
+            incarnation: self.incarnation,
+            noise: keys.noise,
+            kem: keys.kem,
+            policy_version: self.policy.version,
+        }
+    }
+
+    fn attest_resp(&self, bound: Bound) -> AttestResp {
+        AttestResp {
+            cluster_id: self.cluster_id,
+            epoch: self.epoch,
+            role: Role::ClientServer,
+            incarnation: self.incarnation,
+            keys: self.secrets.public().clone(),
+            boot_config: self.boot_config.clone(),
+            genesis: self.genesis.clone(),
+            policy: self.policy.clone(),
+            evidence: bound.quote.evidence.clone(),
+            endorsements: bound.quote.endorsements.clone(),
+            proof: bound.proof,
+            release_proof: self.release_proof.clone(),
+        }
+    }
+
+    fn load_space(&self, tag: &SpaceTag) -> Result<Option<Arc<spaces::Space>>, Refusal> {
+        self.spaces.load(&self.replica.view().map_err(|_| refusals::fenced())?, tag)
+    }
+}
+
+/// Opens the front door of a member; later calls give the one that is open.
+pub(crate) fn open(node: &Node) -> Arc<Front> {
+    let site = &node.site;
+    let start = || {
+        Front::start(FrontParts {
+            cluster_id: site.cluster_id,
+            epoch: site.epoch,
+            incarnation: node.incarnation,
+            slot: site.slot(),
+            secrets: node.secrets.clone(),
+            attester: site.attester.clone(),
+            keyring: node.keyring.clone(),
+            replica: node.replica.clone(),
+            genesis: site.genesis.clone(),
+            policy: site.policy.clone(),
+            boot_config: site.config.boot.clone(),
+            release_proof: Blob::default(),
+            clock: site.clock.clone(),
+            entropy: site.entropy.clone(),
+        })
+    };
+    node.front.get_or_init(start).clone()
+}
+
+/// Serves one client connection of a member.
+pub(crate) async fn serve(node: Arc<Node>, connection: Connection) {
+    match node.front() {
+        Some(front) => front.serve(connection).await,
+        None => refuse(connection, RefusalCode::Unavailable, "this member is not ready yet; try again or ask another one").await,
+    }
+}
+
+/// Proposes writes another member forwarded.
+pub(crate) async fn forwarded(node: &Node, call: ForwardCall) -> PeerAnswer {
+    match node.front() {
+        Some(front) => front.forwarded(call).await,
+        None => PeerAnswer::Refused(refusals::unavailable()),
+    }
+}
+
+/// Tells a client why it is not served, and closes.
+pub async fn refuse(connection: Connection, code: RefusalCode, detail: &'static str) {
+    let told = async {
+        let Ok((send, recv)) = connection.accept_bi().await else { return };
+        // The question is read first, so that the answer is not lost with it.
+        if FrameReader::new(recv).read(HANDSHAKE_MESSAGE_BYTES, limits::STEP).await.is_ok() {
+            session::refuse_plain(FrameWriter::new(send), refusals::refusal(code, detail)).await;
+        }
+    };
+    // Whether it was heard changes nothing for us.
+    let _ = timeout(limits::STEP, told).await;
+    close(&connection, CloseCode::Refused);
+}
+
+/// Tells the batcher when another member leads.
+async fn follow_leader(mut replica: Replica, leader: Signaller<Option<Incarnation>>) {
+    loop {
+        replica.metrics_changed().await;
+        let now = replica.metrics().leader;
+        leader.send_if_modified(|known| std::mem::replace(known, now) != now);
+        // Metrics change with every entry; a leader does not.
+        sleep(limits::RETRY_FIRST).await;
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

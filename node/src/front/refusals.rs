@@ -1,0 +1,64 @@
+//! How refusals are worded: one short constant sentence for each, never a byte a user or a peer sent.
+//!
+//! Decides: which code and which words an internal fault becomes. Trusts: nothing.
+//! Out of scope: the codes themselves (`wire`), how they travel (`session.rs`, `outbox.rs`).
+
+use ringwall_wire::bounded::Text;
+use ringwall_wire::command::Outcome;
+use ringwall_wire::request::Answer;
+use ringwall_wire::session::{Refusal, RefusalCode};
+
+/// A refusal with constant words.
+pub(crate) fn refusal(code: RefusalCode, detail: &'static str) -> Refusal {
+    Refusal { code, detail: Text::new(detail).unwrap_or_default() }
+}
+
+/// The same as an answer to a request.
+pub(crate) fn refused(code: RefusalCode, detail: &'static str) -> Answer {
+    Answer::Refused(refusal(code, detail))
+}
+
+/// Not a legal message here.
+pub(crate) fn malformed() -> Refusal {
+    refusal(RefusalCode::Malformed, "the bytes are not a message that is legal at this point; update the client")
+}
+
+/// The outcome of a write is not known.
+pub(crate) fn unavailable() -> Refusal {
+    refusal(RefusalCode::Unavailable, "no quorum answered in time; try again here or on another member, with the same write number")
+}
+
+/// The node leaves.
+pub(crate) fn leaving() -> Refusal {
+    refusal(RefusalCode::ShuttingDown, "this member is shutting down; go on with another one, with the same write number")
+}
+
+/// The node may not serve any more.
+pub(crate) fn fenced() -> Refusal {
+    refusal(RefusalCode::Fenced, "this member stopped serving; go on with another one")
+}
+
+/// The namespace was never opened.
+pub(crate) fn no_namespace() -> Refusal {
+    refusal(RefusalCode::NoNamespace, "the namespace does not exist; open it first")
+}
+
+/// A sealed record did not open: our storage or our keys are wrong, not the client.
+pub(crate) fn unreadable() -> Refusal {
+    refusal(RefusalCode::Unavailable, "a stored record did not open on this member; ask another one and tell its operator")
+}
+
+/// What a client is told of an applied write. `opens`: the write made a namespace.
+pub(crate) fn told(outcome: Outcome, opens: bool) -> Answer {
+    match outcome {
+        Outcome::Applied(revision) if opens => Answer::Opened(revision),
+        Outcome::Applied(revision) => Answer::Written(revision),
+        Outcome::Conflict(conflict) => Answer::Conflict(conflict),
+        Outcome::NoSpace => Answer::Refused(no_namespace()),
+        Outcome::OtherMode => refused(RefusalCode::OtherMode, "the namespace exists with another key mode"),
+        Outcome::ClientForgotten => {
+            refused(RefusalCode::OutcomeUnknown, "this client was silent for too long: not applied now, an earlier try may have been")
+        }
+        Outcome::OutOfWindow => refused(RefusalCode::TooLarge, "the write number is outside the client's window: not applied"),
+    }
+}

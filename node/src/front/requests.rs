@@ -1,0 +1,239 @@
+//! What the requests of one session do: to which queue each of them goes, sealed.
+//!
+//! Decides: a value is sealed here, once, before it goes anywhere; what stands in the queue and in the log is ciphertext. Requests
+//! of one read from the network are handed on together. Words of refusals are constant.
+//! Trusts: the session's user, whose signature was verified. Out of scope: order and outcomes (`writes.rs`, `reads.rs`). Protocol sections 3 and 7.
+
+use crate::front::Front;
+use crate::front::limits::{SESSION_LISTS, SESSION_SPACES};
+use crate::front::outbox::{Charge, Outbox, ReadKey, sum};
+use crate::front::refusals::{fenced, no_namespace, refusal, refused};
+use crate::front::spaces::Space;
+use crate::front::status::cluster_status;
+use crate::front::watch::Watching;
+use crate::front::writes::Pending;
+use ringwall_channel::user::VerifiedUser;
+use ringwall_keys::{HedgedIvs, RecordPlace, SealError};
+use ringwall_wire::bounded::List;
+use ringwall_wire::codec::Message as _;
+use ringwall_wire::command::{OpenSpace, SealedChange, SealedMutation, SealedPut, SealedWrite, SpaceChange};
+use ringwall_wire::ids::ClientTag;
+use ringwall_wire::limits::SESSION_WATCHES;
+use ringwall_wire::request::{
+    Answer, Change, Get, KeyMode, ListKeys, Mutation, Namespace, Op, OpenNamespace, Reply, Request, Watch, Write,
+};
+use ringwall_wire::session::{Refusal, RefusalCode};
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+use tokio::task::AbortHandle;
+
+/// The desk of one session: takes its requests.
+#[derive(Debug)]
+pub(crate) struct Desk {
+    front: Arc<Front>,
+    outbox: Arc<Outbox>,
+    user: VerifiedUser,
+    ivs: HedgedIvs,
+    spaces: HashMap<Namespace, Known>,
+    writes: Vec<Pending>,
+    reads: Vec<(Arc<Outbox>, ReadKey, Charge)>,
+    lists: Arc<Semaphore>,
+    watches: HashMap<u64, AbortHandle>,
+}
+
+/// A namespace as this session uses it.
+#[derive(Clone, Debug)]
+struct Known {
+    space: Arc<Space>,
+    client: ClientTag,
+}
+
+impl Desk {
+    /// A desk for `user`'s session.
+    pub(crate) fn new(front: Arc<Front>, outbox: Arc<Outbox>, user: VerifiedUser) -> Self {
+        let ivs = HedgedIvs::new((front.entropy)(), front.incarnation);
+        Desk {
+            front,
+            outbox,
+            user,
+            ivs,
+            spaces: HashMap::new(),
+            writes: Vec::new(),
+            reads: Vec::new(),
+            lists: Arc::new(Semaphore::new(SESSION_LISTS)),
+            watches: HashMap::new(),
+        }
+    }
+
+    /// Where answers go.
+    pub(crate) fn outbox(&self) -> &Arc<Outbox> {
+        &self.outbox
+    }
+
+    /// Hands on what was staged since the last call.
+    pub(crate) fn submit(&mut self) {
+        if !self.writes.is_empty() {
+            self.front.writes.submit(self.writes.drain(..));
+        }
+        if !self.reads.is_empty() {
+            self.front.reads.submit(self.reads.drain(..));
+        }
+    }
+
+    /// Ends what the session still has running.
+    pub(crate) fn close(&mut self) {
+        self.submit();
+        self.watches.drain().for_each(|(_, watch)| watch.abort());
+    }
+
+    /// Takes one request that was admitted under `charge`; its answer follows, now or later.
+    pub(crate) async fn take(&mut self, request: Request, charge: Charge) {
+        let number = request.number;
+        let answer = match request.op {
+            Op::OpenNamespace(ask) => self.open_namespace(number, ask, charge),
+            Op::Write(ask) => self.write(number, ask, charge).await,
+            Op::Get(ask) => self.get(number, ask, charge).await,
+            Op::List(ask) => self.list(number, ask, charge).await,
+            Op::Watch(ask) => self.watch(number, ask, charge).await,
+            Op::CancelWatch(watch) => {
+                if let Some(watch) = self.watches.remove(&watch) {
+                    watch.abort();
+                }
+                Ok(Some(Answer::Done))
+            }
+            Op::Status => Ok(Some(Answer::Status(cluster_status(self.front.slot, &self.front.replica)))),
+        };
+        match answer {
+            Ok(None) => {}
+            Ok(Some(answer)) => self.outbox.answer(number, answer, charge),
+            Err(refusal) => self.outbox.answer(number, Answer::Refused(refusal), charge),
+        }
+    }
+
+    fn open_namespace(&mut self, number: u64, ask: OpenNamespace, charge: Charge) -> Result<Option<Answer>, Refusal> {
+        if ask.mode != KeyMode::Cluster {
+            return Err(refusal(
+                RefusalCode::ModeNotOffered,
+                "this version offers namespaces in cluster mode only; a mode that mixes in the user's key is not offered yet",
+            ));
+        }
+        let tag = self.front.keyring.space_tag(self.user.user(), &ask.namespace);
+        let view = self.front.replica.view().map_err(|_| fenced())?;
+        if let Some(row) = view.space(&tag).map_err(|_| fenced())? {
+            return Ok(Some(match row.mode == ask.mode {
+                true => Answer::Opened(row.revision),
+                false => refused(RefusalCode::OtherMode, "the namespace exists with another key mode"),
+            }));
+        }
+        let (_, dek) = self.front.keyring.new_space_key(&tag, ask.mode, &mut self.ivs).map_err(unsealable)?;
+        let write = SealedWrite::OpenSpace(OpenSpace { space: tag, mode: ask.mode, dek });
+        self.writes.push(Pending::of_session(write, self.outbox.clone(), number, charge));
+        Ok(None)
+    }
+
+    async fn write(&mut self, number: u64, ask: Write, charge: Charge) -> Result<Option<Answer>, Refusal> {
+        if ask.once.seq == 0 || ask.mutations.is_empty() {
+            return Err(refusal(RefusalCode::Malformed, "a write has a number from 1 and at least one change"));
+        }
+        let known = self.known(&ask.namespace).await?;
+        let mut seen = HashSet::new();
+        let mut mutations = Vec::with_capacity(ask.mutations.len());
+        let several = ask.mutations.len() > 1;
+        for Mutation { key: name, expect, change } in ask.mutations.into_vec() {
+            let key = known.space.keys().key_tag(&name);
+            if several && !seen.insert(key) {
+                return Err(refusal(RefusalCode::Malformed, "a key appears twice in one write; a key appears at most once"));
+            }
+            let change = match change {
+                Change::Put(put) => {
+                    let place = RecordPlace { key, client: known.client, seq: ask.once.seq };
+                    let record = known.space.keys().seal(&place, &name, &put.value, &mut self.ivs).map_err(unsealable)?;
+                    SealedChange::Put(SealedPut { record, ttl_s: put.ttl_s })
+                }
+                Change::Delete => SealedChange::Delete,
+                Change::Keep => SealedChange::Keep,
+            };
+            mutations.push(SealedMutation { key, expect, change });
+        }
+        let mutations = List::new(mutations).map_err(|_| refusal(RefusalCode::TooLarge, "too many changes in one write"))?;
+        let change = SpaceChange { space: *known.space.tag(), client: known.client, once: ask.once, mutations };
+        self.writes.push(Pending::of_session(SealedWrite::Change(change), self.outbox.clone(), number, charge));
+        Ok(None)
+    }
+
+    async fn get(&mut self, number: u64, ask: Get, charge: Charge) -> Result<Option<Answer>, Refusal> {
+        let space = self.known(&ask.namespace).await?.space;
+        let key = space.keys().key_tag(&ask.key);
+        self.reads.push((self.outbox.clone(), ReadKey { number, space, key }, charge));
+        Ok(None)
+    }
+
+    async fn list(&mut self, number: u64, ask: ListKeys, charge: Charge) -> Result<Option<Answer>, Refusal> {
+        let space = self.known(&ask.namespace).await?.space;
+        let (front, outbox, turns) = (self.front.clone(), self.outbox.clone(), self.lists.clone());
+        tokio::spawn(async move {
+            // The turn is kept until the page has its place among the session's replies, which bounds pages in memory.
+            let Ok(_turn) = turns.acquire_owned().await else { return };
+            let answer = match front.reads.barrier().await {
+                Ok(()) => front.lists.page(&space, &ask).await,
+                Err(refusal) => Answer::Refused(refusal),
+            };
+            let reply = Reply { number, body: answer };
+            let page = Charge { requests: 0, bytes: reply.encode().len() };
+            if outbox.admitted(page).await {
+                outbox.answer(number, reply.body, sum(charge, page));
+            }
+        });
+        Ok(None)
+    }
+
+    async fn watch(&mut self, number: u64, ask: Watch, charge: Charge) -> Result<Option<Answer>, Refusal> {
+        let space = self.known(&ask.namespace).await?.space;
+        self.watches.retain(|_, watch| !watch.is_finished());
+        if self.watches.len() >= SESSION_WATCHES {
+            return Err(refusal(RefusalCode::TooLarge, "the session has as many watches as it may; cancel one or open another session"));
+        }
+        if self.watches.contains_key(&number) {
+            return Err(refusal(RefusalCode::Malformed, "a watch with this number is running"));
+        }
+        let watching = Watching { outbox: self.outbox.clone(), number, space, prefix: ask.prefix, told: ask.after, charge };
+        let task = tokio::spawn(self.front.feeds.clone().follow(watching));
+        self.watches.insert(number, task.abort_handle());
+        Ok(None)
+    }
+
+    /// The namespace of a request; made sure of on a read round when this member does not know it yet.
+    async fn known(&mut self, namespace: &Namespace) -> Result<Known, Refusal> {
+        if let Some(known) = self.spaces.get(namespace) {
+            return Ok(known.clone());
+        }
+        let tag = self.front.keyring.space_tag(self.user.user(), namespace);
+        let mut space = self.front.spaces.cached(&tag);
+        if space.is_none() {
+            space = self.front.load_space(&tag)?;
+        }
+        if space.is_none() {
+            // Staged requests must not wait for this one.
+            self.submit();
+            self.front.reads.barrier().await?;
+            space = self.front.load_space(&tag)?;
+        }
+        let space = space.ok_or_else(no_namespace)?;
+        let known = Known { client: self.front.keyring.client_tag(&tag, self.user.client()), space };
+        if self.spaces.len() >= SESSION_SPACES {
+            self.spaces.clear();
+        }
+        self.spaces.insert(namespace.clone(), known.clone());
+        Ok(known)
+    }
+}
+
+fn unsealable(fault: SealError) -> Refusal {
+    match fault {
+        SealError::NameTooLong { .. } | SealError::ValueTooLong { .. } => {
+            refusal(RefusalCode::TooLarge, "a key name or value is above its limit: not applied")
+        }
+        SealError::UserKeyNeeded { .. } => refusal(RefusalCode::ModeNotOffered, "the namespace's key mode is not offered yet"),
+    }
+}

@@ -1,0 +1,341 @@
+//! One client connection, from its first byte to its last.
+//!
+//! Decides: descriptor, handshake, evidence, user, then requests, each step bounded in time and size; nothing of a user is read before the
+//! handshake and nothing is answered before the user's signature was verified. Whatever is not legal here ends the session with
+//! a refusal, never with a panic.
+//! Trusts: nothing the client says. Out of scope: what requests do (`requests.rs`). Protocol section 3.
+
+use crate::front::Front;
+use crate::front::limits::{LAST_WORD, LEAVING, OPENING, REQUEST_STALL, STEP};
+use crate::front::outbox::{Charge, Outbox};
+use crate::front::refusals::{leaving, malformed, refusal};
+use crate::front::requests::Desk;
+use crate::front::users::admit_user;
+use crate::front::{sender, status};
+use quinn::{Connection, RecvStream, SendStream};
+use ringwall_channel::user::{UserBinding, VerifiedUser};
+use ringwall_channel::{ChannelError, ClientPrologue, Opener, Sealer, Serving, Session, Unverified, answer_client};
+use ringwall_quic::{Alpn, CloseCode, FrameError, FrameReader, FrameWriter, close, transport_binding};
+use ringwall_wire::codec::{DecodeError, Message as _};
+use ringwall_wire::ids::{Digest, Nonce};
+use ringwall_wire::limits::{HANDSHAKE_MESSAGE_BYTES, REQUEST_BYTES};
+use ringwall_wire::request::{Answer, Request};
+use ringwall_wire::session::{GetDescriptor, Refusal, RefusalCode, UserReady};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
+
+/// Bytes a stranger's sealed message may take: a handshake message with its framing and padding.
+const STRANGER_BYTES: usize = 2 * HANDSHAKE_MESSAGE_BYTES;
+/// Bytes read from a stream at once.
+const READ_BYTES: usize = 64 * 1024;
+
+/// Why a session ended.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Ended {
+    /// The client left, between two messages.
+    #[error("the client left")]
+    Left,
+    /// A frame did not come, or did not go.
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    /// The stream is gone.
+    #[error("the stream is gone: {0}")]
+    Read(#[from] quinn::ReadError),
+    /// The session's cryptography or framing was broken.
+    #[error(transparent)]
+    Channel(#[from] ChannelError),
+    /// A message has no legal meaning here.
+    #[error("not a message that belongs here: {0}")]
+    Decode(#[from] DecodeError),
+    /// A step took too long.
+    #[error("the client took too long")]
+    TooSlow,
+    /// We refused, and said why.
+    #[error("refused ({code:?})")]
+    Refused {
+        /// Why.
+        code: RefusalCode,
+    },
+}
+
+impl Ended {
+    fn close_code(&self) -> CloseCode {
+        match self {
+            Ended::Left => CloseCode::Done,
+            Ended::Frame(FrameError::TooSlow { .. }) | Ended::TooSlow => CloseCode::TooSlow,
+            Ended::Frame(FrameError::TooLong { .. }) | Ended::Channel(_) | Ended::Decode(_) => CloseCode::Malformed,
+            Ended::Frame(_) | Ended::Read(_) => CloseCode::Done,
+            Ended::Refused { code: RefusalCode::ShuttingDown } => CloseCode::ShuttingDown,
+            Ended::Refused { code: RefusalCode::Busy } => CloseCode::Busy,
+            Ended::Refused { code: RefusalCode::Malformed } => CloseCode::Malformed,
+            Ended::Refused { .. } => CloseCode::Refused,
+        }
+    }
+}
+
+/// A session whose user was verified.
+struct Opened {
+    user: VerifiedUser,
+    sealer: Sealer,
+    opener: Opener,
+    send: SendStream,
+    recv: RecvStream,
+}
+
+/// Serves one connection until it is over, and closes it.
+pub(crate) async fn serve(front: Arc<Front>, connection: Connection) {
+    let (Ok(_place), Ok(half_open)) = (front.sessions.clone().try_acquire_owned(), front.half_open.clone().try_acquire_owned()) else {
+        return close(&connection, CloseCode::Busy);
+    };
+    let ended = match timeout(OPENING, open(&front, &connection)).await {
+        Ok(Ok(opened)) => {
+            drop(half_open);
+            ringwall_quic::admit(&connection, Alpn::Client);
+            converse(&front, opened).await
+        }
+        Ok(Err(ended)) => ended,
+        Err(_) => Ended::TooSlow,
+    };
+    tracing::debug!(%ended, "a client session ended");
+    close(&connection, ended.close_code());
+}
+
+/// Everything before the first request.
+async fn open(front: &Front, connection: &Connection) -> Result<Opened, Ended> {
+    let (send, recv) = timeout(STEP, connection.accept_bi()).await.map_err(|_| Ended::TooSlow)?.map_err(FrameError::Lost)?;
+    let (mut reader, mut writer) = (FrameReader::new(recv), FrameWriter::new(send));
+    let ask = reader.read(HANDSHAKE_MESSAGE_BYTES, STEP).await?;
+    let version = match GetDescriptor::decode(&ask) {
+        Ok(ask) => ringwall_wire::version::pick(&ask.versions)
+            .ok_or_else(|| refusal(RefusalCode::UnsupportedVersion, "no protocol version in common; update the client or the node")),
+        Err(_) => Err(malformed()),
+    };
+    let version = match version {
+        Ok(version) => version,
+        Err(refusal) => return Err(refuse_plain(writer, refusal).await),
+    };
+    if *front.leaving.borrow() {
+        return Err(refuse_plain(writer, leaving()).await);
+    }
+    writer.write(&front.descriptor(version).encode(), STEP).await?;
+    let msg1 = reader.read(HANDSHAKE_MESSAGE_BYTES, STEP).await?;
+    let binding = transport_binding(connection);
+    let prologue = ClientPrologue { cluster_id: front.cluster_id, epoch: front.epoch, version, transport_binding: &binding };
+    let answered = answer_client(&front.secrets, &prologue, &msg1, &mut *(front.entropy)());
+    let (msg2, session) = match answered {
+        Ok(answered) => answered,
+        Err(fault) => {
+            tracing::debug!(%fault, "a client's handshake was refused");
+            return Err(refuse_plain(writer, malformed()).await);
+        }
+    };
+    writer.write(&msg2, STEP).await?;
+    let (nonce, session) = attest(front, session, &mut reader, &mut writer).await?;
+    authenticate(front, session, nonce, reader.into_stream(), writer.into_stream()).await
+}
+
+/// Answers the client's question who we are, with evidence.
+async fn attest(
+    front: &Front,
+    mut session: Session<Unverified>,
+    reader: &mut FrameReader,
+    writer: &mut FrameWriter,
+) -> Result<(Nonce, Session<Serving>), Ended> {
+    let sealed = reader.read(STRANGER_BYTES, STEP).await?;
+    let asked = match session.open_attest_req(&sealed) {
+        Ok(asked) => asked,
+        Err(ChannelError::Decode(_) | ChannelError::NotOneMessage) => return Err(refuse_sealed(session, writer, malformed()).await),
+        Err(fault) => return Err(fault.into()),
+    };
+    match front.quotes.ask(*session.handshake(), asked.nonce, asked.mode).await {
+        Ok(bound) => {
+            let answer = session.seal_attest_resp(&front.attest_resp(bound))?;
+            writer.write(&answer, STEP).await?;
+            Ok((asked.nonce, session.serve()?))
+        }
+        Err(refusal) => Err(refuse_sealed(session, writer, refusal).await),
+    }
+}
+
+/// Waits for the user's word and answers it.
+async fn authenticate(
+    front: &Front,
+    mut session: Session<Serving>,
+    nonce: Nonce,
+    mut recv: RecvStream,
+    mut send: SendStream,
+) -> Result<Opened, Ended> {
+    let handshake: Digest = *session.handshake();
+    let (mut sealer, mut opener) = session.split(0, REQUEST_BYTES)?;
+    let message = first_message(&mut opener, &mut recv).await?;
+    let binding = UserBinding { handshake: &handshake, nonce: &nonce, incarnation: front.incarnation };
+    let (user, answer) = match admit_user(&message, &binding) {
+        Ok(user) => {
+            let revision = front.replica.view().map_or_else(|_| ringwall_wire::ids::Revision(0), |view| view.revision());
+            (Ok(user), UserReady { revision, members: status::member_hints(&front.replica.metrics()) }.encode())
+        }
+        Err(refusal) => (Err(refusal.code), refusal.encode()),
+    };
+    let mut sealed = Vec::new();
+    sealer.seal(&answer, &mut sealed)?;
+    timeout(STEP, send.write_all(&sealed)).await.map_err(|_| Ended::TooSlow)?.map_err(|_| Ended::Left)?;
+    match user {
+        Ok(user) => Ok(Opened { user, sealer, opener, send, recv }),
+        Err(code) => {
+            last_word(send).await;
+            Err(Ended::Refused { code })
+        }
+    }
+}
+
+/// The first message of stream 0 after attestation; small, since nobody is known yet.
+async fn first_message(opener: &mut Opener, recv: &mut RecvStream) -> Result<Vec<u8>, Ended> {
+    let by = Instant::now() + STEP;
+    let mut received = 0usize;
+    loop {
+        if let Some(message) = opener.next()? {
+            return Ok(message);
+        }
+        if received >= STRANGER_BYTES {
+            return Err(Ended::Refused { code: RefusalCode::TooLarge });
+        }
+        let most = STRANGER_BYTES.saturating_sub(received);
+        let chunk = tokio::time::timeout_at(by, recv.read_chunk(most, true)).await.map_err(|_| Ended::TooSlow)??;
+        let chunk = chunk.ok_or(Ended::Left)?;
+        received = received.saturating_add(chunk.bytes.len());
+        opener.push(&chunk.bytes)?;
+    }
+}
+
+/// Requests and replies until one side ends it.
+async fn converse(front: &Arc<Front>, opened: Opened) -> Ended {
+    let Opened { user, sealer, mut opener, send, mut recv } = opened;
+    let outbox = Arc::new(Outbox::default());
+    let sending = tokio::spawn(sender::run(outbox.clone(), sealer, send, front.replica.clone()));
+    let mut desk = Desk::new(front.clone(), outbox.clone(), user);
+    let cut = sending.abort_handle();
+    let ended = tokio::select! {
+        ended = listen(front, &mut desk, &mut opener, &mut recv) => ended,
+        () = until_finished(&cut) => Ended::TooSlow,
+    };
+    let last = match &ended {
+        Ended::Refused { code: RefusalCode::ShuttingDown } => Some(leaving()),
+        Ended::Refused { code: RefusalCode::Unavailable } => Some(too_old()),
+        Ended::Channel(_) | Ended::Decode(_) | Ended::TooSlow => Some(malformed()),
+        Ended::Refused { .. } | Ended::Left | Ended::Frame(_) | Ended::Read(_) => None,
+    };
+    desk.close();
+    if matches!(ended, Ended::Refused { .. } | Ended::Left) {
+        settle(&outbox, LEAVING).await;
+    }
+    outbox.finish(last.map(Answer::Refused));
+    if timeout(LEAVING, sending).await.is_err() {
+        cut.abort();
+    }
+    ended
+}
+
+/// Returns when the sending half has ended before its time: the client does not read, or is gone.
+async fn until_finished(sending: &tokio::task::AbortHandle) {
+    while !sending.is_finished() {
+        sleep(Duration::from_secs(1)).await;
+    }
+}
+
+/// Waits until every request was answered and sent, at most `within`.
+async fn settle(outbox: &Outbox, within: Duration) {
+    let by = Instant::now() + within;
+    while !outbox.is_idle() && Instant::now() < by {
+        sleep(Duration::from_millis(5)).await;
+    }
+}
+
+async fn listen(front: &Front, desk: &mut Desk, opener: &mut Opener, recv: &mut RecvStream) -> Ended {
+    let mut leaving = front.leaving.subscribe();
+    let mut tick = interval(Duration::from_secs(1));
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let reattest_by = Instant::now() + Duration::from_secs(u64::from(front.policy.session.reattest_s));
+    let mut begun: Option<Instant> = None;
+    loop {
+        loop {
+            match opener.next() {
+                Ok(Some(message)) => {
+                    begun = None;
+                    if let Err(ended) = handle(desk, &message).await {
+                        return ended;
+                    }
+                }
+                Ok(None) => break,
+                Err(fault) => return fault.into(),
+            }
+        }
+        desk.submit();
+        begun = (!opener.is_idle()).then(|| begun.unwrap_or_else(Instant::now));
+        tokio::select! {
+            biased;
+            chunk = recv.read_chunk(READ_BYTES, true) => match chunk {
+                Ok(Some(chunk)) => if let Err(fault) = opener.push(&chunk.bytes) { return fault.into() },
+                Ok(None) if opener.is_idle() => return Ended::Left,
+                Ok(None) => return ChannelError::Truncated.into(),
+                Err(fault) => return fault.into(),
+            },
+            _ = tick.tick() => {
+                if begun.is_some_and(|begun| begun.elapsed() > REQUEST_STALL) {
+                    return Ended::TooSlow;
+                }
+                if Instant::now() >= reattest_by {
+                    return Ended::Refused { code: RefusalCode::Unavailable };
+                }
+            }
+            // Told once when the node begins to leave, or when the front door is gone.
+            _ = leaving.wait_for(|leaving| *leaving) => return Ended::Refused { code: RefusalCode::ShuttingDown },
+        }
+    }
+}
+
+async fn handle(desk: &mut Desk, message: &[u8]) -> Result<(), Ended> {
+    let request = Request::decode(message)?;
+    let charge = Charge::request(message.len().saturating_mul(2).saturating_add(512));
+    if !desk.outbox().admit(charge) {
+        // What was staged may be what the session waits for.
+        desk.submit();
+        if !desk.outbox().admitted(charge).await {
+            return Err(Ended::Left);
+        }
+    }
+    desk.take(request, charge).await;
+    Ok(())
+}
+
+/// Refuses in the clear, before there is a session.
+pub(crate) async fn refuse_plain(mut writer: FrameWriter, refusal: Refusal) -> Ended {
+    let code = refusal.code;
+    if writer.write(&refusal.encode(), LAST_WORD).await.is_ok() {
+        writer.finish(LAST_WORD).await;
+    }
+    Ended::Refused { code }
+}
+
+/// Refuses inside the session, before it is open.
+async fn refuse_sealed(session: Session<Unverified>, writer: &mut FrameWriter, refusal: Refusal) -> Ended {
+    let code = refusal.code;
+    if let Ok(sealed) = session.seal_refusal(&refusal)
+        && writer.write(&sealed, LAST_WORD).await.is_ok()
+    {
+        // Time for the words to arrive before the connection is closed over them.
+        sleep(LAST_WORD).await;
+    }
+    Ended::Refused { code }
+}
+
+async fn last_word(mut send: SendStream) {
+    if send.finish().is_ok() {
+        // Whether it arrived changes nothing for us.
+        let _ = timeout(LAST_WORD, send.stopped()).await;
+    }
+}
+
+fn too_old() -> Refusal {
+    refusal(RefusalCode::Unavailable, "the session is as old as the policy allows; open a new one, which attests again")
+}

@@ -1,0 +1,118 @@
+//! The namespaces clients work on: their tags, and their data keys unwrapped in memory.
+//!
+//! Decides: which namespaces stay unwrapped (the recently used ones, bounded). A namespace's data key never changes while it is cached.
+//! Trusts: the keyring, and the state to hold the wrapped key that won. Out of scope: making a namespace (`requests.rs`). Protocol section 7.
+
+use ringwall_consensus::View;
+use ringwall_keys::{Keyring, SpaceKeys};
+use ringwall_wire::ids::SpaceTag;
+use ringwall_wire::session::Refusal;
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::front::limits::SPACES_KEPT;
+use crate::front::refusals::{fenced, unreadable};
+
+/// A namespace with its keys.
+#[derive(Debug)]
+pub(crate) struct Space {
+    keys: SpaceKeys,
+}
+
+impl Space {
+    /// A namespace with these keys.
+    pub(crate) fn new(keys: SpaceKeys) -> Self {
+        Space { keys }
+    }
+
+    /// What replicas know it by.
+    pub(crate) fn tag(&self) -> &SpaceTag {
+        self.keys.space()
+    }
+
+    /// Its keys.
+    pub(crate) fn keys(&self) -> &SpaceKeys {
+        &self.keys
+    }
+}
+
+/// The recently used namespaces.
+#[derive(Debug)]
+pub(crate) struct Spaces {
+    keyring: Arc<Keyring>,
+    kept: Mutex<Recent<SpaceTag, Arc<Space>>>,
+}
+
+impl Spaces {
+    /// An empty cache over `keyring`.
+    pub(crate) fn new(keyring: Arc<Keyring>) -> Self {
+        Spaces { keyring, kept: Mutex::new(Recent::new(SPACES_KEPT)) }
+    }
+
+    /// The namespace, if it is cached.
+    pub(crate) fn cached(&self, tag: &SpaceTag) -> Option<Arc<Space>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).get(tag)
+    }
+
+    /// The namespace as `view` has it; none when `view` has none, which is final only after a read round.
+    pub(crate) fn load(&self, view: &View, tag: &SpaceTag) -> Result<Option<Arc<Space>>, Refusal> {
+        let Some(row) = view.space(tag).map_err(|_| fenced())? else { return Ok(None) };
+        let keys = self.keyring.unwrap_space_key(tag, row.mode, &row.dek).map_err(|fault| {
+            tracing::error!(space = %tag, %fault, "a namespace's data key did not unwrap");
+            unreadable()
+        })?;
+        let space = Arc::new(Space::new(keys));
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).put(*tag, space.clone());
+        Ok(Some(space))
+    }
+}
+
+/// The most recently used entries, at most `most`: two generations; when the young one is half of the bound, the old one is dropped.
+#[derive(Debug)]
+pub(crate) struct Recent<K, V> {
+    young: HashMap<K, V>,
+    old: HashMap<K, V>,
+    half: usize,
+}
+
+impl<K: Hash + Eq + Copy, V: Clone> Recent<K, V> {
+    /// Keeps at most `most`, at least the last half of that.
+    pub(crate) fn new(most: usize) -> Self {
+        Recent { young: HashMap::new(), old: HashMap::new(), half: (most / 2).max(1) }
+    }
+
+    /// A copy of the value, now young.
+    pub(crate) fn get(&mut self, key: &K) -> Option<V> {
+        if let Some(value) = self.young.get(key) {
+            return Some(value.clone());
+        }
+        let value = self.old.remove(key)?;
+        self.put(*key, value.clone());
+        Some(value)
+    }
+
+    /// Keeps a value.
+    pub(crate) fn put(&mut self, key: K, value: V) {
+        if self.young.len() >= self.half && !self.young.contains_key(&key) {
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.young.insert(key, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cache_is_bounded_and_keeps_what_is_used() {
+        let mut recent = Recent::new(8);
+        for key in 0..100u32 {
+            recent.put(key, key);
+            assert_eq!(recent.get(&0), Some(0), "entry 0 is used all the time, at {key}");
+            assert!(recent.young.len() + recent.old.len() <= 9);
+        }
+        assert_eq!(recent.get(&1), None);
+    }
+}

@@ -1,0 +1,418 @@
+//! How two nodes open a session: hello, Noise XX, evidence in both directions.
+//!
+//! ```text
+//! dialler                                    answerer
+//! PeerHello            ------------------->
+//!                      <-------------------  PeerReady | Refusal          (plain frames)
+//! XX 1 ->  <- XX 2  XX 3 ->
+//! AttestReq            ------------------->                                (records of stream 0 from here)
+//!                      <-------------------  AttestResp, AttestReq
+//! AttestResp           ------------------->
+//!                      <-------------------  PeerReply(0, Done) | Refusal  (members; a joiner gets its answer to JoinRequest)
+//! ```
+//! Decides: which evidence opens a session: of the wanted role, for this handshake, our nonce and the key Noise authenticated, under our
+//! own roots; a member besides must be one the membership knows, with that key. Every failure has a type; the other side gets a code.
+//! Trusts: nothing before the end. Out of scope: what members say then (`pool`, `serve`), admission (`join`). Protocol section 3.
+
+use crate::attesting::{self, Claim, Wanted};
+use crate::context::Site;
+use crate::entropy;
+use crate::peers::records::Records;
+use quinn::{Connection, ConnectionError};
+use ringwall_attest::{AppraisedPeer, CollectError, SessionError};
+use ringwall_channel::{Attested, ChannelError, NodeSecrets, PeerAnswer, PeerDial, PeerPrologue, Session, Unverified};
+use ringwall_quic::{CloseCode, DialError, FrameError, FrameReader, FrameWriter, close, transport_binding};
+use ringwall_wire::bounded::{List, Text};
+use ringwall_wire::codec::{DecodeError, Message};
+use ringwall_wire::evidence::Role;
+use ringwall_wire::ids::{ClusterId, Incarnation, NoisePublic, Nonce, Slot};
+use ringwall_wire::limits::{ATTEST_MESSAGE_BYTES, HANDSHAKE_MESSAGE_BYTES, PEER_MESSAGE_BYTES};
+use ringwall_wire::session::{AttestMode, AttestReq, AttestResp, PeerHello, PeerPurpose, PeerReady, Refusal, RefusalCode};
+use ringwall_wire::version;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Longest wait for the other side's evidence: throttled guests wait seconds for theirs.
+const EVIDENCE_WAIT: Duration = Duration::from_secs(15);
+/// Time a refused node has to read why.
+const LAST_WORD: Duration = Duration::from_millis(500);
+/// Bytes a sealed record adds to a message: head, padding of at most an eighth, tags.
+const SEALED_EXTRA_BYTES: usize = 2 * 1024;
+
+/// Why two nodes have no session.
+#[derive(Debug, thiserror::Error)]
+pub enum PeerError {
+    /// No connection.
+    #[error(transparent)]
+    Dial(#[from] DialError),
+    /// The connection ended.
+    #[error("the connection ended: {0}")]
+    Lost(#[from] ConnectionError),
+    /// A frame did not come, or was too long.
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    /// The stream broke.
+    #[error("the stream broke: {0}")]
+    Stream(String),
+    /// The handshake or a record failed.
+    #[error(transparent)]
+    Channel(ChannelError),
+    /// The bytes are not the message that belongs here.
+    #[error("not the message that belongs here: {0}")]
+    Malformed(DecodeError),
+    /// The other side refused us.
+    #[error("the other node refused ({:?}): {}", .0.code, .0.detail)]
+    Refused(Refusal),
+    /// The other side's evidence was refused.
+    #[error("the other node's evidence is refused: {0}")]
+    Evidence(#[from] SessionError),
+    /// This machine gave no evidence.
+    #[error("this machine gave no evidence: {0}")]
+    OwnEvidence(#[from] CollectError),
+    /// No protocol version in common.
+    #[error("the other node speaks versions {offered:?}, this one {ours:?}: upgrade the older one", ours = version::SUPPORTED)]
+    Version {
+        /// What it offered or picked.
+        offered: Vec<u16>,
+    },
+    /// The other node serves another cluster or epoch.
+    #[error("the other node is of cluster {got}, this one of {ours} (or of another epoch): is the address right?")]
+    OtherCluster {
+        /// Its cluster.
+        got: ClusterId,
+        /// Ours.
+        ours: ClusterId,
+    },
+    /// It stands in another slot than its hello or the membership says.
+    #[error("the other node was started for slot {got}, expected {expected}")]
+    OtherSlot {
+        /// In its evidence.
+        got: Slot,
+        /// Expected.
+        expected: Slot,
+    },
+    /// Another incarnation answers than was dialled.
+    #[error("incarnation {got} answers, incarnation {expected} was dialled: it was replaced")]
+    OtherIncarnation {
+        /// Attested.
+        got: Incarnation,
+        /// Dialled.
+        expected: Incarnation,
+    },
+    /// The membership does not know it, or records another key for it.
+    #[error("incarnation {incarnation} with Noise key {noise} is no member this node knows")]
+    NotMember {
+        /// Who it says it is.
+        incarnation: Incarnation,
+        /// Its key.
+        noise: NoisePublic,
+    },
+}
+
+impl From<ChannelError> for PeerError {
+    fn from(fault: ChannelError) -> Self {
+        match fault {
+            ChannelError::Refused(refusal) => PeerError::Refused(refusal),
+            other => PeerError::Channel(other),
+        }
+    }
+}
+
+impl PeerError {
+    /// What the other side is told: a code, and which side has to act.
+    pub fn refusal(&self) -> Refusal {
+        let (code, detail) = match self {
+            PeerError::Version { .. } => (RefusalCode::UnsupportedVersion, "no protocol version in common; upgrade the older node"),
+            PeerError::OtherCluster { .. } => (RefusalCode::OtherCluster, "this node serves another cluster or epoch; check the address and the card"),
+            PeerError::Evidence(_) => (RefusalCode::EvidenceRefused, "the evidence was refused; the log of this node says which rule it broke"),
+            PeerError::NotMember { .. } | PeerError::OtherIncarnation { .. } | PeerError::OtherSlot { .. } => {
+                (RefusalCode::NotMember, "not a member this node knows with this key; join again")
+            }
+            PeerError::Malformed(_) | PeerError::Channel(_) => (RefusalCode::Malformed, "the bytes are not what belongs here; same version on both sides?"),
+            PeerError::OwnEvidence(_) => (RefusalCode::Unavailable, "this node has no evidence to show right now; try again"),
+            _ => (RefusalCode::Unavailable, "the session could not be opened; try again"),
+        };
+        refusal(code, detail)
+    }
+}
+
+/// A refusal with constant words.
+pub(crate) fn refusal(code: RefusalCode, detail: &str) -> Refusal {
+    Refusal { code, detail: Text::new(detail).expect("refusal texts are short and printable") }
+}
+
+/// This side of a handshake.
+#[derive(Clone, Copy)]
+pub struct Own<'a> {
+    /// Cluster, machine, network.
+    pub site: &'a Arc<Site>,
+    /// The keys of this incarnation.
+    pub secrets: &'a NodeSecrets,
+    /// Who this is; 0 before admission.
+    pub incarnation: Incarnation,
+}
+
+/// An open session between nodes.
+#[derive(Debug)]
+pub struct Opened {
+    /// The session; stream 0 is in `records`.
+    pub session: Session<Attested>,
+    /// Stream 0.
+    pub records: Records,
+    /// The evidence that was judged, as it can be forwarded to others.
+    pub evidence: AttestResp,
+    /// The nonce it was asked with.
+    pub nonce: Nonce,
+}
+
+/// Whom a dialler expects; a joiner expects any member.
+#[derive(Clone, Copy, Debug)]
+pub struct Expected {
+    /// The incarnation.
+    pub incarnation: Incarnation,
+    /// Its slot.
+    pub slot: Slot,
+    /// Its key.
+    pub noise: NoisePublic,
+}
+
+fn roles(purpose: PeerPurpose) -> (Role, Role) {
+    match purpose {
+        PeerPurpose::Member => (Role::PeerInit, Role::PeerResp),
+        PeerPurpose::Join => (Role::JoinInit, Role::JoinResp),
+    }
+}
+
+/// The dialling side, on a fresh connection. A member waits for the first word of the other side.
+pub async fn dial(own: Own<'_>, connection: &Connection, purpose: PeerPurpose, expected: Option<Expected>) -> Result<Opened, PeerError> {
+    let step = own.site.step();
+    let (send, recv) = connection.open_bi().await?;
+    let (mut reader, mut writer) = (FrameReader::new(recv), FrameWriter::new(send));
+    let hello = PeerHello {
+        versions: List::new(version::SUPPORTED.to_vec()).expect("we speak at most 8 versions"),
+        cluster_id: own.site.cluster_id,
+        epoch: own.site.epoch,
+        purpose,
+        from: own.site.slot(),
+    };
+    writer.write(&hello.encode(), step).await?;
+    let ready: PeerReady = plain(&reader.read(HANDSHAKE_MESSAGE_BYTES, step).await?)?;
+    if !version::SUPPORTED.contains(&ready.version) {
+        return Err(PeerError::Version { offered: vec![ready.version] });
+    }
+    let prologue = PeerPrologue {
+        cluster_id: own.site.cluster_id,
+        epoch: own.site.epoch,
+        version: ready.version,
+        purpose,
+        from: own.site.slot(),
+        to: ready.slot,
+        transport_binding: &transport_binding(connection),
+    };
+    let mut rng = (own.site.entropy)();
+    let (noise, msg1) = PeerDial::start(own.secrets, &prologue, &mut *rng)?;
+    writer.write(&msg1, step).await?;
+    let (msg3, mut session) = noise.finish(&reader.read(HANDSHAKE_MESSAGE_BYTES, step).await?)?;
+    writer.write(&msg3, step).await?;
+
+    let (own_role, other_role) = roles(purpose);
+    let nonce = ask(own.site, &mut session, &mut writer).await?;
+    let evidence = session.open_attest_resp(&reader.read(sealed(ATTEST_MESSAGE_BYTES), EVIDENCE_WAIT).await?)?;
+    let asked = session.open_attest_req(&reader.read(sealed(HANDSHAKE_MESSAGE_BYTES), step).await?)?;
+    let peer = judged(own.site, &session, &evidence, nonce, other_role).await;
+    let peer = match peer.and_then(|peer| dialled(&peer, ready.slot, expected).map(|()| peer)) {
+        Ok(peer) => peer,
+        Err(fault) => {
+            // The other side waits for a frame with our evidence: the refusal takes its place.
+            if let Ok(sealed) = session.seal_refusal(&fault.refusal()) {
+                let _ = writer.write(&sealed, LAST_WORD).await;
+            }
+            writer.finish(LAST_WORD).await;
+            close(connection, CloseCode::Refused);
+            return Err(fault);
+        }
+    };
+    attest(own, &mut session, &mut writer, own_role, asked.nonce).await?;
+    let mut opened = opened(session, peer, reader, writer, evidence, nonce)?;
+    if purpose == PeerPurpose::Member {
+        let _first_word: ringwall_wire::peer::PeerReply = opened.records.receive(EVIDENCE_WAIT).await?;
+    }
+    Ok(opened)
+}
+
+/// Whether the one who answered is the one who was dialled.
+fn dialled(peer: &AppraisedPeer, said: Slot, expected: Option<Expected>) -> Result<(), PeerError> {
+    let slot = peer.boot_config().slot;
+    if slot != said {
+        return Err(PeerError::OtherSlot { got: slot, expected: said });
+    }
+    let Some(expected) = expected else { return Ok(()) };
+    if peer.incarnation() != expected.incarnation {
+        return Err(PeerError::OtherIncarnation { got: peer.incarnation(), expected: expected.incarnation });
+    }
+    if slot != expected.slot {
+        return Err(PeerError::OtherSlot { got: slot, expected: expected.slot });
+    }
+    if peer.keys().noise != expected.noise {
+        return Err(PeerError::NotMember { incarnation: peer.incarnation(), noise: peer.keys().noise });
+    }
+    Ok(())
+}
+
+/// A hello that was read and found answerable.
+#[derive(Debug)]
+pub struct Greeted {
+    reader: FrameReader,
+    writer: FrameWriter,
+    hello: PeerHello,
+    version: u16,
+}
+
+impl Greeted {
+    /// What the other side wants.
+    pub fn purpose(&self) -> PeerPurpose {
+        self.hello.purpose
+    }
+
+    /// Refuses in plain text, and closes.
+    pub async fn refuse(mut self, connection: &Connection, refusal: &Refusal) {
+        // A refused stranger that does not read is closed all the same.
+        let _ = self.writer.write(&refusal.encode(), LAST_WORD).await;
+        self.writer.finish(LAST_WORD).await;
+        close(connection, CloseCode::Refused);
+    }
+}
+
+/// The answering side's first step: reads the hello; refuses another version, cluster or epoch.
+pub async fn greet(site: &Site, connection: &Connection) -> Result<Greeted, PeerError> {
+    let step = site.step();
+    let accepted = tokio::time::timeout(step, connection.accept_bi()).await;
+    let (send, recv) = accepted.map_err(|_| FrameError::TooSlow { within: step })??;
+    let (mut reader, writer) = (FrameReader::new(recv), FrameWriter::new(send));
+    let hello: PeerHello = plain(&reader.read(HANDSHAKE_MESSAGE_BYTES, step).await?)?;
+    let picked = version::pick(&hello.versions);
+    let greeted = Greeted { reader, writer, version: picked.unwrap_or_default(), hello };
+    let fault = if picked.is_none() {
+        PeerError::Version { offered: greeted.hello.versions.to_vec() }
+    } else if (greeted.hello.cluster_id, greeted.hello.epoch) != (site.cluster_id, site.epoch) {
+        PeerError::OtherCluster { got: greeted.hello.cluster_id, ours: site.cluster_id }
+    } else {
+        return Ok(greeted);
+    };
+    greeted.refuse(connection, &fault.refusal()).await;
+    Err(fault)
+}
+
+/// The answering side after the hello. `nonce` is what the other side is asked with; `known` decides, for a member, whether the
+/// membership knows it with the key it has.
+pub async fn answer(
+    own: Own<'_>,
+    connection: &Connection,
+    greeted: Greeted,
+    nonce: Nonce,
+    known: impl FnOnce(&AppraisedPeer) -> bool,
+) -> Result<Opened, PeerError> {
+    let step = own.site.step();
+    let Greeted { mut reader, mut writer, hello, version } = greeted;
+    writer.write(&PeerReady { version, slot: own.site.slot() }.encode(), step).await?;
+    let prologue = PeerPrologue {
+        cluster_id: own.site.cluster_id,
+        epoch: own.site.epoch,
+        version,
+        purpose: hello.purpose,
+        from: hello.from,
+        to: own.site.slot(),
+        transport_binding: &transport_binding(connection),
+    };
+    let mut rng = (own.site.entropy)();
+    let (noise, msg2) = PeerAnswer::start(own.secrets, &prologue, &reader.read(HANDSHAKE_MESSAGE_BYTES, step).await?, &mut *rng)?;
+    drop(rng);
+    writer.write(&msg2, step).await?;
+    let mut session = noise.finish(&reader.read(HANDSHAKE_MESSAGE_BYTES, step).await?)?;
+
+    let (other_role, own_role) = roles(hello.purpose);
+    let asked = session.open_attest_req(&reader.read(sealed(HANDSHAKE_MESSAGE_BYTES), step).await?)?;
+    attest(own, &mut session, &mut writer, own_role, asked.nonce).await?;
+    ask_with(own.site, &mut session, &mut writer, nonce).await?;
+    let evidence = session.open_attest_resp(&reader.read(sealed(ATTEST_MESSAGE_BYTES), EVIDENCE_WAIT).await?)?;
+    let judged = judged(own.site, &session, &evidence, nonce, other_role).await.and_then(|peer| {
+        let slot = peer.boot_config().slot;
+        if slot != hello.from {
+            return Err(PeerError::OtherSlot { got: slot, expected: hello.from });
+        }
+        match hello.purpose == PeerPurpose::Join || known(&peer) {
+            true => Ok(peer),
+            false => Err(PeerError::NotMember { incarnation: peer.incarnation(), noise: peer.keys().noise }),
+        }
+    });
+    match judged {
+        Ok(peer) => opened(session, peer, reader, writer, evidence, nonce),
+        Err(fault) => {
+            // The other side reads bare records from here on.
+            if let Ok(sealed) = session.seal_refusal(&fault.refusal()) {
+                let mut stream = writer.into_stream();
+                let last_word = async { stream.write_all(&sealed).await.is_ok() && stream.finish().is_ok() && stream.stopped().await.is_ok() };
+                let _ = tokio::time::timeout(LAST_WORD, last_word).await;
+            }
+            close(connection, CloseCode::Refused);
+            Err(fault)
+        }
+    }
+}
+
+/// Reads a plain message, or the refusal in its place.
+fn plain<M: Message>(bytes: &[u8]) -> Result<M, PeerError> {
+    match M::decode(bytes) {
+        Err(fault @ DecodeError::WrongLabel { .. }) => Err(Refusal::decode(bytes).map_or(PeerError::Malformed(fault), PeerError::Refused)),
+        outcome => outcome.map_err(PeerError::Malformed),
+    }
+}
+
+fn sealed(bytes: usize) -> usize {
+    bytes.saturating_add(bytes / 8).saturating_add(SEALED_EXTRA_BYTES)
+}
+
+async fn ask(site: &Site, session: &mut Session<Unverified>, writer: &mut FrameWriter) -> Result<Nonce, PeerError> {
+    let nonce = entropy::nonce(&site.entropy);
+    ask_with(site, session, writer, nonce).await?;
+    Ok(nonce)
+}
+
+async fn ask_with(site: &Site, session: &mut Session<Unverified>, writer: &mut FrameWriter, nonce: Nonce) -> Result<(), PeerError> {
+    let request = AttestReq { nonce, mode: AttestMode::Single, min_policy_version: site.policy.version, known: None };
+    writer.write(&session.seal_attest_req(&request)?, site.step()).await?;
+    Ok(())
+}
+
+async fn attest(own: Own<'_>, session: &mut Session<Unverified>, writer: &mut FrameWriter, role: Role, nonce: Nonce) -> Result<(), PeerError> {
+    let claim = Claim { role, incarnation: own.incarnation, keys: own.secrets.public().clone(), handshake: *session.handshake(), nonce };
+    let answer = attesting::answer(own.site, claim).await?;
+    writer.write(&session.seal_attest_resp(&answer)?, own.site.step()).await?;
+    Ok(())
+}
+
+async fn judged(
+    site: &Arc<Site>,
+    session: &Session<Unverified>,
+    evidence: &AttestResp,
+    nonce: Nonce,
+    role: Role,
+) -> Result<AppraisedPeer, PeerError> {
+    let noise = *session.remote_noise().ok_or(ChannelError::AnonymousPeer)?;
+    let wanted = Wanted { role, handshake: *session.handshake(), nonce, noise };
+    Ok(attesting::judge(site, evidence.clone(), wanted).await?)
+}
+
+fn opened(
+    session: Session<Unverified>,
+    peer: AppraisedPeer,
+    reader: FrameReader,
+    writer: FrameWriter,
+    evidence: AttestResp,
+    nonce: Nonce,
+) -> Result<Opened, PeerError> {
+    let mut session = session.establish(peer)?;
+    let keys = session.split(0, PEER_MESSAGE_BYTES)?;
+    let records = Records::new(keys, (writer.into_stream(), reader.into_stream()));
+    Ok(Opened { session, records, evidence, nonce })
+}

@@ -1,0 +1,200 @@
+//! Sessions other members dialled: their calls, in order, into the gate of `consensus`, and the answers back.
+//!
+//! Decides: only streams 1 to 4, each once; only calls that belong to a stream's class; how many calls and bytes are worked on at once
+//! (then the stream is not read, and the sender waits); append answers keep their order. The session ends when the policy wants new
+//! evidence or the member is not one any more.
+//! Trusts: `handshake` for who the member is; `Replica::answer` for what it may do (V1 to V3). Protocol section 4.
+
+use crate::context::Node;
+use crate::join::endorse;
+use crate::peers::handshake::{self, Greeted, Own, refusal};
+use crate::peers::lane::{self, CHUNK_BYTES, FLUSH_MESSAGES, IN_FLIGHT, WORKING_BYTES};
+use futures_util::stream::{FuturesOrdered, FuturesUnordered};
+use futures_util::{FutureExt, StreamExt};
+use quinn::{Connection, RecvStream, SendStream};
+use ringwall_channel::{Opener, Sealer};
+use ringwall_consensus::{BoxFuture, Class};
+use ringwall_quic::{Alpn, CloseCode, admit, close};
+use ringwall_wire::codec::Message;
+use ringwall_wire::ids::Incarnation;
+use ringwall_wire::limits::PEER_MESSAGE_BYTES;
+use ringwall_wire::peer::{PeerAnswer, PeerCall, PeerReply, PeerRpc};
+use ringwall_wire::session::RefusalCode;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+use tracing::{debug, info, warn};
+
+/// Added to the policy's time before the answering side ends a session: the dialling side ends it first.
+const ATTEST_AGAIN_GRACE: Duration = Duration::from_secs(30);
+/// How often a session looks whether its member is still one.
+const STANDING_LOOK: Duration = Duration::from_secs(1);
+
+/// Serves a member's session until it ends.
+pub(crate) async fn member(node: Arc<Node>, connection: Connection, greeted: Greeted) {
+    let own = Own { site: &node.site, secrets: &node.secrets, incarnation: node.incarnation };
+    let nonce = crate::entropy::nonce(&node.site.entropy);
+    let known = |peer: &ringwall_attest::AppraisedPeer| node.key_of(peer.incarnation()) == Some(peer.keys().noise);
+    let mut opened = match handshake::answer(own, &connection, greeted, nonce, known).await {
+        Ok(opened) => opened,
+        Err(fault) => {
+            warn!(address = %connection.remote_address(), %fault, "session refused");
+            return close(&connection, CloseCode::Refused);
+        }
+    };
+    let from = opened.session.peer().expect("an attested session has a peer").incarnation();
+    admit(&connection, Alpn::Peer);
+    let first_word = PeerReply { number: 0, answer: PeerAnswer::Done };
+    if opened.records.send(&first_word, node.site.step()).await.is_err() {
+        return close(&connection, CloseCode::Done);
+    }
+    debug!(%from, address = %connection.remote_address(), "member opened a session");
+    let mut streams = tokio::task::JoinSet::new();
+    let attest_again = Duration::from_secs(u64::from(node.site.policy.session.reattest_s));
+    let deadline = Instant::now() + attest_again + ATTEST_AGAIN_GRACE;
+    let mut look = tokio::time::interval(STANDING_LOOK);
+    let code = loop {
+        tokio::select! {
+            accepted = connection.accept_bi() => match accepted {
+                Ok((send, recv)) => {
+                    let Some((class, keys, send, recv)) = begin(&mut opened.session, send, recv, node.site.step()).await else {
+                        break CloseCode::Malformed;
+                    };
+                    streams.spawn(serve(Arc::clone(&node), from, class, keys, send, recv));
+                }
+                Err(_) => break CloseCode::Done,
+            },
+            Some(ended) = streams.join_next() => {
+                if !ended.unwrap_or(false) {
+                    break CloseCode::Malformed;
+                }
+            }
+            () = tokio::time::sleep_until(deadline) => break CloseCode::Replaced,
+            _ = look.tick() => {
+                if node.key_of(from).is_none() {
+                    break CloseCode::Refused;
+                }
+            }
+        }
+    };
+    close(&connection, code);
+    streams.shutdown().await;
+    debug!(%from, "session of member ended");
+}
+
+type Begun = (Class, (Sealer, Opener), SendStream, RecvStream);
+
+async fn begin(
+    session: &mut ringwall_channel::Session<ringwall_channel::Attested>,
+    send: SendStream,
+    mut recv: RecvStream,
+    within: Duration,
+) -> Option<Begun> {
+    let mut number = [0; 4];
+    tokio::time::timeout(within, recv.read_exact(&mut number)).await.ok()?.ok()?;
+    let number = u32::from_be_bytes(number);
+    let class = lane::class(number)?;
+    // Each number once in a session: the channel refuses a second time.
+    let keys = session.split(number, PEER_MESSAGE_BYTES).ok()?;
+    // An unset priority only changes who goes first.
+    let _ = send.set_priority(lane::priority(class));
+    Some((class, keys, send, recv))
+}
+
+/// Calls of one stream that are being answered.
+enum Working {
+    Ordered(FuturesOrdered<BoxFuture<(usize, PeerReply)>>),
+    Any(FuturesUnordered<BoxFuture<(usize, PeerReply)>>),
+}
+
+impl Working {
+    fn push(&mut self, answering: BoxFuture<(usize, PeerReply)>) {
+        match self {
+            Working::Ordered(futures) => futures.push_back(answering),
+            Working::Any(futures) => futures.push(answering),
+        }
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Working::Ordered(futures) => futures.len(),
+            Working::Any(futures) => futures.len(),
+        }
+    }
+
+    async fn next(&mut self) -> Option<(usize, PeerReply)> {
+        match self {
+            Working::Ordered(futures) => futures.next().await,
+            Working::Any(futures) => futures.next().await,
+        }
+    }
+}
+
+/// Serves one stream; false when the member broke the protocol.
+async fn serve(node: Arc<Node>, from: Incarnation, class: Class, keys: (Sealer, Opener), mut send: SendStream, mut recv: RecvStream) -> bool {
+    let (mut sealer, mut opener) = keys;
+    let mut working = match class {
+        Class::Append | Class::Bulk => Working::Ordered(FuturesOrdered::new()),
+        Class::Control | Class::Forward => Working::Any(FuturesUnordered::new()),
+    };
+    let mut held_bytes: usize = 0;
+    let mut out = Vec::new();
+    loop {
+        let room = working.len() < IN_FLIGHT && held_bytes < WORKING_BYTES;
+        let busy = working.len() > 0;
+        tokio::select! {
+            Some((bytes, reply)) = working.next(), if busy => {
+                held_bytes = held_bytes.saturating_sub(bytes);
+                let mut replies = vec![reply.encode()];
+                while replies.len() < FLUSH_MESSAGES {
+                    let Some(Some((bytes, reply))) = working.next().now_or_never() else { break };
+                    held_bytes = held_bytes.saturating_sub(bytes);
+                    replies.push(reply.encode());
+                }
+                out.clear();
+                if sealer.seal_many(&replies, &mut out).is_err() || send.write_all(&out).await.is_err() {
+                    return true;
+                }
+            }
+            chunk = recv.read_chunk(CHUNK_BYTES, true), if room => {
+                let Ok(Some(chunk)) = chunk else { return true };
+                if opener.push(&chunk.bytes).is_err() {
+                    return false;
+                }
+                loop {
+                    let Ok(next) = opener.next() else { return false };
+                    let Some(message) = next else { break };
+                    let Ok(PeerRpc { number, call }) = PeerRpc::decode(&message) else { return false };
+                    if !lane::carries(class, &call) {
+                        return false;
+                    }
+                    held_bytes = held_bytes.saturating_add(message.len());
+                    let (bytes, answering) = (message.len(), answer(&node, from, call));
+                    working.push(Box::pin(async move { (bytes, PeerReply { number, answer: answering.await }) }));
+                }
+            }
+        }
+    }
+}
+
+/// Hands a call to whom it is for. Appends take their place in the order of these calls, so nothing here waits.
+fn answer(node: &Arc<Node>, from: Incarnation, call: PeerCall) -> BoxFuture<PeerAnswer> {
+    let node = Arc::clone(node);
+    match call {
+        PeerCall::Alive => Box::pin(std::future::ready(PeerAnswer::Done)),
+        PeerCall::Leaving => {
+            info!(%from, "member is leaving on purpose");
+            node.gone.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(from);
+            Box::pin(std::future::ready(PeerAnswer::Done))
+        }
+        PeerCall::Endorse(call) => Box::pin(async move { endorse::answer(&node, call).await }),
+        PeerCall::CatchUp(index) => Box::pin(async move { endorse::caught_up(&node, index).await }),
+        PeerCall::Forward(call) => Box::pin(async move {
+            match node.front() {
+                Some(front) => front.forwarded(call).await,
+                None => PeerAnswer::Refused(refusal(RefusalCode::Unavailable, "this member does not serve yet; try again")),
+            }
+        }),
+        call => node.replica.answer(from, call),
+    }
+}

@@ -1,0 +1,320 @@
+//! One life of a node, from its configuration to its end.
+//!
+//! Decides: the order of things: memory protected, evidence tried on the node itself, then the endpoint, then founding or joining, then
+//! serving; on a signal everything that was promised is kept, on a fence nothing more is said. Whatever ends a node has a type and an
+//! exit code.
+//! Trusts: the providers it is given (attester, roots, clock, generator). Out of scope: the command line (`cli`). Protocol section 4.
+
+use crate::attesting::{self, Claim, Wanted};
+use crate::clock::Clock;
+use crate::config::{ClusterPart, Config, ConfigError};
+use crate::context::{Node, Site};
+use crate::entropy::{self, Entropy, EntropyError};
+use crate::fencing::{self, FenceReason};
+use crate::found::{self, FIRST_EPOCH, FoundError};
+use crate::hardening::HardeningError;
+use crate::join::joiner::{self, OwnEvidence};
+use crate::join::steward;
+use crate::life::{Life, LifeCell};
+use crate::peers::pool::PeerPool;
+use crate::platform::PlatformError;
+use crate::{accept, folders, front};
+use ringwall_attest::{Anchors, Attester, CollectError, SessionError};
+use ringwall_channel::NodeSecrets;
+use ringwall_consensus::{Class, OpenError, Options, ProposeError, Replica, Transport};
+use ringwall_keys::Keyring;
+use ringwall_quic::{Alpn, BindError, PipeError};
+use ringwall_wire::bounded::Text;
+use ringwall_wire::evidence::Role;
+use ringwall_wire::genesis::ClusterCard;
+use ringwall_wire::ids::{Digest, Incarnation};
+use ringwall_wire::peer::{NamedMember, PeerCall};
+use std::future::Future;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+use tokio::sync::watch;
+use tracing::{info, warn};
+
+/// Longest wait until another member leads.
+const HAND_OVER: Duration = Duration::from_secs(3);
+/// Longest wait until other members know that this one leaves.
+const FAREWELL: Duration = Duration::from_millis(500);
+/// Longest wait until close messages are sent.
+const CLOSING: Duration = Duration::from_secs(1);
+
+/// What a node needs from outside.
+pub struct Providers {
+    /// Makes evidence of this machine.
+    pub attester: Arc<dyn Attester>,
+    /// Roots of trust.
+    pub anchors: Anchors,
+    /// Wall clock.
+    pub clock: Clock,
+    /// Generator.
+    pub entropy: Entropy,
+}
+
+/// Why a node did not start, or ended.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// Configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// No usable generator.
+    #[error(transparent)]
+    Entropy(#[from] EntropyError),
+    /// Memory cannot be protected.
+    #[error(transparent)]
+    Hardening(#[from] HardeningError),
+    /// No TEE.
+    #[error(transparent)]
+    Platform(#[from] PlatformError),
+    /// The TEE gives no evidence.
+    #[error("this machine gives no evidence: {0}")]
+    NoEvidence(#[from] CollectError),
+    /// The node's own evidence is refused by its own verifier: every other node would refuse it too.
+    #[error("this machine's evidence is refused by the cluster's policy: {0}")]
+    EvidenceRefused(#[from] SessionError),
+    /// The address.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The endpoint.
+    #[error(transparent)]
+    Pipe(#[from] PipeError),
+    /// Founding.
+    #[error(transparent)]
+    Found(#[from] FoundError),
+    /// The data folder.
+    #[error("data folder {folder}: {cause}; check that it exists, is writable and has room", folder = folder.display())]
+    Folder {
+        /// Which.
+        folder: PathBuf,
+        /// What the system said.
+        cause: std::io::Error,
+    },
+    /// The replica.
+    #[error(transparent)]
+    Replica(#[from] OpenError),
+    /// The founder's group did not start.
+    #[error("the group was not founded: {0}")]
+    NotFounded(#[from] ProposeError),
+    /// The incarnation is out.
+    #[error("this incarnation is out: {0}")]
+    Fenced(FenceReason),
+    /// The runtime.
+    #[error("the runtime cannot start: {0}")]
+    Runtime(std::io::Error),
+}
+
+impl NodeError {
+    /// Exit code of the process; stable, listed by `--help`.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            NodeError::Config(_) => 10,
+            NodeError::Platform(_) | NodeError::NoEvidence(_) => 11,
+            NodeError::EvidenceRefused(_) => 12,
+            NodeError::Bind(_) => 13,
+            NodeError::Folder { .. } | NodeError::Replica(_) => 14,
+            NodeError::Found(_) | NodeError::NotFounded(_) => 15,
+            NodeError::Entropy(_) | NodeError::Hardening(_) => 16,
+            NodeError::Fenced(_) => 20,
+            NodeError::Pipe(_) | NodeError::Runtime(_) => 70,
+        }
+    }
+}
+
+/// Runs a node until `stop` resolves (then it leaves in good order) or it ends by itself.
+pub async fn run_node(config: Config, providers: Providers, stop: impl Future<Output = ()>) -> Result<(), NodeError> {
+    let (site, card) = prepare(config, providers)?;
+    let own_evidence = try_own_evidence(&site).await?;
+    site.life.step(Life::Unjoined).expect("a booted node is unjoined");
+    info!(cluster = %site.cluster_id, slot = %site.slot(), address = %site.config.listen, vendor = %own_evidence.vendor, "own evidence is accepted");
+    let (member, members) = watch::channel(None);
+    let accepting = tokio::spawn(accept::run(Arc::clone(&site), members));
+    let outcome = live(&site, card, &own_evidence, &member, stop).await;
+    if let Err(fault) = &outcome {
+        // Nothing more is said: whoever waits learns it from the closed connection.
+        let _ = site.life.step(Life::Fenced);
+        warn!(%fault, "this node ends");
+    }
+    site.leaving.send_replace(true);
+    member.send_replace(None);
+    site.endpoint.close((ringwall_quic::CloseCode::ShuttingDown as u32).into(), b"");
+    // Whether the last packets went out changes nothing here.
+    let _ = tokio::time::timeout(CLOSING, site.endpoint.wait_idle()).await;
+    accepting.abort();
+    outcome
+}
+
+/// Everything before the first word: identity, folder, endpoint.
+fn prepare(config: Config, providers: Providers) -> Result<(Arc<Site>, Option<ClusterCard>), NodeError> {
+    entropy::try_out(&providers.entropy)?;
+    let (card, founding) = match &config.cluster {
+        ClusterPart::Found(template, policy) => {
+            found::claim(&config.data)?;
+            (found::identity(*template.clone(), *policy.clone(), &providers.entropy), true)
+        }
+        ClusterPart::Join(card) => (*card.clone(), false),
+    };
+    let folder = |cause| NodeError::Folder { folder: config.data.clone(), cause };
+    std::fs::create_dir_all(&config.data).map_err(folder)?;
+    let endpoint = ringwall_quic::bind(config.listen, Some(ringwall_quic::server_config()?))?;
+    let site = Site {
+        cluster_id: card.genesis.cluster_id(),
+        epoch: FIRST_EPOCH,
+        genesis: card.genesis.clone(),
+        policy: card.policy.clone(),
+        card_addresses: card.addresses.to_vec(),
+        config,
+        attester: providers.attester,
+        anchors: providers.anchors,
+        clock: providers.clock,
+        entropy: providers.entropy,
+        endpoint,
+        dial: ringwall_quic::dial_config(Alpn::Peer)?,
+        life: LifeCell::default(),
+        leaving: watch::Sender::new(false),
+    };
+    Ok((Arc::new(site), founding.then_some(card)))
+}
+
+/// Judges this node's own evidence as a stranger would: what is refused here is refused everywhere.
+async fn try_own_evidence(site: &Arc<Site>) -> Result<OwnEvidence, NodeError> {
+    let secrets = NodeSecrets::generate(&mut *(site.entropy)());
+    let (handshake, nonce) = (Digest(entropy::nonce(&site.entropy).0), entropy::nonce(&site.entropy));
+    let role = match site.config.cluster {
+        ClusterPart::Found(..) => Role::Genesis,
+        ClusterPart::Join(_) => Role::JoinInit,
+    };
+    let claim = Claim { role, incarnation: Incarnation(0), keys: secrets.public().clone(), handshake, nonce };
+    let answer = attesting::answer(site, claim).await?;
+    let wanted = Wanted { role, handshake, nonce, noise: secrets.public().noise };
+    let peer = attesting::judge(site, answer, wanted).await?;
+    let judged = peer.appraised();
+    let measurement = Text::new(judged.measurement()).expect("a policy names measurements in at most 64 bytes");
+    Ok(OwnEvidence { vendor: judged.vendor(), chip: judged.chip(), measurement })
+}
+
+/// Founds or joins, then serves.
+async fn live(
+    site: &Arc<Site>,
+    card: Option<ClusterCard>,
+    own_evidence: &OwnEvidence,
+    member: &watch::Sender<Option<Arc<Node>>>,
+    stop: impl Future<Output = ()>,
+) -> Result<(), NodeError> {
+    tokio::pin!(stop);
+    let node = match card {
+        Some(card) => found_group(site, card, own_evidence).await?,
+        None => {
+            let granted = tokio::select! {
+                granted = joiner::join(site, own_evidence) => granted,
+                () = &mut stop => return Ok(()),
+            };
+            let Some(granted) = granted else { return Ok(()) };
+            let grant = granted.grant;
+            info!(incarnation = %grant.incarnation, slot = %site.slot(), "admitted: this life has its name and the cluster's keys");
+            let node = assemble(site, granted.secrets, grant.incarnation, granted.keyring, grant.members.into_vec()).await?;
+            site.life.step(Life::Learner).expect("a granted node becomes a learner");
+            node
+        }
+    };
+    member.send_replace(Some(Arc::clone(&node)));
+    let mut tasks = tokio::task::JoinSet::new();
+    tasks.spawn(steward::run(Arc::clone(&node)));
+    tasks.spawn(become_voter(Arc::clone(&node)));
+    let outcome = tokio::select! {
+        reason = fencing::out(Arc::clone(&node)) => Err(NodeError::Fenced(reason)),
+        () = &mut stop => Ok(()),
+    };
+    if outcome.is_ok() {
+        leave(&node).await;
+    }
+    tasks.shutdown().await;
+    node.replica.shutdown().await;
+    outcome
+}
+
+async fn found_group(site: &Arc<Site>, card: ClusterCard, own_evidence: &OwnEvidence) -> Result<Arc<Node>, NodeError> {
+    let secrets = Arc::new(NodeSecrets::generate(&mut *(site.entropy)()));
+    let keyring = Arc::new(Keyring::found(site.cluster_id, &mut *(site.entropy)()));
+    let cert = joiner::cert(site, &secrets, own_evidence);
+    let node = assemble(site, secrets, found::first_incarnation(), keyring, Vec::new()).await?;
+    node.replica.found(cert).await?;
+    site.life.step(Life::Voter).expect("a founder is its group's only voter");
+    front::open(&node);
+    let card = found::publish(&site.config, card)?;
+    info!(cluster = %site.cluster_id, incarnation = %node.incarnation, card = %card.display(), "founded");
+    Ok(node)
+}
+
+/// A member in a fresh folder.
+async fn assemble(
+    site: &Arc<Site>,
+    secrets: Arc<NodeSecrets>,
+    incarnation: Incarnation,
+    keyring: Arc<Keyring>,
+    granted: Vec<NamedMember>,
+) -> Result<Arc<Node>, NodeError> {
+    let peers = PeerPool::new(Arc::clone(site), Arc::clone(&secrets), incarnation);
+    let mut options = Options::new(folders::of(&site.config.data, incarnation), incarnation, Arc::clone(&site.clock));
+    options.heartbeat_ms = site.config.timing.heartbeat_ms;
+    options.election_ms = site.config.timing.election_ms;
+    let transport: Arc<dyn Transport> = peers.clone();
+    let replica = Replica::open(options, transport).await?;
+    Ok(Arc::new(Node {
+        site: Arc::clone(site),
+        secrets,
+        incarnation,
+        keyring,
+        replica,
+        peers,
+        granted,
+        front: OnceLock::new(),
+        gone: Mutex::default(),
+        admitting: tokio::sync::Mutex::default(),
+        steward: tokio::sync::Notify::new(),
+    }))
+}
+
+/// Waits until this is a voter; then opens the front door and clears old lives away.
+async fn become_voter(node: Arc<Node>) {
+    let mut replica = node.replica.clone();
+    while !replica.metrics().voters.iter().any(|voter| voter.incarnation == node.incarnation) {
+        replica.metrics_changed().await;
+    }
+    if node.site.life.now() == Life::Learner {
+        node.site.life.step(Life::Voter).expect("a learner becomes a voter");
+        info!(incarnation = %node.incarnation, slot = %node.site.slot(), "voter");
+        front::open(&node);
+    }
+    let (data, me) = (node.site.config.data.clone(), node.incarnation);
+    match tokio::task::spawn_blocking(move || folders::tidy(&data, me)).await {
+        Ok(Ok(removed)) if removed.is_empty() => {}
+        Ok(Ok(removed)) => info!(?removed, "folders of old lives removed"),
+        Ok(Err(fault)) => warn!(%fault, "folders of old lives are left: remove them by hand"),
+        Err(fault) => warn!(%fault, "folders of old lives are left: remove them by hand"),
+    }
+}
+
+/// Leaves in good order: clients get their answers, another member leads, everybody knows.
+async fn leave(node: &Arc<Node>) {
+    info!(incarnation = %node.incarnation, "leaving");
+    node.site.leaving.send_replace(true);
+    if let Some(front) = node.front() {
+        front.shutdown().await;
+    }
+    match tokio::time::timeout(HAND_OVER, node.replica.hand_over()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(fault)) => warn!(%fault, "leadership was not handed over"),
+        Err(_) => warn!("leadership was not handed over in time"),
+    }
+    let members = node.replica.metrics().voters;
+    let told = members.iter().filter(|named| named.incarnation != node.incarnation).map(|named| {
+        node.peers.call(named.incarnation, &named.member, Class::Control, PeerCall::Leaving, FAREWELL)
+    });
+    let told: Vec<_> = told.collect();
+    // A member that cannot be told finds out by itself.
+    let _ = futures_util::future::join_all(told).await;
+}
