@@ -35,14 +35,12 @@ pub(crate) fn verify(
     now_s: u64,
 ) -> Result<(TdxClaims, Vec<Step>), VerifyError> {
     let frame = Frame::parse(&evidence.quote)?;
+    ends_in_root(&evidence.quote, &anchors.intel_root)?;
     // Debug and service TDs are refused by `appraise`, with the facts at hand; what no policy may accept is refused here.
     let verifier = QuoteVerifier::<RustCryptoConfig>::new_with_config(anchors.intel_root.clone()).allow_debug(true).allow_service_td(true);
-    let claims = verifier.verify_with_policy(&evidence.quote, collateral(endorsements)?, now_s, &QuotePolicy::claims_only(now_s)).map_err(
-        |error| {
-            let presented = presented_root(&evidence.quote);
-            refusal::classify(&format!("{error:#}"), frame.td_attributes, now_s, presented, root_digest(&anchors.intel_root))
-        },
-    )?;
+    let claims = verifier
+        .verify_with_policy(&evidence.quote, collateral(endorsements)?, now_s, &QuotePolicy::claims_only(now_s))
+        .map_err(|error| refusal::classify(&format!("{error:#}"), frame.td_attributes, now_s))?;
     let root = root_digest(&anchors.intel_root);
     let claims = read_claims(&frame, claims, root)?;
     let mut steps = Vec::new();
@@ -62,10 +60,15 @@ pub(crate) fn verify(
     Ok((claims, steps))
 }
 
-/// The root the quote's own chain ends in, for naming a refusal; nobody has verified it.
-fn presented_root(quote: &[u8]) -> Option<Digest> {
-    let chain = dcap_qvl::intel::extract_cert_chain(&Quote::parse(quote).ok()?).ok()?;
-    chain.last().map(|der| root_digest(der))
+/// The quote's own chain is leaf, intermediate and the pinned root itself: `dcap-qvl` leaves out what it does not need, and what nobody looks at
+/// could say anything.
+fn ends_in_root(quote: &[u8], root: &[u8]) -> Result<(), VerifyError> {
+    let chain = Quote::parse(quote).and_then(|quote| dcap_qvl::intel::extract_cert_chain(&quote));
+    match chain.map_err(|error| VerifyError::IntelChain { reason: format!("{error:#}") })?.as_slice() {
+        [_leaf, _intermediate, last] if last == root => Ok(()),
+        [_leaf, _intermediate, last] => Err(VerifyError::IntelRoot { presented: root_digest(last), pinned: root_digest(root) }),
+        chain => Err(VerifyError::IntelChain { reason: format!("the quote carries {} certificates, expected 3", chain.len()) }),
+    }
 }
 
 /// The collateral in the form `dcap-qvl` takes; the chain of the platform's key is the quote's own.

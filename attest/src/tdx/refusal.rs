@@ -6,19 +6,11 @@
 
 use crate::error::VerifyError;
 use alloc::string::ToString as _;
-use ringwall_wire::ids::Digest;
 
-/// Names the refusal with this text. `presented` is the root the quote's chain ends in, `pinned` the one it should.
-pub(crate) fn classify(text: &str, attributes: u64, now_s: u64, presented: Option<Digest>, pinned: Digest) -> VerifyError {
+/// Names the refusal with this text.
+pub(crate) fn classify(text: &str, attributes: u64, now_s: u64) -> VerifyError {
     let any = |needles: &[&str]| needles.iter().any(|needle| text.contains(needle));
     let reason = text.to_string();
-    // under another root nothing verifies, and the root's revocation list is what the crate looks at first
-    if let Some(presented) = presented
-        && presented != pinned
-        && any(&["InvalidCrlSignatureForPublicKey", "UnknownIssuer", "InvalidSignatureForPublicKey"])
-    {
-        return VerifyError::IntelRoot { presented, pinned };
-    }
     if any(&["TCB status is invalid: Revoked"]) {
         return VerifyError::TdxTcbRevoked;
     }
