@@ -26,6 +26,13 @@ impl Fence {
         }
     }
 
+    /// Raises the fence because the replica is asked to stop.
+    pub(crate) fn close(&self) {
+        if self.reason.set("shut down".into()).is_ok() {
+            self.raised.send_replace(true);
+        }
+    }
+
     pub(crate) fn reason(&self) -> Option<&str> {
         self.reason.get().map(String::as_str)
     }

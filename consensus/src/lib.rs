@@ -9,16 +9,22 @@
 
 extern crate alloc; // the record! macro of the wire crate names it
 
+mod answer;
 pub mod disk;
 mod fence;
+pub mod gate;
 pub mod log;
 pub mod machine;
+mod membership;
+mod network;
 pub mod options;
 pub mod replica;
+pub mod report;
 pub mod transport;
 mod types;
 
 pub use machine::view::{ChangeEvent, MemberRow, MemberStanding, Page, ProposalRow, SpaceRow, StoredRecord, View};
 pub use options::Options;
-pub use replica::{Applied, MembershipError, Metrics, OpenError, Progress, ProposeError, ReadError, Replica, Role};
+pub use replica::{Replica, member_of};
+pub use report::{Applied, MembershipError, Metrics, OpenError, Progress, ProposeError, ReadError, Role};
 pub use transport::{BoxFuture, Class, Transport, TransportError};

@@ -26,6 +26,8 @@ pub struct Options {
     pub election_ms: (u64, u64),
     /// Milliseconds a call to another member may take.
     pub call_ms: u64,
+    /// Milliseconds a proposal may take before its outcome is called unknown.
+    pub propose_ms: u64,
     /// Bytes of one log segment.
     pub segment_bytes: u64,
     /// Bytes of entries kept in memory for followers that lag a little.
@@ -50,6 +52,7 @@ impl Options {
             heartbeat_ms: 50,
             election_ms: (250, 500),
             call_ms: 2_000,
+            propose_ms: 10_000,
             segment_bytes: 32 * 1024 * 1024,
             tail_bytes: 64 * 1024 * 1024,
             overlay_bytes: 64 * 1024 * 1024,

@@ -3,268 +3,518 @@
 //! Decides: how outcomes and faults of Raft look to the node. Trusts: the caller that `from` of [`Replica::answer`] was attested.
 //! Out of scope: coalescing client writes into commands (`node`). Protocol sections 4 and 5.
 
+use crate::answer::{Answerer, Raft, refuse};
+use crate::fence::Fence;
+use crate::gate::Known;
+use crate::log::store::LogStore;
+use crate::machine::raft::{Machine, Readers};
 use crate::machine::view::View;
+use crate::network::Factory;
 use crate::options::Options;
-use crate::transport::{BoxFuture, Transport};
+use crate::report::{Applied, Metrics, OpenError, Progress, ProposeError, ReadError, Role};
+use crate::transport::{BoxFuture, Class, Transport};
+use crate::types::{Payload, Types};
+use bytes::Bytes;
+use openraft::async_runtime::WatchReceiver;
+use openraft::errors::{ClientWriteError, ForwardReason, ForwardToLeader, LinearizableReadError, RaftError};
+use openraft::type_config::alias::WatchReceiverOf;
+use openraft::{Config, RaftMetrics, ReadPolicy, ServerState, SnapshotPolicy};
 use ringwall_wire::admission::IncarnationCert;
-use ringwall_wire::command::{CommandBody, Outcome, SealedWrite};
-use ringwall_wire::ids::{Digest, Incarnation, Revision};
-use ringwall_wire::peer::{Member, NamedMember, PeerAnswer, PeerCall};
+use ringwall_wire::bounded::List;
+use ringwall_wire::codec::Message;
+use ringwall_wire::command::{Command, CommandBody, Founding, Outcomes, SealedWrite};
+use ringwall_wire::ids::{Digest, Incarnation};
+use ringwall_wire::limits::{APPEND_ENTRIES, ENTRY_BYTES};
+use ringwall_wire::peer::{ForwardCall, Member, NamedMember, PeerAnswer, PeerCall};
+use ringwall_wire::session::RefusalCode;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::watch;
 
-/// What came of a proposal.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Applied {
-    /// Log index of the entry.
-    pub index: u64,
-    /// In the order of the writes; exactly one for any other command.
-    pub outcomes: Vec<Outcome>,
-}
-
-/// Why a replica could not be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// The folder holds something already: an incarnation never resumes.
-    #[error("folder {0} is not empty: an incarnation starts with an empty folder and never resumes")]
-    NotEmpty(std::path::PathBuf),
-    /// The folder or a file in it could not be made.
-    #[error("storage cannot be set up: {0}")]
-    Storage(#[from] std::io::Error),
-    /// The options contradict each other.
-    #[error("options are not usable: {0}")]
-    Options(String),
-}
-
-/// Why a proposal brought no outcome.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ProposeError {
-    /// Not proposed: another member leads, or nobody known.
-    #[error("this member does not lead; the leader is {leader:?}")]
-    NotLeader {
-        /// Who leads, if known.
-        leader: Option<(Incarnation, Box<Member>)>,
-    },
-    /// Not proposed; trying again soon is worthwhile (no quorum heard of lately, or a change of members under way).
-    #[error("no quorum right now: try again")]
-    Transient,
-    /// The entry may or may not be applied: leadership was lost, or the answer. A retry of the same write is safe.
-    #[error("the outcome is unknown: a retry of the same write is safe")]
-    Unknown,
-    /// Not proposed: above the size of one entry.
-    #[error("the command takes {bytes} bytes, an entry at most {max}")]
-    TooLarge {
-        /// Size.
-        bytes: usize,
-        /// Limit.
-        max: usize,
-    },
-    /// This replica is unfit or shut down; it answers nothing any more.
-    #[error("this replica is fenced: {0}")]
-    Fenced(String),
-}
-
-/// Why a read may not be served.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ReadError {
-    /// No leader, or no quorum heard of: try again.
-    #[error("no quorum right now: try again")]
-    Transient,
-    /// This replica is unfit or shut down.
-    #[error("this replica is fenced: {0}")]
-    Fenced(String),
-}
-
-/// Why the membership was not changed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum MembershipError {
-    /// Only the leader changes members.
-    #[error("this member does not lead")]
-    NotLeader,
-    /// Another change is under way, or came first.
-    #[error("another change of members is under way or came first: look again")]
-    Raced,
-    /// No quorum within reach.
-    #[error("no quorum right now: look again")]
-    Transient,
-    /// The log does not record it as a live member, or records other keys.
-    #[error("incarnation {0} is not admitted with these keys")]
-    NotAdmitted(Incarnation),
-    /// The learner lags too far behind.
-    #[error("incarnation {incarnation} lags {lag} entries, at most {max} may be missing")]
-    Lagging {
-        /// Who.
-        incarnation: Incarnation,
-        /// Entries.
-        lag: u64,
-        /// Limit.
-        max: u64,
-    },
-    /// This replica is unfit or shut down.
-    #[error("this replica is fenced: {0}")]
-    Fenced(String),
-}
-
-/// The part a replica plays.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// Receives the log, has no vote.
-    Learner,
-    /// Votes.
-    Follower,
-    /// Asks for votes.
-    Candidate,
-    /// Leads.
-    Leader,
-    /// Fenced or shut down.
-    Stopped,
-}
-
-/// What the outside may know of a replica.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Metrics {
-    /// Who this is.
-    pub me: Incarnation,
-    /// Its part.
-    pub role: Role,
-    /// Who leads, as far as known.
-    pub leader: Option<Incarnation>,
-    /// Term.
-    pub term: u64,
-    /// Last index in the log.
-    pub last_index: u64,
-    /// Last applied index.
-    pub applied: u64,
-    /// Voters of the effective membership.
-    pub voters: Vec<NamedMember>,
-    /// Learners of the effective membership.
-    pub learners: Vec<NamedMember>,
-    /// Whether two voter sets are in force at once.
-    pub joint: bool,
-    /// On the leader: how far each member's log matches, last index.
-    pub replication: Vec<(Incarnation, u64)>,
-    /// Why this replica is fenced, if it is.
-    pub fenced: Option<String>,
-}
-
-/// How far the state has come.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Progress {
-    /// Last applied index.
-    pub applied: u64,
-    /// Newest revision.
-    pub revision: Revision,
-}
+/// Tries of a step that may be refused for a moment.
+const TRIES: u32 = 50;
 
 /// Handle of one replica; clones are the same replica.
 #[derive(Clone)]
-pub struct Replica {}
+pub struct Replica {
+    inner: Arc<Inner>,
+    changes: WatchReceiverOf<Types, RaftMetrics<Types>>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) raft: Raft,
+    pub(crate) options: Options,
+    pub(crate) transport: Arc<dyn Transport>,
+    pub(crate) readers: Arc<Readers>,
+    pub(crate) fence: Fence,
+    log: LogStore,
+    answerer: Answerer,
+}
+
+/// How the member a certificate describes stands in the membership.
+pub fn member_of(cert: &IncarnationCert) -> Member {
+    Member {
+        slot: cert.slot,
+        vendor: cert.vendor,
+        noise: cert.keys.noise,
+        sig: cert.keys.sig,
+        peer_address: cert.peer_address.clone(),
+        client_address: cert.client_address.clone(),
+    }
+}
+
+fn raft_config(options: &Options) -> Result<Config, OpenError> {
+    let (least, most) = options.election_ms;
+    if options.segment_bytes < 2 * ENTRY_BYTES as u64 {
+        return Err(OpenError::Options(format!("a log segment must hold {} bytes", 2 * ENTRY_BYTES)));
+    }
+    let config = Config {
+        cluster_name: format!("ringwall-{}", options.me.epoch()),
+        heartbeat_interval: options.heartbeat_ms,
+        election_timeout_min: least,
+        election_timeout_max: most,
+        install_snapshot_timeout: 600_000,
+        max_payload_entries: APPEND_ENTRIES as u64,
+        replication_lag_threshold: options.keep_entries + options.snapshot_entries,
+        snapshot_policy: SnapshotPolicy::LogsSinceLast(options.snapshot_entries),
+        max_in_snapshot_log_to_keep: options.keep_entries,
+        purge_batch_size: 64,
+        enable_elect: false, // Until this replica is a voter: protocol section 4, V4.
+        enable_pre_vote: Some(true),
+        enable_leader_restore: Some(false),
+        allow_log_reversion: None,
+        ..Config::default()
+    };
+    config.validate().map_err(|why| OpenError::Options(why.to_string()))
+}
+
+/// Makes the folder, or accepts it if it is empty.
+fn claim(dir: &std::path::Path) -> Result<(), OpenError> {
+    std::fs::create_dir_all(dir)?;
+    match std::fs::read_dir(dir)?.next() {
+        None => Ok(()),
+        Some(_) => Err(OpenError::NotEmpty(dir.to_path_buf())),
+    }
+}
 
 impl Replica {
     /// Opens an empty replica in an empty folder. It waits to be founded, or to be added by a leader.
-    pub async fn open(_options: Options, _transport: Arc<dyn Transport>) -> Result<Self, OpenError> {
-        todo!()
+    pub async fn open(options: Options, transport: Arc<dyn Transport>) -> Result<Self, OpenError> {
+        let config = raft_config(&options)?;
+        let fence = Fence::new();
+        let (setup, setup_fence) = (options.clone(), fence.clone());
+        let files = tokio::task::spawn_blocking(move || -> Result<_, OpenError> {
+            claim(&setup.dir)?;
+            let log = LogStore::create(setup.disk, setup.dir.clone(), setup.segment_bytes, setup.tail_bytes, setup_fence.clone())?;
+            let (machine, readers) = Machine::create(&setup.dir, setup.overlay_bytes, setup_fence)?;
+            Ok((log, machine, readers))
+        });
+        let (log, machine, readers) = files.await.map_err(|why| OpenError::Storage(std::io::Error::other(why)))??;
+        let factory = Factory { transport: Arc::clone(&transport), timeout: Duration::from_millis(options.call_ms) };
+        let raft = Raft::new(options.me, Arc::new(config), factory, log.clone(), machine).await;
+        let raft = raft.map_err(|why| OpenError::Storage(std::io::Error::other(why.to_string())))?;
+        let answerer = Answerer::new(raft.clone(), fence.clone(), options.dir.clone());
+        let changes = raft.metrics();
+        tokio::spawn(elect_when_voter(raft.clone(), fence.clone(), options.me));
+        Ok(Replica { inner: Arc::new(Inner { raft, options, transport, readers, fence, log, answerer }), changes })
     }
 
     /// Makes this replica the only voter of a new group, waits until it leads, and records `cert` as its first member.
-    pub async fn found(&self, _cert: IncarnationCert) -> Result<Applied, ProposeError> {
-        todo!()
+    pub async fn found(&self, cert: IncarnationCert) -> Result<Applied, ProposeError> {
+        let me = self.inner.options.me;
+        self.inner.raft.runtime_config().elect(true);
+        let first = std::collections::BTreeMap::from([(me, member_of(&cert))]);
+        if let Err(why) = self.inner.raft.initialize(first).await {
+            return Err(match why {
+                RaftError::APIError(_) => ProposeError::NotLeader { leader: None },
+                RaftError::Fatal(why) => self.inner.fenced(why),
+            });
+        }
+        let founding = Box::new(Founding { incarnation: me, cert });
+        let mut last = ProposeError::Transient;
+        for _ in 0..TRIES {
+            match self.propose(CommandBody::Found(founding.clone())).await {
+                Ok(applied) => return Ok(applied),
+                Err(why @ (ProposeError::Transient | ProposeError::NotLeader { .. })) => last = why,
+                Err(why) => return Err(why),
+            }
+            tokio::time::sleep(Duration::from_millis(self.inner.options.heartbeat_ms)).await;
+        }
+        Err(last)
     }
 
     /// Proposes one command and waits until it is applied here. Only on the leader.
-    pub async fn propose(&self, _body: CommandBody) -> Result<Applied, ProposeError> {
-        todo!()
+    pub async fn propose(&self, body: CommandBody) -> Result<Applied, ProposeError> {
+        self.inner.propose(body).await
     }
 
     /// Proposes writes here, or forwards them to the leader (`PeerCall::Forward`), and waits for their outcomes. The state here may
     /// lag behind `index`: use [`Replica::wait_applied`] before reading.
-    pub async fn write(&self, _writes: Vec<SealedWrite>) -> Result<Applied, ProposeError> {
-        todo!()
+    pub async fn write(&self, writes: Vec<SealedWrite>) -> Result<Applied, ProposeError> {
+        let writes = List::new(writes).map_err(|_| ProposeError::TooLarge { bytes: usize::MAX, max: ENTRY_BYTES })?;
+        match self.inner.leader()? {
+            None => Err(ProposeError::NotLeader { leader: None }),
+            Some((leader, _)) if leader == self.inner.options.me => self.propose(CommandBody::Writes(writes)).await,
+            Some((leader, member)) => self.inner.forward(leader, &member, ForwardCall { writes }).await,
+        }
     }
 
     /// The index a linearizable read must wait for: one quorum round, shared by all who ask at once; asks the leader when another
     /// member leads.
     pub async fn read_index(&self) -> Result<u64, ReadError> {
-        todo!()
+        match self.inner.leader().map_err(|_| self.inner.read_fenced())? {
+            None => Err(ReadError::Transient),
+            Some((leader, _)) if leader == self.inner.options.me => self.inner.read_index_here().await,
+            Some((leader, member)) => {
+                let answer = self.inner.call(leader, &member, Class::Control, PeerCall::ReadIndex).await;
+                match answer {
+                    Some(PeerAnswer::ReadIndex(index)) => Ok(index),
+                    _ => Err(ReadError::Transient),
+                }
+            }
+        }
     }
 
-    /// Waits until `index` is applied here.
-    pub async fn wait_applied(&self, _index: u64) -> Result<(), ReadError> {
-        todo!()
+    /// Waits until `index` is applied here, or gives up after [`Options::call_ms`].
+    pub async fn wait_applied(&self, index: u64) -> Result<(), ReadError> {
+        let mut progress = self.inner.readers.progress.subscribe();
+        let mut fenced = self.inner.fence.subscribe();
+        let limit = Duration::from_millis(self.inner.options.call_ms);
+        self.inner.alive()?;
+        tokio::select! {
+            reached = progress.wait_for(|progress| progress.applied >= index) => reached.map(|_| ()).map_err(|_| self.inner.read_fenced()),
+            _ = fenced.wait_for(|fenced| *fenced) => Err(self.inner.read_fenced()),
+            () = tokio::time::sleep(limit) => Err(ReadError::Transient),
+        }
     }
 
     /// A look at the state as of now; for a linearizable one after [`Replica::read_index`] and [`Replica::wait_applied`].
     pub fn view(&self) -> Result<View, ReadError> {
-        todo!()
+        self.inner.alive()?;
+        Ok(self.inner.readers.view())
     }
 
     /// `read_index`, `wait_applied` and `view` in one.
     pub async fn linear_view(&self) -> Result<View, ReadError> {
-        todo!()
+        let index = self.read_index().await?;
+        self.wait_applied(index).await?;
+        self.view()
     }
 
     /// Handles a call of the attested member `from`. Appends take their place in the order in which this function is called, not in
     /// which its future is polled: call it as the messages arrive, await the futures later, and answer in the same order.
     ///
     /// Handles `Append`, `Vote`, `PreVote`, `Transfer`, `SnapshotBegin`, `SnapshotPart`, `ReadIndex` and `Forward`; the others are
-    /// the node's, and are answered with `Refused(Malformed)` here.
-    pub fn answer(&self, _from: Incarnation, _call: PeerCall) -> BoxFuture<PeerAnswer> {
-        todo!()
+    /// the node's, and are refused here.
+    pub fn answer(&self, from: Incarnation, call: PeerCall) -> BoxFuture<PeerAnswer> {
+        let inner = Arc::clone(&self.inner);
+        if let Some(why) = inner.fence.reason() {
+            let refusal = refuse(RefusalCode::Fenced, why);
+            return Box::pin(std::future::ready(refusal));
+        }
+        if let Err(stopped) = inner.pass(from, &call) {
+            tracing::debug!(%from, %stopped, "stopped at the gate");
+            return Box::pin(std::future::ready(refuse(RefusalCode::NotMember, stopped)));
+        }
+        match call {
+            PeerCall::Append(call) => {
+                let queued = inner.answerer.queue_append(from, call);
+                Box::pin(async move {
+                    match queued {
+                        Ok(answer) => answer.await.unwrap_or_else(|_| inner.answerer.fenced("Raft has ended")),
+                        Err(refusal) => refusal,
+                    }
+                })
+            }
+            call => Box::pin(async move { inner.answer(from, call).await }),
+        }
     }
 
     /// Told after each applied batch of entries.
     pub fn subscribe(&self) -> watch::Receiver<Progress> {
-        todo!()
+        self.inner.readers.progress.subscribe()
     }
 
     /// As of now.
     pub fn metrics(&self) -> Metrics {
-        todo!()
+        self.inner.metrics()
     }
 
-    /// Waits until something in [`Replica::metrics`] may have changed since the last call on this handle.
+    /// Waits until something in [`Replica::metrics`] may have changed since the last call on this handle, or Raft has ended.
     pub async fn metrics_changed(&mut self) {
-        todo!()
+        if self.changes.changed().await.is_err() {
+            let mut fenced = self.inner.fence.subscribe();
+            let _ = fenced.wait_for(|fenced| *fenced).await;
+        }
     }
 
-    /// Adds an admitted incarnation as a learner. It must be live in the log with the keys in `member`. Returns when the change is
-    /// committed; the learner catches up afterwards ([`Metrics::replication`]).
-    pub async fn admit_learner(&self, _incarnation: Incarnation, _member: Member) -> Result<(), MembershipError> {
-        todo!()
+    /// Waits until this replica is fenced or shut down, and says why.
+    pub async fn fenced(&self) -> String {
+        let mut fenced = self.inner.fence.subscribe();
+        let _ = fenced.wait_for(|fenced| *fenced).await;
+        self.inner.fence.reason().unwrap_or_default().to_owned()
     }
 
-    /// Makes a learner that has caught up a voter and removes the incarnation it replaces, through a joint membership.
-    pub async fn promote(&self, _incarnation: Incarnation, _replaces: Option<Incarnation>) -> Result<(), MembershipError> {
-        todo!()
-    }
-
-    /// Removes an incarnation, voter or learner, from the membership.
-    pub async fn remove(&self, _incarnation: Incarnation) -> Result<(), MembershipError> {
-        todo!()
-    }
-
-    /// Digest of the state at the applied index it names: equal on every replica at equal index.
+    /// Digest of the state as of now, with the index it is of: equal on every replica at equal index. Reads the whole state.
     pub async fn state_digest(&self) -> Result<(u64, Digest), ReadError> {
-        todo!()
+        self.inner.alive()?;
+        let found = self.inner.raft.with_state_machine(|machine: &mut Machine| {
+            let capture = machine.capture();
+            Box::pin(async move { capture })
+        });
+        let capture = found.await.map_err(|why| ReadError::Fenced(why.to_string()))?;
+        let index = capture.applied.map_or(0, |applied| applied.index);
+        let digest = tokio::task::spawn_blocking(move || capture.digest()).await;
+        match digest {
+            Ok(Ok(digest)) => Ok((index, digest)),
+            Ok(Err(why)) => Err(ReadError::Fenced(why.to_string())),
+            Err(why) => Err(ReadError::Fenced(why.to_string())),
+        }
     }
 
-    /// The digest at exactly `index`, if it is the applied index now or was remembered.
-    pub async fn state_digest_at(&self, _index: u64) -> Result<Option<Digest>, ReadError> {
-        todo!()
+    /// Proposes a mark: every replica remembers the digest of its state after the entry at the index this gives.
+    pub async fn mark(&self) -> Result<u64, ProposeError> {
+        Ok(self.propose(CommandBody::Mark).await?.index)
+    }
+
+    /// The digest at a marked `index`: waits (bounded) until the index is applied and the digest computed. None when it was not
+    /// marked, or is forgotten (the last 16 marks are kept, and none from before this replica installed a snapshot).
+    pub async fn state_digest_at(&self, index: u64) -> Result<Option<Digest>, ReadError> {
+        self.wait_applied(index).await?;
+        let mut marked = self.inner.readers.marked.subscribe();
+        for _ in 0..TRIES {
+            match self.inner.readers.mark(index) {
+                None => return Ok(None),
+                Some(Some(digest)) => return Ok(Some(digest)),
+                Some(None) => {}
+            }
+            self.inner.alive()?;
+            let _ = tokio::time::timeout(Duration::from_millis(self.inner.options.call_ms), marked.changed()).await;
+        }
+        Err(ReadError::Transient)
     }
 
     /// Makes a snapshot now and waits until it is on disk; returns the index it ends at.
     pub async fn snapshot(&self) -> Result<u64, ReadError> {
-        todo!()
+        self.inner.alive()?;
+        let applied = self.inner.readers.published().applied;
+        let raft = &self.inner.raft;
+        raft.trigger().snapshot().await.map_err(|why| ReadError::Fenced(why.to_string()))?;
+        let wait = raft.wait(Some(Duration::from_secs(600)));
+        let done = wait.metrics(|metrics| metrics.snapshot.is_some_and(|last| last.index >= applied), "snapshot").await;
+        match done {
+            Ok(metrics) => Ok(metrics.snapshot.map_or(0, |last| last.index)),
+            Err(_) => Err(self.inner.alive().err().unwrap_or(ReadError::Transient)),
+        }
     }
 
-    /// Asks another voter to lead, and waits (bounded) until this replica does not. Nothing to do when it does not lead.
+    /// Asks the voter whose log is nearest to lead, and waits (bounded) until this replica does not. Nothing to do when it does not
+    /// lead, or is the only voter.
     pub async fn hand_over(&self) -> Result<(), ReadError> {
-        todo!()
+        let (_, most) = self.inner.options.election_ms;
+        for _ in 0..3 {
+            let metrics = self.metrics();
+            if metrics.role != Role::Leader {
+                return self.inner.alive();
+            }
+            let voters = metrics.replication.iter().filter(|(id, _)| metrics.voters.iter().any(|voter| voter.incarnation == *id));
+            let Some((to, _)) = voters.filter(|(id, _)| *id != metrics.me).max_by_key(|(_, index)| *index) else {
+                return Ok(());
+            };
+            self.inner.raft.trigger().transfer_leader(*to).await.map_err(|why| ReadError::Fenced(why.to_string()))?;
+            let wait = self.inner.raft.wait(Some(Duration::from_millis(2 * most)));
+            if wait.metrics(|metrics| metrics.state != ServerState::Leader, "hand over").await.is_ok() {
+                return Ok(());
+            }
+        }
+        Err(ReadError::Transient)
     }
 
-    /// Stops for good: nothing is answered afterwards. Files are closed when this returns.
+    /// Stops for good: nothing is answered afterwards. What was queued for the log is written.
     pub async fn shutdown(&self) {
-        todo!()
+        self.inner.fence.close();
+        if let Err(why) = self.inner.raft.shutdown().await {
+            tracing::warn!(%why, "Raft did not end in order");
+        }
+        self.inner.log.stop().await;
     }
+
+    pub(crate) fn inner(&self) -> &Inner {
+        &self.inner
+    }
+}
+
+impl Inner {
+    pub(crate) fn fenced(&self, why: impl ToString) -> ProposeError {
+        ProposeError::Fenced(self.fence.reason().map_or_else(|| why.to_string(), str::to_owned))
+    }
+
+    fn read_fenced(&self) -> ReadError {
+        ReadError::Fenced(self.fence.reason().unwrap_or("Raft has ended").to_owned())
+    }
+
+    pub(crate) fn alive(&self) -> Result<(), ReadError> {
+        match self.fence.reason() {
+            None => Ok(()),
+            Some(why) => Err(ReadError::Fenced(why.to_owned())),
+        }
+    }
+
+    fn pass(&self, from: Incarnation, call: &PeerCall) -> Result<(), crate::gate::Stopped> {
+        let effective = Arc::clone(&self.raft.server_metrics().borrow_watched().membership_config);
+        let published = self.readers.published();
+        Known { me: self.options.me, effective: &effective, published: &published }.pass(from, call)
+    }
+
+    /// Who leads, with its entry in the membership.
+    fn leader(&self) -> Result<Option<(Incarnation, Member)>, ProposeError> {
+        if self.fence.reason().is_some() {
+            return Err(self.fenced(""));
+        }
+        let server = self.raft.server_metrics();
+        let server = server.borrow_watched();
+        let leader = server.current_leader;
+        Ok(leader.and_then(|leader| server.membership_config.get_node(&leader).map(|member| (leader, member.clone()))))
+    }
+
+    async fn call(&self, to: Incarnation, member: &Member, class: Class, call: PeerCall) -> Option<PeerAnswer> {
+        self.transport.call(to, member, class, call, Duration::from_millis(self.options.call_ms)).await.ok()
+    }
+
+    async fn propose(&self, body: CommandBody) -> Result<Applied, ProposeError> {
+        if self.fence.reason().is_some() {
+            return Err(self.fenced(""));
+        }
+        let bytes = Command { at_ms: (self.options.clock)(), body }.encode();
+        if bytes.len() > ENTRY_BYTES {
+            return Err(ProposeError::TooLarge { bytes: bytes.len(), max: ENTRY_BYTES });
+        }
+        let write = self.raft.client_write(Payload(Bytes::from(bytes)));
+        match tokio::time::timeout(Duration::from_millis(self.options.propose_ms), write).await {
+            Err(_) => Err(ProposeError::Unknown),
+            Ok(Ok(written)) => Ok(Applied { index: written.log_id.index, outcomes: written.data.0 }),
+            Ok(Err(RaftError::Fatal(why))) => Err(self.fenced(why)),
+            Ok(Err(RaftError::APIError(why))) => Err(match why {
+                ClientWriteError::ForwardToLeader(forward) => not_leader(forward),
+                ClientWriteError::LogEntryDiscarded(_) => ProposeError::Unknown,
+                ClientWriteError::ChangeMembershipError(_) | ClientWriteError::PreconditionFailed(_) => ProposeError::Transient,
+            }),
+        }
+    }
+
+    async fn forward(&self, leader: Incarnation, member: &Member, call: ForwardCall) -> Result<Applied, ProposeError> {
+        match self.call(leader, member, Class::Forward, PeerCall::Forward(call)).await {
+            Some(PeerAnswer::Outcomes(outcomes)) => Ok(Applied { index: outcomes.index, outcomes: outcomes.outcomes.into_vec() }),
+            Some(PeerAnswer::Refused(refusal)) if refusal.code != RefusalCode::OutcomeUnknown => Err(ProposeError::Transient),
+            _ => Err(ProposeError::Unknown),
+        }
+    }
+
+    async fn read_index_here(&self) -> Result<u64, ReadError> {
+        match self.raft.get_read_log_id(ReadPolicy::ReadIndex).await {
+            Ok((read, _)) => Ok(read.log_id().index),
+            Err(RaftError::Fatal(_)) => Err(self.read_fenced()),
+            Err(RaftError::APIError(LinearizableReadError::ForwardToLeader(_) | LinearizableReadError::QuorumNotEnough(_))) => {
+                Err(ReadError::Transient)
+            }
+        }
+    }
+
+    /// Calls other than appends, after the gate.
+    async fn answer(&self, from: Incarnation, call: PeerCall) -> PeerAnswer {
+        match call {
+            PeerCall::Vote(call) => self.answerer.vote(call, true).await,
+            PeerCall::PreVote(call) => self.answerer.vote(call, false).await,
+            PeerCall::Transfer(call) => self.answerer.transfer(call).await,
+            PeerCall::SnapshotBegin(head) => self.answerer.begin_snapshot(from, head).await,
+            PeerCall::SnapshotPart(chunk) => self.answerer.take_snapshot_part(from, chunk).await,
+            PeerCall::ReadIndex => match self.read_index_here().await {
+                Ok(index) => PeerAnswer::ReadIndex(index),
+                Err(why) => refuse(RefusalCode::Unavailable, why),
+            },
+            PeerCall::Forward(call) => self.answer_forward(call).await,
+            _ => refuse(RefusalCode::Malformed, "not a message for the replica"),
+        }
+    }
+
+    async fn answer_forward(&self, call: ForwardCall) -> PeerAnswer {
+        match self.propose(CommandBody::Writes(call.writes)).await {
+            Ok(Applied { index, outcomes }) => match List::new(outcomes) {
+                Ok(outcomes) => PeerAnswer::Outcomes(Outcomes { index, outcomes }),
+                Err(why) => refuse(RefusalCode::OutcomeUnknown, why),
+            },
+            Err(why) => refuse(
+                match why {
+                    ProposeError::NotLeader { .. } | ProposeError::Transient => RefusalCode::Unavailable,
+                    ProposeError::Unknown => RefusalCode::OutcomeUnknown,
+                    ProposeError::TooLarge { .. } => RefusalCode::TooLarge,
+                    ProposeError::Fenced(_) => RefusalCode::Fenced,
+                },
+                why,
+            ),
+        }
+    }
+
+    pub(crate) fn metrics(&self) -> Metrics {
+        let watched = self.raft.metrics();
+        let raft = watched.borrow_watched();
+        let membership = raft.membership_config.membership();
+        let voters: std::collections::BTreeSet<Incarnation> = membership.voter_ids().collect();
+        let named = |voting: bool| {
+            let members = membership.nodes().filter(|(id, _)| voters.contains(id) == voting);
+            members.map(|(id, member)| NamedMember { incarnation: *id, member: member.clone() }).collect()
+        };
+        let replication = raft.replication.iter().flatten().map(|(id, at)| (*id, at.map_or(0, |at| at.index))).collect();
+        let fenced = self.fence.reason().map(str::to_owned).or_else(|| raft.running_state.as_ref().err().map(ToString::to_string));
+        let role = match (raft.state, &fenced) {
+            (_, Some(_)) | (ServerState::Shutdown, _) => Role::Stopped,
+            (ServerState::Learner, None) => Role::Learner,
+            (ServerState::Follower, None) => Role::Follower,
+            (ServerState::Candidate, None) => Role::Candidate,
+            (ServerState::Leader, None) => Role::Leader,
+        };
+        Metrics {
+            me: self.options.me,
+            role,
+            leader: raft.current_leader,
+            term: raft.current_term,
+            last_index: raft.last_log_index.unwrap_or(0),
+            applied: self.readers.published().applied,
+            voters: named(true),
+            learners: named(false),
+            joint: membership.get_joint_config().len() > 1,
+            replication,
+            fenced,
+        }
+    }
+}
+
+/// A lease that ran out is no reason to go elsewhere: this member leads, and has not heard of a quorum lately.
+fn not_leader(forward: ForwardToLeader<Types>) -> ProposeError {
+    match forward.reason {
+        ForwardReason::LeaseExpired | ForwardReason::LeadershipTransfer => ProposeError::Transient,
+        ForwardReason::NotLeader => {
+            let leader = forward.leader_id.zip(forward.leader_node).map(|(id, member)| (id, Box::new(member)));
+            ProposeError::NotLeader { leader }
+        }
+    }
+}
+
+/// Lets this replica stand for election only while it is a voter, and ends Raft when the fence goes up.
+async fn elect_when_voter(raft: Raft, fence: Fence, me: Incarnation) {
+    let mut changes = raft.server_metrics();
+    let mut fenced = fence.subscribe();
+    loop {
+        let voter = changes.borrow_and_update().membership_config.voter_ids().any(|id| id == me);
+        raft.runtime_config().elect(voter);
+        tokio::select! {
+            changed = changes.changed() => if changed.is_err() {
+                fence.raise("Raft has ended");
+                return;
+            },
+            _ = fenced.wait_for(|fenced| *fenced) => break,
+        }
+    }
+    raft.runtime_config().elect(false);
+    let _ = raft.shutdown().await;
 }

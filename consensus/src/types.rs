@@ -5,8 +5,8 @@
 //! Trusts: nothing. Out of scope: behaviour. Protocol section 4.
 
 use bytes::Bytes;
-use openraft::type_config::alias::{CommittedLeaderIdOf, EntryOf, LogIdOf, StoredMembershipOf, VoteOf};
 use openraft::impls::leader_id_std;
+use openraft::type_config::alias::{CommittedLeaderIdOf, EntryOf, LogIdOf, StoredMembershipOf, VoteOf};
 use ringwall_wire::bounded::{Blob, List};
 use ringwall_wire::codec::DecodeError;
 use ringwall_wire::command::Outcome;
@@ -96,11 +96,8 @@ pub(crate) fn log_ids(at: &Option<LogPosition>) -> Option<LogId> {
 
 /// Spells a membership in our own terms; fails only above the limits of [`peer::Membership`].
 pub(crate) fn membership_out(membership: &RaftMembership) -> Result<peer::Membership, DecodeError> {
-    let configs = membership
-        .get_joint_config()
-        .iter()
-        .map(|voters| List::new(voters.iter().copied().collect()))
-        .collect::<Result<Vec<_>, _>>()?;
+    let configs =
+        membership.get_joint_config().iter().map(|voters| List::new(voters.iter().copied().collect())).collect::<Result<Vec<_>, _>>()?;
     let members = membership.nodes().map(|(id, member)| NamedMember { incarnation: *id, member: member.clone() }).collect();
     Ok(peer::Membership { configs: List::new(configs)?, members: List::new(members)? })
 }

@@ -78,13 +78,7 @@ pub(crate) struct Writer {
 
 impl Writer {
     /// Makes the first segment.
-    pub(crate) fn create(
-        disk: Arc<dyn Disk>,
-        dir: PathBuf,
-        segment_bytes: u64,
-        fence: Fence,
-        shared: Arc<Shared>,
-    ) -> io::Result<Self> {
+    pub(crate) fn create(disk: Arc<dyn Disk>, dir: PathBuf, segment_bytes: u64, fence: Fence, shared: Arc<Shared>) -> io::Result<Self> {
         let path = segment_path(&dir, 1);
         let file = disk.create(&path, segment_bytes)?;
         let current = Segment { number: 1, path, file, last_index: 0 };

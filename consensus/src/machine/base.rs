@@ -6,7 +6,8 @@
 //! Out of scope: which rows (`store`). Protocol section 5.1.
 
 use bytes::Bytes;
-use redb::{Database, Durability, ReadOnlyTable, ReadableDatabase, ReadableTable, TableDefinition};
+use redb::backends::FileBackend;
+use redb::{Database, Durability, ReadOnlyTable, ReadableDatabase, TableDefinition};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -46,7 +47,7 @@ impl Base {
     /// Makes an empty database; the file must not exist.
     pub(crate) fn create(path: &Path) -> io::Result<Self> {
         let file = std::fs::OpenOptions::new().read(true).write(true).create_new(true).open(path)?;
-        let database = guarded(|| Ok(Database::builder().set_cache_size(CACHE_BYTES).create_file(file)?))?;
+        let database = guarded(|| Ok(Database::builder().set_cache_size(CACHE_BYTES).create_with_backend(FileBackend::new(file)?)?))?;
         let mut base = Base { database, path: path.to_path_buf(), soft_commits: 0 };
         base.write(Vec::new(), true)?;
         crate::disk::sync_parent(path)?;

@@ -64,7 +64,13 @@ impl History {
     }
 
     /// Events of `space` in `(after, through]`; see [`crate::View::changes`].
-    pub(crate) fn changes(&self, space: &SpaceTag, after: Revision, through: Revision, limit: usize) -> Option<(Vec<ChangeEvent>, Revision)> {
+    pub(crate) fn changes(
+        &self,
+        space: &SpaceTag,
+        after: Revision,
+        through: Revision,
+        limit: usize,
+    ) -> Option<(Vec<ChangeEvent>, Revision)> {
         if after < self.floor {
             return None;
         }

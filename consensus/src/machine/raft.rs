@@ -5,12 +5,13 @@
 //! Out of scope: what commands do (`state`). Protocol sections 4 and 5.
 
 use crate::fence::Fence;
+use crate::machine::base::Base;
 use crate::machine::history::History;
 use crate::machine::snapshot::{self, Capture};
 use crate::machine::state::State;
 use crate::machine::store::Store;
 use crate::machine::view::{Published, View};
-use crate::replica::Progress;
+use crate::report::Progress;
 use crate::types::{self, Answers, EntryPayload, LogId, StoredMembership, Types};
 use futures_util::{Stream, StreamExt};
 use openraft::storage::{ApplyResponder, EntryResponder, RaftSnapshotBuilder, RaftStateMachine};
@@ -93,10 +94,22 @@ impl Readers {
     fn publish(&self, state: &State) {
         let mut published = self.published.write().expect("nobody panics with the lock held");
         state.store.publish();
+        self.tell(&mut published, state);
+    }
+
+    /// Shows readers another state, rows and all, in one step.
+    fn swap(&self, state: &State, base: Base) -> io::Result<()> {
+        let mut published = self.published.write().expect("nobody panics with the lock held");
+        state.store.adopt(base)?;
+        state.store.publish();
+        *self.history.write().expect("nobody panics with the lock held") = Arc::clone(&state.history);
+        self.tell(&mut published, state);
+        Ok(())
+    }
+
+    fn tell(&self, published: &mut Published, state: &State) {
         *published = state.published();
-        let progress = Progress { applied: published.applied, revision: published.revision };
-        drop(published);
-        self.progress.send_replace(progress);
+        self.progress.send_replace(Progress { applied: published.applied, revision: published.revision });
     }
 
     /// Makes `file` the current snapshot and removes the one before.
@@ -132,6 +145,11 @@ impl Machine {
         });
         let machine = Machine { state, dir: dir.to_path_buf(), fence, readers: Arc::clone(&readers), installed: 0 };
         Ok((machine, readers))
+    }
+
+    /// Holds the state still as it is now.
+    pub(crate) fn capture(&self) -> Capture {
+        Capture::of(&self.state)
     }
 
     async fn apply_all<S>(&mut self, mut entries: S) -> io::Result<()>
@@ -184,16 +202,12 @@ impl Machine {
         });
     }
 
-    /// Replaces the state by that of a snapshot whose digest was compared. Blocks.
-    fn install(&mut self, meta: &Meta, snapshot: &SnapshotFile) -> io::Result<()> {
+    /// Replaces the state by that of a snapshot whose digest was compared.
+    async fn install(&mut self, meta: &Meta, snapshot: &SnapshotFile) -> io::Result<()> {
         self.installed += 1;
-        let mut restored = None;
-        let input = File::open(&snapshot.path)?;
-        self.state.store.replace(self.installed, |base| {
-            restored = Some(snapshot::read(input, base)?);
-            Ok(())
-        })?;
-        let restored = restored.ok_or_else(|| io::Error::other("nothing was restored"))?;
+        let (store, name, path) = (self.state.store.clone(), self.installed, snapshot.path.clone());
+        let prepared = tokio::task::spawn_blocking(move || store.prepare(name, |base| snapshot::read(File::open(path)?, base)));
+        let (base, restored) = prepared.await.unwrap_or_else(|why| Err(io::Error::other(why)))?;
         let applied = types::log_ids(&restored.meta.applied);
         let members = types::membership_in(&restored.meta.membership).map_err(io::Error::other)?;
         let membership = StoredMembership::new(types::log_ids(&restored.meta.membership_at), members);
@@ -207,8 +221,7 @@ impl Machine {
         self.state.roster = Arc::new(restored.roster);
         self.state.clients = restored.clients;
         self.state.history = Arc::new(RwLock::new(restored.history));
-        *self.readers.history.write().expect("nobody panics with the lock held") = Arc::clone(&self.state.history);
-        self.readers.publish(&self.state);
+        self.readers.swap(&self.state, base)?;
         let path = snapshot_path(&self.dir, applied);
         std::fs::rename(&snapshot.path, &path)?;
         crate::disk::sync_parent(&path)?;
@@ -248,7 +261,7 @@ impl RaftStateMachine<Types> for Machine {
     }
 
     async fn install_snapshot(&mut self, meta: &Meta, snapshot: SnapshotFile) -> io::Result<()> {
-        let result = self.install(meta, &snapshot);
+        let result = self.install(meta, &snapshot).await;
         self.fence.watch("snapshot install", result)
     }
 

@@ -14,7 +14,9 @@ use crate::types::{Entry, EntryPayload, LogId, StoredMembership};
 use bytes::Bytes;
 use ringwall_wire::bounded::Blob;
 use ringwall_wire::codec::{Field, Message};
-use ringwall_wire::command::{Command, CommandBody, OpenSpace, Outcome, SealedChange, SealedMutation, SealedPut, SealedRecord, SealedWrite, SpaceChange};
+use ringwall_wire::command::{
+    Command, CommandBody, OpenSpace, Outcome, SealedChange, SealedMutation, SealedPut, SealedRecord, SealedWrite, SpaceChange,
+};
 use ringwall_wire::ids::{KeyTag, Revision, SpaceTag};
 use ringwall_wire::request::{Conflict, Expect};
 use std::io;

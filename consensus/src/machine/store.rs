@@ -274,13 +274,18 @@ impl Store {
         self.shared.fence.watch("database", base.write(Vec::new(), true))
     }
 
-    /// Begins anew with the rows `fill` writes into an empty base. Readers of the old state keep it. Blocks.
-    pub(crate) fn replace(&self, name: u64, fill: impl FnOnce(&mut Base) -> io::Result<()>) -> io::Result<()> {
+    /// A base beside the one in use, filled by `fill`, to be taken into use by [`Store::adopt`]. Blocks.
+    pub(crate) fn prepare<T>(&self, name: u64, fill: impl FnOnce(&mut Base) -> io::Result<T>) -> io::Result<(Base, T)> {
         let mut fresh = Base::create(&self.dir.join(format!("base-{name}.redb")))?;
-        fill(&mut fresh)?;
+        let filled = fill(&mut fresh)?;
         fresh.write(Vec::new(), true)?;
+        Ok((fresh, filled))
+    }
+
+    /// Begins anew with the rows of `fresh`. Who looks at the old state keeps it.
+    pub(crate) fn adopt(&self, fresh: Base) -> io::Result<()> {
         let view = Arc::new(fresh.view()?);
-        // The base lock first: a flush under way ends before, and finds its layer gone if it comes after.
+        // The base lock first: a flush under way ends before, and one that comes after finds its layer gone.
         let mut base = self.shared.base.lock().expect("nobody panics with the lock held");
         let old = std::mem::replace(&mut *base, fresh);
         let mut layers = self.shared.layers.write().expect("nobody panics with the lock held");

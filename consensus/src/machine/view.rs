@@ -7,7 +7,7 @@ use crate::machine::history::History;
 use crate::machine::roster::Roster;
 use crate::machine::rows::{self, RecordHead, SpaceValue};
 use crate::machine::store;
-use crate::replica::ReadError;
+use crate::report::ReadError;
 use ringwall_wire::admission::{AdmitPropose, Endorse, IncarnationCert};
 use ringwall_wire::codec::Field;
 use ringwall_wire::command::{SealedRecord, WrappedKey};
