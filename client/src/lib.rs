@@ -1,1 +1,53 @@
-//! placeholder
+//! Client of Ringwall: verifies a node before it speaks, keeps a session going, retries without doubling a write.
+//!
+//! ```no_run
+//! # async fn example(card: ringwall_wire::genesis::ClusterCard) -> Result<(), Box<dyn std::error::Error>> {
+//! use ringwall_client::{Anchors, Client, Credential, Options};
+//!
+//! let credential = Credential::read("me.credential".as_ref())?;
+//! let client = Client::connect(Options::from_card(&card, Anchors::production(), credential)?).await?;
+//! let notes = client.namespace("notes").await?;
+//! let version = notes.put("todo/1", "water the plants").await?;
+//! notes.compare_and_set("todo/1", version, "water the plants twice").await?;
+//! # Ok(()) }
+//! ```
+//!
+//! Decides: the order of protocol section 3 (nothing of the user leaves before evidence, cluster and policy are appraised with this
+//! machine's clock), failover with re-attestation, and exactly-once retries ([`Client`]). Every operation is bounded in time
+//! ([`Timeouts`]) and fails with an error that has a stable code. Trusts: the card or cluster id it is given, its roots, its machine.
+//! Out of scope: receipts, recovery keys, governance.
+
+mod batch;
+pub mod card;
+pub mod cli;
+mod client;
+mod clock;
+mod credential;
+mod dial;
+mod driver;
+mod entropy;
+mod error;
+mod lane;
+mod link;
+mod listing;
+mod namespace;
+mod once;
+mod options;
+mod seek;
+mod verification;
+mod watch;
+mod watches;
+
+pub use batch::Batch;
+pub use client::Client;
+pub use credential::{Credential, CredentialError};
+pub use dial::verify_node;
+pub use error::{Attempt, ConnectError, NamespaceError, ReadError, WatchError, WriteError};
+pub use listing::{Item, Listing};
+pub use namespace::{Found, NamespaceHandle, PutOptions};
+pub use options::{Options, Timeouts};
+pub use ringwall_attest::Anchors;
+pub use ringwall_wire::ids::{ClusterId, Revision, UserId};
+pub use ringwall_wire::request::{ClusterStatus, Expect};
+pub use verification::Verification;
+pub use watch::{Change, Watch};

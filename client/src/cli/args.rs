@@ -1,0 +1,284 @@
+//! The command line of `ringwall`: what can be typed.
+//!
+//! Decides: names and shapes of verbs and options. Values and credentials never travel in arguments, where every user of the machine can
+//! read them: values come from standard input or `--file`. Key names may be arguments; `--key-file` is there for names that are secret.
+//! Trusts: nothing. Out of scope: what verbs do (`verbs.rs`).
+
+use clap::{ArgGroup, Args, Parser, Subcommand};
+use clap_complete::Shell;
+use ringwall_wire::ids::ClusterId;
+use std::path::PathBuf;
+
+const AFTER_HELP: &str = "\
+Exit codes:
+   0  done                              6  no node could be used in time
+   1  output or another local failure   7  a write was sent, its outcome is not known
+   2  wrong usage                       8  the credential is not accepted
+   3  a node's evidence was refused     9  too large or too long; nothing was sent
+   4  not found                        10  card, credential or input file unusable
+   5  a precondition did not hold      11  refused by the node for another reason
+
+Values are read from standard input or --file, never from arguments, which other users of the
+machine can see. Key names may be arguments; use --key-file where a name is itself a secret.";
+
+/// Confidential state, served only by nodes that prove what they are.
+#[derive(Debug, Parser)]
+#[command(name = "ringwall", version, about, after_help = AFTER_HELP, max_term_width = 100)]
+pub(crate) struct Arguments {
+    /// Options of every verb.
+    #[command(flatten)]
+    pub(crate) shared: SharedOptions,
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+/// Options of every verb.
+#[derive(Debug, Args)]
+pub(crate) struct SharedOptions {
+    /// Cluster card: pins the cluster and says where its nodes are
+    #[arg(long, global = true, env = "RINGWALL_CARD", value_name = "FILE")]
+    pub(crate) card: Option<PathBuf>,
+    /// Cluster id to pin; must match the card when there is one
+    #[arg(long, global = true, value_name = "HEX", value_parser = cluster_id)]
+    pub(crate) cluster: Option<ClusterId>,
+    /// Where a node may be found (host:port), instead of the card's addresses; may be repeated
+    #[arg(long, global = true, value_name = "HOST:PORT")]
+    pub(crate) address: Vec<String>,
+    /// Credential file of the user
+    #[arg(long, global = true, env = "RINGWALL_CREDENTIAL", value_name = "FILE")]
+    pub(crate) credential: Option<PathBuf>,
+    /// Print JSON, one object a line
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Longest time an operation may take
+    #[arg(long, global = true, default_value_t = 30, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub(crate) timeout: u64,
+}
+
+fn cluster_id(text: &str) -> Result<ClusterId, String> {
+    text.parse().map_err(|_| "a cluster id is 64 lower-case hex digits".into())
+}
+
+/// Verbs.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Make a credential file (mode 0600) and print the user it names; never overwrites
+    Init,
+    /// Store a value (from standard input or --file)
+    Put(Put),
+    /// Print a value
+    Get(Get),
+    /// Remove a key
+    Delete(Delete),
+    /// List keys in order
+    List(List),
+    /// Store a value if the key has a version (0: if it does not exist)
+    Cas(Cas),
+    /// Apply changes all or none, from a JSON array (standard input or --file)
+    #[command(after_help = BATCH_HELP)]
+    Batch(Batch),
+    /// Follow changes
+    Watch(Watch),
+    /// Show members, leader and revision
+    Status,
+    /// Verify nodes without telling them who asks
+    Verify(Verify),
+    /// Print shell completions
+    Completions {
+        /// For which shell
+        shell: Shell,
+    },
+}
+
+const BATCH_HELP: &str = "\
+Changes are objects with an \"op\" and a key:
+  [ {\"op\": \"put\", \"key\": \"a\", \"value\": \"text\", \"ttl_s\": 60, \"expect\": \"absent\"},
+    {\"op\": \"put\", \"key_hex\": \"00ff\", \"value_hex\": \"0102\", \"expect\": {\"version\": 7}},
+    {\"op\": \"delete\", \"key\": \"b\", \"expect\": \"present\"},
+    {\"op\": \"require\", \"key\": \"c\", \"expect\": \"absent\"} ]";
+
+/// A namespace and a key.
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("name").required(true).args(["key", "key_file"]))]
+pub(crate) struct Place {
+    /// Namespace
+    pub(crate) namespace: String,
+    /// Key (visible to other users of this machine)
+    pub(crate) key: Option<String>,
+    /// File whose exact bytes are the key
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key_file: Option<PathBuf>,
+}
+
+/// Arguments of `put`.
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("condition").args(["if_absent", "if_present", "if_version"]))]
+pub(crate) struct Put {
+    #[command(flatten)]
+    pub(crate) place: Place,
+    /// File with the value, instead of standard input
+    #[arg(long, value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    /// Seconds the value lives; 0 = for ever
+    #[arg(long, default_value_t = 0, value_name = "SECONDS")]
+    pub(crate) ttl: u32,
+    /// Only if the key does not exist
+    #[arg(long)]
+    pub(crate) if_absent: bool,
+    /// Only if the key exists
+    #[arg(long)]
+    pub(crate) if_present: bool,
+    /// Only if the key has this version
+    #[arg(long, value_name = "VERSION", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) if_version: Option<u64>,
+}
+
+/// Arguments of `get`.
+#[derive(Debug, Args)]
+pub(crate) struct Get {
+    #[command(flatten)]
+    pub(crate) place: Place,
+    /// Write the value to a new file (mode 0600) instead of standard output
+    #[arg(long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+/// Arguments of `delete`.
+#[derive(Debug, Args)]
+pub(crate) struct Delete {
+    #[command(flatten)]
+    pub(crate) place: Place,
+    /// Only if the key has this version
+    #[arg(long, value_name = "VERSION", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) if_version: Option<u64>,
+}
+
+/// Arguments of `list`.
+#[derive(Debug, Args)]
+pub(crate) struct List {
+    /// Namespace
+    pub(crate) namespace: String,
+    /// Only keys that start so
+    #[arg(default_value = "")]
+    pub(crate) prefix: String,
+    /// Print values too
+    #[arg(long)]
+    pub(crate) values: bool,
+    /// Only keys after this one
+    #[arg(long, value_name = "KEY")]
+    pub(crate) after: Option<String>,
+    /// At most this many keys
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) limit: Option<u64>,
+}
+
+/// Arguments of `cas`.
+#[derive(Debug, Args)]
+pub(crate) struct Cas {
+    #[command(flatten)]
+    pub(crate) place: Place,
+    /// Version the key must have; 0 if it must not exist
+    #[arg(long = "expect", value_name = "VERSION")]
+    pub(crate) expected: u64,
+    /// File with the value, instead of standard input
+    #[arg(long, value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+}
+
+/// Arguments of `batch`.
+#[derive(Debug, Args)]
+pub(crate) struct Batch {
+    /// Namespace
+    pub(crate) namespace: String,
+    /// File with the changes, instead of standard input
+    #[arg(long, value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+}
+
+/// Arguments of `watch`.
+#[derive(Debug, Args)]
+pub(crate) struct Watch {
+    /// Namespace
+    pub(crate) namespace: String,
+    /// Only keys that start so
+    #[arg(default_value = "")]
+    pub(crate) prefix: String,
+    /// Changes after this revision; without it, changes from now on
+    #[arg(long, value_name = "REVISION")]
+    pub(crate) after: Option<u64>,
+    /// End after this many changes
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) count: Option<u64>,
+}
+
+/// Arguments of `verify`.
+#[derive(Debug, Args)]
+pub(crate) struct Verify {
+    /// Print the whole chain of reasons
+    #[arg(long)]
+    pub(crate) explain: bool,
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+    use clap::error::ErrorKind;
+
+    fn parse(line: &str) -> Result<Arguments, clap::Error> {
+        Arguments::try_parse_from(line.split_whitespace())
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn every_verb_parses() {
+        for line in [
+            "ringwall init --credential me",
+            "ringwall --card c put notes k --ttl 5 --if-absent",
+            "ringwall put notes --key-file f --file v",
+            "ringwall get notes k --json --output o",
+            "ringwall delete notes k --if-version 3",
+            "ringwall list notes a/ --values --limit 5 --after a/b",
+            "ringwall cas notes k --expect 0 --file v",
+            "ringwall batch notes",
+            "ringwall watch notes --after 0 --count 1",
+            "ringwall status --timeout 5",
+            "ringwall verify --explain --address h:1 --address h:2",
+            "ringwall completions bash",
+        ] {
+            assert!(parse(line).is_ok(), "{line}: {:?}", parse(line).err().map(|error| error.to_string()));
+        }
+    }
+
+    #[test]
+    fn wrong_usage_is_told_apart() {
+        for (line, kind) in [
+            ("ringwall put notes", ErrorKind::MissingRequiredArgument),
+            ("ringwall put notes k --key-file f", ErrorKind::ArgumentConflict),
+            ("ringwall put notes k --if-absent --if-version 2", ErrorKind::ArgumentConflict),
+            ("ringwall put notes k value", ErrorKind::UnknownArgument),
+            ("ringwall put notes k --value v", ErrorKind::UnknownArgument),
+            ("ringwall status --cluster 12", ErrorKind::ValueValidation),
+            ("ringwall cas notes k", ErrorKind::MissingRequiredArgument),
+            ("ringwall status --timeout 0", ErrorKind::ValueValidation),
+            ("ringwall frobnicate", ErrorKind::InvalidSubcommand),
+        ] {
+            assert_eq!(parse(line).unwrap_err().kind(), kind, "{line}");
+        }
+    }
+
+    #[test]
+    fn help_fits_a_hundred_columns_and_names_every_exit_code() {
+        let help = Arguments::command().render_long_help().to_string();
+        assert!(help.lines().all(|line| line.chars().count() <= 100), "{help}");
+        for code in super::super::exit::Exit::ALL {
+            assert!(help.contains(&format!("{:>2}  ", *code as u8)), "exit code {code:?} is not in --help");
+        }
+    }
+}

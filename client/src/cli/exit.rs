@@ -1,0 +1,152 @@
+//! Exit codes, and how failures become one line for people and one object for programs.
+//!
+//! Decides: which exit code a failure has; the numbers are stable and listed in `--help`. Trusts: nothing.
+//! Out of scope: the failures themselves (`error.rs`, `credential.rs`, `card.rs`).
+
+use crate::card::ReadCardError;
+use crate::credential::CredentialError;
+use crate::error::{ConnectError, NamespaceError, ReadError, WatchError, WriteError};
+use serde_json::json;
+use std::process::ExitCode;
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Exit {
+    /// Done.
+    Done = 0,
+    /// Output or another local failure.
+    Local = 1,
+    /// Wrong usage.
+    Usage = 2,
+    /// A node's evidence was refused.
+    Evidence = 3,
+    /// Not found.
+    NotFound = 4,
+    /// A precondition did not hold.
+    Conflict = 5,
+    /// No node could be used in time.
+    Unavailable = 6,
+    /// A write was sent, its outcome is not known.
+    OutcomeUnknown = 7,
+    /// The credential is not accepted.
+    NotAuthorized = 8,
+    /// Too large or too long; nothing was sent.
+    TooLarge = 9,
+    /// Card, credential or input file unusable.
+    File = 10,
+    /// Refused by the node for another reason.
+    Refused = 11,
+}
+
+impl Exit {
+    /// All of them.
+    #[cfg(test)]
+    pub(crate) const ALL: &[Exit] = &[
+        Exit::Done,
+        Exit::Local,
+        Exit::Usage,
+        Exit::Evidence,
+        Exit::NotFound,
+        Exit::Conflict,
+        Exit::Unavailable,
+        Exit::OutcomeUnknown,
+        Exit::NotAuthorized,
+        Exit::TooLarge,
+        Exit::File,
+        Exit::Refused,
+    ];
+
+    /// The exit code of a failure with this stable code.
+    fn of(code: &str) -> Exit {
+        match code {
+            "RW-C-EVIDENCE" | "RW-C-OTHER-CLUSTER" | "RW-C-WENT-BACK" => Exit::Evidence,
+            "RW-C-NOT-FOUND" | "RW-C-NO-NAMESPACE" => Exit::NotFound,
+            "RW-C-CONFLICT" => Exit::Conflict,
+            "RW-C-UNAVAILABLE" | "RW-C-ENDPOINT" | "RW-C-CLOSED" => Exit::Unavailable,
+            "RW-C-OUTCOME-UNKNOWN" => Exit::OutcomeUnknown,
+            "RW-C-NOT-AUTHORIZED" => Exit::NotAuthorized,
+            "RW-C-VALUE-TOO-LARGE" | "RW-C-KEY-TOO-LONG" | "RW-C-BATCH-TOO-LARGE" => Exit::TooLarge,
+            "RW-C-NO-ADDRESS" | "RW-C-USAGE" | "RW-C-BATCH-SHAPE" | "RW-C-NAMESPACE-NAME" => Exit::Usage,
+            "RW-C-OUTPUT" => Exit::Local,
+            "RW-C-INPUT" => Exit::File,
+            _ if code.starts_with("RW-C-CARD-") || code.starts_with("RW-C-CREDENTIAL-") => Exit::File,
+            _ => Exit::Refused,
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        ExitCode::from(exit as u8)
+    }
+}
+
+/// A failure on its way out.
+#[derive(Debug)]
+pub(crate) struct Trouble {
+    /// Stable code.
+    pub(crate) code: &'static str,
+    /// For people.
+    pub(crate) message: String,
+}
+
+impl Trouble {
+    pub(crate) fn new(code: &'static str, message: impl Into<String>) -> Self {
+        Trouble { code, message: message.into() }
+    }
+
+    /// Its exit code.
+    pub(crate) fn exit(&self) -> Exit {
+        Exit::of(self.code)
+    }
+
+    /// One line of JSON.
+    pub(crate) fn json(&self) -> String {
+        json!({ "error": { "code": self.code, "exit": self.exit() as u8, "message": self.message } }).to_string()
+    }
+}
+
+macro_rules! troubles {
+    ($($kind:ty),* $(,)?) => {$(
+        impl From<$kind> for Trouble {
+            fn from(fault: $kind) -> Self {
+                Trouble::new(fault.code(), fault.to_string())
+            }
+        }
+    )*};
+}
+troubles!(ConnectError, NamespaceError, ReadError, WriteError, WatchError, CredentialError, ReadCardError);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ringwall_wire::ids::Revision;
+
+    #[test]
+    fn failures_have_the_documented_exit_codes() {
+        let conflict = WriteError::Conflict { mutation: 0, current: Revision(4) };
+        let unknown = WriteError::OutcomeUnknown { submissions: 2, cause: "the connection was lost".into() };
+        let late = ConnectError::Unavailable { waited_ms: 5, tried: Vec::new() };
+        let large = WriteError::ValueTooLarge { bytes: 2, most: 1 };
+        for (trouble, exit) in [
+            (Trouble::from(conflict), 5),
+            (Trouble::from(unknown), 7),
+            (Trouble::from(late.clone()), 6),
+            (Trouble::from(ReadError::Session(late)), 6),
+            (Trouble::from(large), 9),
+            (Trouble::new("RW-C-NODE-MALFORMED", ""), 11),
+            (Trouble::new("RW-C-CARD-IO", ""), 10),
+            (Trouble::new("RW-C-CREDENTIAL-EXISTS", ""), 10),
+            (Trouble::new("RW-C-EVIDENCE", ""), 3),
+        ] {
+            assert_eq!(trouble.exit() as u8, exit, "{}", trouble.code);
+        }
+    }
+
+    #[test]
+    fn an_error_object_has_code_exit_and_message() {
+        let trouble = Trouble::new("RW-C-CONFLICT", "no");
+        assert_eq!(trouble.json(), r#"{"error":{"code":"RW-C-CONFLICT","exit":5,"message":"no"}}"#);
+    }
+}

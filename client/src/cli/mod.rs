@@ -1,0 +1,51 @@
+//! The `ringwall` command line.
+//!
+//! Decides: how a run begins and ends: arguments, one runtime, one verb, an exit code that says what happened (listed in `--help`).
+//! The roots of trust are an argument of [`run`]: the shipped program passes the vendors', and nothing typed can change them.
+//! Trusts: its arguments and environment for where and as whom, not for whom to believe. Out of scope: the operations (the library).
+
+mod args;
+mod exit;
+mod input;
+mod show;
+mod verbs;
+
+use crate::Anchors;
+use args::Arguments;
+use clap::Parser;
+use exit::{Exit, Trouble};
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+/// Runs the command line with `arguments` (the program's name first) and these roots of trust. Exit codes are listed in `--help`.
+pub fn run(arguments: impl IntoIterator<Item = OsString>, anchors: Anchors) -> ExitCode {
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(words) => {
+            // Help and version come this way too, with exit code 0. Nobody may be there to read them.
+            let _ = words.print();
+            return ExitCode::from(u8::try_from(words.exit_code()).unwrap_or(Exit::Usage as u8));
+        }
+    };
+    let json = arguments.shared.json;
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(fault) => return fail(&Trouble::new("RW-C-OUTPUT", format!("no async runtime: {fault}")), json),
+    };
+    match runtime.block_on(verbs::run(arguments, anchors)) {
+        Ok(exit) => exit.into(),
+        Err(trouble) => fail(&trouble, json),
+    }
+}
+
+fn fail(trouble: &Trouble, json: bool) -> ExitCode {
+    match json {
+        true => {
+            use std::io::Write;
+            // Nobody may be there to read it; the exit code says it too.
+            let _ = writeln!(std::io::stderr().lock(), "{}", trouble.json());
+        }
+        false => show::note(&format!("{} [{}]", trouble.message, trouble.code)),
+    }
+    trouble.exit().into()
+}

@@ -1,0 +1,304 @@
+//! What each verb does.
+//!
+//! Decides: which library call a verb is, what it prints and how it ends. Reads never make a namespace; writes do.
+//! Trusts: the library. Out of scope: parsing (`args.rs`), shapes of output (`show.rs`).
+
+use super::args::{self, Arguments, SharedOptions, Verb};
+use super::exit::{Exit, Trouble};
+use super::{input, show};
+use crate::card::read_card;
+use crate::dial::verify_node;
+use crate::namespace::expect_version;
+use crate::{Anchors, Client, Credential, Expect, NamespaceHandle, Options, PutOptions, Revision, Timeouts, WriteError};
+use clap::CommandFactory;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::{Map, json};
+use std::io::{IsTerminal, Write};
+use std::path::Path;
+use std::time::Duration;
+
+/// Runs one verb.
+pub(crate) async fn run(arguments: Arguments, anchors: Anchors) -> Result<Exit, Trouble> {
+    let Arguments { shared, verb } = arguments;
+    match verb {
+        Verb::Init => init(&shared),
+        Verb::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Arguments::command(), "ringwall", &mut script);
+            show::print(&script).map(|()| Exit::Done)
+        }
+        Verb::Verify(verify) => verify_all(&shared, anchors, verify.explain).await,
+        Verb::Put(put) => {
+            let options = PutOptions { ttl_s: put.ttl, expect: put_condition(&put) };
+            store(&shared, anchors, &put.place, put.file.as_deref(), options).await
+        }
+        Verb::Cas(cas) => {
+            let options = PutOptions { ttl_s: 0, expect: expect_version(Revision(cas.expected)) };
+            store(&shared, anchors, &cas.place, cas.file.as_deref(), options).await
+        }
+        Verb::Get(get) => read(&shared, anchors, &get).await,
+        Verb::Delete(delete) => remove(&shared, anchors, &delete).await,
+        Verb::List(list) => keys(&shared, anchors, &list).await,
+        Verb::Batch(batch) => apply(&shared, anchors, &batch).await,
+        Verb::Watch(watch) => follow(&shared, anchors, &watch).await,
+        Verb::Status => status(&shared, anchors).await,
+    }
+}
+
+fn init(shared: &SharedOptions) -> Result<Exit, Trouble> {
+    let path = credential_path(shared)?;
+    let credential = Credential::create(path)?;
+    match shared.json {
+        true => show::line(json!({ "user": credential.user().to_string(), "credential": path.display().to_string() }).to_string())?,
+        false => {
+            show::line(format!("user {}", credential.user()))?;
+            show::note(&format!("{} is the only key to this user's data: keep a copy in a safe place", path.display()));
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn credential_path(shared: &SharedOptions) -> Result<&Path, Trouble> {
+    shared
+        .credential
+        .as_deref()
+        .ok_or_else(|| Trouble::new("RW-C-USAGE", "name a credential file with --credential or RINGWALL_CREDENTIAL"))
+}
+
+/// What a client of this run is told, with a given credential.
+fn options(shared: &SharedOptions, anchors: Anchors, credential: Credential) -> Result<Options, Trouble> {
+    let mut options = match (&shared.card, shared.cluster) {
+        (Some(path), expected) => Options::from_card(&read_card(path, expected)?, anchors, credential)
+            .map_err(|fault| Trouble::new("RW-C-CARD-CONTRADICTION", fault.to_string()))?,
+        (None, Some(cluster_id)) => Options::pinned(cluster_id, Vec::new(), anchors, credential),
+        (None, None) => {
+            return Err(Trouble::new("RW-C-USAGE", "pin a cluster with --card or RINGWALL_CARD, or with --cluster and --address"));
+        }
+    };
+    if !shared.address.is_empty() {
+        options.addresses.clone_from(&shared.address);
+    }
+    let deadline = Duration::from_secs(shared.timeout);
+    let usual = Timeouts::default();
+    options.timeouts = Timeouts { dial: usual.dial.min(deadline), answer: usual.answer.min(deadline), deadline };
+    Ok(options)
+}
+
+async fn connect(shared: &SharedOptions, anchors: Anchors) -> Result<Client, Trouble> {
+    let credential = Credential::read(credential_path(shared)?)?;
+    let options = options(shared, anchors, credential)?;
+    let spinner = spinner(shared, "verifying a node");
+    let client = Client::connect(options).await;
+    spinner.finish_and_clear();
+    Ok(client?)
+}
+
+/// A spinner on a terminal, nothing elsewhere.
+fn spinner(shared: &SharedOptions, words: &'static str) -> ProgressBar {
+    if shared.json || !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("{spinner} {msg} ({elapsed})").unwrap_or_else(|_| ProgressStyle::default_spinner());
+    let spinner = ProgressBar::new_spinner().with_style(style).with_message(words);
+    spinner.enable_steady_tick(Duration::from_millis(100));
+    spinner
+}
+
+fn put_condition(put: &args::Put) -> Expect {
+    match (put.if_absent, put.if_present, put.if_version) {
+        (true, ..) => Expect::Absent,
+        (_, true, _) => Expect::Present,
+        (.., Some(version)) => Expect::Version(Revision(version)),
+        _ => Expect::Any,
+    }
+}
+
+async fn store(
+    shared: &SharedOptions,
+    anchors: Anchors,
+    place: &args::Place,
+    file: Option<&Path>,
+    options: PutOptions,
+) -> Result<Exit, Trouble> {
+    let key = input::key(place)?;
+    let value = input::value(file)?;
+    let client = connect(shared, anchors).await?;
+    let written = client.namespace(&place.namespace).await?.put_with(key, value, options).await;
+    finish_write(shared, client, written).await
+}
+
+async fn remove(shared: &SharedOptions, anchors: Anchors, delete: &args::Delete) -> Result<Exit, Trouble> {
+    let key = input::key(&delete.place)?;
+    let client = connect(shared, anchors).await?;
+    let expect = delete.if_version.map_or(Expect::Present, |version| Expect::Version(Revision(version)));
+    let removed = client.existing_namespace(&delete.place.namespace)?.delete_with(&key, expect).await;
+    match removed {
+        Err(WriteError::Conflict { current: Revision(0), .. }) => {
+            client.close().await;
+            Err(Trouble::new("RW-C-NOT-FOUND", format!("there is no key {}", show::words(&key))))
+        }
+        other => finish_write(shared, client, other).await,
+    }
+}
+
+async fn apply(shared: &SharedOptions, anchors: Anchors, batch: &args::Batch) -> Result<Exit, Trouble> {
+    let client = connect(shared, anchors).await?;
+    let namespace = client.namespace(&batch.namespace).await?;
+    let written = input::batch(&namespace, batch.file.as_deref())?.commit().await;
+    drop(namespace);
+    finish_write(shared, client, written).await
+}
+
+async fn finish_write(shared: &SharedOptions, client: Client, written: Result<Revision, WriteError>) -> Result<Exit, Trouble> {
+    client.close().await;
+    let version = written?;
+    match shared.json {
+        true => show::line(json!({ "version": version.0 }).to_string())?,
+        false => show::line(format!("version {version}"))?,
+    }
+    Ok(Exit::Done)
+}
+
+async fn read(shared: &SharedOptions, anchors: Anchors, get: &args::Get) -> Result<Exit, Trouble> {
+    let key = input::key(&get.place)?;
+    let client = connect(shared, anchors).await?;
+    let found = client.existing_namespace(&get.place.namespace)?.get(&key).await;
+    client.close().await;
+    let Some(found) = found? else {
+        return Err(Trouble::new("RW-C-NOT-FOUND", format!("there is no key {}", show::words(&key))));
+    };
+    if let Some(path) = &get.output {
+        write_new(path, &found.value)?;
+    }
+    match (shared.json, &get.output) {
+        (true, output) => {
+            let mut object = Map::new();
+            show::put_bytes(&mut object, "key", &key);
+            object.insert("version".into(), found.version.0.into());
+            if output.is_none() {
+                show::put_bytes(&mut object, "value", &found.value);
+            }
+            show::line(serde_json::Value::Object(object).to_string())?;
+        }
+        (false, Some(_)) => {}
+        (false, None) => {
+            show::print(&found.value)?;
+            if std::io::stdout().is_terminal() && found.value.last() != Some(&b'\n') {
+                show::print(b"\n")?;
+            }
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// Writes a value to a new file that its owner alone can read.
+fn write_new(path: &Path, value: &[u8]) -> Result<(), Trouble> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let written = options.open(path).and_then(|mut file| file.write_all(value).and_then(|()| file.sync_all()));
+    written.map_err(|fault| Trouble::new("RW-C-OUTPUT", format!("{}: {fault}", path.display())))
+}
+
+async fn keys(shared: &SharedOptions, anchors: Anchors, list: &args::List) -> Result<Exit, Trouble> {
+    let client = connect(shared, anchors).await?;
+    let namespace = client.existing_namespace(&list.namespace)?;
+    let mut listing = namespace.list(&list.prefix);
+    if list.values {
+        listing = listing.with_values();
+    }
+    if let Some(after) = &list.after {
+        listing = listing.after(after)?;
+    }
+    let most = list.limit.unwrap_or(u64::MAX);
+    listing = listing.page_entries(usize::try_from(most).unwrap_or(usize::MAX));
+    let mut shown = 0;
+    while shown < most {
+        let Some(item) = listing.next().await? else { break };
+        shown = shown.saturating_add(1);
+        match (shared.json, list.values) {
+            (true, values) => show::line(show::item_json(&item, values).to_string())?,
+            (false, true) => show::line(format!("{}\t{}", show::words(&item.key), show::words(&item.value)))?,
+            (false, false) => show::line(show::words(&item.key))?,
+        }
+    }
+    drop((listing, namespace));
+    client.close().await;
+    Ok(Exit::Done)
+}
+
+async fn follow(shared: &SharedOptions, anchors: Anchors, watch: &args::Watch) -> Result<Exit, Trouble> {
+    let client = connect(shared, anchors).await?;
+    let namespace = client.existing_namespace(&watch.namespace)?;
+    let after = match watch.after {
+        Some(after) => Revision(after),
+        None => now(&namespace).await?,
+    };
+    let mut changes = namespace.watch(&watch.prefix, after).await?;
+    let mut shown = 0;
+    while watch.count.is_none_or(|count| shown < count) {
+        let Some(change) = changes.next().await else { break };
+        let change = change?;
+        shown = shown.saturating_add(1);
+        match (shared.json, &change.value) {
+            (true, _) => show::line(show::change_json(&change).to_string())?,
+            (false, Some(value)) => {
+                show::line(format!("{}\tput\t{}\t{}", change.revision, show::words(&change.key), show::words(value)))?;
+            }
+            (false, None) => show::line(format!("{}\tremoved\t{}", change.revision, show::words(&change.key)))?,
+        }
+    }
+    drop((changes, namespace));
+    client.close().await;
+    Ok(Exit::Done)
+}
+
+/// The present revision: one that includes every write that was confirmed before.
+async fn now(namespace: &NamespaceHandle) -> Result<Revision, Trouble> {
+    let mut listing = namespace.list("").page_entries(1);
+    listing.next_page().await?;
+    Ok(listing.revision())
+}
+
+async fn status(shared: &SharedOptions, anchors: Anchors) -> Result<Exit, Trouble> {
+    let client = connect(shared, anchors).await?;
+    let status = client.status().await;
+    client.close().await;
+    let status = status?;
+    match shared.json {
+        true => show::line(show::status_json(&status).to_string())?,
+        false => show::print(show::status_text(&status).as_bytes())?,
+    }
+    Ok(Exit::Done)
+}
+
+/// Verifies every address; the worst result decides the exit code: refused before unreachable before verified.
+async fn verify_all(shared: &SharedOptions, anchors: Anchors, explain: bool) -> Result<Exit, Trouble> {
+    // The user does not matter here and is not told to anybody.
+    let options = options(shared, anchors, Credential::generate())?;
+    let mut worst = Exit::Done;
+    if options.addresses.is_empty() {
+        return Err(crate::ConnectError::NoAddress.into());
+    }
+    for address in options.addresses.clone() {
+        let spinner = spinner(shared, "verifying");
+        let seen = verify_node(&options, &address).await;
+        spinner.finish_and_clear();
+        match (seen, shared.json) {
+            (Ok(seen), true) => show::line(show::verification_json(&seen).to_string())?,
+            (Ok(seen), false) => show::print(show::verification_text(&seen, explain).as_bytes())?,
+            (Err(fault), json) => {
+                let trouble = Trouble::from(fault);
+                if worst != Exit::Evidence {
+                    worst = trouble.exit();
+                }
+                match json {
+                    true => show::line(trouble.json())?,
+                    false => show::line(format!("{address}: NOT verified\n{}", show::wrap(&trouble.message, 2).trim_end()))?,
+                }
+            }
+        }
+    }
+    Ok(worst)
+}

@@ -1,0 +1,209 @@
+//! A client: one verified session at a time, shared by everybody who clones the handle.
+//!
+//! Decides: nothing is sent before the node was verified; operations of many tasks are pipelined over one session; the handle is cheap
+//! to clone and the session ends with the last clone. Trusts: the driver (`driver.rs`) for everything that happens in between.
+//! Out of scope: what operations mean (`namespace.rs`). Protocol section 3.
+
+use crate::dial::NodeDialler;
+use crate::driver::{Command, Driver};
+use crate::error::{ConnectError, NamespaceError, ReadError, WatchError};
+use crate::lane::{Ask, Failure, Submission};
+use crate::link::Dial;
+use crate::namespace::NamespaceHandle;
+use crate::options::{Options, Timeouts};
+use crate::seek::Seeker;
+use crate::verification::Verification;
+use crate::watches::{WATCH_BUFFER, WatchSender};
+use crate::{clock, watch};
+use ringwall_wire::ids::{Revision, UserId};
+use ringwall_wire::limits::NAMESPACE_BYTES;
+use ringwall_wire::request::{Answer, ClusterStatus, KeyMode, KeyName, Namespace, Op, OpenNamespace};
+use ringwall_wire::session::RefusalCode;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::{mpsc, oneshot};
+
+/// Commands that wait for the task; beyond this, askers wait.
+const INBOX: usize = 1_024;
+
+/// What the task tells the handles.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    verification: Mutex<Option<Arc<Verification>>>,
+    revision: AtomicU64,
+}
+
+impl Shared {
+    fn new() -> Self {
+        Shared { verification: Mutex::new(None), revision: AtomicU64::new(0) }
+    }
+
+    /// Notes why the node in use was believed.
+    pub(crate) fn verified(&self, verification: Verification) {
+        *self.verification.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(verification));
+    }
+
+    /// Notes the newest revision seen.
+    pub(crate) fn revision(&self, revision: Revision) {
+        self.revision.fetch_max(revision.0, Ordering::Relaxed);
+    }
+}
+
+/// A client of one cluster, as one user. Clones share its session; the session ends when the last clone is dropped.
+#[derive(Clone, Debug)]
+pub struct Client {
+    inbox: mpsc::Sender<Command>,
+    shared: Arc<Shared>,
+    timeouts: Timeouts,
+    user: UserId,
+}
+
+impl Client {
+    /// Finds a node of the pinned cluster, verifies it, authenticates the user, and keeps that session going: when the node is lost,
+    /// another is verified and everything unanswered is asked there. Must be called inside a tokio runtime.
+    ///
+    /// # Errors
+    /// [`ConnectError::Evidence`] and its like when nodes were found and none of them could be believed, [`ConnectError::Unavailable`]
+    /// when none answered before the deadline, [`ConnectError::NotAuthorized`] when the credential is not accepted.
+    pub async fn connect(options: Options) -> Result<Self, ConnectError> {
+        let user = options.credential.user();
+        let timeouts = options.timeouts;
+        let addresses = options.addresses.clone();
+        let dialler = NodeDialler::new(options)?;
+        Client::over(dialler, addresses, timeouts, user).await
+    }
+
+    /// The same over any dialler.
+    pub(crate) async fn over<D: Dial>(dialler: D, addresses: Vec<String>, timeouts: Timeouts, user: UserId) -> Result<Self, ConnectError> {
+        let (inbox, commands) = mpsc::channel(INBOX);
+        let shared = Arc::new(Shared::new());
+        let seeker = Seeker::new(dialler, addresses, timeouts);
+        let mut driver = Driver::new(seeker, timeouts, commands, Arc::clone(&shared));
+        let first = driver.open().await?;
+        shared.verified(first.1.verification.clone());
+        shared.revision(first.1.ready.revision);
+        tokio::spawn(driver.run(first));
+        Ok(Client { inbox, shared, timeouts, user })
+    }
+
+    /// Opens a namespace under the cluster's keys, making it when it does not exist.
+    pub async fn namespace(&self, name: &str) -> Result<NamespaceHandle, NamespaceError> {
+        let namespace = namespace_name(name)?;
+        let op = Op::OpenNamespace(OpenNamespace { namespace: namespace.clone(), mode: KeyMode::Cluster });
+        match self.ask(Ask::Read(op)).await {
+            Ok(Answer::Opened(_)) => Ok(NamespaceHandle::new(self.clone(), namespace)),
+            Ok(other) => Err(NamespaceError::Nonsense(answer_name(&other).into())),
+            Err(Failure::Refused(refusal)) if refusal.code == RefusalCode::OtherMode => {
+                Err(NamespaceError::OtherMode { detail: refusal.detail.to_string() })
+            }
+            Err(Failure::Refused(refusal)) => Err(NamespaceError::Refused(refusal)),
+            Err(Failure::Session(fault)) => Err(NamespaceError::Session(fault)),
+            Err(Failure::OutcomeUnknown { cause, .. }) => Err(NamespaceError::Nonsense(cause)),
+        }
+    }
+
+    /// A namespace that is expected to exist: asks nobody. Operations on it fail with `NoNamespace` when it does not.
+    pub fn existing_namespace(&self, name: &str) -> Result<NamespaceHandle, NamespaceError> {
+        Ok(NamespaceHandle::new(self.clone(), namespace_name(name)?))
+    }
+
+    /// How the cluster is, as the member in use sees it.
+    pub async fn status(&self) -> Result<ClusterStatus, ReadError> {
+        match self.ask(Ask::Read(Op::Status)).await {
+            Ok(Answer::Status(status)) => Ok(status),
+            other => Err(read_error(other)),
+        }
+    }
+
+    /// Why the node in use (or used last) was believed.
+    ///
+    /// # Panics
+    /// Never: a client exists only after a node was verified.
+    pub fn verification(&self) -> Arc<Verification> {
+        let held = self.shared.verification.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(held.as_ref().expect("a client exists only after a node was verified"))
+    }
+
+    /// Newest revision that any answer showed.
+    pub fn revision(&self) -> Revision {
+        Revision(self.shared.revision.load(Ordering::Relaxed))
+    }
+
+    /// The user the credential names.
+    pub fn user(&self) -> UserId {
+        self.user
+    }
+
+    /// Ends the session for all clones. Operations under way end with [`ConnectError::Closed`], sent writes with an unknown outcome.
+    pub async fn close(self) {
+        // Fails only when the task has ended already.
+        let _ = self.inbox.send(Command::Close).await;
+        self.inbox.closed().await;
+    }
+
+    /// Asks and waits. The task answers every submission before its deadline; only a full inbox has to be bounded here.
+    pub(crate) async fn ask(&self, ask: Ask) -> Result<Answer, Failure> {
+        let (answer, answered) = oneshot::channel();
+        let deadline = clock::now() + self.timeouts.deadline;
+        let command = Command::Ask(Submission { ask, deadline, answer });
+        match self.inbox.try_send(command) {
+            Ok(()) => {}
+            Err(mpsc::error::TrySendError::Closed(_)) => return Err(Failure::Session(ConnectError::Closed)),
+            Err(mpsc::error::TrySendError::Full(command)) => match tokio::time::timeout_at(deadline, self.inbox.send(command)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) => return Err(Failure::Session(ConnectError::Closed)),
+                Err(_) => {
+                    let waited_ms = u64::try_from(self.timeouts.deadline.as_millis()).unwrap_or(u64::MAX);
+                    return Err(Failure::Session(ConnectError::Unavailable { waited_ms, tried: Vec::new() }));
+                }
+            },
+        }
+        answered.await.unwrap_or(Err(Failure::Session(ConnectError::Closed)))
+    }
+
+    /// Starts following a prefix.
+    pub(crate) async fn follow(&self, namespace: Namespace, prefix: KeyName, after: Revision) -> Result<watch::Watch, WatchError> {
+        let (reader, told): (WatchSender, _) = mpsc::channel(WATCH_BUFFER);
+        let (taken, answer) = oneshot::channel();
+        let closed = |_| WatchError::Session(ConnectError::Closed);
+        self.inbox.send(Command::Watch { namespace, prefix, after, reader, taken }).await.map_err(|_| closed(()))?;
+        answer.await.map_err(|_| closed(()))??;
+        Ok(watch::Watch::new(told, after, self.clone()))
+    }
+}
+
+fn namespace_name(name: &str) -> Result<Namespace, NamespaceError> {
+    match Namespace::new(name) {
+        Ok(namespace) if !namespace.is_empty() => Ok(namespace),
+        _ => Err(NamespaceError::Name { name: name.into(), most: NAMESPACE_BYTES }),
+    }
+}
+
+/// Any outcome that is no answer to a read.
+pub(crate) fn read_error(outcome: Result<Answer, Failure>) -> ReadError {
+    match outcome {
+        Ok(other) => ReadError::Nonsense(answer_name(&other).into()),
+        Err(Failure::Refused(refusal)) if refusal.code == RefusalCode::NoNamespace => {
+            ReadError::NoNamespace { detail: refusal.detail.to_string() }
+        }
+        Err(Failure::Refused(refusal)) => ReadError::Refused(refusal),
+        Err(Failure::Session(fault)) => ReadError::Session(fault),
+        Err(Failure::OutcomeUnknown { cause, .. }) => ReadError::Nonsense(cause),
+    }
+}
+
+/// Name of an answer, for messages.
+pub(crate) fn answer_name(answer: &Answer) -> &'static str {
+    match answer {
+        Answer::Refused(_) => "a refusal",
+        Answer::Opened(_) => "an opened namespace",
+        Answer::Written(_) => "a confirmed write",
+        Answer::Conflict(_) => "a conflict",
+        Answer::Found(_) => "a value",
+        Answer::Absent(_) => "an absent key",
+        Answer::Page(_) => "a page",
+        Answer::Events(_) => "events",
+        Answer::Status(_) => "a status",
+        Answer::Done => "nothing",
+    }
+}

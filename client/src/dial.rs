@@ -1,0 +1,392 @@
+//! Opening a session with one node: descriptor, handshake, attestation, user; then a link that carries records.
+//!
+//! Decides: the order of protocol section 3. Until the node's evidence was appraised with this machine's clock against the pinned cluster,
+//! the only things sent are the protocol versions, handshake messages and the request for evidence; the types allow nothing else.
+//! Trusts: `channel` and `attest` for their verdicts, the roots it is given. Out of scope: which node is tried when (`seek.rs`).
+
+use crate::clock;
+use crate::credential::Credential;
+use crate::entropy::{self, Entropy};
+use crate::error::{Attempt, ConnectError, code_name};
+use crate::link::{Dial, DialError, Link, LinkError, Opened};
+use crate::options::Options;
+use crate::verification::Verification;
+use ringwall_attest::{Anchors, Asked, Pinned, SessionError, appraise_session};
+use ringwall_channel::user::{UserBinding, sign_user};
+use ringwall_channel::{Attested, ChannelError, ClientDial, ClientPrologue, Opener, Sealer, Session, Unverified};
+use ringwall_quic::{Alpn, CloseCode, FrameError, FrameReader, FrameWriter};
+use ringwall_wire::bounded::List;
+use ringwall_wire::codec::Message;
+use ringwall_wire::evidence::Role;
+use ringwall_wire::ids::{ClientId, ClusterId, NoisePublic, Nonce, PolicyVersion};
+use ringwall_wire::limits::{ATTEST_MESSAGE_BYTES, HANDSHAKE_MESSAGE_BYTES, REQUEST_BYTES};
+use ringwall_wire::session::{AttestMode, AttestReq, GetDescriptor, NodeDescriptor, Refusal, RefusalCode, UserAuth, UserReady};
+use ringwall_wire::version::SUPPORTED;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Bytes of a sealed attestation answer: the answer, and what records add.
+const SEALED_ATTEST_BYTES: usize = ATTEST_MESSAGE_BYTES + ATTEST_MESSAGE_BYTES / 8;
+/// Bytes taken from the network at once: less than an opener lets wait.
+const CHUNK_BYTES: usize = 128 * 1024;
+/// Nodes whose refusal is remembered by their key.
+const REFUSED_NODES: usize = 64;
+/// Socket addresses of one name that are tried.
+const RESOLVED: usize = 4;
+/// Bytes of a written-out buffer that are kept for the next one.
+const KEPT_BYTES: usize = 256 * 1024;
+
+/// Dials real nodes.
+pub(crate) struct NodeDialler {
+    endpoint: quinn::Endpoint,
+    config: quinn::ClientConfig,
+    cluster_id: ClusterId,
+    anchors: Arc<Anchors>,
+    credential: Credential,
+    attest: AttestMode,
+    min_policy_version: AtomicU64,
+    refused: Mutex<Vec<(NoisePublic, Arc<SessionError>)>>,
+}
+
+impl NodeDialler {
+    /// Sets up the endpoint; dials nobody yet.
+    pub(crate) fn new(options: Options) -> Result<Self, ConnectError> {
+        let failed = |cause: String| ConnectError::Endpoint { cause };
+        let endpoint = match options.endpoint {
+            Some(endpoint) => endpoint,
+            None => endpoint()?,
+        };
+        Ok(NodeDialler {
+            endpoint,
+            config: ringwall_quic::dial_config(Alpn::Client).map_err(|fault| failed(fault.to_string()))?,
+            cluster_id: options.cluster_id,
+            anchors: options.anchors,
+            credential: options.credential,
+            attest: options.attest,
+            min_policy_version: AtomicU64::new(options.min_policy_version.0),
+            refused: Mutex::new(Vec::new()),
+        })
+    }
+
+    async fn connect(&self, address: &str, until: Instant) -> Result<quinn::Connection, DialError> {
+        let resolving = tokio::time::timeout_at(until, tokio::net::lookup_host(address));
+        let resolved = match resolving.await {
+            Ok(Ok(addresses)) => addresses.take(RESOLVED).collect::<Vec<SocketAddr>>(),
+            Ok(Err(fault)) => return Err(DialError::Unreachable(format!("the address cannot be resolved: {fault}"))),
+            Err(_) => return Err(DialError::Unreachable("the address was not resolved in time".into())),
+        };
+        let mut trouble = DialError::Unreachable("the name has no address".into());
+        for (tried, target) in resolved.iter().enumerate() {
+            // A silent address must not use up the time of the others.
+            let left = resolved.len().saturating_sub(tried).max(1);
+            let within = until.saturating_duration_since(clock::now()) / u32::try_from(left).unwrap_or(1);
+            match ringwall_quic::dial(&self.endpoint, &self.config, *target, within).await {
+                Ok(connection) => return Ok(connection),
+                Err(fault) => trouble = DialError::Unreachable(fault.to_string()),
+            }
+        }
+        Err(trouble)
+    }
+
+    /// Steps 0 to 2: an untrusted descriptor, and a handshake with whoever holds its keys.
+    async fn handshake(&self, pipe: &mut Pipe, binding: &[u8; 32]) -> Result<Session<Unverified>, DialError> {
+        let versions = List::new(SUPPORTED.to_vec()).expect("few versions are supported");
+        pipe.write(&GetDescriptor { versions }.encode()).await?;
+        let frame = pipe.read(HANDSHAKE_MESSAGE_BYTES).await?;
+        let descriptor = NodeDescriptor::decode(&frame).map_err(|fault| hint(&frame, fault.to_string()))?;
+        if !SUPPORTED.contains(&descriptor.version) {
+            return Err(DialError::Breach(format!("it picked version {}, which was not offered", descriptor.version)));
+        }
+        if descriptor.cluster_id != self.cluster_id {
+            return Err(DialError::OtherCluster { claimed: descriptor.cluster_id, pinned: self.cluster_id });
+        }
+        if let Some(error) = self.refusal_of(&descriptor.noise) {
+            return Err(DialError::Evidence(error));
+        }
+        let prologue = ClientPrologue {
+            cluster_id: self.cluster_id,
+            epoch: descriptor.epoch,
+            version: descriptor.version,
+            transport_binding: binding,
+        };
+        let (dial, msg1) = ClientDial::start(&descriptor, &prologue, &mut Entropy).map_err(of_channel)?;
+        pipe.write(&msg1).await?;
+        let msg2 = pipe.read(HANDSHAKE_MESSAGE_BYTES).await?;
+        dial.finish(&msg2).map_err(|fault| hint(&msg2, fault.to_string()))
+    }
+
+    /// Steps 3 to 5: evidence for this very session, judged here.
+    async fn attest(&self, pipe: &mut Pipe, mut session: Session<Unverified>, nonce: &Nonce) -> Result<Session<Attested>, DialError> {
+        let min_policy_version = PolicyVersion(self.min_policy_version.load(Ordering::Relaxed));
+        let question = AttestReq { nonce: *nonce, mode: self.attest, min_policy_version, known: None };
+        let sealed = session.seal_attest_req(&question).map_err(of_channel)?;
+        pipe.write(&sealed).await?;
+        let sealed = pipe.read(SEALED_ATTEST_BYTES).await?;
+        let answer = session.open_attest_resp(&sealed).map_err(of_channel)?;
+        let handshake = *session.handshake();
+        let noise = *session.remote_noise().ok_or_else(|| DialError::Handshake("the node has no static key".into()))?;
+        let asked = Asked { handshake: &handshake, nonce, role: Role::ClientServer, noise: &noise };
+        let pinned = Pinned { cluster_id: self.cluster_id, min_policy_version, anchors: &self.anchors, now_s: clock::now_s() };
+        let peer = appraise_session(&answer, &asked, &pinned).map_err(|error| self.refuse(noise, error))?;
+        self.min_policy_version.fetch_max(peer.policy().version.0, Ordering::Relaxed);
+        session.establish(peer).map_err(of_channel)
+    }
+
+    fn refusal_of(&self, noise: &NoisePublic) -> Option<Arc<SessionError>> {
+        let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        refused.iter().find(|(key, _)| key == noise).map(|(_, error)| Arc::clone(error))
+    }
+
+    /// Remembers a refused node by its key: it is not even asked again.
+    fn refuse(&self, noise: NoisePublic, error: SessionError) -> DialError {
+        let error = Arc::new(error);
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        if refused.len() >= REFUSED_NODES {
+            refused.remove(0);
+        }
+        refused.push((noise, Arc::clone(&error)));
+        DialError::Evidence(error)
+    }
+
+    /// Step 6: the user's word, good on this session alone.
+    fn user_auth(&self, session: &Session<Attested>, nonce: &Nonce, client: ClientId) -> UserAuth {
+        let peer = session.peer().expect("an attested session has a peer");
+        let binding = UserBinding { handshake: session.handshake(), nonce, incarnation: peer.incarnation() };
+        sign_user(&binding, &client, &self.credential.signing_key())
+    }
+
+    /// Steps 0 to 5, with a fresh nonce.
+    async fn judge(&self, connection: &quinn::Connection, nonce: &Nonce, until: Instant) -> Result<(Pipe, Session<Attested>), DialError> {
+        let streams = tokio::time::timeout_at(until, connection.open_bi()).await;
+        let (send, recv) = match streams {
+            Ok(Ok(streams)) => streams,
+            Ok(Err(fault)) => return Err(DialError::Unreachable(fault.to_string())),
+            Err(_) => return Err(DialError::Unreachable("no stream was granted in time".into())),
+        };
+        let mut pipe = Pipe { reader: FrameReader::new(recv), writer: FrameWriter::new(send), until };
+        let session = self.handshake(&mut pipe, &ringwall_quic::transport_binding(connection)).await?;
+        let session = self.attest(&mut pipe, session, nonce).await?;
+        Ok((pipe, session))
+    }
+
+    async fn verify(&self, address: &str, until: Instant) -> Result<Verification, DialError> {
+        let connection = self.connect(address, until).await?;
+        let judged = self.judge(&connection, &Nonce(entropy::bytes()), until).await;
+        let seen = judged.map(|(_, session)| explain(&session, address));
+        ringwall_quic::close(&connection, if seen.is_ok() { CloseCode::Done } else { CloseCode::Refused });
+        seen
+    }
+
+    async fn open(
+        &self,
+        connection: quinn::Connection,
+        address: &str,
+        client: ClientId,
+        until: Instant,
+    ) -> Result<Opened<NodeLink>, DialError> {
+        let nonce = Nonce(entropy::bytes());
+        let (pipe, mut session) = self.judge(&connection, &nonce, until).await?;
+        let verification = explain(&session, address);
+        let auth = self.user_auth(&session, &nonce, client);
+        let (sealer, opener) = session.split(0, REQUEST_BYTES).map_err(of_channel)?;
+        let mut link = NodeLink {
+            connection,
+            send: pipe.writer.into_stream(),
+            recv: pipe.reader.into_stream(),
+            sealer,
+            opener,
+            out: Vec::new(),
+            written: 0,
+        };
+        let ready = link.authenticate(auth, until).await?;
+        Ok(Opened { link, ready, verification })
+    }
+}
+
+impl Dial for NodeDialler {
+    type Link = NodeLink;
+
+    async fn dial(&self, address: &str, client: ClientId, until: Instant) -> Result<Opened<NodeLink>, DialError> {
+        let connection = self.connect(address, until).await?;
+        let opened = self.open(connection.clone(), address, client, until).await;
+        if opened.is_err() {
+            ringwall_quic::close(&connection, CloseCode::Refused);
+        }
+        opened
+    }
+}
+
+/// Verifies the node at `address` and leaves without saying who asked: no credential is used, nothing of the user is sent.
+pub async fn verify_node(options: &Options, address: &str) -> Result<Verification, ConnectError> {
+    let dialler = NodeDialler::new(options.clone())?;
+    let until = clock::now() + options.timeouts.dial;
+    let seen = dialler.verify(address, until).await;
+    let (address, tried) = (address.to_owned(), Vec::new());
+    seen.map_err(|fault| match fault {
+        DialError::Evidence(error) => ConnectError::Evidence { address, error, tried },
+        DialError::OtherCluster { claimed, pinned } => ConnectError::OtherCluster { address, claimed, pinned, tried },
+        fault => {
+            let waited_ms = u64::try_from(options.timeouts.dial.as_millis()).unwrap_or(u64::MAX);
+            ConnectError::Unavailable { waited_ms, tried: vec![Attempt { address, cause: fault.to_string(), refused: false }] }
+        }
+    })
+}
+
+/// Opens an endpoint of this process' own: both address families where the machine has them.
+pub(crate) fn endpoint() -> Result<quinn::Endpoint, ConnectError> {
+    let any = SocketAddr::from(([0u16; 8], 0));
+    let any_v4 = SocketAddr::from(([0u8; 4], 0));
+    ringwall_quic::bind(any, None)
+        .or_else(|_| ringwall_quic::bind(any_v4, None))
+        .map_err(|fault| ConnectError::Endpoint { cause: fault.to_string() })
+}
+
+fn explain(session: &Session<Attested>, address: &str) -> Verification {
+    let peer = session.peer().expect("an attested session has a peer");
+    let appraised = peer.appraised();
+    Verification {
+        address: address.into(),
+        cluster_id: peer.cluster_id(),
+        epoch: peer.epoch(),
+        incarnation: peer.incarnation(),
+        trust_domain: peer.policy().trust_domain,
+        vendor: appraised.vendor(),
+        chip: appraised.chip(),
+        measurement: appraised.measurement().into(),
+        svn: appraised.svn(),
+        policy_version: peer.policy().version,
+        steps: appraised.steps().iter().map(ToString::to_string).collect(),
+    }
+}
+
+/// Frames of one stream until a deadline.
+struct Pipe {
+    reader: FrameReader,
+    writer: FrameWriter,
+    until: Instant,
+}
+
+impl Pipe {
+    fn left(&self) -> Duration {
+        self.until.saturating_duration_since(clock::now())
+    }
+
+    async fn write(&mut self, frame: &[u8]) -> Result<(), DialError> {
+        let within = self.left();
+        self.writer.write(frame, within).await.map_err(of_frame)
+    }
+
+    async fn read(&mut self, max: usize) -> Result<Vec<u8>, DialError> {
+        let within = self.left();
+        self.reader.read(max, within).await.map_err(of_frame)
+    }
+}
+
+/// A session with a verified node.
+pub(crate) struct NodeLink {
+    connection: quinn::Connection,
+    send: quinn::SendStream,
+    recv: quinn::RecvStream,
+    sealer: Sealer,
+    opener: Opener,
+    out: Vec<u8>,
+    written: usize,
+}
+
+impl NodeLink {
+    async fn authenticate(&mut self, auth: UserAuth, until: Instant) -> Result<UserReady, DialError> {
+        self.queue(&[auth.encode()]).map_err(|fault| DialError::Breach(fault.to_string()))?;
+        let mut arrived = Vec::new();
+        while arrived.is_empty() {
+            match tokio::time::timeout_at(until, self.step(&mut arrived)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(LinkError::Lost(why))) => return Err(DialError::Unreachable(why)),
+                Ok(Err(LinkError::Breach(why))) => return Err(DialError::Breach(why)),
+                Err(_) => return Err(DialError::Unreachable("the user was neither accepted nor refused in time".into())),
+            }
+        }
+        let [word] = arrived.as_slice() else { return Err(DialError::Breach("more than one answer to one user".into())) };
+        match (UserReady::decode(word), Refusal::decode(word)) {
+            (Ok(ready), _) => Ok(ready),
+            (_, Ok(refusal)) if refusal.code == RefusalCode::NotAuthorized => Err(DialError::NotAuthorized(refusal.detail.to_string())),
+            (_, Ok(refusal)) => Err(of_refusal(&refusal)),
+            (Err(fault), Err(_)) => Err(DialError::Breach(format!("neither acceptance nor refusal: {fault}"))),
+        }
+    }
+
+    /// Takes what was decrypted.
+    fn drain(&mut self, arrived: &mut Vec<Vec<u8>>) -> Result<(), LinkError> {
+        while let Some(message) = self.opener.next().map_err(|fault| LinkError::Breach(fault.to_string()))? {
+            arrived.push(message);
+        }
+        Ok(())
+    }
+}
+
+impl Link for NodeLink {
+    fn queue(&mut self, messages: &[Vec<u8>]) -> Result<(), LinkError> {
+        self.sealer.seal_many(messages, &mut self.out).map_err(|fault| LinkError::Breach(fault.to_string()))
+    }
+
+    fn backlog(&self) -> usize {
+        self.out.len().saturating_sub(self.written)
+    }
+
+    async fn step(&mut self, arrived: &mut Vec<Vec<u8>>) -> Result<(), LinkError> {
+        let NodeLink { send, recv, out, written, .. } = self;
+        let rest = out.get(*written..).unwrap_or_default();
+        tokio::select! {
+            wrote = send.write(rest), if !rest.is_empty() => {
+                let count = wrote.map_err(|fault| LinkError::Lost(fault.to_string()))?;
+                *written = written.saturating_add(count);
+                if *written >= out.len() {
+                    out.clear();
+                    out.shrink_to(KEPT_BYTES);
+                    *written = 0;
+                }
+                Ok(())
+            }
+            chunk = recv.read_chunk(CHUNK_BYTES, true) => {
+                let chunk = chunk.map_err(|fault| LinkError::Lost(fault.to_string()))?;
+                let chunk = chunk.ok_or_else(|| LinkError::Lost("the node ended the stream".into()))?;
+                self.opener.push(&chunk.bytes).map_err(|fault| LinkError::Breach(fault.to_string()))?;
+                self.drain(arrived)
+            }
+        }
+    }
+
+    fn close(self) {
+        ringwall_quic::close(&self.connection, CloseCode::Done);
+    }
+}
+
+fn of_frame(fault: FrameError) -> DialError {
+    match fault {
+        FrameError::TooLong { .. } => DialError::Breach(fault.to_string()),
+        FrameError::TooSlow { .. } | FrameError::Ended { .. } | FrameError::Reset { .. } | FrameError::Lost(_) => {
+            DialError::Unreachable(fault.to_string())
+        }
+    }
+}
+
+fn of_channel(fault: ChannelError) -> DialError {
+    match fault {
+        ChannelError::Refused(refusal) => of_refusal(&refusal),
+        fault => DialError::Handshake(fault.to_string()),
+    }
+}
+
+/// Before a session is attested a refusal is a hint anybody can send: it is shown and tried again, never final.
+fn hint(frame: &[u8], fault: String) -> DialError {
+    match Refusal::decode(frame) {
+        Ok(refusal) => of_refusal(&refusal),
+        Err(_) => DialError::Breach(fault),
+    }
+}
+
+fn of_refusal(refusal: &Refusal) -> DialError {
+    DialError::Refused { code: code_name(refusal.code), detail: refusal.detail.to_string() }
+}

@@ -1,0 +1,411 @@
+//! What can go wrong, one enum per family of operations, each with a stable code.
+//!
+//! Decides: how failures are told apart by programs (`code()`, fields) and by people (Display: what failed, expected and actual
+//! where there are two, and what to do). Codes never change their meaning; the full list is pinned by a test.
+//! Trusts: nothing. `detail` texts of nodes are shown, never parsed. Out of scope: exit codes (`cli/exit.rs`).
+
+use ringwall_attest::SessionError;
+use ringwall_wire::ids::{ClusterId, Revision};
+use ringwall_wire::session::{Refusal, RefusalCode};
+use std::sync::Arc;
+
+/// One address that was tried, and what came of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    /// The address.
+    pub address: String,
+    /// What happened, for people.
+    pub cause: String,
+    /// Whether the node proved itself wrong (evidence or cluster), as opposed to being out of reach.
+    pub refused: bool,
+}
+
+/// Addresses and causes on one line each, for messages.
+pub(crate) fn tried_lines(tried: &[Attempt]) -> String {
+    tried.iter().map(|attempt| format!("\n  {}: {}", attempt.address, attempt.cause)).collect()
+}
+
+/// Why there is no session with any node.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The options name nobody to talk to.
+    #[error("no address to connect to; give a cluster card with addresses, or addresses beside the pinned cluster id")]
+    NoAddress,
+    /// This machine cannot open a UDP socket or set up QUIC.
+    #[error("no QUIC endpoint on this machine: {cause}; check its network and its limits on open files")]
+    Endpoint {
+        /// What the system said.
+        cause: String,
+    },
+    /// A node's evidence was judged and refused; nothing was sent to it. It is not asked again.
+    #[error(
+        "the evidence of {address} was refused: {error}; nothing was sent to it. Do not use this node: ask its operator, or use a card \
+         with other addresses"
+    )]
+    Evidence {
+        /// The node.
+        address: String,
+        /// What the appraisal found.
+        error: Arc<SessionError>,
+        /// All addresses that were tried.
+        tried: Vec<Attempt>,
+    },
+    /// A node says it serves another cluster than the pinned one.
+    #[error(
+        "{address} serves cluster {claimed}, pinned is {pinned}; nothing was sent to it. Compare the card with the one you were given \
+         by the founders"
+    )]
+    OtherCluster {
+        /// The node.
+        address: String,
+        /// What it claims.
+        claimed: ClusterId,
+        /// What is pinned.
+        pinned: ClusterId,
+        /// All addresses that were tried.
+        tried: Vec<Attempt>,
+    },
+    /// An attested node answered with an older revision than it, or another, had confirmed before: a rollback or a fork.
+    #[error(
+        "{address} answered as of revision {got} although revision {known} had been confirmed: its history was rolled back or forked; \
+         keep this message and tell the operators"
+    )]
+    WentBack {
+        /// The node.
+        address: String,
+        /// Newest revision known when the question was sent.
+        known: Revision,
+        /// Revision of the answer.
+        got: Revision,
+        /// All addresses that were tried.
+        tried: Vec<Attempt>,
+    },
+    /// An attested node does not accept the user.
+    #[error("{address} does not accept this credential: {detail}; use the credential the data was written with")]
+    NotAuthorized {
+        /// The node.
+        address: String,
+        /// The node's words.
+        detail: String,
+    },
+    /// No node could be used before the deadline.
+    #[error("no node could be used within {waited_ms} ms:{}\nCheck that a majority of the nodes runs and can be reached", tried_lines(.tried))]
+    Unavailable {
+        /// How long was waited, milliseconds.
+        waited_ms: u64,
+        /// All addresses that were tried last, with causes.
+        tried: Vec<Attempt>,
+    },
+    /// The client was closed.
+    #[error("the client was closed; make a new one")]
+    Closed,
+}
+
+impl ConnectError {
+    /// Stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            ConnectError::NoAddress => "RW-C-NO-ADDRESS",
+            ConnectError::Endpoint { .. } => "RW-C-ENDPOINT",
+            ConnectError::Evidence { .. } => "RW-C-EVIDENCE",
+            ConnectError::OtherCluster { .. } => "RW-C-OTHER-CLUSTER",
+            ConnectError::WentBack { .. } => "RW-C-WENT-BACK",
+            ConnectError::NotAuthorized { .. } => "RW-C-NOT-AUTHORIZED",
+            ConnectError::Unavailable { .. } => "RW-C-UNAVAILABLE",
+            ConnectError::Closed => "RW-C-CLOSED",
+        }
+    }
+
+    /// The addresses that were tried, where the error concerns several.
+    pub fn tried(&self) -> &[Attempt] {
+        match self {
+            ConnectError::Evidence { tried, .. }
+            | ConnectError::OtherCluster { tried, .. }
+            | ConnectError::WentBack { tried, .. }
+            | ConnectError::Unavailable { tried, .. } => tried,
+            _ => &[],
+        }
+    }
+
+    /// Whether a node was refused for what it proved, or failed to prove, to be.
+    pub fn is_refused_evidence(&self) -> bool {
+        matches!(self, ConnectError::Evidence { .. } | ConnectError::OtherCluster { .. } | ConnectError::WentBack { .. })
+    }
+}
+
+/// Why a namespace was not opened.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum NamespaceError {
+    /// The name is not legal.
+    #[error("{name:?} is no namespace name: at most {most} bytes of text without control characters, and not empty; choose another name")]
+    Name {
+        /// What was asked.
+        name: String,
+        /// Most bytes.
+        most: usize,
+    },
+    /// It exists with another key mode.
+    #[error("the namespace exists with another key mode: {detail}; open it with the mode it was made with")]
+    OtherMode {
+        /// The node's words.
+        detail: String,
+    },
+    /// No session.
+    #[error(transparent)]
+    Session(#[from] ConnectError),
+    /// The node refused for another reason.
+    #[error("the node refused with {}: {}", code_name(.0.code), &*.0.detail)]
+    Refused(Refusal),
+    /// The node answered something that is no answer to this.
+    #[error("the node's answer makes no sense here: {0}; client and node may be of different releases")]
+    Nonsense(String),
+}
+
+impl NamespaceError {
+    /// Stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            NamespaceError::Name { .. } => "RW-C-NAMESPACE-NAME",
+            NamespaceError::OtherMode { .. } => "RW-C-OTHER-MODE",
+            NamespaceError::Session(fault) => fault.code(),
+            NamespaceError::Refused(refusal) => refusal_code(refusal.code),
+            NamespaceError::Nonsense(_) => "RW-C-NONSENSE",
+        }
+    }
+}
+
+/// Why something was not read.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The key or prefix is too long; nothing was sent.
+    #[error("a key of {bytes} bytes, at most {most} are possible; nothing was sent. Use shorter keys, for example a hash")]
+    KeyTooLong {
+        /// Its bytes.
+        bytes: usize,
+        /// Most bytes.
+        most: usize,
+    },
+    /// The namespace does not exist.
+    #[error("the namespace does not exist: {detail}; open it first")]
+    NoNamespace {
+        /// The node's words.
+        detail: String,
+    },
+    /// No session.
+    #[error(transparent)]
+    Session(#[from] ConnectError),
+    /// The node refused for another reason.
+    #[error("the node refused with {}: {}", code_name(.0.code), &*.0.detail)]
+    Refused(Refusal),
+    /// The node answered something that is no answer to this.
+    #[error("the node's answer makes no sense here: {0}; client and node may be of different releases")]
+    Nonsense(String),
+}
+
+impl ReadError {
+    /// Stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            ReadError::KeyTooLong { .. } => "RW-C-KEY-TOO-LONG",
+            ReadError::NoNamespace { .. } => "RW-C-NO-NAMESPACE",
+            ReadError::Session(fault) => fault.code(),
+            ReadError::Refused(refusal) => refusal_code(refusal.code),
+            ReadError::Nonsense(_) => "RW-C-NONSENSE",
+        }
+    }
+}
+
+/// Why a write was not confirmed.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum WriteError {
+    /// The value is too large; nothing was sent.
+    #[error("a value of {bytes} bytes, at most {most} are possible; nothing was sent. Split it over several keys")]
+    ValueTooLarge {
+        /// Its bytes.
+        bytes: usize,
+        /// Most bytes.
+        most: usize,
+    },
+    /// The key is too long; nothing was sent.
+    #[error("a key of {bytes} bytes, at most {most} are possible; nothing was sent. Use shorter keys, for example a hash")]
+    KeyTooLong {
+        /// Its bytes.
+        bytes: usize,
+        /// Most bytes.
+        most: usize,
+    },
+    /// The batch as a whole is too large; nothing was sent.
+    #[error(
+        "a batch of {mutations} changes and {bytes} bytes, at most {most_mutations} and {most_bytes} are possible; nothing was sent. Split it"
+    )]
+    BatchTooLarge {
+        /// Its changes.
+        mutations: usize,
+        /// Its bytes, encoded.
+        bytes: usize,
+        /// Most changes.
+        most_mutations: usize,
+        /// Most bytes.
+        most_bytes: usize,
+    },
+    /// The batch is empty or names a key twice; nothing was sent.
+    #[error("the batch {why}; nothing was sent")]
+    BatchShape {
+        /// What is wrong.
+        why: &'static str,
+    },
+    /// A precondition did not hold; nothing was changed.
+    #[error("the precondition of change {mutation} does not hold: the key {}; nothing was changed. Read it again and decide anew", version_words(.current))]
+    Conflict {
+        /// Index of the change in its batch; 0 for a single write.
+        mutation: u16,
+        /// Version the key has; 0 when it does not exist.
+        current: Revision,
+    },
+    /// The namespace does not exist.
+    #[error("the namespace does not exist: {detail}; open it first")]
+    NoNamespace {
+        /// The node's words.
+        detail: String,
+    },
+    /// The write was sent and may or may not have been applied.
+    #[error(
+        "the write was sent {submissions} time(s) and it is not known whether it was applied: {cause}. Read the key and decide; if it was \
+         not applied yet, the client's next write keeps it from being applied later"
+    )]
+    OutcomeUnknown {
+        /// How often it was sent.
+        submissions: u32,
+        /// Why no answer counts.
+        cause: String,
+    },
+    /// No session; the write was never sent.
+    #[error(transparent)]
+    Session(#[from] ConnectError),
+    /// The node refused for another reason; nothing was changed.
+    #[error("the node refused with {}: {}", code_name(.0.code), &*.0.detail)]
+    Refused(Refusal),
+    /// The node answered something that is no answer to this.
+    #[error("the node's answer makes no sense here: {0}; client and node may be of different releases")]
+    Nonsense(String),
+}
+
+impl WriteError {
+    /// Stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            WriteError::ValueTooLarge { .. } => "RW-C-VALUE-TOO-LARGE",
+            WriteError::KeyTooLong { .. } => "RW-C-KEY-TOO-LONG",
+            WriteError::BatchTooLarge { .. } => "RW-C-BATCH-TOO-LARGE",
+            WriteError::BatchShape { .. } => "RW-C-BATCH-SHAPE",
+            WriteError::Conflict { .. } => "RW-C-CONFLICT",
+            WriteError::NoNamespace { .. } => "RW-C-NO-NAMESPACE",
+            WriteError::OutcomeUnknown { .. } => "RW-C-OUTCOME-UNKNOWN",
+            WriteError::Session(fault) => fault.code(),
+            WriteError::Refused(refusal) => refusal_code(refusal.code),
+            WriteError::Nonsense(_) => "RW-C-NONSENSE",
+        }
+    }
+}
+
+/// Why a watch did not start, or ended.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum WatchError {
+    /// The prefix is too long; nothing was sent.
+    #[error("a prefix of {bytes} bytes, at most {most} are possible; nothing was sent")]
+    KeyTooLong {
+        /// Its bytes.
+        bytes: usize,
+        /// Most bytes.
+        most: usize,
+    },
+    /// The session carries as many watches as it may.
+    #[error("this client has {most} watches already, which is the most; end one, or make another client")]
+    TooMany {
+        /// Most watches.
+        most: usize,
+    },
+    /// Changes after the asked revision are gone.
+    #[error("changes after revision {after} are no longer kept: {detail}; list the prefix again and watch from the revision it shows")]
+    Compacted {
+        /// The revision.
+        after: Revision,
+        /// The node's words.
+        detail: String,
+    },
+    /// The namespace does not exist.
+    #[error("the namespace does not exist: {detail}; open it first")]
+    NoNamespace {
+        /// The node's words.
+        detail: String,
+    },
+    /// No session.
+    #[error(transparent)]
+    Session(#[from] ConnectError),
+    /// The node refused for another reason.
+    #[error("the node refused with {}: {}", code_name(.0.code), &*.0.detail)]
+    Refused(Refusal),
+    /// The node answered something that is no answer to this.
+    #[error("the node's answer makes no sense here: {0}; client and node may be of different releases")]
+    Nonsense(String),
+}
+
+impl WatchError {
+    /// Stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            WatchError::KeyTooLong { .. } => "RW-C-KEY-TOO-LONG",
+            WatchError::TooMany { .. } => "RW-C-TOO-MANY-WATCHES",
+            WatchError::Compacted { .. } => "RW-C-COMPACTED",
+            WatchError::NoNamespace { .. } => "RW-C-NO-NAMESPACE",
+            WatchError::Session(fault) => fault.code(),
+            WatchError::Refused(refusal) => refusal_code(refusal.code),
+            WatchError::Nonsense(_) => "RW-C-NONSENSE",
+        }
+    }
+}
+
+fn version_words(current: &Revision) -> String {
+    match current.0 {
+        0 => "does not exist".into(),
+        version => format!("has version {version}"),
+    }
+}
+
+macro_rules! refusal_names {
+    ($($variant:ident = $text:literal),* $(,)?) => {
+        /// Stable code of a node's refusal.
+        pub(crate) fn refusal_code(code: RefusalCode) -> &'static str {
+            match code { $(RefusalCode::$variant => concat!("RW-C-NODE-", $text)),* }
+        }
+
+        /// Name of a refusal, for messages.
+        pub(crate) fn code_name(code: RefusalCode) -> &'static str {
+            match code { $(RefusalCode::$variant => $text),* }
+        }
+
+        /// All of them, for the test that pins the list.
+        #[cfg(test)]
+        const REFUSALS: &[RefusalCode] = &[$(RefusalCode::$variant),*];
+    };
+}
+
+refusal_names! {
+    UnsupportedVersion = "UNSUPPORTED-VERSION",
+    Malformed = "MALFORMED",
+    TooLarge = "TOO-LARGE",
+    NotMember = "NOT-MEMBER",
+    Unavailable = "UNAVAILABLE",
+    Busy = "BUSY",
+    EvidenceRefused = "EVIDENCE-REFUSED",
+    NotAuthorized = "NOT-AUTHORIZED",
+    NoNamespace = "NO-NAMESPACE",
+    OtherMode = "OTHER-MODE",
+    OutcomeUnknown = "OUTCOME-UNKNOWN",
+    Compacted = "COMPACTED",
+    SlotOccupied = "SLOT-OCCUPIED",
+    ShuttingDown = "SHUTTING-DOWN",
+    Fenced = "FENCED",
+    ModeNotOffered = "MODE-NOT-OFFERED",
+    OtherCluster = "OTHER-CLUSTER",
+}

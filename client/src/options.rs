@@ -1,0 +1,82 @@
+//! What a client is told: which cluster, where, as whom, how patiently.
+//!
+//! Decides: the cluster is pinned by its id before anything is dialled; addresses are hints; trust anchors are a value that the
+//! shipped binary sets to the vendors' roots. Trusts: the person who supplied the card or the id.
+//! Out of scope: judging evidence (`attest`). Protocol sections 2.1 and 3.
+
+use crate::credential::Credential;
+use ringwall_attest::Anchors;
+use ringwall_wire::genesis::{CardError, ClusterCard};
+use ringwall_wire::ids::{ClusterId, PolicyVersion};
+use ringwall_wire::session::AttestMode;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How patiently a client waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// Most time to open, attest and authenticate one session. Default 5 s: a throttled guest waits up to 2 s for its quote.
+    pub dial: Duration,
+    /// Most time without any answer while questions wait, after which the node is left. Default 5 s.
+    pub answer: Duration,
+    /// Most time an operation takes in all, over every node and retry. Default 30 s.
+    pub deadline: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Timeouts { dial: Duration::from_secs(5), answer: Duration::from_secs(5), deadline: Duration::from_secs(30) }
+    }
+}
+
+/// What [`crate::Client::connect`] is told.
+#[derive(Clone)]
+pub struct Options {
+    /// The cluster; sessions with any other are refused.
+    pub cluster_id: ClusterId,
+    /// Where its nodes may be found: `host:port`. Members that verified nodes name are added later.
+    pub addresses: Vec<String>,
+    /// Roots of trust.
+    pub anchors: Arc<Anchors>,
+    /// The user's credential.
+    pub credential: Credential,
+    /// How sessions are bound to evidence.
+    pub attest: AttestMode,
+    /// Least policy version; later versions that were seen raise it.
+    pub min_policy_version: PolicyVersion,
+    /// Patience.
+    pub timeouts: Timeouts,
+    /// An endpoint to share between clients; none makes one of its own (one UDP socket).
+    pub endpoint: Option<quinn::Endpoint>,
+}
+
+impl core::fmt::Debug for Options {
+    fn fmt(&self, out: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(out, "Options({} at {:?} as {:?})", self.cluster_id, self.addresses, self.credential)
+    }
+}
+
+impl Options {
+    /// Pins a cluster by its id. `addresses` are hints.
+    pub fn pinned(cluster_id: ClusterId, addresses: Vec<String>, anchors: Anchors, credential: Credential) -> Self {
+        Options {
+            cluster_id,
+            addresses,
+            anchors: Arc::new(anchors),
+            credential,
+            attest: AttestMode::Batched,
+            min_policy_version: PolicyVersion(0),
+            timeouts: Timeouts::default(),
+            endpoint: None,
+        }
+    }
+
+    /// Pins the cluster a card describes, after its parts were found to belong together.
+    pub fn from_card(card: &ClusterCard, anchors: Anchors, credential: Credential) -> Result<Self, CardError> {
+        let cluster_id = card.pinned()?;
+        let addresses = card.addresses.iter().map(|address| address.to_string()).collect();
+        let mut options = Options::pinned(cluster_id, addresses, anchors, credential);
+        options.min_policy_version = card.policy.version;
+        Ok(options)
+    }
+}
