@@ -6,7 +6,7 @@
 
 use crate::front::limits::INDEX_SPACE_BYTES;
 use crate::front::spaces::Space;
-use ringwall_consensus::{ChangeEvent, Page, ReadError, View};
+use ringwall_consensus::{ChangeEvent, Page, View};
 use ringwall_keys::OpenError;
 use ringwall_wire::ids::{KeyTag, Revision, SpaceTag};
 use std::collections::{BTreeMap, HashMap};
@@ -22,8 +22,6 @@ const CHANGES_STEP: usize = 1_024;
 pub(crate) trait Rows {
     /// Newest revision.
     fn revision(&self) -> Revision;
-    /// Records in the order of their tags.
-    fn scan(&self, space: &SpaceTag, after: Option<&KeyTag>, limit: usize) -> Result<Page, ReadError>;
     /// Changes after a revision, and how far they are complete; none when they are gone.
     fn changes(&self, space: &SpaceTag, after: Revision, limit: usize) -> Option<(Vec<ChangeEvent>, Revision)>;
 }
@@ -31,9 +29,6 @@ pub(crate) trait Rows {
 impl Rows for View {
     fn revision(&self) -> Revision {
         View::revision(self)
-    }
-    fn scan(&self, space: &SpaceTag, after: Option<&KeyTag>, limit: usize) -> Result<Page, ReadError> {
-        View::scan(self, space, after, limit)
     }
     fn changes(&self, space: &SpaceTag, after: Revision, limit: usize) -> Option<(Vec<ChangeEvent>, Revision)> {
         View::changes(self, space, after, limit)
@@ -135,4 +130,112 @@ impl NameIndex {
 /// Whether `name` belongs on a page with this prefix and start.
 pub(crate) fn belongs(name: &[u8], prefix: &[u8], after: Option<&[u8]>) -> bool {
     name.starts_with(prefix) && after.is_none_or(|after| name > after)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::front::testing::{record, space};
+    use ringwall_consensus::StoredRecord;
+
+    /// A state as its whole history.
+    struct Story {
+        changes: Vec<ChangeEvent>,
+        floor: Revision,
+    }
+
+    impl Story {
+        fn change(&mut self, space: &Space, name: &[u8], removed: bool) {
+            let revision = Revision(self.changes.last().map_or(0, |change| change.revision.0) + 1);
+            let (key, record) = record(space, name, b"value", revision.0);
+            self.changes.push(ChangeEvent { revision, space: *space.tag(), key, record: Arc::new(record), removed });
+        }
+
+        /// What a scan finds at the newest revision.
+        fn page(&self) -> Page {
+            let mut rows = BTreeMap::new();
+            for change in &self.changes {
+                let stored = StoredRecord { version: change.revision, record: change.record.as_ref().clone(), expires_at_ms: 0 };
+                match change.removed {
+                    true => rows.remove(&change.key),
+                    false => rows.insert(change.key, stored),
+                };
+            }
+            Page { records: rows.into_iter().collect(), more: false }
+        }
+    }
+
+    impl Rows for Story {
+        fn revision(&self) -> Revision {
+            self.changes.last().map_or(Revision(0), |change| change.revision)
+        }
+        fn changes(&self, _: &SpaceTag, after: Revision, limit: usize) -> Option<(Vec<ChangeEvent>, Revision)> {
+            let found: Vec<_> = self.changes.iter().filter(|change| change.revision > after).take(limit).cloned().collect();
+            let through = found.last().map_or(self.revision(), |change| change.revision);
+            (after >= self.floor).then_some((found, through))
+        }
+    }
+
+    fn names(index: &NameIndex, prefix: &[u8], after: Option<&[u8]>) -> Vec<String> {
+        index.range(prefix, after).map(|(name, _)| String::from_utf8(name.to_vec()).unwrap()).collect()
+    }
+
+    #[test]
+    fn a_scan_and_the_changes_since_give_the_order() {
+        let space = space();
+        let mut story = Story { changes: Vec::new(), floor: Revision(0) };
+        for name in ["b/2", "a", "b/1", "c"] {
+            story.change(&space, name.as_bytes(), false);
+        }
+        let mut index = NameIndex::since(story.revision());
+        // Changes during the scan: one already seen by it, one it saw and that went, one it saw and that came back.
+        let before = story.page();
+        story.change(&space, b"c", true);
+        story.change(&space, b"b/3", false);
+        story.change(&space, b"a", true);
+        story.change(&space, b"a", false);
+        assert_eq!(index.add_page(&space, &before).unwrap(), None);
+        index.add_page(&space, &story.page()).unwrap();
+        assert_eq!(index.catch_up(&space, &story).unwrap(), Currency::Current);
+        assert_eq!(names(&index, b"", None), ["a", "b/1", "b/2", "b/3"]);
+        assert_eq!(names(&index, b"b/", None), ["b/1", "b/2", "b/3"]);
+        assert_eq!(names(&index, b"b/", Some(b"b/1")), ["b/2", "b/3"]);
+        assert_eq!(names(&index, b"b/", Some(b"a")), ["b/1", "b/2", "b/3"]);
+        assert_eq!(names(&index, b"b/", Some(b"z")), Vec::<String>::new());
+    }
+
+    #[test]
+    fn bytes_follow_what_is_kept() {
+        let space = space();
+        let mut story = Story { changes: Vec::new(), floor: Revision(0) };
+        let mut index = NameIndex::since(Revision(0));
+        for round in 0..3 {
+            for name in 0..50 {
+                story.change(&space, format!("key/{name}").as_bytes(), round == 2);
+            }
+            index.catch_up(&space, &story).unwrap();
+            assert_eq!(index.bytes() > 0, round < 2);
+        }
+        assert_eq!(index.names.len(), 0);
+    }
+
+    #[test]
+    fn a_gap_in_history_is_noticed() {
+        let space = space();
+        let mut story = Story { changes: Vec::new(), floor: Revision(0) };
+        story.change(&space, b"a", false);
+        let mut index = NameIndex::since(Revision(0));
+        story.floor = Revision(1);
+        assert_eq!(index.catch_up(&space, &story).unwrap(), Currency::Stale);
+    }
+
+    #[test]
+    fn a_record_of_another_place_stops_the_list() {
+        let space = space();
+        let mut story = Story { changes: Vec::new(), floor: Revision(0) };
+        story.change(&space, b"a", false);
+        story.changes[0].key = space.keys().key_tag(b"b");
+        assert!(NameIndex::since(Revision(0)).catch_up(&space, &story).is_err());
+    }
 }

@@ -25,7 +25,6 @@ const BUILDS: usize = 3;
 type Slot = Arc<tokio::sync::Mutex<Option<NameIndex>>>;
 
 /// Indexes of the namespaces that were listed lately.
-#[derive(Debug)]
 pub(crate) struct Lists {
     replica: Replica,
     kept: Mutex<Kept>,
@@ -164,7 +163,8 @@ impl Kept {
             kept.bytes = bytes;
         }
         while self.bytes > INDEX_BYTES
-            && let Some(oldest) = self.slots.iter().filter(|(other, _)| **other != tag).min_by_key(|(_, kept)| kept.used).map(|(tag, _)| *tag)
+            && let Some(oldest) =
+                self.slots.iter().filter(|(other, _)| **other != tag).min_by_key(|(_, kept)| kept.used).map(|(tag, _)| *tag)
         {
             self.forget(&oldest);
         }

@@ -25,6 +25,8 @@ mod sender;
 mod session;
 mod spaces;
 mod status;
+#[cfg(test)]
+mod testing;
 mod users;
 mod watch;
 mod writes;
@@ -40,6 +42,7 @@ use ringwall_consensus::Replica;
 use ringwall_keys::Keyring;
 use ringwall_quic::{CloseCode, FrameReader, FrameWriter, close};
 use ringwall_wire::bounded::Blob;
+use ringwall_wire::codec::Message as _;
 use ringwall_wire::evidence::{Binding, Role};
 use ringwall_wire::genesis::{BootConfig, GenesisRecord};
 use ringwall_wire::ids::{ClusterId, Digest, Epoch, Incarnation, Slot, SpaceTag};
@@ -123,7 +126,8 @@ impl core::fmt::Debug for Front {
 impl Front {
     /// Opens the door: starts the tasks behind it. Sessions are taken by [`Front::serve`].
     pub fn start(parts: FrontParts) -> Arc<Front> {
-        let FrontParts { cluster_id, epoch, incarnation, slot, secrets, attester, keyring, replica, genesis, policy, boot_config, .. } = parts;
+        let FrontParts { cluster_id, epoch, incarnation, slot, secrets, attester, keyring, replica, genesis, policy, boot_config, .. } =
+            parts;
         let binding = Binding {
             cluster_id,
             epoch,

@@ -46,7 +46,6 @@ struct Gathering {
 }
 
 /// The reads that gather for the next round, and the loop that runs the rounds.
-#[derive(Debug)]
 pub(crate) struct Rounds<Q> {
     quorum: Q,
     gathering: Mutex<Gathering>,

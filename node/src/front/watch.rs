@@ -38,7 +38,6 @@ struct Looked {
 type Feed = Arc<watch::Sender<Looked>>;
 
 /// The watched namespaces.
-#[derive(Debug)]
 pub(crate) struct Feeds {
     replica: Replica,
     feeds: Mutex<HashMap<SpaceTag, Feed>>,
@@ -245,5 +244,8 @@ fn open(space: &Space, prefix: &[u8], change: &ChangeEvent) -> Result<Option<Eve
 }
 
 fn compacted() -> Refusal {
-    refusal(RefusalCode::Compacted, "changes this watch needs are no longer kept; list the namespace and watch from the revision of the list")
+    refusal(
+        RefusalCode::Compacted,
+        "changes this watch needs are no longer kept; list the namespace and watch from the revision of the list",
+    )
 }

@@ -19,6 +19,7 @@ use ringwall_wire::request::{Answer, Reply};
 use ringwall_wire::session::{Refusal, RefusalCode};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 use tokio::sync::{Notify, oneshot, watch};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
@@ -63,10 +64,6 @@ impl Pending {
     /// A write of a session; its answer goes to `outbox` under `number`.
     pub(crate) fn of_session(write: SealedWrite, outbox: Arc<Outbox>, number: u64, charge: Charge) -> Self {
         Pending { bytes: size(&write), write, since: Instant::now(), origin: Origin::Session { outbox, number, charge } }
-    }
-
-    fn is_forwarded(&self) -> bool {
-        matches!(self.origin, Origin::Forwarded { .. })
     }
 
     fn refuse(self, refusal: Refusal) {
@@ -143,10 +140,11 @@ struct Queue {
 }
 
 /// The queue of writes and the loop that empties it.
-#[derive(Debug)]
 pub(crate) struct Writes<L> {
     log: L,
     leader: watch::Receiver<Option<Incarnation>>,
+    /// How long a write is tried.
+    patience: Duration,
     queue: Mutex<Queue>,
     wake: Notify,
 }
@@ -161,7 +159,7 @@ struct Batch {
 impl<L: Log> Writes<L> {
     /// An empty queue in front of `log`; `leader` tells who leads.
     pub(crate) fn new(log: L, leader: watch::Receiver<Option<Incarnation>>) -> Self {
-        Writes { log, leader, queue: Mutex::default(), wake: Notify::new() }
+        Writes { log, leader, patience: WRITE_PATIENCE, queue: Mutex::default(), wake: Notify::new() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
@@ -177,7 +175,8 @@ impl<L: Log> Writes<L> {
                 if queue.leaving {
                     refused.push((pending, leaving()));
                 } else if queue.bytes.saturating_add(pending.bytes) > QUEUE_BYTES {
-                    refused.push((pending, refusal(RefusalCode::Busy, "too many writes wait on this member: not applied, try again later")));
+                    refused
+                        .push((pending, refusal(RefusalCode::Busy, "too many writes wait on this member: not applied, try again later")));
                 } else {
                     queue.bytes = queue.bytes.saturating_add(pending.bytes);
                     queue.waiting.push_back(pending);
@@ -206,7 +205,7 @@ impl<L: Log> Writes<L> {
             since,
             origin: Origin::Forwarded { group: group.clone(), place },
         }));
-        match timeout(WRITE_PATIENCE, answer).await {
+        match timeout(self.patience, answer).await {
             Ok(Ok(Ok(outcomes))) => PeerAnswer::Outcomes(outcomes),
             Ok(Ok(Err(refusal))) => PeerAnswer::Refused(refusal),
             Ok(Err(_)) | Err(_) => PeerAnswer::Refused(unavailable()),
@@ -235,7 +234,7 @@ impl<L: Log> Writes<L> {
             if leaving && oldest.is_none() && flights.is_empty() {
                 return;
             }
-            let overdue = oldest.map_or_else(Instant::now, |since| since + WRITE_PATIENCE);
+            let overdue = oldest.map_or_else(Instant::now, |since| since + self.patience);
             tokio::select! {
                 Some(()) = flights.next(), if !flights.is_empty() => {}
                 () = self.wake.notified() => {}
@@ -265,7 +264,7 @@ impl<L: Log> Writes<L> {
         let mut overdue = Vec::new();
         {
             let mut queue = self.lock();
-            while queue.waiting.front().is_some_and(|pending| pending.since.elapsed() >= WRITE_PATIENCE)
+            while queue.waiting.front().is_some_and(|pending| pending.since.elapsed() >= self.patience)
                 && let Some(pending) = queue.waiting.pop_front()
             {
                 queue.bytes = queue.bytes.saturating_sub(pending.bytes);
@@ -294,12 +293,13 @@ impl<L: Log> Writes<L> {
                 Ok(_) => return batch.refuse(&unavailable()),
                 Err(ProposeError::Fenced(_)) => return batch.refuse(&fenced()),
                 Err(ProposeError::TooLarge { .. }) => {
-                    return batch.refuse(&refusal(RefusalCode::TooLarge, "the sealed write is above the size of one log entry: not applied"));
+                    return batch
+                        .refuse(&refusal(RefusalCode::TooLarge, "the sealed write is above the size of one log entry: not applied"));
                 }
                 Err(ProposeError::NotLeader { .. } | ProposeError::Transient | ProposeError::Unknown) => {}
             }
             batch.drop_where(|origin, _| matches!(origin, Origin::Forwarded { .. }));
-            batch.drop_where(|_, since| since.elapsed() >= WRITE_PATIENCE);
+            batch.drop_where(|_, since| since.elapsed() >= self.patience);
             if batch.writes.is_empty() {
                 return;
             }
@@ -312,7 +312,7 @@ impl<L: Log> Writes<L> {
 
     async fn attempt(&self, batch: &Batch) -> Result<Applied, ProposeError> {
         let oldest = batch.origins.iter().map(|(_, since)| *since).min().unwrap_or_else(Instant::now);
-        let left = WRITE_PATIENCE.saturating_sub(oldest.elapsed());
+        let left = self.patience.saturating_sub(oldest.elapsed());
         let forwarded = batch.origins.iter().any(|(origin, _)| matches!(origin, Origin::Forwarded { .. }));
         let writes = batch.writes.clone();
         let tried = match forwarded {
@@ -367,3 +367,6 @@ impl Batch {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
