@@ -147,12 +147,14 @@ fn clock_and_generator_have_one_reader_a_crate() {
 fn documents_name_what_exists() {
     let files = files();
     let tree = documents::Tree { files: &files, read: &read };
+    let protocol = read("docs/protocol.md").unwrap_or_default();
     let mut complaints = Vec::new();
     for path in files.iter().filter(|path| path.ends_with(".md")) {
         complaints.extend(read(path).map(|text| documents::complaints(path, &text, &tree)).unwrap_or_default());
     }
     for (path, text) in sources().iter().filter(|(path, _)| !path.starts_with("tests/tests/tidy")) {
         complaints.extend(documents::source_complaints(path, text, &tree));
+        complaints.extend(documents::section_complaints(path, text, &protocol));
     }
     none("documents", complaints);
 }

@@ -64,6 +64,33 @@ pub(crate) fn source_complaints(path: &str, text: &str, tree: &Tree<'_>) -> Vec<
     found
 }
 
+/// Sections of the protocol a source file names in its comments and the document does not have.
+pub(crate) fn section_complaints(path: &str, text: &str, protocol: &str) -> Vec<String> {
+    let has = |section: &str| {
+        let opening = if section.contains('.') { format!("### {section} ") } else { format!("## {section}. ") };
+        protocol.lines().any(|line| line.starts_with(&opening))
+    };
+    let mut found = Vec::new();
+    for (at, line) in text.lines().enumerate().filter(|(_, line)| line.trim_start().starts_with("//")) {
+        for part in line.split("rotocol section").skip(1) {
+            let missing = numbers(part.trim_start_matches('s')).into_iter().filter(|section| !has(section));
+            found.extend(missing.map(|section| format!("{path}:{}: docs/protocol.md has no section {section}", at + 1)));
+        }
+        for notes in ["platform notes", "assurance notes", "design notes"].into_iter().filter(|notes| line.contains(notes)) {
+            found.push(format!("{path}:{}: names {notes}, which are not in this tree", at + 1));
+        }
+    }
+    found
+}
+
+/// `" 2.1 and 4, IN7"` as `["2.1", "4"]`: numbers joined by commas, "and" and "to", up to the first other word.
+fn numbers(text: &str) -> Vec<String> {
+    let words = text.split([' ', ',']).filter(|word| !word.is_empty());
+    let list = words.take_while(|word| word.starts_with(|letter: char| letter.is_ascii_digit()) || ["and", "to"].contains(word));
+    let numbers = list.map(|word| word.trim_end_matches(|letter: char| !letter.is_ascii_digit()).to_owned());
+    numbers.filter(|number| !number.is_empty() && number.chars().all(|letter| letter.is_ascii_digit() || letter == '.')).collect()
+}
+
 /// Why a quoted span points at nothing; none when it is no path or all is well.
 fn span_complaint(quoted: &str, tree: &Tree<'_>) -> Option<String> {
     let (file, item) = quoted.split_once("::").map_or((quoted, None), |(file, item)| (file, Some(item)));
@@ -167,6 +194,21 @@ mod tests {
             assert_eq!(found_in("README.md", bad).len(), 1, "{bad}");
         }
         assert_eq!(found_in("docs/limits.md", "[wrong](README.md)").len(), 1);
+    }
+
+    #[test]
+    fn sections_that_do_not_exist_bite() {
+        let protocol = "## 4. Voting\n### 5.1 Durability\n";
+        for good in
+            ["//! Protocol sections 4 and 5.1.", "// protocol section 4, IN7; x", "//! Protocol section 4.", "let protocol section 9"]
+        {
+            assert_eq!(section_complaints("a.rs", good, protocol), Vec::<String>::new(), "{good}");
+        }
+        for bad in
+            ["//! Protocol section 5.2.", "//! Protocol sections 4 and 7.", "// protocol section 1, IN7", "//! See platform notes 2b."]
+        {
+            assert_eq!(section_complaints("a.rs", bad, protocol).len(), 1, "{bad}");
+        }
     }
 
     #[test]

@@ -54,9 +54,9 @@ pub(crate) fn complaints(path: &str, text: &str) -> Vec<String> {
     found.into_iter().map(|complaint| format!("{path}{complaint}")).collect()
 }
 
-/// Whether a file is compiled for tests alone.
+/// Whether a file is compiled for tests alone; `names` sees to it that a `mod tests` is.
 pub(crate) fn is_test(path: &str) -> bool {
-    path.split('/').any(|part| part == "tests" || part == "benches")
+    path.split('/').any(|part| ["tests", "tests.rs", "benches"].contains(&part))
 }
 
 /// Derivation with HKDF happens in the key hierarchy's one file, in the channel (psk and stream keys), and in simulated hardware.
@@ -116,6 +116,9 @@ fn name_complaint(kind: &str, name: &str) -> Option<String> {
         return Some(format!("{kind} {name}: the second version of what? name the difference"));
     }
     let stem = name.trim_end_matches(|letter: char| letter.is_ascii_digit());
+    if kind == "mod" && name == "tests" {
+        return Some("mod tests: compiled for everybody; put #[cfg(test)] before it".to_owned());
+    }
     let numbered = matches!(kind, "mod" | "file") && name.len() - stem.len() == 1;
     numbered.then(|| format!("{kind} {name}: a numbered module; name the idea"))
 }
@@ -241,6 +244,8 @@ mod tests {
         bites("type Data = u8;", "`data` alone");
         bites("fn append_v2() {}", "the second version");
         bites("mod part2 {}", "a numbered module");
+        bites("mod tests;", "compiled for everybody");
+        assert_eq!(complaints_of("#[cfg(test)]\nmod tests;\n"), Vec::<String>::new());
         assert!(complaints("node/src/common.rs", HEADER)[0].contains("`common` is banned"));
         for good in [
             "fn checked_add() {}",
