@@ -110,11 +110,6 @@ impl Record {
     }
 }
 
-/// Length of the payload of a frame whose header begins like one of `segment`.
-pub(crate) fn payload_len(segment: u64, header: &[u8; HEADER_BYTES]) -> Option<usize> {
-    opened(segment, header).map(|(_, len)| len)
-}
-
 fn opened(segment: u64, header: &[u8; HEADER_BYTES]) -> Option<(u8, usize)> {
     let mut input = Reader::new(header);
     let magic: [u8; 4] = input.array().ok()?;

@@ -145,7 +145,10 @@ impl Writer {
                 Job::Append(_, waiter) => waiter.io_completed(Err(self.fence.error())),
                 Job::Vote(_, waiter) => drop(waiter.send(Err(self.fence.error()))),
                 Job::Truncate(_) | Job::Purge(_) => {}
-                Job::Stop(done) => return drop(done.send(())),
+                Job::Stop(done) => {
+                    let _ = done.send(());
+                    return;
+                }
             }
         }
     }

@@ -1,0 +1,395 @@
+//! A group of replicas in one process: real files, real codecs, and wires that can be cut, slowed and made lossy.
+//!
+//! Decides: how tests make a group, admit members and wait (always for a condition, bounded by tries, never by an assertion on time).
+//! Trusts: nothing. Out of scope: sessions and sealing.
+
+#![allow(dead_code, clippy::unwrap_used, clippy::panic)]
+
+use ringwall_consensus::{Applied, BoxFuture, Class, Metrics, Options, ProposeError, Replica, Role, Transport, TransportError, member_of};
+use ringwall_wire::admission::{AdmitCommit, AdmitPropose, Endorse, IncarnationCert};
+use ringwall_wire::bounded::{Blob, List, Text};
+use ringwall_wire::codec::Message;
+use ringwall_wire::command::*;
+use ringwall_wire::ids::*;
+use ringwall_wire::peer::{Member, PeerAnswer, PeerCall, PeerReply, PeerRpc};
+use ringwall_wire::request::{Expect, KeyMode, Once};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+pub const EPOCH: Epoch = Epoch(1);
+/// Tries of every wait, 20 ms apart.
+pub const TRIES: usize = 1_500;
+
+#[derive(Default)]
+pub struct Faults {
+    /// Directed pairs nothing passes between.
+    pub cut: BTreeSet<(Incarnation, Incarnation)>,
+    /// Of a thousand messages, how many are lost on the way there, and as many on the way back.
+    pub lossy: u64,
+    /// Milliseconds an answer takes.
+    pub delay_ms: u64,
+    random: u64,
+}
+
+impl Faults {
+    fn lost(&mut self) -> bool {
+        self.random = self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.random >> 33) % 1_000 < self.lossy
+    }
+}
+
+/// The wires between all replicas.
+#[derive(Default)]
+pub struct Wires {
+    pub replicas: Mutex<HashMap<Incarnation, Replica>>,
+    pub faults: Mutex<Faults>,
+    /// Whether messages go through their encoding, as between processes.
+    pub plain: bool,
+}
+
+struct Link {
+    me: Incarnation,
+    wires: Arc<Wires>,
+}
+
+impl Transport for Link {
+    fn call(&self, to: Incarnation, _: &Member, _: Class, call: PeerCall, timeout: Duration) -> BoxFuture<Result<PeerAnswer, TransportError>> {
+        let me = self.me;
+        let wires = Arc::clone(&self.wires);
+        let gone = TransportError::Unreachable { to, why: "cut".into() };
+        let late = TransportError::Timeout { to, after_ms: timeout.as_millis() as u64 };
+        let (cut, lost, delay) = {
+            let mut faults = wires.faults.lock().unwrap();
+            (faults.cut.contains(&(me, to)), faults.lost(), faults.delay_ms)
+        };
+        let target = wires.replicas.lock().unwrap().get(&to).cloned();
+        let Some(target) = target.filter(|_| !cut) else {
+            return Box::pin(std::future::ready(Err(gone)));
+        };
+        if lost {
+            return Box::pin(async move {
+                tokio::time::sleep(timeout.min(Duration::from_millis(100))).await;
+                Err(late)
+            });
+        }
+        let call = match wires.plain {
+            true => call,
+            false => PeerRpc::decode(&PeerRpc { number: 1, call }.encode()).unwrap().call,
+        };
+        let answer = target.answer(me, call);
+        Box::pin(async move {
+            let answer = tokio::time::timeout(timeout, answer).await.map_err(|_| late.clone())?;
+            if delay > 0 {
+                tokio::time::sleep(Duration::from_millis(delay)).await;
+            }
+            let mut faults = wires.faults.lock().unwrap();
+            if faults.cut.contains(&(to, me)) || faults.lost() {
+                return Err(late);
+            }
+            drop(faults);
+            Ok(match wires.plain {
+                true => answer,
+                false => PeerReply::decode(&PeerReply { number: 1, answer }.encode()).unwrap().answer,
+            })
+        })
+    }
+}
+
+/// A group, its files and its wires.
+pub struct Group {
+    pub wires: Arc<Wires>,
+    pub dir: tempfile::TempDir,
+    pub clock: Arc<AtomicU64>,
+    pub tune: Arc<dyn Fn(&mut Options) + Send + Sync>,
+    made: AtomicU64,
+}
+
+pub fn cert(slot: u8, made: u64) -> IncarnationCert {
+    let fill = |kind: u8| {
+        let mut bytes = [kind; 32];
+        bytes[..8].copy_from_slice(&made.to_be_bytes());
+        bytes
+    };
+    IncarnationCert {
+        slot: Slot(slot),
+        keys: BootKeys { noise: NoisePublic(fill(1)), sig: SigPublic(fill(2)), kem: KemPublic([3; 1184]) },
+        vendor: if slot % 2 == 1 { Vendor::Amd } else { Vendor::Intel },
+        chip: Digest([slot; 32]),
+        measurement: Text::new("test").unwrap(),
+        boot_config: Digest([9; 32]),
+        peer_address: Text::new(format!("peer-{slot}")).unwrap(),
+        client_address: Text::new(format!("client-{slot}")).unwrap(),
+    }
+}
+
+pub async fn wait_for(what: &str, mut holds: impl FnMut() -> bool) {
+    for _ in 0..TRIES {
+        if holds() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("never came true: {what}");
+}
+
+impl Group {
+    pub fn empty(tune: impl Fn(&mut Options) + Send + Sync + 'static) -> Self {
+        Group {
+            wires: Arc::default(),
+            dir: tempfile::tempdir().unwrap(),
+            clock: Arc::new(AtomicU64::new(1_000_000)),
+            tune: Arc::new(tune),
+            made: AtomicU64::new(0),
+        }
+    }
+
+    /// Founds a group and grows it to `slots` voters.
+    pub async fn start(slots: u8) -> Self {
+        Group::start_with(slots, |_| {}).await
+    }
+
+    pub async fn start_with(slots: u8, tune: impl Fn(&mut Options) + Send + Sync + 'static) -> Self {
+        let group = Group::empty(tune);
+        group.grow(slots).await;
+        group
+    }
+
+    pub async fn grow(&self, slots: u8) {
+        let first = self.open(Incarnation::new(EPOCH, 1)).await;
+        first.found(cert(1, self.next())).await.unwrap();
+        for slot in 2..=slots {
+            self.join(slot, None).await;
+        }
+    }
+
+    pub fn next(&self) -> u64 {
+        self.made.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub fn folder(&self, id: Incarnation) -> PathBuf {
+        self.dir.path().join(format!("inc-{id}"))
+    }
+
+    pub async fn open(&self, id: Incarnation) -> Replica {
+        let clock = Arc::clone(&self.clock);
+        let mut options = Options::new(self.folder(id), id, Arc::new(move || clock.load(Ordering::Relaxed)));
+        options.segment_bytes = 8 * 1024 * 1024;
+        options.call_ms = 1_000;
+        (self.tune)(&mut options);
+        let link = Link { me: id, wires: Arc::clone(&self.wires) };
+        let replica = Replica::open(options, Arc::new(link)).await.unwrap();
+        self.wires.replicas.lock().unwrap().insert(id, replica.clone());
+        replica
+    }
+
+    pub fn all(&self) -> BTreeMap<Incarnation, Replica> {
+        self.wires.replicas.lock().unwrap().iter().map(|(id, replica)| (*id, replica.clone())).collect()
+    }
+
+    pub fn get(&self, id: Incarnation) -> Replica {
+        self.wires.replicas.lock().unwrap().get(&id).cloned().unwrap()
+    }
+
+    /// The replica a majority of voters follows.
+    pub async fn leader(&self) -> Replica {
+        for _ in 0..TRIES {
+            let leading = self.all().into_values().map(|replica| (replica.metrics(), replica)).filter(|(metrics, _)| metrics.role == Role::Leader);
+            if let Some((metrics, replica)) = leading.max_by_key(|(metrics, _)| metrics.term)
+                && replica.read_index().await.is_ok()
+            {
+                let _ = metrics;
+                return replica;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("no leader: {:?}", self.all().values().map(|replica| summary(&replica.metrics())).collect::<Vec<_>>());
+    }
+
+    /// Proposes on whoever leads until it is applied.
+    pub async fn command(&self, body: CommandBody) -> Applied {
+        for _ in 0..TRIES {
+            match self.leader().await.propose(body.clone()).await {
+                Ok(applied) => return applied,
+                Err(ProposeError::TooLarge { .. }) => panic!("too large"),
+                Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
+        }
+        panic!("never applied");
+    }
+
+    /// Admits a new incarnation: proposal, verdicts of all voters, admission. Gives its name.
+    pub async fn admit(&self, cert: &IncarnationCert, replaces: Option<Incarnation>) -> Incarnation {
+        let propose = AdmitPropose {
+            cert: cert.clone(),
+            evidence: Digest([7; 32]),
+            nonce: Nonce([8; 32]),
+            replaces: replaces.unwrap_or(Incarnation(0)),
+        };
+        let proposed = self.command(CommandBody::AdmitPropose(Box::new(propose))).await;
+        assert_eq!(proposed.outcomes, [Outcome::Done]);
+        let voters = self.leader().await.metrics().voters;
+        for voter in voters {
+            let endorse = Endorse { admit_index: proposed.index, by: voter.incarnation, accepts: true, signature: Signature([0; 64]) };
+            let endorsed = self.command(CommandBody::Endorse(endorse)).await;
+            assert!(matches!(endorsed.outcomes[..], [Outcome::Done | Outcome::Denied(Denial::AlreadyEndorsed)]));
+        }
+        let admitted = self.command(CommandBody::AdmitCommit(AdmitCommit { admit_index: proposed.index })).await;
+        assert_eq!(admitted.outcomes, [Outcome::Admitted(Incarnation::new(EPOCH, proposed.index))]);
+        Incarnation::new(EPOCH, proposed.index)
+    }
+
+    /// A new incarnation from admission to voter. Gives its name.
+    pub async fn join(&self, slot: u8, replaces: Option<Incarnation>) -> Incarnation {
+        let cert = cert(slot, self.next());
+        let id = self.admit(&cert, replaces).await;
+        self.open(id).await;
+        self.retry(|leader| { let cert = cert.clone(); async move { leader.admit_learner(id, member_of(&cert)).await } }).await;
+        self.retry(|leader| async move { leader.promote(id, replaces).await }).await;
+        id
+    }
+
+    pub async fn retry<F, T, E: std::fmt::Debug>(&self, step: impl Fn(Replica) -> F) -> T
+    where
+        F: Future<Output = Result<T, E>>,
+    {
+        let mut last = None;
+        for _ in 0..TRIES {
+            match step(self.leader().await).await {
+                Ok(value) => return value,
+                Err(why) => last = Some(why),
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("never worked: {last:?}");
+    }
+
+    /// Writes through whoever leads until the outcome is known.
+    pub async fn write(&self, write: SealedWrite) -> Outcome {
+        self.command(CommandBody::Writes(List::new(vec![write]).unwrap())).await.outcomes[0]
+    }
+
+    /// Takes a replica off the wires and stops it; its files stay.
+    pub async fn kill(&self, id: Incarnation) {
+        let replica = self.wires.replicas.lock().unwrap().remove(&id);
+        replica.unwrap().shutdown().await;
+    }
+
+    pub fn isolate(&self, id: Incarnation) {
+        let others: Vec<Incarnation> = self.all().into_keys().filter(|other| *other != id).collect();
+        let mut faults = self.wires.faults.lock().unwrap();
+        faults.cut.extend(others.iter().flat_map(|other| [(id, *other), (*other, id)]));
+    }
+
+    pub fn heal(&self) {
+        let mut faults = self.wires.faults.lock().unwrap();
+        faults.cut.clear();
+        faults.lossy = 0;
+    }
+
+    /// Waits until every replica has applied what the leader has, and compares their states.
+    pub async fn assert_identical(&self) {
+        let index = self.retry(|leader| async move { leader.mark().await }).await;
+        let mut digests = BTreeMap::new();
+        for (id, replica) in self.all() {
+            let mut found = None;
+            for _ in 0..TRIES {
+                match replica.state_digest_at(index).await {
+                    Ok(digest) => {
+                        found = Some(digest.unwrap());
+                        break;
+                    }
+                    Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+                }
+            }
+            digests.insert(id, found.unwrap_or_else(|| panic!("{id} does not reach {index}: {}", summary(&replica.metrics()))));
+        }
+        let distinct: BTreeSet<Digest> = digests.values().copied().collect();
+        assert_eq!(distinct.len(), 1, "states differ at {index}: {digests:?}");
+    }
+
+    pub async fn stop(self) {
+        for (_, replica) in self.all() {
+            replica.shutdown().await;
+        }
+    }
+}
+
+pub fn summary(metrics: &Metrics) -> String {
+    format!(
+        "{} {:?} term {} leader {:?} last {} applied {} voters {:?} fenced {:?}",
+        metrics.me,
+        metrics.role,
+        metrics.term,
+        metrics.leader,
+        metrics.last_index,
+        metrics.applied,
+        metrics.voters.iter().map(|voter| voter.incarnation.0 & 0xff_ffff).collect::<Vec<_>>(),
+        metrics.fenced
+    )
+}
+
+pub const SPACE: SpaceTag = SpaceTag([1; 16]);
+
+pub fn key(name: u64) -> KeyTag {
+    let mut tag = [0; 16];
+    tag[..8].copy_from_slice(&name.to_be_bytes());
+    KeyTag(tag)
+}
+
+pub fn open_space(space: SpaceTag) -> SealedWrite {
+    let dek = WrappedKey { key_epoch: KeyEpoch(1), iv: [0; 24], commit: [1; 32], ciphertext: [2; 48] };
+    SealedWrite::OpenSpace(OpenSpace { space, mode: KeyMode::Cluster, dek })
+}
+
+pub fn sealed(client: ClientTag, seq: u64, value: &[u8]) -> SealedRecord {
+    SealedRecord { client, seq, iv: [4; 24], commit: [5; 32], name: Blob::new(b"name".to_vec()).unwrap(), value: Blob::new(value.to_vec()).unwrap() }
+}
+
+pub fn put(client: u8, seq: u64, name: u64, value: &[u8], expect: Expect) -> SealedWrite {
+    put_ttl(client, seq, name, value, expect, 0)
+}
+
+pub fn put_ttl(client: u8, seq: u64, name: u64, value: &[u8], expect: Expect, ttl_s: u32) -> SealedWrite {
+    let client = ClientTag([client; 16]);
+    let record = sealed(client, seq, value);
+    let change = SealedChange::Put(SealedPut { record, ttl_s });
+    change_key(client, seq, name, expect, change)
+}
+
+pub fn delete(client: u8, seq: u64, name: u64) -> SealedWrite {
+    change_key(ClientTag([client; 16]), seq, name, Expect::Any, SealedChange::Delete)
+}
+
+pub fn change_key(client: ClientTag, seq: u64, name: u64, expect: Expect, change: SealedChange) -> SealedWrite {
+    let mutations = List::new(vec![SealedMutation { key: key(name), expect, change }]).unwrap();
+    SealedWrite::Change(SpaceChange { space: SPACE, client, once: Once { seq, acked: seq.saturating_sub(64).max(1), since: Revision(1 << 40) }, mutations })
+}
+
+/// A linearizable view, with patience.
+pub async fn linear(replica: &Replica) -> ringwall_consensus::View {
+    for _ in 0..TRIES {
+        if let Ok(view) = replica.linear_view().await {
+            return view;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("no linearizable view: {}", summary(&replica.metrics()));
+}
+
+pub async fn retry_ok<F, T, E: std::fmt::Debug>(step: impl Fn() -> F) -> T
+where
+    F: Future<Output = Result<T, E>>,
+{
+    let mut last = None;
+    for _ in 0..TRIES {
+        match step().await {
+            Ok(value) => return value,
+            Err(why) => last = Some(why),
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("never worked: {last:?}");
+}
