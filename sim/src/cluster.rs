@@ -81,6 +81,15 @@ impl Machine {
     }
 }
 
+/// How a local cluster differs from the plain one.
+#[derive(Clone, Debug, Default)]
+pub struct LocalOptions {
+    /// Milliseconds between heartbeats, least and most until an election; none leaves the daemon's defaults.
+    pub timing: Option<(u64, u64, u64)>,
+    /// Addresses the nodes are told to name instead of their own, by slot: where a test listens in. Empty = their own.
+    pub advertise: Vec<SocketAddr>,
+}
+
 /// One slot and the process that stands in it.
 #[derive(Debug)]
 struct Place {
@@ -96,20 +105,18 @@ pub struct LocalCluster {
     launch: Launch,
     places: Vec<Place>,
     card: ClusterCard,
-    timing: Option<(u64, u64, u64)>,
+    options: LocalOptions,
 }
 
 impl LocalCluster {
     /// Founds a cluster of the standard world in `folder` with a node for each machine: the first founds, the others are started and
     /// join by themselves. Returns once the card exists; joining goes on.
     pub fn start(folder: &Path, launch: Launch, machines: &[Machine]) -> Result<Self, LocalError> {
-        Self::start_with_timing(folder, launch, machines, None)
+        Self::start_with(folder, launch, machines, LocalOptions::default())
     }
 
-    /// The same with other timers: milliseconds between heartbeats, least and most until an election.
-    pub fn start_with_timing(
-        folder: &Path, launch: Launch, machines: &[Machine], timing: Option<(u64, u64, u64)>,
-    ) -> Result<Self, LocalError> {
+    /// The same, with options.
+    pub fn start_with(folder: &Path, launch: Launch, machines: &[Machine], options: LocalOptions) -> Result<Self, LocalError> {
         std::fs::create_dir_all(folder).map_err(io(format!("making {}", folder.display())))?;
         let policy = world::policy();
         let template = world::genesis_template(&policy, "local");
@@ -123,8 +130,12 @@ impl LocalCluster {
             places.push(Place { machine: machine.clone(), address, child: None });
         }
         drop(sockets);
-        let unread = ClusterCard { genesis: world::genesis_record(&policy, "local", ringwall_wire::ids::Nonce([0; 32])), policy, addresses: Default::default() };
-        let mut cluster = LocalCluster { folder: folder.to_owned(), launch, places, card: unread, timing };
+        let unread = ClusterCard {
+            genesis: world::genesis_record(&policy, "local", ringwall_wire::ids::Nonce([0; 32])),
+            policy,
+            addresses: Default::default(),
+        };
+        let mut cluster = LocalCluster { folder: folder.to_owned(), launch, places, card: unread, options };
         cluster.spawn(1, "found")?;
         cluster.card = cluster.wait_for_card()?;
         for slot in 2..=machines.len() {
@@ -148,9 +159,12 @@ impl LocalCluster {
         self.place(slot).address
     }
 
-    /// All addresses, as text.
+    /// All addresses nodes name, as text.
     pub fn addresses(&self) -> Vec<String> {
-        self.places.iter().map(|place| place.address.to_string()).collect()
+        match self.options.advertise.is_empty() {
+            true => self.places.iter().map(|place| place.address.to_string()).collect(),
+            false => self.options.advertise.iter().map(SocketAddr::to_string).collect(),
+        }
     }
 
     /// Slots, from 1.
@@ -261,11 +275,14 @@ impl LocalCluster {
         let mut text = String::new();
         let quoted = |path: PathBuf| format!("{:?}", path.display().to_string());
         let _ = writeln!(text, "data = {}\nslot = {slot}\nlisten = \"{}\"", quoted(self.data(slot)), place.address);
+        if let Some(address) = self.options.advertise.get(usize::from(slot) - 1) {
+            let _ = writeln!(text, "advertise = \"{address}\"");
+        }
         let _ = writeln!(text, "[cluster]\ncard = {}", quoted(self.card_path()));
         let _ = writeln!(text, "template = {}", quoted(self.folder.join("genesis.template")));
         let _ = writeln!(text, "policy = {}", quoted(self.folder.join("cluster.policy")));
         let _ = writeln!(text, "[peers]\naddresses = {:?}\n[log]\nformat = \"text\"\nlevel = \"info\"", self.addresses());
-        if let Some((heartbeat, least, most)) = self.timing {
+        if let Some((heartbeat, least, most)) = self.options.timing {
             let _ = writeln!(text, "[timing]\nheartbeat_ms = {heartbeat}\nelection_min_ms = {least}\nelection_max_ms = {most}");
         }
         text

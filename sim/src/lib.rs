@@ -9,6 +9,12 @@
 
 mod amd;
 mod attester;
+#[cfg(feature = "demo")]
+pub mod cluster;
+#[cfg(feature = "demo")]
+pub mod daemon;
+#[cfg(feature = "demo")]
+pub mod demo;
 mod intel;
 mod lie;
 mod mint_snp;

@@ -4,5 +4,9 @@
 //! Out of scope: starting clusters (`ringwall_sim::cluster`), which the demo shares.
 
 pub mod bench;
+pub mod canary;
 pub mod history;
 pub mod linearizable;
+pub mod load;
+pub mod local;
+pub mod tap;

@@ -105,7 +105,10 @@ async fn wait_for_voters(client: &Client, cluster: &LocalCluster, voters: usize)
 fn members(say: &Say, status: &ClusterStatus) {
     for voter in status.voters.iter() {
         let part = if voter.incarnation == status.leader { "leader" } else { "follower" };
-        say.line(&format!("  slot {}  {:<12} incarnation {:>15}  {:<8}  {}", voter.slot, voter.vendor, voter.incarnation.0, part, voter.address));
+        say.line(&format!(
+            "  slot {}  {:<12} incarnation {:>15}  {:<8}  {}",
+            voter.slot, voter.vendor, voter.incarnation.0, part, voter.address
+        ));
     }
 }
 
@@ -117,7 +120,9 @@ async fn verify(say: &Say, cluster: &LocalCluster, slot: u8) -> Result<serde_jso
         say.line(&format!("  - {step}"));
     }
     let chip: String = chip.to_string().chars().take(16).collect();
-    Ok(json!({ "slot": slot, "vendor": vendor.to_string(), "build": measurement, "incarnation": incarnation.0, "chip": chip, "steps": steps.len() }))
+    Ok(
+        json!({ "slot": slot, "vendor": vendor.to_string(), "build": measurement, "incarnation": incarnation.0, "chip": chip, "steps": steps.len() }),
+    )
 }
 
 fn show_disk(say: &Say, cluster: &LocalCluster) -> Result<serde_json::Value, DemoError> {
@@ -132,9 +137,7 @@ fn show_disk(say: &Say, cluster: &LocalCluster) -> Result<serde_json::Value, Dem
     Ok(json!({ "files": found.files, "bytes": found.bytes, "plaintext_hits": found.hits.len() }))
 }
 
-async fn lose_the_leader(
-    say: &Say, cluster: &mut LocalCluster, watcher: &Client, user: &Client,
-) -> Result<serde_json::Value, DemoError> {
+async fn lose_the_leader(say: &Say, cluster: &mut LocalCluster, watcher: &Client, user: &Client) -> Result<serde_json::Value, DemoError> {
     say.heading("The leader's machine loses power (SIGKILL) while a client writes");
     let namespace = user.namespace("counter").await?;
     let writer = Writer::start(namespace.clone());
@@ -156,7 +159,10 @@ async fn lose_the_leader(
     let status = wait_for_replacement(watcher, cluster, &leader).await?;
     wait.finish_and_clear();
     let rejoined = restarted.elapsed();
-    say.line(&format!("A voter again after {:.1} s, as a new incarnation with new keys; the old one is out for good.", rejoined.as_secs_f64()));
+    say.line(&format!(
+        "A voter again after {:.1} s, as a new incarnation with new keys; the old one is out for good.",
+        rejoined.as_secs_f64()
+    ));
     members(say, &status);
     verify(say, cluster, leader.slot.0).await?;
 
@@ -180,7 +186,9 @@ async fn lose_the_leader(
 }
 
 async fn wait_for_replacement(
-    client: &Client, cluster: &LocalCluster, old: &ringwall_wire::session::MemberHint,
+    client: &Client,
+    cluster: &LocalCluster,
+    old: &ringwall_wire::session::MemberHint,
 ) -> Result<ClusterStatus, DemoError> {
     let until = Instant::now() + PATIENCE;
     loop {

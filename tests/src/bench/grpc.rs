@@ -113,3 +113,62 @@ fn put_field(out: &mut BytesMut, number: u8, bytes: &[u8]) {
     out.put_u8(len as u8);
     out.extend_from_slice(bytes);
 }
+
+/// Size of the first value in an `etcdserverpb.RangeResponse`; none when it holds no key or is not one.
+pub fn value_bytes(response: &[u8]) -> Option<usize> {
+    let key_value = field(response, 2)?;
+    field(key_value, 5).map(<[u8]>::len)
+}
+
+/// The first length-delimited field with this number.
+fn field(mut message: &[u8], wanted: u64) -> Option<&[u8]> {
+    while !message.is_empty() {
+        let tag = varint(&mut message)?;
+        match tag & 7 {
+            0 => drop(varint(&mut message)?),
+            2 => {
+                let len = usize::try_from(varint(&mut message)?).ok()?;
+                let (bytes, rest) = message.split_at_checked(len)?;
+                if tag >> 3 == wanted {
+                    return Some(bytes);
+                }
+                message = rest;
+            }
+            _ => return None,
+        }
+    }
+    None
+}
+
+fn varint(message: &mut &[u8]) -> Option<u64> {
+    let mut value = 0;
+    for shift in (0..64).step_by(7) {
+        let (byte, rest) = message.split_first()?;
+        *message = rest;
+        value |= u64::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            return Some(value);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_the_size_of_the_value_it_wrote() {
+        // KeyValue{key: "k", version 4: 9, value 5: 300 bytes} inside RangeResponse{header 1, kvs 2}.
+        let mut inner = BytesMut::new();
+        put_field(&mut inner, 1, b"k");
+        inner.extend_from_slice(&[4 << 3, 9]);
+        put_field(&mut inner, 5, &[7; 300]);
+        let mut outer = BytesMut::new();
+        put_field(&mut outer, 1, b"header");
+        put_field(&mut outer, 2, &inner);
+        assert_eq!(value_bytes(&outer), Some(300));
+        assert_eq!(value_bytes(&outer[..outer.len() - 1]), None);
+        assert_eq!(value_bytes(b""), None);
+    }
+}

@@ -37,6 +37,10 @@ pub struct Point {
 
 /// A system under load. `client` picks the connection.
 pub trait Target: Send + Sync + 'static {
+    /// Sets of keys that belong to different clients (1 = every client uses every key).
+    fn partitions(&self) -> usize {
+        1
+    }
     /// Stores a value.
     fn put(&self, client: usize, key: usize, value: &[u8]) -> impl Future<Output = Result<(), String>> + Send;
     /// Reads a value and returns its size.
@@ -71,7 +75,8 @@ async fn drive<T: Target>(target: Arc<T>, point: Point, client: usize, warm_unti
     let mut latencies = Vec::new();
     let mut errors = 0;
     while Instant::now() < until {
-        let key = numbers.next() as usize % KEYS;
+        let parts = target.partitions();
+        let key = numbers.next() as usize % (KEYS / parts) * parts + client % parts;
         let write = match point.mix {
             Mix::Put => true,
             Mix::Get => false,
@@ -100,7 +105,9 @@ async fn drive<T: Target>(target: Arc<T>, point: Point, client: usize, warm_unti
 }
 
 /// Writes every key once, so that reads find values of the point's size.
-pub async fn preload<T: Target>(target: Arc<T>, value_bytes: usize, clients: usize) -> Result<(), String> {
+pub async fn preload<T: Target>(target: Arc<T>, value_bytes: usize) -> Result<(), String> {
+    let parts = target.partitions();
+    let clients = if parts == 1 { 64 } else { parts };
     let tasks: Vec<_> = (0..clients)
         .map(|client| {
             let target = target.clone();

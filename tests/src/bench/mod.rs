@@ -8,3 +8,4 @@ pub mod grpc;
 pub mod load;
 pub mod measure;
 pub mod report;
+pub mod targets;

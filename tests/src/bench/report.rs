@@ -75,7 +75,8 @@ pub fn table(report: &Report) -> String {
     let _ = writeln!(out, "                    |        Ringwall              |          etcd                | ratio (>1: ahead)");
     let _ = writeln!(out, "mix  bytes clients |     op/s   p50   p99  us/op  |     op/s   p50   p99  us/op  | speed   CPU   RSS");
     for row in &report.rows {
-        let _ = write!(out, "{:<4} {:>5} {:>7} |{}", mix_name(row.point.mix), row.point.value_bytes, row.point.clients, cells(&row.ringwall));
+        let _ =
+            write!(out, "{:<4} {:>5} {:>7} |{}", mix_name(row.point.mix), row.point.value_bytes, row.point.clients, cells(&row.ringwall));
         match &row.etcd {
             Some(etcd) => {
                 let memory = etcd.rss_mib.iter().sum::<f64>() / row.ringwall.rss_mib.iter().sum::<f64>();
@@ -101,7 +102,10 @@ pub fn svg(report: &Report) -> String {
     let floor = 230.0;
     let scale = 190.0 / top;
     let mut out = String::new();
-    let _ = write!(out, "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" font-family=\"sans-serif\" font-size=\"10\">");
+    let _ = write!(
+        out,
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" font-family=\"sans-serif\" font-size=\"10\">"
+    );
     let _ = write!(out, "<rect width=\"100%\" height=\"100%\" fill=\"white\"/><text x=\"{left}\" y=\"16\" font-size=\"13\">");
     let _ = write!(out, "Operations per second, Ringwall over etcd (same run; line = etcd)</text>");
     for (at, (row, ratio)) in rows.iter().enumerate() {

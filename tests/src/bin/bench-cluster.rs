@@ -1,0 +1,184 @@
+//! `cargo bench-cluster`: Ringwall and etcd under the same closed-loop load, in one run.
+//!
+//! Decides: the points, alternation (one repetition of each system in turn) and where results go. Trusts: nothing it measures.
+//! Out of scope: pass or fail; it prints what it saw.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+use clap::Parser;
+use ringwall_sim::cluster::{Launch, LocalCluster, Machine};
+use ringwall_tests::bench::etcd::{EtcdCluster, EtcdError};
+use ringwall_tests::bench::load::{Mix, Point, Target, preload, run};
+use ringwall_tests::bench::measure::Sample;
+use ringwall_tests::bench::report::{Report, Row, median, mix_name, svg, table};
+use ringwall_tests::bench::targets::{EtcdTarget, RingwallTarget};
+use ringwall_tests::local;
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+const NODE_WORD: &str = "simulated-node";
+
+/// Measures three local Ringwall nodes and three local etcd members with mutual TLS under the same load.
+#[derive(Debug, Parser)]
+#[command(name = "cargo bench-cluster", about, max_term_width = 100)]
+struct Arguments {
+    /// Closed-loop clients.
+    #[arg(long, value_delimiter = ',', default_value = "1,16,64,256,1024")]
+    clients: Vec<usize>,
+    /// Bytes of a value.
+    #[arg(long, value_delimiter = ',', default_value = "256,4096")]
+    values: Vec<usize>,
+    /// Mixes: put, get, mixed.
+    #[arg(long, value_delimiter = ',', default_value = "put,get,mixed")]
+    mixes: Vec<String>,
+    /// Seconds of one repetition, after a warm-up of a fifth of it.
+    #[arg(long, default_value_t = 3.0)]
+    seconds: f64,
+    /// Repetitions of each point; the median one is reported.
+    #[arg(long, default_value_t = 3)]
+    repetitions: usize,
+    /// A short run: 16 clients, 256 bytes, one repetition of one second.
+    #[arg(long)]
+    quick: bool,
+    /// Measure Ringwall alone.
+    #[arg(long)]
+    no_etcd: bool,
+    /// Print JSON instead of the table.
+    #[arg(long)]
+    json: bool,
+    /// Folder for report.json and report.svg.
+    #[arg(long, value_name = "FOLDER", default_value = "target/bench-cluster")]
+    out: PathBuf,
+}
+
+fn main() -> ExitCode {
+    let mut words = std::env::args_os();
+    if words.nth(1).is_some_and(|word| word == NODE_WORD) {
+        return ringwall_sim::daemon::run(std::iter::once(NODE_WORD.into()).chain(words));
+    }
+    let mut arguments = Arguments::parse();
+    if arguments.quick {
+        (arguments.clients, arguments.values) = (vec![16], vec![256]);
+        (arguments.seconds, arguments.repetitions) = (1.0, 1);
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&error.to_string()),
+    };
+    match runtime.block_on(measure(&arguments)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(&error),
+    }
+}
+
+fn failed(error: &str) -> ExitCode {
+    eprintln!("cargo bench-cluster: {error}");
+    ExitCode::FAILURE
+}
+
+async fn measure(arguments: &Arguments) -> Result<(), String> {
+    let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let launch = Launch::this_program(NODE_WORD).map_err(|error| error.to_string())?;
+    let machines = ["genoa-1", "turin-1", "tdx-1"].map(Machine::honest);
+    let cluster = LocalCluster::start(&folder.path().join("ringwall"), launch, &machines).map_err(|error| error.to_string())?;
+    let watcher = local::client(&cluster).await;
+    local::voters(&watcher, &cluster, 3).await;
+    let etcd = match arguments.no_etcd {
+        true => Err("not asked for".to_owned()),
+        false => match EtcdCluster::start(&folder.path().join("etcd")).await {
+            Ok(etcd) => Ok(etcd),
+            Err(error @ EtcdError::NotInstalled) => Err(error.to_string()),
+            Err(error) => return Err(error.to_string()),
+        },
+    };
+    if let Err(why) = &etcd {
+        eprintln!("etcd is not measured: {why}");
+    }
+    let mut report = Report {
+        at_s: std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs()),
+        commit: commit(),
+        machine: machine(),
+        etcd: etcd.as_ref().map_or_else(Clone::clone, |etcd| etcd.version.clone()),
+        seconds: arguments.seconds,
+        repetitions: arguments.repetitions,
+        rows: Vec::new(),
+    };
+    for point in points(arguments)? {
+        let row = measure_point(arguments, &cluster, etcd.as_ref().ok(), point).await?;
+        if std::io::stderr().is_terminal() {
+            eprintln!("{} {} B x{}: {:.0}/s", mix_name(point.mix), point.value_bytes, point.clients, row.ringwall.per_second);
+        }
+        report.rows.push(row);
+    }
+    write(arguments, &report)
+}
+
+fn points(arguments: &Arguments) -> Result<Vec<Point>, String> {
+    let mut points = Vec::new();
+    for value_bytes in &arguments.values {
+        for mix in &arguments.mixes {
+            let mix = match mix.as_str() {
+                "put" => Mix::Put,
+                "get" => Mix::Get,
+                "mixed" => Mix::Mixed,
+                other => return Err(format!("no mix is called {other:?}; there are put, get and mixed")),
+            };
+            points.extend(arguments.clients.iter().map(|clients| Point { mix, clients: *clients, value_bytes: *value_bytes }));
+        }
+    }
+    Ok(points)
+}
+
+async fn measure_point(arguments: &Arguments, cluster: &LocalCluster, etcd: Option<&EtcdCluster>, point: Point) -> Result<Row, String> {
+    let time = Duration::from_secs_f64(arguments.seconds);
+    let ours = Arc::new(RingwallTarget::connect(cluster, point.clients).await?);
+    preload(ours.clone(), point.value_bytes).await?;
+    let theirs = match etcd {
+        Some(etcd) => {
+            let target = Arc::new(EtcdTarget::connect(etcd, point.clients).await?);
+            preload(target.clone(), point.value_bytes).await?;
+            Some((target, etcd.pids()))
+        }
+        None => None,
+    };
+    let (mut our_samples, mut their_samples) = (Vec::new(), Vec::new());
+    for _ in 0..arguments.repetitions.max(1) {
+        our_samples.push(repetition(&ours, point, time, &cluster.pids()).await);
+        if let Some((target, pids)) = &theirs {
+            their_samples.push(repetition(target, point, time, pids).await);
+        }
+    }
+    let (ringwall, spread) = median(our_samples).ok_or("no repetition ran")?;
+    Ok(Row { point, ringwall, etcd: median(their_samples).map(|(sample, _)| sample), spread })
+}
+
+async fn repetition<T: Target>(target: &Arc<T>, point: Point, time: Duration, pids: &[u32]) -> Sample {
+    run(target.clone(), point, time, pids).await
+}
+
+fn write(arguments: &Arguments, report: &Report) -> Result<(), String> {
+    let json = serde_json::to_string_pretty(report).map_err(|error| error.to_string())?;
+    std::fs::create_dir_all(&arguments.out).map_err(|error| error.to_string())?;
+    std::fs::write(arguments.out.join("report.json"), &json).map_err(|error| error.to_string())?;
+    std::fs::write(arguments.out.join("report.svg"), svg(report)).map_err(|error| error.to_string())?;
+    std::fs::write(arguments.out.join("report.txt"), table(report)).map_err(|error| error.to_string())?;
+    match arguments.json {
+        true => println!("{json}"),
+        false => println!("{}\nWritten to {}", table(report), arguments.out.display()),
+    }
+    Ok(())
+}
+
+fn commit() -> String {
+    let output = std::process::Command::new("git").args(["rev-parse", "--short", "HEAD"]).output();
+    output.ok().and_then(|output| String::from_utf8(output.stdout).ok()).map_or_else(String::new, |text| text.trim().to_owned())
+}
+
+fn machine() -> String {
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    let cpus = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = cpus.lines().find_map(|line| line.strip_prefix("model name")).and_then(|rest| rest.split_once(": "));
+    format!("{cores} cores, {}", model.map_or("unknown CPU", |(_, name)| name))
+}

@@ -1,0 +1,139 @@
+//! Who is refused, and for which reason: by clients, and by members facing a joiner.
+//!
+//! Decides: nodes that lie in their evidence never become members, and members say why; clients refuse what they did not pin.
+//! Trusts: `attest`'s own tests for the hundred field-level lies; here each kind goes over real processes once.
+//! Out of scope: hostile bytes (`hostile.rs`). Register rows A1-A3, A6, A7, A12, A13.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod three;
+
+use ringwall_client::{Anchors, ConnectError};
+use ringwall_quic::{Alpn, FrameReader, FrameWriter};
+use ringwall_sim::cluster::{LocalCluster, Machine};
+use ringwall_tests::local;
+use ringwall_wire::ids::ClusterId;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+/// A founding node alone: enough to be asked.
+fn one(folder: &tempfile::TempDir) -> LocalCluster {
+    LocalCluster::start(folder.path(), three::launch(), &[Machine::honest("genoa-1")]).unwrap_or_else(|error| panic!("{error}"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_refuses_another_cluster_and_other_roots() {
+    let folder = tempfile::tempdir().unwrap();
+    let cluster = one(&folder);
+    local::client(&cluster).await;
+    let mut options = local::options(&cluster);
+    options.cluster_id = ClusterId([7; 32]);
+    let refused = local::try_client(options).await.unwrap_err();
+    assert!(matches!(&refused, ConnectError::OtherCluster { pinned, .. } if *pinned == ClusterId([7; 32])), "{refused}");
+
+    let mut options = local::options(&cluster);
+    options.anchors = Arc::new(Anchors::production());
+    let refused = local::try_client(options).await.unwrap_err();
+    assert!(matches!(refused, ConnectError::Evidence { .. }), "{refused}");
+    assert!(refused.to_string().contains("nothing was sent"), "{refused}");
+}
+
+/// Starts an honest founder and a liar beside it; the founder's log must give the reason, and the liar must not become a member.
+async fn liar_is_refused(chip: &str, behaviour: &[&str], reason: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let liar = Machine { chip: chip.into(), behaviour: behaviour.iter().map(|word| (*word).to_owned()).collect() };
+    let cluster = LocalCluster::start(folder.path(), three::launch(), &[Machine::honest("genoa-1"), liar]).unwrap();
+    local::log_says(&cluster, 1, reason).await;
+    let status = local::client_of(&cluster, 1).await.status().await.unwrap();
+    assert_eq!((status.voters.len(), status.learners.len()), (1, 0), "{behaviour:?} was let in\n{}", local::logs(&cluster));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn members_refuse_a_debug_guest_of_amd() {
+    liar_is_refused("turin-1", &["--lie", "SnpDebug"], "debug").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn members_refuse_a_debug_guest_of_intel() {
+    liar_is_refused("tdx-1", &["--lie", "TdxDebug"], "debug").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn members_refuse_a_build_nobody_published() {
+    liar_is_refused("turin-1", &["--build", "ringwall-evil"], "measurement").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn members_refuse_a_configuration_nobody_bound() {
+    liar_is_refused("turin-1", &["--lie", "BootConfig"], "HOST_DATA").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn members_refuse_replayed_evidence() {
+    liar_is_refused("turin-1", &["--lie", "ReportData"], "REPORT_DATA").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn members_refuse_a_chip_that_is_not_listed() {
+    liar_is_refused("turin-9", &[], "chip").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn members_refuse_a_strangers_root() {
+    liar_is_refused("turin-1", &["--lie", "ForeignRoot"], "root").await;
+}
+
+/// A man in the middle with a TLS of his own relays every frame to a genuine node. The handshake is bound to the outer connection, so
+/// it fails at the client, and the client sends nothing after it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relay_gets_no_session_and_no_byte() {
+    let folder = tempfile::tempdir().unwrap();
+    let cluster = one(&folder);
+    local::client(&cluster).await;
+    let frames = Arc::new(AtomicUsize::new(0));
+    let address = relay(cluster.address(1), Arc::clone(&frames)).await;
+    let mut options = local::options(&cluster);
+    options.addresses = vec![address.to_string()];
+    let refused = local::try_client(options).await.unwrap_err();
+    let passed = frames.load(Ordering::Relaxed);
+    assert!(passed >= 2, "the relay was not used");
+    assert_eq!(passed % 2, 0, "the client sent a frame after the handshake failed: {refused}");
+}
+
+/// Relays frames of each client connection over a connection of its own; counts frames the client sent.
+async fn relay(node: SocketAddr, frames: Arc<AtomicUsize>) -> SocketAddr {
+    let server = ringwall_quic::bind("127.0.0.1:0".parse().unwrap(), Some(ringwall_quic::server_config().unwrap())).unwrap();
+    let address = server.local_addr().unwrap();
+    tokio::spawn(async move {
+        let dialler = ringwall_quic::bind("127.0.0.1:0".parse().unwrap(), None).unwrap();
+        let config = ringwall_quic::dial_config(Alpn::Client).unwrap();
+        while let Some(incoming) = server.accept().await {
+            let (Ok(victim), Ok(genuine)) = (incoming.await, ringwall_quic::dial(&dialler, &config, node, Duration::from_secs(5)).await)
+            else {
+                continue;
+            };
+            let frames = Arc::clone(&frames);
+            tokio::spawn(async move {
+                let (Ok((to_victim, from_victim)), Ok((to_node, from_node))) = (victim.accept_bi().await, genuine.open_bi().await) else {
+                    return;
+                };
+                let (mut to_victim, mut from_victim) = (FrameWriter::new(to_victim), FrameReader::new(from_victim));
+                let (mut to_node, mut from_node) = (FrameWriter::new(to_node), FrameReader::new(from_node));
+                let within = Duration::from_secs(10);
+                loop {
+                    let Ok(asked) = from_victim.read(1 << 20, within).await else { return };
+                    frames.fetch_add(1, Ordering::Relaxed);
+                    if to_node.write(&asked, within).await.is_err() {
+                        return;
+                    }
+                    let Ok(answer) = from_node.read(1 << 20, within).await else { return };
+                    if to_victim.write(&answer, within).await.is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    address
+}
