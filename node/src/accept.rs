@@ -120,7 +120,12 @@ async fn take(site: Arc<Site>, member: watch::Receiver<Option<Arc<Node>>>, incom
     match (alpn(&connection), node) {
         (Some(Alpn::Client), Some(node)) => front::serve(node, connection).await,
         (Some(Alpn::Client), None) => {
-            front::refuse(connection, RefusalCode::NotMember, "this node is not a member yet; ask another one, or wait until it has joined").await;
+            front::refuse(
+                connection,
+                RefusalCode::NotMember,
+                "this node is not a member yet; ask another one, or wait until it has joined",
+            )
+            .await;
         }
         (Some(Alpn::Peer), node) => peer(site, node, connection, &place).await,
         (None, _) => close(&connection, CloseCode::Malformed),

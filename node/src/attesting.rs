@@ -104,11 +104,7 @@ pub async fn judge(site: &Arc<Site>, answer: AttestResp, wanted: Wanted) -> Resu
 /// The same on this thread: a few milliseconds of public-key arithmetic.
 pub fn judge_here(site: &Site, answer: &AttestResp, wanted: &Wanted) -> Result<AppraisedPeer, SessionError> {
     let asked = Asked { handshake: &wanted.handshake, nonce: &wanted.nonce, role: wanted.role, noise: &wanted.noise };
-    let pinned = Pinned {
-        cluster_id: site.cluster_id,
-        min_policy_version: site.policy.version,
-        anchors: &site.anchors,
-        now_s: site.now_s(),
-    };
+    let pinned =
+        Pinned { cluster_id: site.cluster_id, min_policy_version: site.policy.version, anchors: &site.anchors, now_s: site.now_s() };
     appraise_session(answer, &asked, &pinned)
 }

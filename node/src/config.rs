@@ -275,8 +275,11 @@ pub enum Purpose {
 pub fn load(flags: &Flags, purpose: Purpose) -> Result<Config, ConfigError> {
     let file = &flags.config;
     let text = read(file, CONFIG_BYTES)?;
-    let text = String::from_utf8(text)
-        .map_err(|_| ConfigError::Syntax { file: file.clone(), place: "file".into(), cause: "it is not UTF-8 text".into() })?;
+    let text = String::from_utf8(text).map_err(|_| ConfigError::Syntax {
+        file: file.clone(),
+        place: "file".into(),
+        cause: "it is not UTF-8 text".into(),
+    })?;
     let raw: FileConfig = toml::from_str(&text).map_err(|fault| ConfigError::Syntax {
         file: file.clone(),
         place: fault.span().map_or_else(|| "file".into(), |span| place(&text, span.start)),
@@ -310,12 +313,14 @@ impl Reading<'_> {
     fn complete(&self, raw: FileConfig, flags: &Flags, purpose: Purpose) -> Result<Config, ConfigError> {
         let data = flags.data.clone().or_else(|| raw.data.map(|path| self.base.join(path)));
         let data = data.ok_or_else(|| self.fault("data", "it is missing", "name the folder this node may write to"))?;
-        let slot = flags.slot.or(raw.slot).ok_or_else(|| self.fault("slot", "it is missing", "give the number of a slot of the cluster"))?;
+        let slot =
+            flags.slot.or(raw.slot).ok_or_else(|| self.fault("slot", "it is missing", "give the number of a slot of the cluster"))?;
         let listen = flags.listen.clone().or(raw.listen);
-        let listen = listen.ok_or_else(|| self.fault("listen", "it is missing", "give an address and a UDP port, as in \"0.0.0.0:7400\""))?;
-        let listen: SocketAddr = listen
-            .parse()
-            .map_err(|_| self.fault("listen", format!("{listen:?} is no address and port"), "write it as \"0.0.0.0:7400\" or \"[::]:7400\""))?;
+        let listen =
+            listen.ok_or_else(|| self.fault("listen", "it is missing", "give an address and a UDP port, as in \"0.0.0.0:7400\""))?;
+        let listen: SocketAddr = listen.parse().map_err(|_| {
+            self.fault("listen", format!("{listen:?} is no address and port"), "write it as \"0.0.0.0:7400\" or \"[::]:7400\"")
+        })?;
         let advertised = flags.advertise.clone().or(raw.advertise);
         let advertise_peers = match advertised {
             Some(address) => self.address("advertise", address)?,
@@ -338,10 +343,7 @@ impl Reading<'_> {
         }
         let cluster = self.cluster(raw.cluster, flags, purpose)?;
         let boot = self.boot_config(&cluster, Slot(slot))?;
-        let log = LogConfig {
-            format: flags.log_format.unwrap_or(raw.log.format),
-            level: flags.log_level.unwrap_or(raw.log.level),
-        };
+        let log = LogConfig { format: flags.log_format.unwrap_or(raw.log.format), level: flags.log_level.unwrap_or(raw.log.level) };
         let limits = self.limits(&raw.limits)?;
         let timing = self.timing(&raw.timing)?;
         Ok(Config { data, listen, advertise_peers, advertise_clients, cluster, peers, log, limits, timing, boot })
@@ -366,7 +368,8 @@ impl Reading<'_> {
                     self.fault("cluster.card", "it is missing", "name the cluster card that `found` wrote on the first node")
                 })?;
                 let card: ClusterCard = self.message("cluster.card", &path)?;
-                card.pinned().map_err(|fault| self.fault("cluster.card", fault.to_string(), "fetch the card again from a source you trust"))?;
+                card.pinned()
+                    .map_err(|fault| self.fault("cluster.card", fault.to_string(), "fetch the card again from a source you trust"))?;
                 Ok(ClusterPart::Join(Box::new(card)))
             }
             Purpose::Found => {
@@ -375,7 +378,10 @@ impl Reading<'_> {
                 let policy = self.base.join(raw.policy.ok_or_else(|| missing("cluster.policy"))?);
                 let template: GenesisTemplate = self.message("cluster.template", &template)?;
                 let policy: PolicyDoc = self.message("cluster.policy", &policy)?;
-                if Digest(policy.digest()) != template.policy || policy.trust_domain != template.trust_domain || policy.slots != template.slots {
+                if Digest(policy.digest()) != template.policy
+                    || policy.trust_domain != template.trust_domain
+                    || policy.slots != template.slots
+                {
                     let cause = "it is not the policy the template names (hash, trust domain and slots must agree)";
                     return Err(self.fault("cluster.policy", cause, "use the pair of files that was made together"));
                 }

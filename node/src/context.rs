@@ -12,14 +12,14 @@ use crate::life::LifeCell;
 use crate::peers::pool::PeerPool;
 use ringwall_attest::{Anchors, Attester};
 use ringwall_channel::NodeSecrets;
-use ringwall_consensus::Replica;
+use ringwall_consensus::{MemberStanding, Replica};
 use ringwall_keys::Keyring;
+use ringwall_wire::admission::IncarnationCert;
 use ringwall_wire::bounded::Text;
 use ringwall_wire::genesis::GenesisRecord;
 use ringwall_wire::ids::{ClusterId, Epoch, Incarnation, NoisePublic, Slot};
 use ringwall_wire::peer::{Member, NamedMember};
 use ringwall_wire::policy::PolicyDoc;
-use ringwall_wire::admission::IncarnationCert;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
@@ -106,16 +106,28 @@ impl Node {
         self.front.get().cloned()
     }
 
-    /// The Noise key `incarnation` must use, if it is one this node may talk to.
-    pub(crate) fn key_of(&self, incarnation: Incarnation) -> Option<NoisePublic> {
-        use ringwall_consensus::MemberStanding;
-        if let Some(row) = self.replica.view().ok().and_then(|view| view.member(incarnation)) {
-            return (row.standing != MemberStanding::Retired).then_some(row.cert.keys.noise);
+    /// Whether `incarnation` may talk to this node with this Noise key. The replicated record decides; before it says anything, the
+    /// effective membership and the key grant do. Whoever was admitted after the last entry applied here is believed: its evidence
+    /// binds name and key, and a follower that lags must be able to follow a leader it has not heard of yet.
+    pub(crate) fn knows(&self, incarnation: Incarnation, noise: &NoisePublic) -> bool {
+        let Ok(view) = self.replica.view() else { return false };
+        if let Some(row) = view.member(incarnation) {
+            return row.standing != MemberStanding::Retired && row.cert.keys.noise == *noise;
         }
+        let applied = view.applied();
+        drop(view);
         let metrics = self.replica.metrics();
-        let named = metrics.voters.iter().chain(&metrics.learners).chain(&self.granted).find(|named| named.incarnation == incarnation);
-        named.map(|named| named.member.noise)
+        let mut named = metrics.voters.iter().chain(&metrics.learners).chain(&self.granted);
+        match named.find(|named| named.incarnation == incarnation) {
+            Some(named) => named.member.noise == *noise,
+            None => incarnation.epoch() == self.site.epoch && admit_index(incarnation) > applied,
+        }
     }
+}
+
+/// The log index an incarnation is named after.
+fn admit_index(incarnation: Incarnation) -> u64 {
+    incarnation.0 & ((1 << 40) - 1)
 }
 
 /// How the membership records an incarnation.

@@ -21,7 +21,9 @@ const STRANDED: Duration = Duration::from_secs(60);
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FenceReason {
     /// Its storage failed.
-    #[error("its storage failed ({0}); nothing acknowledged is lost while a majority lives; repair or replace the disk, then start the node again")]
+    #[error(
+        "its storage failed ({0}); nothing acknowledged is lost while a majority lives; repair or replace the disk, then start the node again"
+    )]
     Storage(String),
     /// Another incarnation was admitted to its slot.
     #[error("a newer incarnation was admitted to its slot; start it again only if that other node is gone")]

@@ -311,9 +311,10 @@ async fn leave(node: &Arc<Node>) {
         Err(_) => warn!("leadership was not handed over in time"),
     }
     let members = node.replica.metrics().voters;
-    let told = members.iter().filter(|named| named.incarnation != node.incarnation).map(|named| {
-        node.peers.call(named.incarnation, &named.member, Class::Control, PeerCall::Leaving, FAREWELL)
-    });
+    let told = members
+        .iter()
+        .filter(|named| named.incarnation != node.incarnation)
+        .map(|named| node.peers.call(named.incarnation, &named.member, Class::Control, PeerCall::Leaving, FAREWELL));
     let told: Vec<_> = told.collect();
     // A member that cannot be told finds out by itself.
     let _ = futures_util::future::join_all(told).await;

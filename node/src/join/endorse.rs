@@ -60,8 +60,7 @@ pub(crate) fn evidence_digest(evidence: &[u8]) -> Digest {
 
 /// What a verdict signs.
 fn endorse_words(cluster_id: &ClusterId, admit_index: u64, propose: &AdmitPropose, accepts: bool) -> Vec<u8> {
-    let fields: [&[u8]; 5] =
-        [&cluster_id.0, &admit_index.to_be_bytes(), &propose.cert.digest(), &propose.evidence.0, &[u8::from(accepts)]];
+    let fields: [&[u8]; 5] = [&cluster_id.0, &admit_index.to_be_bytes(), &propose.cert.digest(), &propose.evidence.0, &[u8::from(accepts)]];
     enc(Label::EndorseSigned, &fields)
 }
 

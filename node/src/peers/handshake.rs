@@ -123,12 +123,18 @@ impl PeerError {
     pub fn refusal(&self) -> Refusal {
         let (code, detail) = match self {
             PeerError::Version { .. } => (RefusalCode::UnsupportedVersion, "no protocol version in common; upgrade the older node"),
-            PeerError::OtherCluster { .. } => (RefusalCode::OtherCluster, "this node serves another cluster or epoch; check the address and the card"),
-            PeerError::Evidence(_) => (RefusalCode::EvidenceRefused, "the evidence was refused; the log of this node says which rule it broke"),
+            PeerError::OtherCluster { .. } => {
+                (RefusalCode::OtherCluster, "this node serves another cluster or epoch; check the address and the card")
+            }
+            PeerError::Evidence(_) => {
+                (RefusalCode::EvidenceRefused, "the evidence was refused; the log of this node says which rule it broke")
+            }
             PeerError::NotMember { .. } | PeerError::OtherIncarnation { .. } | PeerError::OtherSlot { .. } => {
                 (RefusalCode::NotMember, "not a member this node knows with this key; join again")
             }
-            PeerError::Malformed(_) | PeerError::Channel(_) => (RefusalCode::Malformed, "the bytes are not what belongs here; same version on both sides?"),
+            PeerError::Malformed(_) | PeerError::Channel(_) => {
+                (RefusalCode::Malformed, "the bytes are not what belongs here; same version on both sides?")
+            }
             PeerError::OwnEvidence(_) => (RefusalCode::Unavailable, "this node has no evidence to show right now; try again"),
             _ => (RefusalCode::Unavailable, "the session could not be opened; try again"),
         };
@@ -351,7 +357,8 @@ pub async fn answer(
             // The other side reads bare records from here on.
             if let Ok(sealed) = session.seal_refusal(&fault.refusal()) {
                 let mut stream = writer.into_stream();
-                let last_word = async { stream.write_all(&sealed).await.is_ok() && stream.finish().is_ok() && stream.stopped().await.is_ok() };
+                let last_word =
+                    async { stream.write_all(&sealed).await.is_ok() && stream.finish().is_ok() && stream.stopped().await.is_ok() };
                 let _ = tokio::time::timeout(LAST_WORD, last_word).await;
             }
             close(connection, CloseCode::Refused);
@@ -384,7 +391,13 @@ async fn ask_with(site: &Site, session: &mut Session<Unverified>, writer: &mut F
     Ok(())
 }
 
-async fn attest(own: Own<'_>, session: &mut Session<Unverified>, writer: &mut FrameWriter, role: Role, nonce: Nonce) -> Result<(), PeerError> {
+async fn attest(
+    own: Own<'_>,
+    session: &mut Session<Unverified>,
+    writer: &mut FrameWriter,
+    role: Role,
+    nonce: Nonce,
+) -> Result<(), PeerError> {
     let claim = Claim { role, incarnation: own.incarnation, keys: own.secrets.public().clone(), handshake: *session.handshake(), nonce };
     let answer = attesting::answer(own.site, claim).await?;
     writer.write(&session.seal_attest_resp(&answer)?, own.site.step()).await?;

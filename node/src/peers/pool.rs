@@ -36,7 +36,7 @@ const PAUSE_MOST: Duration = Duration::from_millis(500);
 const IDLE: Duration = Duration::from_secs(60);
 
 /// The sessions this incarnation dials.
-pub struct PeerPool {
+pub(crate) struct PeerPool {
     site: Arc<Site>,
     secrets: Arc<NodeSecrets>,
     me: Incarnation,
@@ -108,11 +108,8 @@ impl PeerPool {
 
     fn link(&self, to: Incarnation, member: Member) -> Arc<Link> {
         let (senders, queues): (Vec<_>, Vec<_>) = CLASSES.iter().map(|_| mpsc::unbounded_channel()).unzip();
-        let link = Arc::new(Link {
-            queues: senders.try_into().expect("there are four classes"),
-            queued: Arc::default(),
-            fault: Arc::default(),
-        });
+        let link =
+            Arc::new(Link { queues: senders.try_into().expect("there are four classes"), queued: Arc::default(), fault: Arc::default() });
         let task = LinkTask {
             pool: self.this.clone(),
             to,
@@ -238,7 +235,12 @@ impl LinkTask {
     }
 
     /// Carries calls until the session breaks, must attest again, or is not used any more; true in the last case.
-    async fn carry(&self, site: &Site, connection: &Connection, mut session: ringwall_channel::Session<ringwall_channel::Attested>) -> bool {
+    async fn carry(
+        &self,
+        site: &Site,
+        connection: &Connection,
+        mut session: ringwall_channel::Session<ringwall_channel::Attested>,
+    ) -> bool {
         let mut lanes = tokio::task::JoinSet::new();
         let used = Arc::new(Mutex::new(Instant::now()));
         for (class, queue) in CLASSES.into_iter().zip(&self.queues) {

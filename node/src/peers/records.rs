@@ -58,7 +58,9 @@ impl Records {
             Err(_) => return Err(PeerError::Frame(FrameError::TooSlow { within })),
         };
         match M::decode(&bytes) {
-            Err(fault @ DecodeError::WrongLabel { .. }) => Err(Refusal::decode(&bytes).map_or(PeerError::Malformed(fault), PeerError::Refused)),
+            Err(fault @ DecodeError::WrongLabel { .. }) => {
+                Err(Refusal::decode(&bytes).map_or(PeerError::Malformed(fault), PeerError::Refused))
+            }
             outcome => outcome.map_err(PeerError::Malformed),
         }
     }

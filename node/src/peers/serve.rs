@@ -6,8 +6,9 @@
 //! Trusts: `handshake` for who the member is; `Replica::answer` for what it may do (V1 to V3). Protocol section 4.
 
 use crate::context::Node;
+use crate::front;
 use crate::join::endorse;
-use crate::peers::handshake::{self, Greeted, Own, refusal};
+use crate::peers::handshake::{self, Greeted, Own};
 use crate::peers::lane::{self, CHUNK_BYTES, FLUSH_MESSAGES, IN_FLIGHT, WORKING_BYTES};
 use futures_util::stream::{FuturesOrdered, FuturesUnordered};
 use futures_util::{FutureExt, StreamExt};
@@ -19,7 +20,6 @@ use ringwall_wire::codec::Message;
 use ringwall_wire::ids::Incarnation;
 use ringwall_wire::limits::PEER_MESSAGE_BYTES;
 use ringwall_wire::peer::{PeerAnswer, PeerCall, PeerReply, PeerRpc};
-use ringwall_wire::session::RefusalCode;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -34,7 +34,7 @@ const STANDING_LOOK: Duration = Duration::from_secs(1);
 pub(crate) async fn member(node: Arc<Node>, connection: Connection, greeted: Greeted) {
     let own = Own { site: &node.site, secrets: &node.secrets, incarnation: node.incarnation };
     let nonce = crate::entropy::nonce(&node.site.entropy);
-    let known = |peer: &ringwall_attest::AppraisedPeer| node.key_of(peer.incarnation()) == Some(peer.keys().noise);
+    let known = |peer: &ringwall_attest::AppraisedPeer| node.knows(peer.incarnation(), &peer.keys().noise);
     let mut opened = match handshake::answer(own, &connection, greeted, nonce, known).await {
         Ok(opened) => opened,
         Err(fault) => {
@@ -42,7 +42,8 @@ pub(crate) async fn member(node: Arc<Node>, connection: Connection, greeted: Gre
             return close(&connection, CloseCode::Refused);
         }
     };
-    let from = opened.session.peer().expect("an attested session has a peer").incarnation();
+    let peer = opened.session.peer().expect("an attested session has a peer");
+    let (from, noise) = (peer.incarnation(), peer.keys().noise);
     admit(&connection, Alpn::Peer);
     let first_word = PeerReply { number: 0, answer: PeerAnswer::Done };
     if opened.records.send(&first_word, node.site.step()).await.is_err() {
@@ -71,7 +72,7 @@ pub(crate) async fn member(node: Arc<Node>, connection: Connection, greeted: Gre
             }
             () = tokio::time::sleep_until(deadline) => break CloseCode::Replaced,
             _ = look.tick() => {
-                if node.key_of(from).is_none() {
+                if !node.knows(from, &noise) {
                     break CloseCode::Refused;
                 }
             }
@@ -131,7 +132,14 @@ impl Working {
 }
 
 /// Serves one stream; false when the member broke the protocol.
-async fn serve(node: Arc<Node>, from: Incarnation, class: Class, keys: (Sealer, Opener), mut send: SendStream, mut recv: RecvStream) -> bool {
+async fn serve(
+    node: Arc<Node>,
+    from: Incarnation,
+    class: Class,
+    keys: (Sealer, Opener),
+    mut send: SendStream,
+    mut recv: RecvStream,
+) -> bool {
     let (mut sealer, mut opener) = keys;
     let mut working = match class {
         Class::Append | Class::Bulk => Working::Ordered(FuturesOrdered::new()),
@@ -189,12 +197,7 @@ fn answer(node: &Arc<Node>, from: Incarnation, call: PeerCall) -> BoxFuture<Peer
         }
         PeerCall::Endorse(call) => Box::pin(async move { endorse::answer(&node, call).await }),
         PeerCall::CatchUp(index) => Box::pin(async move { endorse::caught_up(&node, index).await }),
-        PeerCall::Forward(call) => Box::pin(async move {
-            match node.front() {
-                Some(front) => front.forwarded(call).await,
-                None => PeerAnswer::Refused(refusal(RefusalCode::Unavailable, "this member does not serve yet; try again")),
-            }
-        }),
+        PeerCall::Forward(call) => Box::pin(async move { front::forwarded(&node, call).await }),
         call => node.replica.answer(from, call),
     }
 }
