@@ -37,8 +37,8 @@ pub(crate) const CLOCK: [&str; 2] = ["SystemTime::now", "Instant::now"];
 /// What reads the operating system's generator.
 pub(crate) const GENERATOR: [&str; 4] = ["getrandom::", "SysRng", "OsRng", "thread_rng"];
 
-/// Everything wrong with one Rust file.
-pub(crate) fn complaints(path: &str, text: &str) -> Vec<String> {
+/// Everything wrong with one Rust file; `for_tests` when it is compiled for tests alone.
+pub(crate) fn complaints(path: &str, text: &str, for_tests: bool) -> Vec<String> {
     if is_refused_program(path) {
         return Vec::new();
     }
@@ -47,19 +47,33 @@ pub(crate) fn complaints(path: &str, text: &str) -> Vec<String> {
     found.extend(header(path, text));
     found.extend(size(text));
     found.extend(functions(&source));
-    found.extend(names(path, &source));
-    if !is_test(path) {
+    found.extend(names(path, &source, for_tests));
+    if !for_tests {
         found.extend(unwraps(&source));
     }
-    if !may_derive(path) {
+    if !for_tests && !may_derive(path) {
         found.extend(derivations(&source));
     }
     found.into_iter().map(|complaint| format!("{path}{complaint}")).collect()
 }
 
-/// Whether a file is compiled for tests alone; `names` sees to it that a `mod tests` is.
-pub(crate) fn is_test(path: &str) -> bool {
-    path.split('/').any(|part| ["tests", "tests.rs", "benches"].contains(&part))
+/// Whether a file stands where cargo keeps tests.
+pub(crate) fn in_test_folder(path: &str) -> bool {
+    path.split('/').any(|part| ["tests", "benches"].contains(&part)) && !path.contains("/src/") || path.starts_with("tests/")
+}
+
+/// Paths (without their ending) of the modules a file declares for tests alone: `#[cfg(test)] mod name;`.
+pub(crate) fn test_modules(path: &str, text: &str) -> Vec<String> {
+    let code = Source::new(text).code;
+    let (folder, file) = path.rsplit_once('/').unwrap_or(("", path));
+    let stem = file.trim_end_matches(".rs");
+    let base = if ["lib", "main", "mod"].contains(&stem) { folder.to_owned() } else { format!("{folder}/{stem}") };
+    let declared = code.split("#[cfg(test)]").skip(1).filter_map(|rest| {
+        let rest = rest.trim_start().trim_start_matches("pub(crate) ").strip_prefix("mod ")?;
+        let (name, end) = rest.split_at(rest.find([';', '{'])?);
+        end.starts_with(';').then(|| format!("{base}/{}", name.trim()))
+    });
+    declared.collect()
 }
 
 /// Whether a file is a program that must not compile: the compiler's words about it are compared line by line.
@@ -70,7 +84,7 @@ fn is_refused_program(path: &str) -> bool {
 /// Derivation with HKDF happens in the key hierarchy's one file, in the channel (psk and stream keys), and in simulated hardware.
 fn may_derive(path: &str) -> bool {
     const PLACES: [&str; 3] = ["keys/src/derive.rs", "channel/src/schedule.rs", "sim/src/"];
-    PLACES.iter().any(|place| path.starts_with(place)) || is_test(path)
+    PLACES.iter().any(|place| path.starts_with(place))
 }
 
 fn header(path: &str, text: &str) -> Option<String> {
@@ -93,12 +107,12 @@ fn functions(source: &Source) -> Vec<String> {
         .collect()
 }
 
-fn names(path: &str, source: &Source) -> Vec<String> {
+fn names(path: &str, source: &Source, for_tests: bool) -> Vec<String> {
     let file = path.rsplit('/').next().unwrap_or(path).trim_end_matches(".rs");
     let mut found: Vec<String> = name_complaint("file", file).map(|why| format!(": {why}")).into_iter().collect();
     // The functions of a test are named with sentences.
     let shipped = Source { text: source.text.clone(), code: source.shipped() };
-    for (_, item) in shipped.items().into_iter().filter(|_| !is_test(path)) {
+    for (_, item) in shipped.items().into_iter().filter(|_| !for_tests) {
         if let Some(why) = name_complaint(item.kind, &item.name).filter(|_| !source.excused(item.line)) {
             found.push(format!(":{}: {why}", item.line));
         }
@@ -124,9 +138,6 @@ fn name_complaint(kind: &str, name: &str) -> Option<String> {
         return Some(format!("{kind} {name}: the second version of what? name the difference"));
     }
     let stem = name.trim_end_matches(|letter: char| letter.is_ascii_digit());
-    if kind == "mod" && name == "tests" {
-        return Some("mod tests: compiled for everybody; put #[cfg(test)] before it".to_owned());
-    }
     let numbered = matches!(kind, "mod" | "file") && name.len() - stem.len() == 1;
     numbered.then(|| format!("{kind} {name}: a numbered module; name the idea"))
 }
@@ -210,7 +221,7 @@ mod tests {
     const HEADER: &str = "//! One.\n//! Two.\n//! Three.\n";
 
     fn complaints_of(body: &str) -> Vec<String> {
-        complaints("node/src/sample.rs", &format!("{HEADER}{body}"))
+        complaints("node/src/sample.rs", &format!("{HEADER}{body}"), false)
     }
 
     #[track_caller]
@@ -227,9 +238,9 @@ mod tests {
 
     #[test]
     fn headers_bite() {
-        assert!(complaints("a.rs", "fn a() {}\n")[0].contains("0 lines of `//!`"));
-        assert!(complaints("a.rs", "//! One.\n//! Two.\nfn a() {}\n")[0].contains("2 lines of `//!`"));
-        assert!(complaints("a.rs", &"//! Line.\n".repeat(16))[0].contains("16 lines of `//!`"));
+        assert!(complaints("a.rs", "fn a() {}\n", false)[0].contains("0 lines of `//!`"));
+        assert!(complaints("a.rs", "//! One.\n//! Two.\nfn a() {}\n", false)[0].contains("2 lines of `//!`"));
+        assert!(complaints("a.rs", &"//! Line.\n".repeat(16), false)[0].contains("16 lines of `//!`"));
     }
 
     #[test]
@@ -252,9 +263,7 @@ mod tests {
         bites("type Data = u8;", "`data` alone");
         bites("fn append_v2() {}", "the second version");
         bites("mod part2 {}", "a numbered module");
-        bites("mod tests;", "compiled for everybody");
-        assert_eq!(complaints_of("#[cfg(test)]\nmod tests;\n"), Vec::<String>::new());
-        assert!(complaints("node/src/common.rs", HEADER)[0].contains("`common` is banned"));
+        assert!(complaints("node/src/common.rs", HEADER, false)[0].contains("`common` is banned"));
         for good in [
             "fn checked_add() {}",
             "struct NodeState;",
@@ -271,14 +280,23 @@ mod tests {
     fn unwraps_bite_outside_tests_only() {
         bites("fn a() { x.unwrap(); }", "`.unwrap()` outside tests");
         assert_eq!(complaints_of("#[cfg(test)]\nmod tests {\n    fn a() { x.unwrap(); }\n}\n"), Vec::<String>::new());
-        assert_eq!(complaints("node/tests/a.rs", &format!("{HEADER}fn a() {{ x.unwrap(); }}\n")), Vec::<String>::new());
+        assert_eq!(complaints("node/tests/a.rs", &format!("{HEADER}fn a() {{ x.unwrap(); }}\n"), true), Vec::<String>::new());
+    }
+
+    #[test]
+    fn test_modules_are_found_where_they_are_declared() {
+        let text = "#[cfg(test)]\nmod failover;\nmod shipped;\n#[cfg(test)]\nmod inline { fn a() {} }\n// #[cfg(test)] mod no;\n";
+        assert_eq!(test_modules("client/src/lib.rs", text), ["client/src/failover"]);
+        assert_eq!(test_modules("channel/src/noise.rs", "#[cfg(test)]\nmod tests;"), ["channel/src/noise/tests"]);
+        assert!(in_test_folder("node/tests/config.rs") && in_test_folder("tests/src/lib.rs"));
+        assert!(!in_test_folder("node/src/tests/a.rs"), "a folder of this name inside src is shipped unless it is declared for tests");
     }
 
     #[test]
     fn derivations_bite_outside_their_places() {
         bites("use hkdf::Hkdf;", "outside the label tables");
         bites("fn a() { Hkdf::<Sha256>::new(None, b\"\"); }", "outside the label tables");
-        assert_eq!(complaints("keys/src/derive.rs", &format!("{HEADER}use hkdf::Hkdf;\n")), Vec::<String>::new());
+        assert_eq!(complaints("keys/src/derive.rs", &format!("{HEADER}use hkdf::Hkdf;\n"), false), Vec::<String>::new());
     }
 
     #[test]
