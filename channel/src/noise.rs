@@ -196,3 +196,6 @@ impl Hash for NoiseSha256 {
         out.get_mut(..32).expect("snow's buffers hold a hash").copy_from_slice(&digest);
     }
 }
+
+#[cfg(test)]
+mod tests;

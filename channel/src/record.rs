@@ -302,3 +302,6 @@ impl Opener {
         self.keys.advance()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,7 @@
+use ringwall_channel::{Serving, Session};
+
+fn forge() -> Session<Serving> {
+    Session { core: todo!(), state: Serving(()) }
+}
+
+fn main() {}
