@@ -59,7 +59,7 @@ fn blocks(bytes: &[u8]) -> impl Iterator<Item = u128> {
 /// GCM's tag with the all-zero iv, computed from the definition.
 fn tag(key: &[u8; 32], aad: &[u8], ciphertext: &[u8]) -> u128 {
     let h = encrypt_block(key, 0);
-    let lengths = (aad.len() as u128 * 8) << 64 | ciphertext.len() as u128 * 8;
+    let lengths = ((aad.len() as u128 * 8) << 64) | (ciphertext.len() as u128 * 8);
     let sum = blocks(aad).chain(blocks(ciphertext)).chain([lengths]).fold(0, |sum, block| times(sum ^ block, h));
     sum ^ encrypt_block(key, 1)
 }
