@@ -7,7 +7,7 @@
 use crate::machine::view::{MemberStanding, Published};
 use crate::types::StoredMembership;
 use ringwall_wire::ids::Incarnation;
-use ringwall_wire::peer::{Ballot, PeerCall};
+use ringwall_wire::peer::{Ballot, LogPosition, PeerCall};
 
 /// Why a message was stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -56,6 +56,8 @@ pub(crate) struct Known<'a> {
     pub(crate) me: Incarnation,
     pub(crate) effective: &'a StoredMembership,
     pub(crate) published: &'a Published,
+    /// Last entry in our log.
+    pub(crate) last: Option<LogPosition>,
 }
 
 impl Known<'_> {
@@ -65,7 +67,7 @@ impl Known<'_> {
         match call {
             PeerCall::Vote(call) | PeerCall::PreVote(call) => {
                 itself(from, &call.ballot)?;
-                self.both_vote(from)
+                self.both_vote(from, call.last)
             }
             PeerCall::Append(call) => leads(from, &call.ballot),
             PeerCall::SnapshotBegin(call) => leads(from, &call.ballot),
@@ -94,10 +96,18 @@ impl Known<'_> {
         }
     }
 
-    /// V1: a vote is asked among voters.
-    fn both_vote(&self, from: Incarnation) -> Result<(), Stopped> {
-        let voters: std::collections::BTreeSet<Incarnation> = self.effective.voter_ids().collect();
-        match (voters.contains(&self.me), voters.contains(&from)) {
+    /// V1: a vote is asked among voters. Whoever has a longer log than ours may know a membership we have yet to hear of, in which it
+    /// or we became voters; to refuse it could leave a group without a leader for ever. Its vote is then Raft's to judge.
+    fn both_vote(&self, from: Incarnation, last: Option<LogPosition>) -> Result<(), Stopped> {
+        if last > self.last {
+            return Ok(());
+        }
+        let (mut mine, mut theirs) = (false, false);
+        for voter in self.effective.voter_ids() {
+            mine |= voter == self.me;
+            theirs |= voter == from;
+        }
+        match (mine, theirs) {
             (false, _) => Err(Stopped::NotVoter),
             (_, false) => Err(Stopped::SenderNotVoter(from)),
             (true, true) => Ok(()),
@@ -122,5 +132,100 @@ fn leads(from: Incarnation, ballot: &Ballot) -> Result<(), Stopped> {
     match ballot.committed {
         true => Ok(()),
         false => Err(Stopped::NotGranted),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)]
+    use super::*;
+    use crate::machine::roster::Roster;
+    use crate::machine::view::MemberRow;
+    use crate::types::{self, RaftMembership};
+    use ringwall_wire::admission::IncarnationCert;
+    use ringwall_wire::bounded::List;
+    use ringwall_wire::ids::Epoch;
+    use ringwall_wire::peer::{AppendCall, Member, VoteCall};
+    use ringwall_wire::sample::{Sample, Source};
+    use std::collections::{BTreeMap, BTreeSet};
+    use std::sync::Arc;
+
+    const AT: Option<LogPosition> = Some(LogPosition { term: 2, index: 50 });
+
+    fn id(index: u64) -> Incarnation {
+        Incarnation::new(Epoch(1), index)
+    }
+
+    fn setting(voters: &[u64], learners: &[u64], roster: &[(u64, MemberStanding)]) -> (StoredMembership, Published) {
+        let mut source = Source::new(5);
+        let ids = voters.iter().chain(learners).map(|index| (id(*index), Member::sample(&mut source)));
+        let nodes: BTreeMap<Incarnation, Member> = ids.collect();
+        let voters: BTreeSet<Incarnation> = voters.iter().map(|index| id(*index)).collect();
+        let members = RaftMembership::new(vec![voters], nodes).unwrap();
+        let membership = StoredMembership::new(AT.map(|at| types::log_id(&at)), members);
+        let mut known = Roster { epoch: Some(Epoch(1)), ..Roster::default() };
+        for (index, standing) in roster {
+            let row = MemberRow { incarnation: id(*index), cert: IncarnationCert::sample(&mut source), standing: *standing };
+            known.members.insert(id(*index), row);
+        }
+        (membership, Published { applied: 50, roster: Arc::new(known), ..Published::default() })
+    }
+
+    fn vote(leader: u64, last: Option<LogPosition>) -> PeerCall {
+        PeerCall::Vote(VoteCall { ballot: Ballot { term: 3, leader: id(leader), committed: false }, last, transfer: false })
+    }
+
+    fn append(leader: u64, committed: bool) -> PeerCall {
+        let ballot = Ballot { term: 3, leader: id(leader), committed };
+        PeerCall::Append(AppendCall { ballot, previous: None, entries: List::default(), committed: None })
+    }
+
+    fn pass(me: u64, from: Incarnation, call: &PeerCall) -> Result<(), Stopped> {
+        use MemberStanding::{Live, Retired, Superseded};
+        let roster = [(1, Live), (3, Live), (9, Live), (20, Live), (4, Superseded), (5, Retired)];
+        let (effective, published) = setting(&[1, 3, 9], &[20], &roster);
+        Known { me: id(me), effective: &effective, published: &published, last: AT }.pass(from, call)
+    }
+
+    #[test]
+    fn votes_are_asked_among_voters() {
+        assert_eq!(pass(1, id(3), &vote(3, AT)), Ok(()));
+        assert_eq!(pass(20, id(3), &vote(3, AT)), Err(Stopped::NotVoter));
+        assert_eq!(pass(1, id(20), &vote(20, AT)), Err(Stopped::SenderNotVoter(id(20))));
+        assert_eq!(pass(1, id(3), &vote(9, AT)), Err(Stopped::NotItself { spoken: id(9), sender: id(3) }));
+    }
+
+    #[test]
+    fn a_longer_log_may_know_a_newer_membership() {
+        let longer = Some(LogPosition { term: 2, index: 51 });
+        assert_eq!(pass(20, id(3), &vote(3, longer)), Ok(()));
+        assert_eq!(pass(1, id(20), &vote(20, longer)), Ok(()));
+        assert_eq!(pass(1, id(5), &vote(5, longer)), Err(Stopped::Out(id(5))), "but nobody who is out comes back by it");
+    }
+
+    #[test]
+    fn who_is_out_or_unknown_is_stopped_with_everything() {
+        for call in [vote(4, AT), append(4, true), PeerCall::ReadIndex] {
+            assert_eq!(pass(1, id(4), &call), Err(Stopped::Out(id(4))));
+        }
+        assert_eq!(pass(1, id(5), &append(5, true)), Err(Stopped::Out(id(5))));
+        assert_eq!(pass(1, id(6), &append(6, true)), Err(Stopped::Unknown(id(6))), "index 6 is applied, and admitted nobody");
+        assert_eq!(pass(1, id(60), &append(60, true)), Ok(()), "admitted later than we have applied: we cannot know");
+        let other = Incarnation::new(Epoch(2), 3);
+        assert_eq!(pass(1, other, &append(3, true)), Err(Stopped::OtherEpoch { sender: 2, ours: 1 }));
+    }
+
+    #[test]
+    fn leaders_speak_for_themselves_under_a_granted_ballot() {
+        assert_eq!(pass(1, id(3), &append(3, true)), Ok(()));
+        assert_eq!(pass(1, id(3), &append(3, false)), Err(Stopped::NotGranted));
+        assert_eq!(pass(1, id(3), &append(9, true)), Err(Stopped::NotItself { spoken: id(9), sender: id(3) }));
+    }
+
+    #[test]
+    fn only_members_ask_for_reads_and_writes() {
+        assert_eq!(pass(1, id(20), &PeerCall::ReadIndex), Ok(()));
+        assert_eq!(pass(1, id(60), &PeerCall::ReadIndex), Err(Stopped::NotMember(id(60))));
+        assert_eq!(pass(1, id(3), &PeerCall::Leaving), Err(Stopped::NotOurs));
     }
 }

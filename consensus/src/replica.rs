@@ -363,7 +363,7 @@ impl Inner {
     fn pass(&self, from: Incarnation, call: &PeerCall) -> Result<(), crate::gate::Stopped> {
         let effective = Arc::clone(&self.raft.server_metrics().borrow_watched().membership_config);
         let published = self.readers.published();
-        Known { me: self.options.me, effective: &effective, published: &published }.pass(from, call)
+        Known { me: self.options.me, effective: &effective, published: &published, last: self.log.last() }.pass(from, call)
     }
 
     /// Who leads, with its entry in the membership.

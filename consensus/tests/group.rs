@@ -224,6 +224,35 @@ async fn leadership_is_handed_over_before_a_shutdown() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_voter_that_has_not_heard_of_its_promotion_still_votes() {
+    let group = Group::start(2).await;
+    group.write(open_space(SPACE)).await;
+    let cert = cert(3, group.next());
+    let new = group.admit(&cert, None).await;
+    group.open(new).await;
+    group
+        .retry(|leader| {
+            let member = member_of(&cert);
+            async move { leader.admit_learner(new, member).await }
+        })
+        .await;
+    let leader = group.leader().await;
+    wait_for("the learner catches up", || {
+        let metrics = leader.metrics();
+        metrics.replication.iter().any(|(id, index)| *id == new && *index == metrics.last_index)
+    })
+    .await;
+    group.isolate(new);
+    leader.promote(new, None).await.unwrap();
+    group.kill(leader.metrics().me).await;
+    group.heal();
+    // Two of three voters are there; one of them does not know that it is one.
+    assert_eq!(group.write(put(1, 1, 7, b"x", Expect::Any)).await, Outcome::Applied(Revision(2)));
+    group.assert_identical().await;
+    group.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_incarnation_that_was_not_admitted_cannot_become_a_learner() {
     let group = Group::start(1).await;
     let leader = group.leader().await;

@@ -83,6 +83,11 @@ impl LogStore {
         }
     }
 
+    /// Position of the last entry.
+    pub(crate) fn last(&self) -> Option<LogPosition> {
+        types::positions(&self.shared.lock().last())
+    }
+
     fn queue(&self, job: Job) -> io::Result<()> {
         if self.fence.reason().is_some() {
             return Err(self.fence.error());

@@ -169,6 +169,9 @@ impl Machine {
                 EntryPayload::Normal(bytes) => bytes.0.len(),
                 _ => 0,
             };
+            if effect.mark {
+                self.readers.set_mark(entry.log_id.index, None); // Before anybody can see that the entry is applied.
+            }
             if effect.mark || unit_entries >= UNIT_ENTRIES || unit_bytes >= UNIT_BYTES {
                 self.show(&mut told).await?;
                 (unit_entries, unit_bytes) = (0, 0);
@@ -191,7 +194,6 @@ impl Machine {
 
     /// Computes the digest of the state as it is now, beside the commit path.
     fn remember_mark(&self, index: u64) {
-        self.readers.set_mark(index, None);
         let capture = Capture::of(&self.state);
         let readers = Arc::clone(&self.readers);
         let fence = self.fence.clone();

@@ -56,7 +56,14 @@ struct Link {
 }
 
 impl Transport for Link {
-    fn call(&self, to: Incarnation, _: &Member, _: Class, call: PeerCall, timeout: Duration) -> BoxFuture<Result<PeerAnswer, TransportError>> {
+    fn call(
+        &self,
+        to: Incarnation,
+        _: &Member,
+        _: Class,
+        call: PeerCall,
+        timeout: Duration,
+    ) -> BoxFuture<Result<PeerAnswer, TransportError>> {
         let me = self.me;
         let wires = Arc::clone(&self.wires);
         let gone = TransportError::Unreachable { to, why: "cut".into() };
@@ -196,7 +203,8 @@ impl Group {
     /// The replica a majority of voters follows.
     pub async fn leader(&self) -> Replica {
         for _ in 0..TRIES {
-            let leading = self.all().into_values().map(|replica| (replica.metrics(), replica)).filter(|(metrics, _)| metrics.role == Role::Leader);
+            let leading =
+                self.all().into_values().map(|replica| (replica.metrics(), replica)).filter(|(metrics, _)| metrics.role == Role::Leader);
             if let Some((metrics, replica)) = leading.max_by_key(|(metrics, _)| metrics.term)
                 && replica.read_index().await.is_ok()
             {
@@ -246,7 +254,11 @@ impl Group {
         let cert = cert(slot, self.next());
         let id = self.admit(&cert, replaces).await;
         self.open(id).await;
-        self.retry(|leader| { let cert = cert.clone(); async move { leader.admit_learner(id, member_of(&cert)).await } }).await;
+        self.retry(|leader| {
+            let cert = cert.clone();
+            async move { leader.admit_learner(id, member_of(&cert)).await }
+        })
+        .await;
         self.retry(|leader| async move { leader.promote(id, replaces).await }).await;
         id
     }
@@ -289,25 +301,27 @@ impl Group {
         faults.lossy = 0;
     }
 
-    /// Waits until every replica has applied what the leader has, and compares their states.
+    /// Waits until every replica has applied a marked entry, and compares their states there.
     pub async fn assert_identical(&self) {
-        let index = self.retry(|leader| async move { leader.mark().await }).await;
+        for _ in 0..20 {
+            let index = self.retry(|leader| async move { leader.mark().await }).await;
+            if let Some(digests) = self.digests(index).await {
+                let distinct: BTreeSet<Digest> = digests.values().copied().collect();
+                assert_eq!(distinct.len(), 1, "states differ at {index}: {digests:?}");
+                return;
+            }
+        }
+        panic!("no common mark");
+    }
+
+    /// None when a replica jumped over the mark by a snapshot.
+    async fn digests(&self, index: u64) -> Option<BTreeMap<Incarnation, Digest>> {
         let mut digests = BTreeMap::new();
         for (id, replica) in self.all() {
-            let mut found = None;
-            for _ in 0..TRIES {
-                match replica.state_digest_at(index).await {
-                    Ok(digest) => {
-                        found = Some(digest.unwrap());
-                        break;
-                    }
-                    Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
-                }
-            }
-            digests.insert(id, found.unwrap_or_else(|| panic!("{id} does not reach {index}: {}", summary(&replica.metrics()))));
+            let digest = retry_ok(|| replica.state_digest_at(index)).await;
+            digests.insert(id, digest?);
         }
-        let distinct: BTreeSet<Digest> = digests.values().copied().collect();
-        assert_eq!(distinct.len(), 1, "states differ at {index}: {digests:?}");
+        Some(digests)
     }
 
     pub async fn stop(self) {
@@ -345,7 +359,14 @@ pub fn open_space(space: SpaceTag) -> SealedWrite {
 }
 
 pub fn sealed(client: ClientTag, seq: u64, value: &[u8]) -> SealedRecord {
-    SealedRecord { client, seq, iv: [4; 24], commit: [5; 32], name: Blob::new(b"name".to_vec()).unwrap(), value: Blob::new(value.to_vec()).unwrap() }
+    SealedRecord {
+        client,
+        seq,
+        iv: [4; 24],
+        commit: [5; 32],
+        name: Blob::new(b"name".to_vec()).unwrap(),
+        value: Blob::new(value.to_vec()).unwrap(),
+    }
 }
 
 pub fn put(client: u8, seq: u64, name: u64, value: &[u8], expect: Expect) -> SealedWrite {
@@ -365,7 +386,12 @@ pub fn delete(client: u8, seq: u64, name: u64) -> SealedWrite {
 
 pub fn change_key(client: ClientTag, seq: u64, name: u64, expect: Expect, change: SealedChange) -> SealedWrite {
     let mutations = List::new(vec![SealedMutation { key: key(name), expect, change }]).unwrap();
-    SealedWrite::Change(SpaceChange { space: SPACE, client, once: Once { seq, acked: seq.saturating_sub(64).max(1), since: Revision(1 << 40) }, mutations })
+    SealedWrite::Change(SpaceChange {
+        space: SPACE,
+        client,
+        once: Once { seq, acked: seq.saturating_sub(64).max(1), since: Revision(1 << 40) },
+        mutations,
+    })
 }
 
 /// A linearizable view, with patience.
