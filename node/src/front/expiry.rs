@@ -15,10 +15,13 @@ pub(crate) async fn run(replica: Replica, clock: Clock) {
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tick.tick().await;
-        let due = replica.metrics().role == Role::Leader && replica.view().is_ok_and(|view| view.expired_waiting(clock()).unwrap_or(false));
-        if due && let Err(fault) = replica.propose(CommandBody::Expire).await {
-            // The next tick, here or on the next leader, tries again.
-            tracing::debug!(%fault, "records past their time were not removed yet");
+        // One entry removes a bounded number of records: go on while more are due.
+        while replica.metrics().role == Role::Leader && replica.view().is_ok_and(|view| view.expired_waiting(clock()).unwrap_or(false)) {
+            if let Err(fault) = replica.propose(CommandBody::Expire).await {
+                // The next tick, here or on the next leader, tries again.
+                tracing::debug!(%fault, "records past their time were not removed yet");
+                break;
+            }
         }
     }
 }

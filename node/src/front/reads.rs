@@ -179,3 +179,100 @@ pub(crate) fn read_key(view: &View, read: &ReadKey) -> Answer {
         _ => Answer::Refused(unreadable()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)]
+    use super::*;
+    use crate::front::testing::space;
+    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::time::Duration;
+
+    /// A quorum that takes a while and fails at first.
+    #[derive(Default)]
+    struct Fake {
+        asked: AtomicU64,
+        failures: u64,
+        fenced: bool,
+        committed: AtomicU64,
+        applied: AtomicU64,
+    }
+
+    impl Quorum for Arc<Fake> {
+        async fn read_index(&self) -> Result<u64, ReadError> {
+            let asked = self.asked.fetch_add(1, Ordering::SeqCst);
+            let index = self.committed.load(Ordering::SeqCst);
+            sleep(Duration::from_millis(20)).await;
+            match (self.fenced, asked < self.failures) {
+                (true, _) => Err(ReadError::Fenced(String::new())),
+                (false, true) => Err(ReadError::Transient),
+                (false, false) => Ok(index),
+            }
+        }
+        async fn wait_applied(&self, index: u64) -> Result<(), ReadError> {
+            self.applied.fetch_max(index, Ordering::SeqCst);
+            Ok(())
+        }
+    }
+
+    fn rounds(fake: Fake) -> (Arc<Fake>, Arc<Rounds<Arc<Fake>>>) {
+        let fake = Arc::new(fake);
+        let rounds = Arc::new(Rounds::new(fake.clone()));
+        tokio::spawn(rounds.clone().run());
+        (fake, rounds)
+    }
+
+    #[tokio::test]
+    async fn reads_that_arrive_together_share_a_question() {
+        let (fake, rounds) = rounds(Fake::default());
+        let outbox = Arc::new(Outbox::default());
+        let (space, key) = (space(), ringwall_wire::ids::KeyTag([1; 16]));
+        for batch in 0..10u64 {
+            let read = |number: u64| (outbox.clone(), ReadKey { number: batch * 10 + number, space: space.clone(), key }, Charge::default());
+            rounds.submit((0..10).map(read));
+            tokio::task::yield_now().await;
+        }
+        let mut got = 0;
+        while got < 100 {
+            got += outbox.take().await.unwrap().items.iter().filter(|(item, _)| matches!(item, Item::Read(_))).count();
+        }
+        assert!(fake.asked.load(Ordering::SeqCst) <= 4, "{:?} questions for 100 reads", fake.asked);
+    }
+
+    #[tokio::test]
+    async fn a_read_never_rides_on_a_question_asked_before_it_arrived() {
+        let (fake, rounds) = rounds(Fake::default());
+        let early = tokio::spawn({
+            let rounds = rounds.clone();
+            async move { rounds.barrier().await }
+        });
+        sleep(Duration::from_millis(10)).await;
+        // The early round has asked; what is committed now must be seen by whoever asks now.
+        fake.committed.store(7, Ordering::SeqCst);
+        rounds.barrier().await.unwrap();
+        assert_eq!(fake.applied.load(Ordering::SeqCst), 7);
+        early.await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_lost_quorum_is_asked_again_and_a_fence_is_final() {
+        let (fake, rounds_) = rounds(Fake { failures: 3, ..Fake::default() });
+        rounds_.barrier().await.unwrap();
+        assert_eq!(fake.asked.load(Ordering::SeqCst), 4);
+        let (_, fenced) = rounds(Fake { fenced: true, ..Fake::default() });
+        assert_eq!(fenced.barrier().await.unwrap_err().code, ringwall_wire::session::RefusalCode::Fenced);
+    }
+
+    #[tokio::test]
+    async fn leaving_answers_what_waits_and_takes_nothing_new() {
+        let (_, rounds) = rounds(Fake::default());
+        let waiting = tokio::spawn({
+            let rounds = rounds.clone();
+            async move { rounds.barrier().await }
+        });
+        tokio::task::yield_now().await;
+        rounds.leave();
+        assert!(waiting.await.unwrap().is_ok());
+        assert_eq!(rounds.barrier().await.unwrap_err().code, ringwall_wire::session::RefusalCode::ShuttingDown);
+    }
+}

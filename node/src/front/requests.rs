@@ -18,7 +18,7 @@ use ringwall_wire::bounded::List;
 use ringwall_wire::codec::Message as _;
 use ringwall_wire::command::{OpenSpace, SealedChange, SealedMutation, SealedPut, SealedWrite, SpaceChange};
 use ringwall_wire::ids::ClientTag;
-use ringwall_wire::limits::SESSION_WATCHES;
+use ringwall_wire::limits::{REQUEST_BYTES, SESSION_WATCHES};
 use ringwall_wire::request::{
     Answer, Change, Get, KeyMode, ListKeys, Mutation, Namespace, Op, OpenNamespace, Reply, Request, Watch, Write,
 };
@@ -136,6 +136,12 @@ impl Desk {
         if ask.once.seq == 0 || ask.mutations.is_empty() {
             return Err(refusal(RefusalCode::Malformed, "a write has a number from 1 and at least one change"));
         }
+        if told_bytes(&ask) > REQUEST_BYTES {
+            return Err(refusal(
+                RefusalCode::TooLarge,
+                "the changes of one write are above the size of one message: not applied; write fewer at once",
+            ));
+        }
         let known = self.known(&ask.namespace).await?;
         let mut seen = HashSet::new();
         let mut mutations = Vec::with_capacity(ask.mutations.len());
@@ -227,6 +233,17 @@ impl Desk {
         self.spaces.insert(namespace.clone(), known.clone());
         Ok(known)
     }
+}
+
+/// Bytes of the events a write becomes: a watch tells all of a write in one message.
+fn told_bytes(ask: &Write) -> usize {
+    ask.mutations.iter().fold(128, |sum: usize, mutation| {
+        let value = match &mutation.change {
+            Change::Put(put) => put.value.len(),
+            Change::Delete | Change::Keep => 0,
+        };
+        sum.saturating_add(mutation.key.len()).saturating_add(value).saturating_add(24)
+    })
 }
 
 fn unsealable(fault: SealError) -> Refusal {

@@ -339,3 +339,6 @@ async fn last_word(mut send: SendStream) {
 fn too_old() -> Refusal {
     refusal(RefusalCode::Unavailable, "the session is as old as the policy allows; open a new one, which attests again")
 }
+
+#[cfg(test)]
+mod tests;

@@ -207,25 +207,35 @@ struct Packed {
     taken: usize,
 }
 
-/// Packs as many changes into one message as fit. `through`: how far all of `changes` are complete.
+/// Packs as many changes into one message as fit, whole revisions: a client is told all of a write at once. Only a revision that alone is
+/// above the limits is cut, which the limits of writes and expiries rule out. `through`: how far all of `changes` are complete.
 fn pack(space: &Space, prefix: &[u8], changes: &[ChangeEvent], through: Revision) -> Result<Packed, OpenError> {
     let mut packed = Packed { events: Events { events: List::default(), through }, bytes: 0, taken: 0 };
-    for change in changes {
-        if let Some(event) = open(space, prefix, change)? {
-            let size = event.value.as_ref().map_or(0, |value| value.len()).saturating_add(event.key.len()).saturating_add(32);
-            let begun = packed.taken > 0 && !packed.events.events.is_empty();
-            if begun && packed.bytes.saturating_add(size) > PAGE_BYTES || packed.events.events.push(event).is_err() {
-                break;
-            }
-            packed.bytes = packed.bytes.saturating_add(size);
+    'revisions: for revision in changes.chunk_by(|left, right| left.revision == right.revision) {
+        let opened = revision.iter().map(|change| open(space, prefix, change)).collect::<Result<Vec<_>, _>>()?;
+        let bytes: usize = opened.iter().flatten().map(size).sum();
+        let count = opened.iter().flatten().count();
+        let told = packed.events.events.len();
+        if told > 0 && (told.saturating_add(count) > WATCH_EVENTS || packed.bytes.saturating_add(bytes) > PAGE_BYTES) {
+            break;
         }
-        packed.taken = packed.taken.saturating_add(1);
+        for event in opened {
+            if event.is_some_and(|event| packed.events.events.push(event).is_err()) {
+                break 'revisions;
+            }
+            packed.taken = packed.taken.saturating_add(1);
+        }
+        packed.bytes = packed.bytes.saturating_add(bytes);
     }
     if let Some(next) = changes.get(packed.taken) {
-        // The next message may go on inside the same revision: it is told only when all of it was.
         packed.events.through = Revision(next.revision.0.saturating_sub(1));
     }
     Ok(packed)
+}
+
+/// Bytes of an event in a message, about.
+fn size(event: &Event) -> usize {
+    event.value.as_ref().map_or(0, |value| value.len()).saturating_add(event.key.len()).saturating_add(32)
 }
 
 /// The event of a change; none when its key has another prefix.
@@ -248,4 +258,62 @@ fn compacted() -> Refusal {
         RefusalCode::Compacted,
         "changes this watch needs are no longer kept; list the namespace and watch from the revision of the list",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::front::testing::{record, space};
+
+    fn change(space: &Space, revision: u64, name: &str, value: Option<&[u8]>) -> ChangeEvent {
+        let (key, mut record) = record(space, name.as_bytes(), value.unwrap_or_default(), revision);
+        if value.is_none() {
+            record.value = Blob::default();
+        }
+        ChangeEvent { revision: Revision(revision), space: *space.tag(), key, record: Arc::new(record), removed: value.is_none() }
+    }
+
+    /// All messages for `changes`, as (through, names).
+    fn told(space: &Space, prefix: &str, changes: &[ChangeEvent], through: u64) -> Vec<(u64, Vec<String>)> {
+        let mut rest = changes;
+        let mut messages = Vec::new();
+        while !rest.is_empty() {
+            let packed = pack(space, prefix.as_bytes(), rest, Revision(through)).unwrap();
+            assert!(packed.taken > 0, "no progress");
+            rest = &rest[packed.taken..];
+            let names = packed.events.events.iter().map(|event| String::from_utf8(event.key.to_vec()).unwrap()).collect();
+            messages.push((packed.events.through.0, names));
+        }
+        messages
+    }
+
+    #[test]
+    fn changes_come_in_order_with_their_prefix_and_removals_keep_their_name() {
+        let space = space();
+        let changes = [
+            change(&space, 3, "a/1", Some(b"x")),
+            change(&space, 4, "b/1", Some(b"x")),
+            change(&space, 4, "a/2", Some(b"y")),
+            change(&space, 9, "a/1", None),
+        ];
+        assert_eq!(told(&space, "a/", &changes, 12), [(12, vec!["a/1".into(), "a/2".into(), "a/1".into()])]);
+        let packed = pack(&space, b"a/", &changes, Revision(12)).unwrap();
+        let values: Vec<_> = packed.events.events.iter().map(|event| event.value.as_ref().map(|value| value.to_vec())).collect();
+        assert_eq!(values, [Some(b"x".to_vec()), Some(b"y".to_vec()), None]);
+    }
+
+    #[test]
+    fn messages_are_bounded_and_never_cut_a_write() {
+        let space = space();
+        let value = vec![1; PAGE_BYTES / 4];
+        let changes: Vec<ChangeEvent> =
+            (0..9).map(|at| change(&space, 10 + at / 3, &format!("{}/{}", at / 3, at % 3), Some(&value))).collect();
+        let messages = told(&space, "", &changes, 20);
+        let names = |revision: u64| (0..3).map(|at| format!("{revision}/{at}")).collect::<Vec<_>>();
+        assert_eq!(messages, [(10, names(0)), (11, names(1)), (20, names(2))]);
+        let many: Vec<ChangeEvent> = (0..WATCH_EVENTS as u64 + 10).map(|at| change(&space, at + 1, "k", Some(b"v"))).collect();
+        let sizes: Vec<usize> = told(&space, "", &many, 999).iter().map(|(_, names)| names.len()).collect();
+        assert_eq!(sizes, [WATCH_EVENTS, 10]);
+    }
 }
