@@ -16,6 +16,7 @@ use crate::claims::Claims;
 use crate::rejection::{Rejection, ReportData};
 use crate::step::Step;
 use crate::{Appraised, Verified};
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::ToString as _;
 use ringwall_wire::codec::Message as _;
@@ -83,7 +84,7 @@ fn bound(claims: &Claims, policy: &PolicyDoc, expected: &Expected<'_>) -> Result
     }
     let (reported, required) = (*claims.report_data(), report_data(expected.binding));
     if reported != required {
-        return Err(Rejection::ReportData { reported: ReportData(reported), expected: ReportData(required) });
+        return Err(Rejection::ReportData { reported: Box::new(ReportData(reported)), expected: Box::new(ReportData(required)) });
     }
     match claims {
         Claims::Snp(claims) => {

@@ -4,6 +4,7 @@
 //! of a platform nobody may accept). Every variant says what failed, what was expected, and what a person can do.
 //! Trusts: nothing. Out of scope: refusals by policy (`rejection.rs`). Protocol section 2.2.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use ringwall_wire::ids::{Digest, Vendor};
 use ringwall_wire::policy::{ChipId, SnpProduct, SnpTcb};
@@ -189,7 +190,7 @@ pub enum VerifyError {
     CertExtension { what: &'static str },
     /// The certificate is another chip's.
     #[error("the certificate is of chip {certificate}, the report of chip {report}")]
-    ChipMismatch { certificate: ChipId, report: ChipId },
+    ChipMismatch { certificate: Box<ChipId>, report: Box<ChipId> },
     /// The certificate is for other firmware than the report.
     #[error("the certificate is for firmware {certificate:?}, the report was signed under {report:?}")]
     CertTcb { certificate: SnpTcb, report: SnpTcb },

@@ -5,6 +5,7 @@
 
 use crate::error::{Layer, TcbKind};
 use crate::snp::{FirmwareVersion, Revocation};
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use ringwall_wire::ids::{Digest, TrustDomain};
@@ -32,7 +33,7 @@ impl core::fmt::Debug for ReportData {
 pub enum Rejection {
     /// The evidence was made for something else.
     #[error("the evidence is bound to {reported}, this session needs {expected}: it was made for another session, node or purpose")]
-    ReportData { reported: ReportData, expected: ReportData },
+    ReportData { reported: Box<ReportData>, expected: Box<ReportData> },
     /// The binding names another boot configuration than the one given.
     #[error("the binding names boot configuration {bound}, the given one hashes to {given}")]
     BoundBootConfig { bound: Digest, given: Digest },
@@ -131,7 +132,7 @@ pub enum Rejection {
     MeasurementUnknown { reported: MeasurementRegister },
     /// The registers are of no accepted build.
     #[error("registers MRTD {}, RTMR0 {}, RTMR1 {}, RTMR2 {} together are of no build the policy accepts", reported.mrtd, reported.rtmr0, reported.rtmr1, reported.rtmr2)]
-    TupleUnknown { reported: alloc::boxed::Box<TdxTuple> },
+    TupleUnknown { reported: Box<TdxTuple> },
     /// The build is too old.
     #[error("build {release} has security version {reported}, required at least {required}")]
     SvnTooLow { release: String, reported: u32, required: u32 },

@@ -17,6 +17,7 @@ use crate::anchors::{Anchors, root_digest};
 use crate::claims::SnpClaims;
 use crate::error::{TcbKind, VerifyError};
 use crate::step::Step;
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::vec::Vec;
 use ringwall_wire::evidence::{SnpEndorsements, SnpEvidence};
@@ -44,7 +45,7 @@ pub(crate) fn verify(
     if let Some(chip) = chain.chip
         && chip != report.chip_id()
     {
-        return Err(VerifyError::ChipMismatch { certificate: chip, report: report.chip_id() });
+        return Err(VerifyError::ChipMismatch { certificate: Box::new(chip), report: Box::new(report.chip_id()) });
     }
     let tcb = |which| product::decode_tcb(product, which, report.tcb(which));
     let (current_tcb, reported_tcb) = (tcb(TcbKind::Current)?, tcb(TcbKind::Reported)?);

@@ -11,7 +11,7 @@ use crate::anchors::Anchors;
 use crate::error::{CertName, VekKind, VerifyError};
 use crate::x509::Cert;
 use alloc::format;
-use alloc::string::{String, ToString as _};
+use alloc::string::String;
 use der::Decode as _;
 use der::asn1::{Ia5StringRef, ObjectIdentifier};
 use ringwall_wire::evidence::SnpEndorsements;
@@ -87,7 +87,7 @@ fn named(which: CertName, cert: &Cert<'_>, expected: String) -> Result<(), Verif
 fn product_of(vek: &Cert<'_>) -> Result<SnpProduct, VerifyError> {
     let missing = VerifyError::CertExtension { what: "productName" };
     let name = vek.extension(PRODUCT_NAME).and_then(|bytes| Ia5StringRef::from_der(bytes).ok()).ok_or(missing)?;
-    product::of_name(&name.as_str().to_string())
+    product::of_name(name.as_str())
 }
 
 /// A VCEK names its chip, a VLEK its provider; a certificate that names both or neither is no signing certificate of AMD's.
