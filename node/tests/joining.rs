@@ -1,0 +1,231 @@
+//! Whole lives of nodes with software TEEs, over real loopback sockets and real folders: founding, joining, leaving, returning.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use ringwall_node::config::{ClusterPart, Config, Limits, LogConfig, LogFormat, LogLevel, Timing};
+use ringwall_node::found::CARD_FILE;
+use ringwall_node::run::{NodeError, Providers, run_node};
+use ringwall_node::{clock, entropy, folders};
+use ringwall_sim::{Lie, SimTee, world};
+use ringwall_wire::bounded::Text;
+use ringwall_wire::codec::Message;
+use ringwall_wire::genesis::{BootConfig, ClusterCard};
+use ringwall_wire::ids::{Incarnation, Slot};
+use std::net::UdpSocket;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+const LONG: Duration = Duration::from_secs(60);
+
+fn free_port() -> u16 {
+    UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+fn config(folder: &Path, port: u16, cluster: ClusterPart, boot: BootConfig, peers: &[u16]) -> Config {
+    let address = Text::new(format!("127.0.0.1:{port}")).unwrap();
+    Config {
+        data: folder.to_path_buf(),
+        listen: address.parse().unwrap(),
+        advertise_peers: address.clone(),
+        advertise_clients: address,
+        cluster,
+        peers: peers.iter().map(|port| Text::new(format!("127.0.0.1:{port}")).unwrap()).collect(),
+        log: LogConfig { format: LogFormat::Text, level: LogLevel::Debug },
+        limits: Limits { connections: 256, connections_per_address: 256, handshake: Duration::from_secs(5) },
+        timing: Timing { heartbeat_ms: 100, election_ms: (600, 1_200) },
+        boot,
+    }
+}
+
+fn providers(chip: &str, boot: &BootConfig, lies: &[Lie]) -> Providers {
+    let clock = clock::system();
+    let now = Arc::clone(&clock);
+    let tee = SimTee::new(world::machine(chip, boot.clone()).unwrap(), 0).with_clock(move || now() / 1_000).telling(lies);
+    Providers { attester: Arc::new(tee), anchors: ringwall_sim::anchors(), clock, entropy: entropy::system().unwrap() }
+}
+
+struct Running {
+    folder: PathBuf,
+    port: u16,
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<Result<(), NodeError>>,
+}
+
+impl Running {
+    fn start(config: Config, providers: Providers) -> Running {
+        ringwall_node::logging::start(&config.log);
+        let (folder, port) = (config.data.clone(), config.listen.port());
+        let (stop, stopped) = oneshot::channel();
+        let task = tokio::spawn(run_node(config, providers, async move {
+            let _ = stopped.await;
+        }));
+        Running { folder, port, stop, task }
+    }
+
+    fn founder(folder: &Path, chip: &str, port: u16) -> Running {
+        let policy = world::policy();
+        let template = world::genesis_template(&policy, "joining");
+        let boot = world::founding_config(&template, Slot(1));
+        let part = ClusterPart::Found(Box::new(template), Box::new(policy));
+        Running::start(config(folder, port, part, boot.clone(), &[]), providers(chip, &boot, &[]))
+    }
+
+    fn joiner(folder: &Path, chip: &str, slot: u8, port: u16, card: &ClusterCard, peers: &[u16]) -> Running {
+        let boot = world::joining_config(card.genesis.cluster_id(), Slot(slot));
+        let part = ClusterPart::Join(Box::new(card.clone()));
+        Running::start(config(folder, port, part, boot.clone(), peers), providers(chip, &boot, &[]))
+    }
+
+    async fn leave(self) {
+        self.stop.send(()).unwrap();
+        tokio::time::timeout(LONG, self.task).await.unwrap().unwrap().unwrap();
+    }
+
+    fn lives(&self) -> Vec<Incarnation> {
+        folders::lives(&self.folder).unwrap_or_default()
+    }
+}
+
+async fn card_of(folder: &Path) -> ClusterCard {
+    let path = folder.join(CARD_FILE);
+    eventually("the card is written", || path.exists()).await;
+    ClusterCard::decode(&std::fs::read(path).unwrap()).unwrap()
+}
+
+async fn eventually(what: &str, holds: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !holds() {
+        assert!(begun.elapsed() < LONG, "not in time: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// How a node answers a stranger that asks for its descriptor: whether it serves clients.
+async fn serves(port: u16) -> bool {
+    use ringwall_quic::{Alpn, FrameReader, FrameWriter};
+    use ringwall_wire::session::{GetDescriptor, NodeDescriptor};
+    let within = Duration::from_secs(2);
+    let endpoint = ringwall_quic::bind("127.0.0.1:0".parse().unwrap(), None).unwrap();
+    let dial = ringwall_quic::dial_config(Alpn::Client).unwrap();
+    let address = format!("127.0.0.1:{port}").parse().unwrap();
+    let Ok(connection) = ringwall_quic::dial(&endpoint, &dial, address, within).await else { return false };
+    let (send, recv) = connection.open_bi().await.unwrap();
+    let ask = GetDescriptor { versions: ringwall_wire::bounded::List::new(vec![1]).unwrap() };
+    FrameWriter::new(send).write(&ask.encode(), within).await.unwrap();
+    match FrameReader::new(recv).read(8 * 1024, within).await {
+        Ok(frame) => NodeDescriptor::decode(&frame).is_ok(),
+        Err(_) => false,
+    }
+}
+
+async fn serving(port: u16) {
+    let begun = Instant::now();
+    while !serves(port).await {
+        assert!(begun.elapsed() < LONG, "the node on port {port} does not serve in time");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn three_nodes_of_both_vendors_become_one_cluster_and_one_of_them_returns() {
+    let place = tempfile::tempdir().unwrap();
+    let folder = |slot: u8| place.path().join(format!("node-{slot}"));
+    let ports = [free_port(), free_port(), free_port()];
+    let first = Running::founder(&folder(1), "genoa-1", ports[0]);
+    let card = card_of(&folder(1)).await;
+    assert_eq!(card.pinned().unwrap(), card.genesis.cluster_id());
+    serving(ports[0]).await;
+
+    // The card names the founder alone: where the others are, nobody needs to know.
+    let second = Running::joiner(&folder(2), "turin-1", 2, ports[1], &card, &[]);
+    serving(ports[1]).await;
+    let third = Running::joiner(&folder(3), "tdx-1", 3, ports[2], &card, &[]);
+    serving(ports[2]).await;
+    assert_eq!(first.lives(), [Incarnation((1 << 40) | 1)]);
+    assert_eq!((second.lives().len(), third.lives().len()), (1, 1));
+
+    // A member leaves in good order and returns on a machine of the other vendor, as somebody else, through whoever answers.
+    let before = third.lives();
+    third.leave().await;
+    let third = Running::joiner(&folder(3), "turin-2", 3, ports[2], &card, &ports[..2]);
+    serving(ports[2]).await;
+    let after = third.lives();
+    assert_eq!(after.len(), 2, "the newest old life is kept as a cache");
+    assert!(after.last() > before.last());
+
+    // The founder is killed, not asked; the others go on, and it returns by attestation like everybody.
+    first.task.abort();
+    let _ = first.task.await;
+    let begun = Instant::now();
+    let first = Running::joiner(&folder(1), "genoa-1", 1, ports[0], &card, &ports[1..]);
+    serving(ports[0]).await;
+    println!("killed founder serves again after {:?}", begun.elapsed());
+    assert_eq!(first.lives().len(), 2);
+    for node in [first, second, third] {
+        node.leave().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_occupied_slot_is_not_given_away() {
+    let place = tempfile::tempdir().unwrap();
+    let ports = [free_port(), free_port()];
+    let first = Running::founder(&place.path().join("1"), "genoa-1", ports[0]);
+    let card = card_of(&place.path().join("1")).await;
+    serving(ports[0]).await;
+    let usurper = Running::joiner(&place.path().join("u"), "turin-1", 1, ports[1], &card, &[]);
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert!(usurper.lives().is_empty(), "the incumbent answers, and its slot was given away");
+    assert!(!usurper.task.is_finished(), "it keeps asking");
+    usurper.leave().await;
+    first.leave().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_whose_evidence_is_refused_does_not_even_start() {
+    let place = tempfile::tempdir().unwrap();
+    let policy = world::policy();
+    let template = world::genesis_template(&policy, "joining");
+    let boot = world::founding_config(&template, Slot(1));
+    for (chip, lie) in [("genoa-1", Lie::SnpDebug), ("tdx-1", Lie::Build), ("genoa-1", Lie::BootConfig)] {
+        let part = ClusterPart::Found(Box::new(template.clone()), Box::new(policy.clone()));
+        let config = config(place.path(), free_port(), part, boot.clone(), &[]);
+        let outcome = run_node(config, providers(chip, &boot, &[lie]), std::future::pending()).await;
+        let fault = outcome.unwrap_err();
+        assert!(matches!(fault, NodeError::EvidenceRefused(_)), "{lie:?}: {fault}");
+        assert_eq!(fault.exit_code(), 12);
+        assert!(!place.path().join(CARD_FILE).exists());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_occupied_port_and_a_used_folder_are_named() {
+    let place = tempfile::tempdir().unwrap();
+    let held = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let policy = world::policy();
+    let template = world::genesis_template(&policy, "joining");
+    let boot = world::founding_config(&template, Slot(1));
+    let part = || ClusterPart::Found(Box::new(template.clone()), Box::new(policy.clone()));
+    let port = held.local_addr().unwrap().port();
+    let refused =
+        run_node(config(place.path(), port, part(), boot.clone(), &[]), providers("genoa-1", &boot, &[]), std::future::pending()).await;
+    let fault = refused.unwrap_err();
+    assert!(matches!(&fault, NodeError::Bind(ringwall_quic::BindError::InUse { address }) if address.port() == port), "{fault}");
+    assert_eq!(fault.exit_code(), 13);
+
+    std::fs::write(place.path().join(CARD_FILE), b"").unwrap();
+    let refused =
+        run_node(config(place.path(), free_port(), part(), boot.clone(), &[]), providers("genoa-1", &boot, &[]), std::future::pending())
+            .await;
+    let fault = refused.unwrap_err();
+    assert!(matches!(fault, NodeError::Found(ringwall_node::found::FoundError::AlreadyFounded { .. })), "{fault}");
+    assert_eq!(fault.exit_code(), 15);
+
+    let file = place.path().join("file");
+    std::fs::write(&file, b"").unwrap();
+    let refused =
+        run_node(config(&file, free_port(), part(), boot.clone(), &[]), providers("genoa-1", &boot, &[]), std::future::pending()).await;
+    assert_eq!(refused.unwrap_err().exit_code(), 15);
+}
