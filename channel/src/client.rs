@@ -10,6 +10,7 @@ use crate::prologue::ClientPrologue;
 use crate::schedule::{Side, psk};
 use crate::secrets::{KEM_CIPHERTEXT_BYTES, NodeSecrets, encapsulate};
 use crate::session::{Remote, Session, Unverified};
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use rand_core::CryptoRng;
 use ringwall_wire::ids::{KemPublic, NoisePublic};
@@ -29,7 +30,7 @@ const PSK_PLACE: usize = 2;
 pub struct ClientDial {
     handshake: HandshakeState,
     noise: NoisePublic,
-    kem: KemPublic,
+    kem: Box<KemPublic>,
 }
 
 impl core::fmt::Debug for ClientDial {
@@ -54,7 +55,7 @@ impl ClientDial {
             .expect("prologue and remote key are set once, all primitives resolve");
         let msg1 = write::<MSG1_BYTES>(&mut handshake, &ciphertext, 1)?;
         set_psk(&mut handshake, &psk(&shared, &msg1));
-        Ok((ClientDial { handshake, noise: descriptor.noise, kem: descriptor.kem }, msg1))
+        Ok((ClientDial { handshake, noise: descriptor.noise, kem: Box::new(descriptor.kem) }, msg1))
     }
 
     /// Finishes with the node's message 2. The session is private to whoever holds the descriptor's keys; who that is, only

@@ -94,7 +94,7 @@ pub(crate) enum Remote {
         /// Static key the handshake authenticated.
         noise: NoisePublic,
         /// Encapsulation key from its descriptor.
-        kem: Option<KemPublic>,
+        kem: Option<Box<KemPublic>>,
     },
 }
 
@@ -170,7 +170,7 @@ impl Session<Unverified> {
         if peer.keys().noise != *noise {
             return Err(ChannelError::OtherNoiseKey { attested: peer.keys().noise, used: *noise });
         }
-        if kem.is_some_and(|kem| kem != peer.keys().kem) {
+        if kem.as_deref().is_some_and(|kem| *kem != peer.keys().kem) {
             return Err(ChannelError::OtherKemKey);
         }
         Ok(Session { core: self.core, state: Attested(Box::new(peer)) })
