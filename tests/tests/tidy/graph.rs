@@ -6,18 +6,19 @@
 use cargo_metadata::{DependencyKind, Metadata, Package, PackageId};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Crate, what it may depend on, and how many foreign packages it may reach (normal dependencies, Linux).
+/// Crate, what it may depend on, and how many foreign packages may be linked into it (Linux). The numbers are what they are: a higher
+/// one is a decision that shows in the change.
 pub(crate) const ARROWS: [(&str, &[&str], usize); 10] = [
-    ("wire", &[], 20),
-    ("attest", &["wire"], 110),
-    ("channel", &["wire", "attest"], 130),
-    ("keys", &["wire"], 45),
-    ("quic", &["wire"], 80),
-    ("consensus", &["wire"], 70),
-    ("node", &["wire", "attest", "channel", "keys", "quic", "consensus"], 250),
-    ("client", &["wire", "attest", "channel", "quic"], 220),
-    ("sim", &["wire", "attest", "node", "client"], 270),
-    ("tests", &["wire", "attest", "channel", "keys", "quic", "consensus", "node", "client", "sim"], 300),
+    ("wire", &[], 15),
+    ("attest", &["wire"], 102),
+    ("channel", &["wire", "attest"], 121),
+    ("keys", &["wire"], 27),
+    ("quic", &["wire"], 71),
+    ("consensus", &["wire"], 69),
+    ("node", &["wire", "attest", "channel", "keys", "quic", "consensus"], 219),
+    ("client", &["wire", "attest", "channel", "quic"], 192),
+    ("sim", &["wire", "attest", "node", "client"], 227),
+    ("tests", &["wire", "attest", "channel", "keys", "quic", "consensus", "node", "client", "sim"], 240),
 ];
 /// `#![no_std]`, no sockets, files, threads, clocks.
 pub(crate) const PURE: [&str; 4] = ["wire", "attest", "channel", "keys"];
@@ -166,7 +167,7 @@ mod tests {
 
     #[test]
     fn budgets_and_impurities_bite() {
-        let many: BTreeSet<String> = (0..21).map(|number| format!("crate-{number}@1.0.0")).collect();
+        let many: BTreeSet<String> = (0..16).map(|number| format!("crate-{number}@1.0.0")).collect();
         assert!(over_budget("wire", &many).is_some());
         let tokio: BTreeSet<String> = ["tokio@1.0.0".to_owned(), "sha2@0.11.0".to_owned()].into();
         assert_eq!(impurities(&tokio), ["tokio"]);
