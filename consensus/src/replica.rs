@@ -78,7 +78,7 @@ fn raft_config(options: &Options) -> Result<Config, OpenError> {
         replication_lag_threshold: options.keep_entries + options.snapshot_entries,
         snapshot_policy: SnapshotPolicy::LogsSinceLast(options.snapshot_entries),
         max_in_snapshot_log_to_keep: options.keep_entries,
-        purge_batch_size: 64,
+        purge_batch_size: 1,
         enable_elect: false, // Until this replica is a voter: protocol section 4, V4.
         enable_pre_vote: Some(true),
         enable_leader_restore: Some(false),

@@ -12,4 +12,6 @@ pub(crate) mod rows;
 pub(crate) mod snapshot;
 pub(crate) mod state;
 pub(crate) mod store;
+#[cfg(test)]
+mod tests;
 pub mod view;

@@ -19,18 +19,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-pub const EPOCH: Epoch = Epoch(1);
+pub(crate) const EPOCH: Epoch = Epoch(1);
 /// Tries of every wait, 20 ms apart.
-pub const TRIES: usize = 1_500;
+pub(crate) const TRIES: usize = 1_500;
 
 #[derive(Default)]
-pub struct Faults {
+pub(crate) struct Faults {
     /// Directed pairs nothing passes between.
-    pub cut: BTreeSet<(Incarnation, Incarnation)>,
+    pub(crate) cut: BTreeSet<(Incarnation, Incarnation)>,
     /// Of a thousand messages, how many are lost on the way there, and as many on the way back.
-    pub lossy: u64,
+    pub(crate) lossy: u64,
     /// Milliseconds an answer takes.
-    pub delay_ms: u64,
+    pub(crate) delay_ms: u64,
     random: u64,
 }
 
@@ -43,11 +43,11 @@ impl Faults {
 
 /// The wires between all replicas.
 #[derive(Default)]
-pub struct Wires {
-    pub replicas: Mutex<HashMap<Incarnation, Replica>>,
-    pub faults: Mutex<Faults>,
+pub(crate) struct Wires {
+    pub(crate) replicas: Mutex<HashMap<Incarnation, Replica>>,
+    pub(crate) faults: Mutex<Faults>,
     /// Whether messages go through their encoding, as between processes.
-    pub plain: bool,
+    pub(crate) plain: bool,
 }
 
 struct Link {
@@ -106,15 +106,15 @@ impl Transport for Link {
 }
 
 /// A group, its files and its wires.
-pub struct Group {
-    pub wires: Arc<Wires>,
-    pub dir: tempfile::TempDir,
-    pub clock: Arc<AtomicU64>,
-    pub tune: Arc<dyn Fn(&mut Options) + Send + Sync>,
+pub(crate) struct Group {
+    pub(crate) wires: Arc<Wires>,
+    pub(crate) dir: tempfile::TempDir,
+    pub(crate) clock: Arc<AtomicU64>,
+    pub(crate) tune: Arc<dyn Fn(&mut Options) + Send + Sync>,
     made: AtomicU64,
 }
 
-pub fn cert(slot: u8, made: u64) -> IncarnationCert {
+pub(crate) fn cert(slot: u8, made: u64) -> IncarnationCert {
     let fill = |kind: u8| {
         let mut bytes = [kind; 32];
         bytes[..8].copy_from_slice(&made.to_be_bytes());
@@ -132,7 +132,7 @@ pub fn cert(slot: u8, made: u64) -> IncarnationCert {
     }
 }
 
-pub async fn wait_for(what: &str, mut holds: impl FnMut() -> bool) {
+pub(crate) async fn wait_for(what: &str, mut holds: impl FnMut() -> bool) {
     for _ in 0..TRIES {
         if holds() {
             return;
@@ -143,7 +143,7 @@ pub async fn wait_for(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 impl Group {
-    pub fn empty(tune: impl Fn(&mut Options) + Send + Sync + 'static) -> Self {
+    pub(crate) fn empty(tune: impl Fn(&mut Options) + Send + Sync + 'static) -> Self {
         Group {
             wires: Arc::default(),
             dir: tempfile::tempdir().unwrap(),
@@ -154,17 +154,17 @@ impl Group {
     }
 
     /// Founds a group and grows it to `slots` voters.
-    pub async fn start(slots: u8) -> Self {
+    pub(crate) async fn start(slots: u8) -> Self {
         Group::start_with(slots, |_| {}).await
     }
 
-    pub async fn start_with(slots: u8, tune: impl Fn(&mut Options) + Send + Sync + 'static) -> Self {
+    pub(crate) async fn start_with(slots: u8, tune: impl Fn(&mut Options) + Send + Sync + 'static) -> Self {
         let group = Group::empty(tune);
         group.grow(slots).await;
         group
     }
 
-    pub async fn grow(&self, slots: u8) {
+    pub(crate) async fn grow(&self, slots: u8) {
         let first = self.open(Incarnation::new(EPOCH, 1)).await;
         first.found(cert(1, self.next())).await.unwrap();
         for slot in 2..=slots {
@@ -172,15 +172,15 @@ impl Group {
         }
     }
 
-    pub fn next(&self) -> u64 {
+    pub(crate) fn next(&self) -> u64 {
         self.made.fetch_add(1, Ordering::Relaxed)
     }
 
-    pub fn folder(&self, id: Incarnation) -> PathBuf {
+    pub(crate) fn folder(&self, id: Incarnation) -> PathBuf {
         self.dir.path().join(format!("inc-{id}"))
     }
 
-    pub async fn open(&self, id: Incarnation) -> Replica {
+    pub(crate) async fn open(&self, id: Incarnation) -> Replica {
         let clock = Arc::clone(&self.clock);
         let mut options = Options::new(self.folder(id), id, Arc::new(move || clock.load(Ordering::Relaxed)));
         options.segment_bytes = 8 * 1024 * 1024;
@@ -192,16 +192,16 @@ impl Group {
         replica
     }
 
-    pub fn all(&self) -> BTreeMap<Incarnation, Replica> {
+    pub(crate) fn all(&self) -> BTreeMap<Incarnation, Replica> {
         self.wires.replicas.lock().unwrap().iter().map(|(id, replica)| (*id, replica.clone())).collect()
     }
 
-    pub fn get(&self, id: Incarnation) -> Replica {
+    pub(crate) fn get(&self, id: Incarnation) -> Replica {
         self.wires.replicas.lock().unwrap().get(&id).cloned().unwrap()
     }
 
     /// The replica a majority of voters follows.
-    pub async fn leader(&self) -> Replica {
+    pub(crate) async fn leader(&self) -> Replica {
         for _ in 0..TRIES {
             let leading =
                 self.all().into_values().map(|replica| (replica.metrics(), replica)).filter(|(metrics, _)| metrics.role == Role::Leader);
@@ -217,7 +217,7 @@ impl Group {
     }
 
     /// Proposes on whoever leads until it is applied.
-    pub async fn command(&self, body: CommandBody) -> Applied {
+    pub(crate) async fn command(&self, body: CommandBody) -> Applied {
         for _ in 0..TRIES {
             match self.leader().await.propose(body.clone()).await {
                 Ok(applied) => return applied,
@@ -229,7 +229,7 @@ impl Group {
     }
 
     /// Admits a new incarnation: proposal, verdicts of all voters, admission. Gives its name.
-    pub async fn admit(&self, cert: &IncarnationCert, replaces: Option<Incarnation>) -> Incarnation {
+    pub(crate) async fn admit(&self, cert: &IncarnationCert, replaces: Option<Incarnation>) -> Incarnation {
         let propose = AdmitPropose {
             cert: cert.clone(),
             evidence: Digest([7; 32]),
@@ -250,7 +250,7 @@ impl Group {
     }
 
     /// A new incarnation from admission to voter. Gives its name.
-    pub async fn join(&self, slot: u8, replaces: Option<Incarnation>) -> Incarnation {
+    pub(crate) async fn join(&self, slot: u8, replaces: Option<Incarnation>) -> Incarnation {
         let cert = cert(slot, self.next());
         let id = self.admit(&cert, replaces).await;
         self.open(id).await;
@@ -263,7 +263,7 @@ impl Group {
         id
     }
 
-    pub async fn retry<F, T, E: std::fmt::Debug>(&self, step: impl Fn(Replica) -> F) -> T
+    pub(crate) async fn retry<F, T, E: std::fmt::Debug>(&self, step: impl Fn(Replica) -> F) -> T
     where
         F: Future<Output = Result<T, E>>,
     {
@@ -279,30 +279,30 @@ impl Group {
     }
 
     /// Writes through whoever leads until the outcome is known.
-    pub async fn write(&self, write: SealedWrite) -> Outcome {
+    pub(crate) async fn write(&self, write: SealedWrite) -> Outcome {
         self.command(CommandBody::Writes(List::new(vec![write]).unwrap())).await.outcomes[0]
     }
 
     /// Takes a replica off the wires and stops it; its files stay.
-    pub async fn kill(&self, id: Incarnation) {
+    pub(crate) async fn kill(&self, id: Incarnation) {
         let replica = self.wires.replicas.lock().unwrap().remove(&id);
         replica.unwrap().shutdown().await;
     }
 
-    pub fn isolate(&self, id: Incarnation) {
+    pub(crate) fn isolate(&self, id: Incarnation) {
         let others: Vec<Incarnation> = self.all().into_keys().filter(|other| *other != id).collect();
         let mut faults = self.wires.faults.lock().unwrap();
         faults.cut.extend(others.iter().flat_map(|other| [(id, *other), (*other, id)]));
     }
 
-    pub fn heal(&self) {
+    pub(crate) fn heal(&self) {
         let mut faults = self.wires.faults.lock().unwrap();
         faults.cut.clear();
         faults.lossy = 0;
     }
 
     /// Waits until every replica has applied a marked entry, and compares their states there.
-    pub async fn assert_identical(&self) {
+    pub(crate) async fn assert_identical(&self) {
         for _ in 0..20 {
             let index = self.retry(|leader| async move { leader.mark().await }).await;
             if let Some(digests) = self.digests(index).await {
@@ -324,14 +324,14 @@ impl Group {
         Some(digests)
     }
 
-    pub async fn stop(self) {
+    pub(crate) async fn stop(self) {
         for (_, replica) in self.all() {
             replica.shutdown().await;
         }
     }
 }
 
-pub fn summary(metrics: &Metrics) -> String {
+pub(crate) fn summary(metrics: &Metrics) -> String {
     format!(
         "{} {:?} term {} leader {:?} last {} applied {} voters {:?} fenced {:?}",
         metrics.me,
@@ -345,20 +345,20 @@ pub fn summary(metrics: &Metrics) -> String {
     )
 }
 
-pub const SPACE: SpaceTag = SpaceTag([1; 16]);
+pub(crate) const SPACE: SpaceTag = SpaceTag([1; 16]);
 
-pub fn key(name: u64) -> KeyTag {
+pub(crate) fn key(name: u64) -> KeyTag {
     let mut tag = [0; 16];
     tag[..8].copy_from_slice(&name.to_be_bytes());
     KeyTag(tag)
 }
 
-pub fn open_space(space: SpaceTag) -> SealedWrite {
+pub(crate) fn open_space(space: SpaceTag) -> SealedWrite {
     let dek = WrappedKey { key_epoch: KeyEpoch(1), iv: [0; 24], commit: [1; 32], ciphertext: [2; 48] };
     SealedWrite::OpenSpace(OpenSpace { space, mode: KeyMode::Cluster, dek })
 }
 
-pub fn sealed(client: ClientTag, seq: u64, value: &[u8]) -> SealedRecord {
+pub(crate) fn sealed(client: ClientTag, seq: u64, value: &[u8]) -> SealedRecord {
     SealedRecord {
         client,
         seq,
@@ -369,22 +369,22 @@ pub fn sealed(client: ClientTag, seq: u64, value: &[u8]) -> SealedRecord {
     }
 }
 
-pub fn put(client: u8, seq: u64, name: u64, value: &[u8], expect: Expect) -> SealedWrite {
+pub(crate) fn put(client: u8, seq: u64, name: u64, value: &[u8], expect: Expect) -> SealedWrite {
     put_ttl(client, seq, name, value, expect, 0)
 }
 
-pub fn put_ttl(client: u8, seq: u64, name: u64, value: &[u8], expect: Expect, ttl_s: u32) -> SealedWrite {
+pub(crate) fn put_ttl(client: u8, seq: u64, name: u64, value: &[u8], expect: Expect, ttl_s: u32) -> SealedWrite {
     let client = ClientTag([client; 16]);
     let record = sealed(client, seq, value);
     let change = SealedChange::Put(SealedPut { record, ttl_s });
     change_key(client, seq, name, expect, change)
 }
 
-pub fn delete(client: u8, seq: u64, name: u64) -> SealedWrite {
+pub(crate) fn delete(client: u8, seq: u64, name: u64) -> SealedWrite {
     change_key(ClientTag([client; 16]), seq, name, Expect::Any, SealedChange::Delete)
 }
 
-pub fn change_key(client: ClientTag, seq: u64, name: u64, expect: Expect, change: SealedChange) -> SealedWrite {
+pub(crate) fn change_key(client: ClientTag, seq: u64, name: u64, expect: Expect, change: SealedChange) -> SealedWrite {
     let mutations = List::new(vec![SealedMutation { key: key(name), expect, change }]).unwrap();
     SealedWrite::Change(SpaceChange {
         space: SPACE,
@@ -395,7 +395,7 @@ pub fn change_key(client: ClientTag, seq: u64, name: u64, expect: Expect, change
 }
 
 /// A linearizable view, with patience.
-pub async fn linear(replica: &Replica) -> ringwall_consensus::View {
+pub(crate) async fn linear(replica: &Replica) -> ringwall_consensus::View {
     for _ in 0..TRIES {
         if let Ok(view) = replica.linear_view().await {
             return view;
@@ -405,7 +405,7 @@ pub async fn linear(replica: &Replica) -> ringwall_consensus::View {
     panic!("no linearizable view: {}", summary(&replica.metrics()));
 }
 
-pub async fn retry_ok<F, T, E: std::fmt::Debug>(step: impl Fn() -> F) -> T
+pub(crate) async fn retry_ok<F, T, E: std::fmt::Debug>(step: impl Fn() -> F) -> T
 where
     F: Future<Output = Result<T, E>>,
 {

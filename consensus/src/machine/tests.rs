@@ -1,0 +1,569 @@
+//! The state machine against a model, against itself, and against nonsense.
+//!
+//! Decides: equal logs give equal digests whatever was flushed, installed or read meanwhile; a plain map agrees with every outcome;
+//! apply is total. Trusts: nothing. Out of scope: Raft.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use crate::fence::Fence;
+use crate::machine::clients::{Admission, At, ClientLimits, Clients};
+use crate::machine::raft::Machine;
+use crate::machine::snapshot::{self, Capture};
+use crate::machine::state::State;
+use crate::machine::store::Store;
+use crate::machine::view::View;
+use crate::types::{self, Entry, EntryPayload, Payload};
+use bytes::Bytes;
+use proptest::prelude::*;
+use ringwall_wire::admission::{AdmitCommit, AdmitPropose, Endorse, IncarnationCert};
+use ringwall_wire::bounded::{Blob, List};
+use ringwall_wire::codec::Message;
+use ringwall_wire::command::*;
+use ringwall_wire::ids::*;
+use ringwall_wire::limits::{DEDUP_OUTCOMES, HISTORY_EVENTS};
+use ringwall_wire::peer::LogPosition;
+use ringwall_wire::request::{Conflict, Expect, KeyMode, Once};
+use ringwall_wire::sample::{Sample, Source};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+const SPACE: SpaceTag = SpaceTag([1; 16]);
+
+struct Bench {
+    state: State,
+    index: u64,
+    runtime: tokio::runtime::Runtime,
+    _dir: tempfile::TempDir,
+}
+
+impl Bench {
+    fn new(overlay_bytes: usize) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::create(dir.path(), overlay_bytes, Fence::new()).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        Bench { state: State::new(store), index: 0, runtime, _dir: dir }
+    }
+
+    fn bytes(&mut self, bytes: Vec<u8>) -> Vec<Outcome> {
+        self.index += 1;
+        let log_id = types::log_id(&LogPosition { term: 1, index: self.index });
+        let entry = Entry { log_id, payload: EntryPayload::Normal(Payload(Bytes::from(bytes))) };
+        let effect = self.state.apply(&entry).unwrap();
+        self.state.store.publish();
+        self.runtime.block_on(self.state.store.wait_for_room()).unwrap();
+        effect.outcomes
+    }
+
+    fn apply(&mut self, at_ms: u64, body: CommandBody) -> Vec<Outcome> {
+        self.bytes(Command { at_ms, body }.encode())
+    }
+
+    fn write(&mut self, at_ms: u64, write: SealedWrite) -> Outcome {
+        self.apply(at_ms, CommandBody::Writes(List::new(vec![write]).unwrap()))[0]
+    }
+
+    fn digest(&self) -> Digest {
+        Capture::of(&self.state).digest().unwrap()
+    }
+
+    fn view(&self) -> View {
+        View { published: self.state.published(), rows: self.state.store.snapshot(), history: Arc::clone(&self.state.history) }
+    }
+
+    /// A machine that got this one's state as a snapshot.
+    fn installed(&self, overlay_bytes: usize) -> Bench {
+        let mut file = Vec::new();
+        Capture::of(&self.state).write(&mut file).unwrap();
+        let mut other = Bench::new(overlay_bytes);
+        let (base, restored) = other.state.store.prepare(1, |base| snapshot::read(file.as_slice(), base)).unwrap();
+        other.state.store.adopt(base).unwrap();
+        other.state.applied = types::log_ids(&restored.meta.applied);
+        let members = types::membership_in(&restored.meta.membership).unwrap();
+        other.state.membership = types::StoredMembership::new(types::log_ids(&restored.meta.membership_at), members);
+        other.state.revision = restored.meta.revision;
+        other.state.time_ms = restored.meta.time_ms;
+        other.state.roster = Arc::new(restored.roster);
+        other.state.clients = restored.clients;
+        *other.state.history.write().unwrap() = restored.history;
+        other.index = self.index;
+        other
+    }
+}
+
+fn key(name: u8) -> KeyTag {
+    KeyTag([name; 16])
+}
+
+fn open() -> SealedWrite {
+    let dek = WrappedKey { key_epoch: KeyEpoch(1), iv: [0; 24], commit: [1; 32], ciphertext: [2; 48] };
+    SealedWrite::OpenSpace(OpenSpace { space: SPACE, mode: KeyMode::Cluster, dek })
+}
+
+fn record(value: &[u8]) -> SealedRecord {
+    let value = Blob::new(value.to_vec()).unwrap();
+    SealedRecord { client: ClientTag([0; 16]), seq: 0, iv: [4; 24], commit: [5; 32], name: Blob::new(b"name".to_vec()).unwrap(), value }
+}
+
+fn put_change(value: &[u8], ttl_s: u32) -> SealedChange {
+    SealedChange::Put(SealedPut { record: record(value), ttl_s })
+}
+
+fn change(client: u8, once: Once, mutations: Vec<(u8, Expect, SealedChange)>) -> SealedWrite {
+    let mutations = mutations.into_iter().map(|(name, expect, change)| SealedMutation { key: key(name), expect, change }).collect();
+    SealedWrite::Change(SpaceChange { space: SPACE, client: ClientTag([client; 16]), once, mutations: List::new(mutations).unwrap() })
+}
+
+fn once(seq: u64) -> Once {
+    Once { seq, acked: seq, since: Revision(u64::MAX) }
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Batch(Vec<(u8, u8, u16, u8, bool)>),
+    Expire,
+    Pass(u16),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let mutation = (0_u8..12, 0_u8..5, 0_u16..900, 0_u8..4, any::<bool>());
+    let step = prop_oneof![
+        8 => prop::collection::vec(mutation, 1..5).prop_map(Step::Batch),
+        1 => Just(Step::Expire),
+        2 => (0_u16..3_000).prop_map(Step::Pass),
+    ];
+    prop::collection::vec(step, 1..60)
+}
+
+/// A plain map that does the same.
+#[derive(Default)]
+struct Model {
+    rows: BTreeMap<u8, (u64, Vec<u8>, u64)>,
+    revision: u64,
+    now_ms: u64,
+}
+
+impl Model {
+    fn seen(&self, name: u8) -> Option<&(u64, Vec<u8>, u64)> {
+        self.rows.get(&name).filter(|(_, _, expires)| *expires == 0 || *expires > self.now_ms)
+    }
+
+    fn batch(&mut self, mutations: &[(u8, Expect, SealedChange)]) -> Outcome {
+        for (at, (name, expect, _)) in mutations.iter().enumerate() {
+            let version = self.seen(*name).map(|row| row.0);
+            let holds = match expect {
+                Expect::Any => true,
+                Expect::Absent => version.is_none(),
+                Expect::Present => version.is_some(),
+                Expect::Version(wanted) => version == Some(wanted.0),
+            };
+            if !holds {
+                return Outcome::Conflict(Conflict { mutation: at as u16, current: Revision(version.unwrap_or(0)) });
+            }
+        }
+        let mut changed = false;
+        for (name, _, change) in mutations {
+            match change {
+                SealedChange::Put(put) => {
+                    let expires = if put.ttl_s == 0 { 0 } else { self.now_ms + u64::from(put.ttl_s) * 1_000 };
+                    self.rows.insert(*name, (self.revision + 1, put.record.value.to_vec(), expires));
+                    changed = true;
+                }
+                SealedChange::Delete => {
+                    if self.seen(*name).is_some() {
+                        self.rows.remove(name);
+                        changed = true;
+                    }
+                }
+                SealedChange::Keep => {}
+            }
+        }
+        self.revision += u64::from(changed);
+        Outcome::Applied(Revision(self.revision))
+    }
+
+    fn expire(&mut self) {
+        let before = self.rows.len();
+        let now = self.now_ms;
+        self.rows.retain(|_, (_, _, expires)| *expires == 0 || *expires > now);
+        self.revision += u64::from(self.rows.len() != before);
+    }
+}
+
+fn mutations(model: &Model, batch: &[(u8, u8, u16, u8, bool)]) -> Vec<(u8, Expect, SealedChange)> {
+    let one = |(name, what, size, expect, near): &(u8, u8, u16, u8, bool)| {
+        let expect = match expect {
+            0 => Expect::Absent,
+            1 => Expect::Present,
+            2 => Expect::Version(Revision(model.rows.get(name).map_or(3, |row| row.0 + u64::from(!near)))),
+            _ => Expect::Any,
+        };
+        let change = match what {
+            0 => SealedChange::Delete,
+            1 => SealedChange::Keep,
+            2 => put_change(&vec![*name; usize::from(*size)], 1 + u32::from(*near)),
+            _ => put_change(&vec![*name; usize::from(*size)], 0),
+        };
+        (*name, expect, change)
+    };
+    batch.iter().map(one).collect()
+}
+
+fn compare(bench: &Bench, model: &Model) {
+    let view = bench.view();
+    let page = view.scan(&SPACE, None, 1_000).unwrap();
+    let found: Vec<_> =
+        page.records.iter().map(|(tag, row)| (tag.0[0], row.version.0, row.record.value.to_vec(), row.expires_at_ms)).collect();
+    let wanted: Vec<_> = model.rows.keys().filter_map(|name| model.seen(*name).map(|row| (*name, row.0, row.1.clone(), row.2))).collect();
+    assert_eq!(found, wanted);
+    for name in 0..12 {
+        let got = view.get(&SPACE, &key(name)).unwrap().map(|row| row.version.0);
+        assert_eq!(got, model.seen(name).map(|row| row.0));
+    }
+    let mut paged = Vec::new();
+    let mut after = None;
+    for _ in 0..20 {
+        let page = view.scan(&SPACE, after.as_ref(), 2).unwrap();
+        after = page.records.last().map(|(tag, _)| *tag);
+        paged.extend(page.records.iter().map(|(tag, _)| tag.0[0]));
+        if !page.more {
+            break;
+        }
+    }
+    assert_eq!(paged, found.iter().map(|row| row.0).collect::<Vec<_>>(), "pages of two are the whole");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_map_agrees_and_so_do_replicas(steps in steps()) {
+        let mut model = Model::default();
+        let (mut large, mut small) = (Bench::new(64 << 20), Bench::new(4_096));
+        let mut third: Option<Bench> = None;
+        for bench in [&mut large, &mut small] {
+            bench.write(0, open());
+        }
+        model.revision = 1;
+        for (at, step) in steps.iter().enumerate() {
+            let held = small.view();
+            let before = held.scan(&SPACE, None, 1_000).unwrap();
+            let body = match step {
+                Step::Batch(batch) => {
+                    let mutations = mutations(&model, batch);
+                    let write = change(1, once(at as u64 + 1), mutations.clone());
+                    let wanted = model.batch(&mutations);
+                    prop_assert_eq!(large.write(model.now_ms, write.clone()), wanted);
+                    CommandBody::Writes(List::new(vec![write]).unwrap())
+                }
+                Step::Expire => {
+                    model.expire();
+                    large.apply(model.now_ms, CommandBody::Expire);
+                    CommandBody::Expire
+                }
+                Step::Pass(ms) => {
+                    model.now_ms += u64::from(*ms);
+                    large.apply(model.now_ms, CommandBody::Mark);
+                    CommandBody::Mark
+                }
+            };
+            small.apply(model.now_ms, body.clone());
+            if let Some(third) = &mut third {
+                third.apply(model.now_ms, body);
+            }
+            prop_assert_eq!(held.scan(&SPACE, None, 1_000).unwrap(), before, "a view does not move");
+            if at == steps.len() / 2 {
+                third = Some(large.installed(2_048));
+            }
+        }
+        compare(&large, &model);
+        compare(&small, &model);
+        prop_assert_eq!(large.digest(), small.digest());
+        if let Some(third) = third {
+            compare(&third, &model);
+            prop_assert_eq!(large.digest(), third.digest());
+        }
+    }
+
+    #[test]
+    fn apply_is_total(seed in any::<u64>(), cut in any::<u16>()) {
+        let mut source = Source::new(seed);
+        let mut bench = Bench::new(4_096);
+        bench.write(0, open());
+        for _ in 0..12 {
+            let mut bytes = Command::sample(&mut source).encode();
+            bench.bytes(bytes.clone());
+            let at = usize::from(cut) % bytes.len();
+            bytes[at] ^= source.next() as u8;
+            bench.bytes(bytes.clone());
+            bytes.truncate(at);
+            bench.bytes(bytes);
+        }
+        let again = bench.installed(4_096);
+        prop_assert_eq!(again.digest(), bench.digest(), "and whatever came of it survives a snapshot");
+    }
+}
+
+#[test]
+fn hostile_bytes_change_nothing_but_the_index() {
+    let mut bench = Bench::new(1 << 20);
+    bench.write(0, open());
+    let (revision, time) = (bench.state.revision, bench.state.time_ms);
+    assert!(bench.bytes(b"no command".to_vec()).is_empty());
+    assert!(bench.bytes(Vec::new()).is_empty());
+    assert_eq!((bench.state.revision, bench.state.time_ms), (revision, time));
+    assert_eq!(bench.state.applied.unwrap().index, bench.index);
+}
+
+#[test]
+fn a_repeat_gives_the_recorded_outcome_and_changes_nothing() {
+    let mut bench = Bench::new(1 << 20);
+    bench.write(0, open());
+    let write = |seq, acked| change(1, Once { seq, acked, since: Revision(1) }, vec![(1, Expect::Absent, put_change(b"x", 0))]);
+    assert_eq!(bench.write(0, write(1, 1)), Outcome::Applied(Revision(2)));
+    assert_eq!(bench.write(0, write(1, 1)), Outcome::Applied(Revision(2)), "not a conflict with itself");
+    let conflict = Outcome::Conflict(Conflict { mutation: 0, current: Revision(2) });
+    assert_eq!(bench.write(0, write(2, 1)), conflict);
+    bench.write(0, change(2, once(1), vec![(1, Expect::Any, SealedChange::Delete)]));
+    assert_eq!(bench.write(0, write(2, 1)), conflict, "a conflict is remembered too");
+    assert_eq!(bench.write(0, write(3, 3)), Outcome::Applied(Revision(4)));
+    assert_eq!(bench.write(0, write(2, 1)), Outcome::OutOfWindow, "answered long ago");
+    assert_eq!(bench.write(0, write(3 + DEDUP_OUTCOMES as u64, 3)), Outcome::OutOfWindow);
+    assert_eq!(bench.write(0, write(0, 0)), Outcome::OutOfWindow);
+}
+
+#[test]
+fn without_a_namespace_nothing_is_written() {
+    let mut bench = Bench::new(1 << 20);
+    assert_eq!(bench.write(0, change(1, once(1), vec![(1, Expect::Any, put_change(b"x", 0))])), Outcome::NoSpace);
+    assert_eq!(bench.write(0, open()), Outcome::Applied(Revision(1)));
+    assert_eq!(bench.write(0, open()), Outcome::Applied(Revision(1)), "the first one wins, later ones find it");
+    let SealedWrite::OpenSpace(other) = open() else { panic!() };
+    assert_eq!(bench.write(0, SealedWrite::OpenSpace(OpenSpace { mode: KeyMode::User, ..other })), Outcome::OtherMode);
+    assert_eq!(bench.write(0, change(1, once(1), vec![(1, Expect::Any, put_change(b"x", 0))])), Outcome::Applied(Revision(2)));
+}
+
+#[test]
+fn group_time_never_goes_back_and_ends_records() {
+    let mut bench = Bench::new(1 << 20);
+    bench.write(10_000, open());
+    bench.write(5_000, change(1, once(1), vec![(1, Expect::Any, put_change(b"x", 2))]));
+    assert_eq!(bench.view().get(&SPACE, &key(1)).unwrap().unwrap().expires_at_ms, 12_000, "counted from the group's time");
+    bench.apply(11_999, CommandBody::Mark);
+    assert!(bench.view().get(&SPACE, &key(1)).unwrap().is_some());
+    assert!(!bench.view().expired_waiting(0).unwrap());
+    bench.apply(12_000, CommandBody::Mark);
+    assert!(bench.view().get(&SPACE, &key(1)).unwrap().is_none(), "gone at once");
+    assert!(bench.view().expired_waiting(0).unwrap());
+    let (told, _) = bench.view().changes(&SPACE, Revision(2), 10).unwrap();
+    assert!(told.is_empty());
+    bench.apply(0, CommandBody::Expire);
+    let (told, through) = bench.view().changes(&SPACE, Revision(2), 10).unwrap();
+    assert_eq!((told.len(), told[0].removed, told[0].revision, through), (1, true, Revision(3), Revision(3)));
+    assert!(!bench.view().expired_waiting(0).unwrap());
+    bench.write(0, change(1, once(2), vec![(1, Expect::Any, put_change(b"y", 1))]));
+    bench.write(0, change(1, once(3), vec![(1, Expect::Any, put_change(b"z", 0))]));
+    bench.apply(99_000, CommandBody::Expire);
+    assert!(bench.view().get(&SPACE, &key(1)).unwrap().is_some(), "a later put without an end takes the old end away");
+}
+
+#[test]
+fn history_continues_a_watch_or_says_that_it_cannot() {
+    let mut bench = Bench::new(64 << 20);
+    bench.write(0, open());
+    for seq in 1..=10 {
+        bench.write(0, change(1, once(seq), vec![(1, Expect::Any, put_change(b"x", 0)), (2, Expect::Any, put_change(b"y", 0))]));
+    }
+    let view = bench.view();
+    let (told, through) = view.changes(&SPACE, Revision(9), 100).unwrap();
+    assert_eq!((told.len(), through), (4, Revision(11)));
+    let (told, through) = view.changes(&SPACE, Revision(1), 3).unwrap();
+    assert_eq!((told.len(), through), (4, Revision(3)), "a revision is never cut in two");
+    let (told, through) = view.changes(&SpaceTag([9; 16]), Revision(1), 3).unwrap();
+    assert_eq!((told.len(), through), (0, Revision(11)), "another namespace hears nothing of it");
+    for seq in 11..=(11 + HISTORY_EVENTS as u64 / 100) {
+        let many = (0..100).map(|name| (name, Expect::Any, put_change(b"x", 0))).collect();
+        bench.write(0, change(1, once(seq), many));
+    }
+    assert!(bench.view().changes(&SPACE, Revision(1), 3).is_none(), "too far back");
+    assert_eq!(
+        view.changes(&SPACE, Revision(11), 3),
+        Some((Vec::new(), Revision(11))).filter(|_| bench.view().changes(&SPACE, Revision(11), 3).is_some())
+    );
+    assert_eq!(bench.installed(1 << 20).view().changes(&SPACE, Revision(1), 3), None, "a snapshot knows it too");
+}
+
+#[test]
+fn clients_are_forgotten_oldest_first_and_their_retries_refused() {
+    let limits = ClientLimits { clients: 4, clients_per_space: 3, outcomes: 100, outcomes_per_space: 100 };
+    let mut clients = Clients::new(limits);
+    let (mine, other) = (SpaceTag([1; 16]), SpaceTag([2; 16]));
+    let tag = |name: u8| ClientTag([name; 16]);
+    let write = |seq, since| Once { seq, acked: 1, since: Revision(since) };
+    let at = |index| At { index, revision: Revision(index), floor: Revision(0) };
+    let mut floors = Vec::new();
+    for index in 1..=4 {
+        assert_eq!(clients.admit(mine, tag(index as u8), &write(1, 0), Revision(0)), Admission::Fresh);
+        floors.extend(clients.record((mine, tag(index as u8)), &write(1, 0), Outcome::Applied(Revision(index)), at(index)));
+    }
+    assert_eq!(floors.iter().map(|evicted| evicted.revision).collect::<Vec<_>>(), [Revision(1)], "the fourth pushes the first out");
+    assert_eq!(clients.admit(mine, tag(1), &write(1, 0), Revision(1)), Admission::Answer(Outcome::ClientForgotten), "its retry may be old");
+    assert_eq!(clients.admit(mine, tag(1), &write(2, 1), Revision(1)), Admission::Fresh, "what it sends knowing the floor is new");
+    // Others push out by age over all namespaces, the one's own first.
+    assert!(clients.record((other, tag(9)), &write(1, 0), Outcome::NoSpace, at(5)).is_empty());
+    let evicted = clients.record((other, tag(8)), &write(1, 0), Outcome::NoSpace, at(6));
+    assert_eq!(evicted.iter().map(|evicted| (evicted.space, evicted.revision)).collect::<Vec<_>>(), [(mine, Revision(2))]);
+    // A client that is kept still remembers from which floor on it can be trusted.
+    let again = At { index: 7, revision: Revision(7), floor: Revision(5) };
+    let _ = clients.record((mine, tag(1)), &write(9, 6), Outcome::Applied(Revision(7)), again);
+    assert_eq!(clients.admit(mine, tag(1), &write(5, 0), Revision(0)), Admission::Answer(Outcome::ClientForgotten));
+}
+
+#[test]
+fn clients_that_acknowledge_nothing_are_bounded_too() {
+    let limits = ClientLimits { clients: 100, clients_per_space: 100, outcomes: 1_000, outcomes_per_space: 20 };
+    let mut clients = Clients::new(limits);
+    let (mine, other) = (SpaceTag([1; 16]), SpaceTag([2; 16]));
+    let write = |seq| Once { seq, acked: 1, since: Revision(0) };
+    let at = |index| At { index, revision: Revision(index), floor: Revision(0) };
+    assert!(clients.record((other, ClientTag([1; 16])), &write(1), Outcome::NoSpace, at(1)).is_empty());
+    for seq in 1..=15 {
+        assert!(clients.record((mine, ClientTag([1; 16])), &write(seq), Outcome::NoSpace, at(2)).is_empty());
+    }
+    let mut evicted = Vec::new();
+    for seq in 1..=15 {
+        evicted.extend(clients.record((mine, ClientTag([2; 16])), &write(seq), Outcome::NoSpace, at(3)));
+    }
+    assert_eq!(evicted.len(), 1, "its own namespace pays, not the other");
+    assert_eq!(evicted[0].space, mine);
+}
+
+fn cert(slot: u8, made: u8, vendor: Vendor) -> IncarnationCert {
+    let mut cert = IncarnationCert::sample(&mut Source::new(7));
+    cert.slot = Slot(slot);
+    cert.vendor = vendor;
+    cert.keys.noise = NoisePublic([made; 32]);
+    cert.keys.sig = SigPublic([made.wrapping_add(100); 32]);
+    cert
+}
+
+fn propose(bench: &mut Bench, cert: &IncarnationCert, replaces: Incarnation) -> (u64, Outcome) {
+    let propose = AdmitPropose { cert: cert.clone(), evidence: Digest([0; 32]), nonce: Nonce([0; 32]), replaces };
+    let outcome = bench.apply(0, CommandBody::AdmitPropose(Box::new(propose)))[0];
+    (bench.index, outcome)
+}
+
+fn endorse(bench: &mut Bench, admit_index: u64, by: Incarnation, accepts: bool) -> Outcome {
+    bench.apply(0, CommandBody::Endorse(Endorse { admit_index, by, accepts, signature: Signature([0; 64]) }))[0]
+}
+
+fn commit(bench: &mut Bench, admit_index: u64) -> Outcome {
+    bench.apply(0, CommandBody::AdmitCommit(AdmitCommit { admit_index }))[0]
+}
+
+fn set_voters(bench: &mut Bench, voters: &[(Incarnation, Vendor)]) {
+    let mut source = Source::new(3);
+    let nodes: BTreeMap<_, _> = voters
+        .iter()
+        .map(|(id, vendor)| {
+            let mut member = ringwall_wire::peer::Member::sample(&mut source);
+            member.vendor = *vendor;
+            (*id, member)
+        })
+        .collect();
+    let config = vec![nodes.keys().copied().collect()];
+    let members = types::RaftMembership::new(config, nodes).unwrap();
+    bench.state.membership = types::StoredMembership::new(None, members);
+}
+
+#[test]
+fn admission_needs_verdicts_of_two_voters_and_of_another_vendor() {
+    let mut bench = Bench::new(1 << 20);
+    let first = Incarnation::new(Epoch(3), 1);
+    let founding = Founding { incarnation: first, cert: cert(1, 1, Vendor::Amd) };
+    assert_eq!(bench.apply(0, CommandBody::Found(Box::new(founding.clone())))[0], Outcome::Admitted(first));
+    assert_eq!(bench.apply(0, CommandBody::Found(Box::new(founding)))[0], Outcome::Denied(Denial::AlreadyFounded));
+    set_voters(&mut bench, &[(first, Vendor::Amd)]);
+
+    let (at, outcome) = propose(&mut bench, &cert(2, 2, Vendor::Intel), Incarnation(0));
+    assert_eq!(outcome, Outcome::Done);
+    assert_eq!(commit(&mut bench, at), Outcome::Denied(Denial::NotEndorsed));
+    assert_eq!(endorse(&mut bench, at, Incarnation(9), true), Outcome::Denied(Denial::NotVoter));
+    assert_eq!(endorse(&mut bench, at, first, true), Outcome::Done);
+    assert_eq!(endorse(&mut bench, at, first, true), Outcome::Denied(Denial::AlreadyEndorsed));
+    let second = Incarnation::new(Epoch(3), at);
+    assert_eq!(commit(&mut bench, at), Outcome::Admitted(second), "one voter decides alone");
+    assert_eq!(commit(&mut bench, at), Outcome::Denied(Denial::NoProposal));
+
+    assert_eq!(propose(&mut bench, &cert(2, 3, Vendor::Intel), Incarnation(0)).1, Outcome::Denied(Denial::SlotOccupied));
+    assert_eq!(propose(&mut bench, &cert(3, 2, Vendor::Intel), Incarnation(0)).1, Outcome::Denied(Denial::KeysKnown));
+
+    let third = Incarnation(77);
+    set_voters(&mut bench, &[(first, Vendor::Amd), (second, Vendor::Intel), (third, Vendor::Amd)]);
+    let (at, _) = propose(&mut bench, &cert(4, 4, Vendor::Amd), Incarnation(0));
+    endorse(&mut bench, at, first, true);
+    endorse(&mut bench, at, third, true);
+    assert_eq!(commit(&mut bench, at), Outcome::Denied(Denial::NotEndorsed), "two of the joiner's own vendor are not enough");
+    endorse(&mut bench, at, second, true);
+    assert!(matches!(commit(&mut bench, at), Outcome::Admitted(_)));
+
+    let (at, _) = propose(&mut bench, &cert(5, 5, Vendor::Intel), Incarnation(0));
+    for (voter, accepts) in [(first, true), (second, true), (third, false)] {
+        endorse(&mut bench, at, voter, accepts);
+    }
+    assert_eq!(commit(&mut bench, at), Outcome::Denied(Denial::Rejected));
+}
+
+#[test]
+fn a_slot_has_one_live_incarnation_and_old_proposals_die() {
+    let mut bench = Bench::new(1 << 20);
+    let first = Incarnation::new(Epoch(1), 1);
+    bench.apply(0, CommandBody::Found(Box::new(Founding { incarnation: first, cert: cert(1, 1, Vendor::Amd) })));
+    set_voters(&mut bench, &[(first, Vendor::Amd)]);
+    let (at, _) = propose(&mut bench, &cert(2, 2, Vendor::Intel), Incarnation(0));
+    let (rival, _) = propose(&mut bench, &cert(2, 3, Vendor::Intel), Incarnation(0));
+    endorse(&mut bench, at, first, true);
+    endorse(&mut bench, rival, first, true);
+    let old = Incarnation::new(Epoch(1), at);
+    assert_eq!(commit(&mut bench, at), Outcome::Admitted(old));
+    assert_eq!(commit(&mut bench, rival), Outcome::Denied(Denial::SlotOccupied), "the rival proposal does not replace it");
+    let (at, _) = propose(&mut bench, &cert(2, 4, Vendor::Intel), old);
+    endorse(&mut bench, at, first, true);
+    let new = Incarnation::new(Epoch(1), at);
+    assert_eq!(commit(&mut bench, at), Outcome::Admitted(new));
+    let standing = |bench: &Bench, id| bench.view().member(id).unwrap().standing;
+    assert_eq!(standing(&bench, old), crate::MemberStanding::Superseded);
+    assert_eq!(standing(&bench, new), crate::MemberStanding::Live);
+    assert_eq!(bench.apply(0, CommandBody::Retire(old))[0], Outcome::Done);
+    assert_eq!(bench.apply(0, CommandBody::Retire(old))[0], Outcome::Denied(Denial::NoMember));
+    assert_eq!(bench.installed(1 << 20).digest(), bench.digest());
+
+    let (at, _) = propose(&mut bench, &cert(6, 6, Vendor::Intel), Incarnation(0));
+    endorse(&mut bench, at, first, true);
+    bench.index += crate::machine::roster::PROPOSAL_ENTRIES;
+    assert_eq!(commit(&mut bench, at), Outcome::Denied(Denial::NoProposal), "too late");
+}
+
+#[test]
+fn a_damaged_snapshot_is_refused() {
+    let mut bench = Bench::new(1 << 20);
+    bench.write(0, open());
+    for seq in 1..20 {
+        bench.write(0, change(1, once(seq), vec![(seq as u8, Expect::Any, put_change(b"x", 5))]));
+    }
+    let mut file = Vec::new();
+    Capture::of(&bench.state).write(&mut file).unwrap();
+    let read = |bytes: &[u8]| Bench::new(4_096).state.store.prepare(1, |base| snapshot::read(bytes, base).map(|_| ())).is_ok();
+    assert!(read(&file));
+    for cut in [0, 3, 40, file.len() / 2, file.len() - 1] {
+        assert!(!read(&file[..cut]), "cut at {cut}");
+    }
+    assert!(!read(&[file.as_slice(), b"x"].concat()), "nothing may follow the end");
+}
+
+#[test]
+fn a_machine_shows_readers_what_was_applied_before_clients_hear_of_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (machine, readers) = Machine::create(dir.path(), 1 << 20, Fence::new()).unwrap();
+    assert_eq!(readers.view().applied(), 0);
+    assert_eq!(machine.capture().applied, None);
+}
