@@ -1,7 +1,7 @@
-use ringwall_channel::{Serving, Session};
+use ringwall_channel::{Serving, Session, Unverified};
 
-fn forge() -> Session<Serving> {
-    Session { core: todo!(), state: Serving(()) }
+fn forge(genuine: Session<Unverified>) -> Session<Serving> {
+    Session { core: genuine.core, state: Serving(()) }
 }
 
 fn main() {}
