@@ -72,12 +72,13 @@ impl Answerer {
     /// Queues an append behind those that came before, at once.
     pub(crate) fn queue_append(&self, from: Incarnation, call: AppendCall) -> Result<oneshot::Receiver<PeerAnswer>, PeerAnswer> {
         let entries = call.entries.into_vec().into_iter().map(types::entry_in).collect::<Result<Vec<_>, _>>().map_err(malformed)?;
-        let mut next = call.previous.map_or(0, |previous| previous.index + 1);
+        let mut previous = types::log_ids(&call.previous);
         for entry in &entries {
-            if entry.log_id.index != next {
+            let next = previous.map_or(Some(0), |previous| previous.index.checked_add(1));
+            if next != Some(entry.log_id.index) || entry.log_id.index == u64::MAX {
                 return Err(malformed(DecodeError::Illegal { what: "order of entries" }));
             }
-            next += 1;
+            previous = Some(entry.log_id);
         }
         let rpc = AppendEntriesRequest {
             vote: types::vote(&call.ballot),

@@ -125,7 +125,7 @@ impl Network {
         snapshot: SnapshotOf<Types, SnapshotFile>,
     ) -> Result<SnapshotResponse<Types>, StreamingError<Types>> {
         let Snapshot { meta, snapshot } = snapshot;
-        let membership = types::membership_out(meta.last_membership.membership()).map_err(|why| Unreachable::from_string(why))?;
+        let membership = types::membership_out(meta.last_membership.membership()).map_err(Unreachable::from_string)?;
         let head = SnapshotHead {
             ballot: types::ballot(&vote),
             last: types::positions(&meta.last_log_id),
@@ -157,7 +157,7 @@ impl Network {
 
 fn append_call(rpc: AppendEntriesRequest<Types>) -> Result<PeerCall, RPCError<Types>> {
     let entries = rpc.entries.iter().map(types::entry_out).collect::<Result<Vec<_>, _>>();
-    let entries = entries.and_then(List::new).map_err(|why| Unreachable::from_string(why))?;
+    let entries = entries.and_then(List::new).map_err(Unreachable::from_string)?;
     Ok(PeerCall::Append(AppendCall {
         ballot: types::ballot(&rpc.vote),
         previous: types::positions(&rpc.prev_log_id),
@@ -178,7 +178,7 @@ async fn read_chunk(snapshot: &SnapshotFile, offset: u64) -> Result<SnapshotChun
         Ok(Err(why)) => return Err(NetworkError::from_string(format!("snapshot file: {why}")).into()),
         Err(why) => return Err(NetworkError::from_string(why).into()),
     };
-    let bytes = Blob::new(bytes).map_err(|why| NetworkError::from_string(why))?;
+    let bytes = Blob::new(bytes).map_err(NetworkError::from_string)?;
     Ok(SnapshotChunk { offset, bytes, last: offset + len == snapshot.bytes })
 }
 

@@ -151,6 +151,22 @@ impl TestDisk {
         platter.plan = Some((platter.writes + after, fault));
     }
 
+    /// Changes one byte in a run of `len` bytes `value`, and mends the checksum of the frame around it.
+    fn forge(&self, len: usize, value: u8) -> bool {
+        let mut platter = self.0.lock().unwrap();
+        for image in platter.files.values_mut() {
+            let Some(at) = image.current.windows(len).position(|window| window.iter().all(|byte| *byte == value)) else { continue };
+            let Some(frame) = (0..at).rev().find(|start| image.current[*start..].starts_with(b"RWL1")) else { continue };
+            image.current[at + 10] ^= 0xff;
+            let size = u32::from_be_bytes(image.current[frame + 24..frame + 28].try_into().unwrap()) as usize;
+            let crc =
+                crc32c::crc32c_append(crc32c::crc32c(&image.current[frame..frame + 28]), &image.current[frame + 32..frame + 32 + size]);
+            image.current[frame + 28..frame + 32].copy_from_slice(&crc.to_be_bytes());
+            return true;
+        }
+        false
+    }
+
     /// What a power cut leaves, as files in `dir`.
     fn dump(&self, dir: &Path) {
         for (path, image) in &self.0.lock().unwrap().files {
@@ -327,5 +343,38 @@ async fn entries_come_back_from_disk_for_a_follower_that_lags() {
     }
     group.heal();
     group.assert_identical().await;
+    group.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_entry_the_host_replaced_on_disk_fences_the_leader() {
+    // A host that knows the format can make a frame with the right position and checksum: only memory knows better.
+    let disk = TestDisk::default();
+    let used = disk.clone();
+    let group = Group::start_with(3, move |options| {
+        options.tail_bytes = 16 * 1024;
+        if options.me == Incarnation::new(EPOCH, 1) {
+            options.disk = Arc::new(used.clone());
+        }
+    })
+    .await;
+    group.write(open_space(SPACE)).await;
+    let first = Incarnation::new(EPOCH, 1);
+    let follower = group.all().into_keys().find(|other| *other != first).unwrap();
+    assert_eq!(group.leader().await.metrics().me, first);
+    group.isolate(follower);
+    for seq in 1..=40 {
+        group.write(put(1, seq, seq, &vec![seq as u8; 5_000], Expect::Any)).await;
+    }
+    let forged = disk.forge(5_000, 7);
+    assert!(forged, "the value of the seventh write was found and changed, checksum and all");
+    group.heal();
+    let leader = group.get(first);
+    let reason = leader.fenced().await;
+    assert!(reason.contains("another one on disk"), "{reason}");
+    // The two others go on without it, and with the true value.
+    group.kill(first).await;
+    let view = linear(&group.leader().await).await;
+    assert_eq!(view.get(&SPACE, &key(7)).unwrap().unwrap().record.value.to_vec(), vec![7; 5_000]);
     group.stop().await;
 }

@@ -61,7 +61,7 @@ pub fn recover(dir: &Path) -> io::Result<Recovered> {
             found.ending = Ending::Damaged { segment: number, at: 0 };
             return Ok(found);
         }
-        expected = Some(number + 1);
+        expected = number.checked_add(1);
         match read_segment(number, &path, &mut found)? {
             None => {}
             Some(at) if Some(number) == last => {
@@ -121,7 +121,7 @@ impl Recovered {
     }
 
     fn begins_after_purge(&self) -> bool {
-        let next = self.purged.map_or(0, |purged| purged.index + 1);
+        let next = self.purged.map_or(0, |purged| purged.index.saturating_add(1));
         self.entries.first().is_none_or(|entry| entry.at.index == next)
     }
 
@@ -137,7 +137,7 @@ impl Recovered {
             Record::Entry(entry) => {
                 // The first entry of the oldest segment that is left may stand alone: the record that purged what was before
                 // it comes later, and `begins_after_purge` looks at the whole.
-                let follows = self.entries.last().is_none_or(|last| entry.at.index == last.at.index + 1);
+                let follows = self.entries.last().is_none_or(|last| Some(entry.at.index) == last.at.index.checked_add(1));
                 if follows {
                     self.entries.push(entry);
                 }

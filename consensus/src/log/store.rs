@@ -12,8 +12,10 @@ use futures_util::{Stream, StreamExt, stream};
 use openraft::base::BoxStream;
 use openraft::storage::{IOFlushed, RaftLogReader, RaftLogStorage};
 use openraft::{LogState, OptionalSend};
+use ringwall_wire::codec::Field;
 use ringwall_wire::limits::ENTRY_BYTES;
 use ringwall_wire::peer::LogPosition;
+use sha2::{Digest as _, Sha256};
 use std::collections::VecDeque;
 use std::fmt::Debug;
 use std::io;
@@ -36,6 +38,8 @@ struct Slot {
     entry: Option<Entry>,
     /// On disk, once it is.
     place: Option<Place>,
+    /// SHA-256 of the encoded entry, once only the disk has it: the disk is the host's, and a checksum the host can make.
+    digest: Option<[u8; 32]>,
 }
 
 #[derive(Default)]
@@ -111,6 +115,7 @@ struct Found {
     id: LogId,
     entry: Option<Entry>,
     place: Option<Place>,
+    digest: Option<[u8; 32]>,
 }
 
 impl Shared {
@@ -144,7 +149,7 @@ impl Shared {
             if bytes > limit && !found.is_empty() {
                 break;
             }
-            found.push(Found { id: slot.id, entry: slot.entry.clone(), place: slot.place.clone() });
+            found.push(Found { id: slot.id, entry: slot.entry.clone(), place: slot.place.clone(), digest: slot.digest });
         }
         found
     }
@@ -155,7 +160,7 @@ impl Shared {
         for slot in found {
             match (slot.entry, slot.place) {
                 (Some(entry), _) => entries.push(entry),
-                (None, Some(place)) => match read_entry(&place, slot.id) {
+                (None, Some(place)) => match read_entry(&place, slot.id, slot.digest) {
                     Ok(entry) => entries.push(entry),
                     Err(_) if self.lock().purged.is_some_and(|purged| slot.id.index <= purged.index) => {}
                     Err(why) => return Err(why),
@@ -178,7 +183,7 @@ impl Inner {
     }
 
     fn push(&mut self, entry: Entry) -> io::Result<()> {
-        let next = self.last().map_or(0, |last| last.index + 1);
+        let next = self.last().map_or(0, |last| last.index.saturating_add(1));
         if entry.log_id.index != next {
             return Err(io::Error::other(format!("entry {} does not follow: {next} is next", entry.log_id)));
         }
@@ -188,7 +193,7 @@ impl Inner {
         }
         let bytes = weight(&entry);
         self.cached_bytes += bytes;
-        self.slots.push_back(Slot { id: entry.log_id, bytes, entry: Some(entry), place: None });
+        self.slots.push_back(Slot { id: entry.log_id, bytes, entry: Some(entry), place: None, digest: None });
         Ok(())
     }
 
@@ -211,7 +216,7 @@ impl Inner {
             }
         }
         self.purged = Some(to);
-        self.first = to.index + 1;
+        self.first = to.index.saturating_add(1);
         self.cached_from = self.cached_from.max(self.first);
     }
 
@@ -223,7 +228,10 @@ impl Inner {
             if slot.place.is_none() {
                 return;
             }
-            let freed = slot.entry.take().map_or(0, |_| slot.bytes);
+            let Some(digest) = slot.entry.as_ref().and_then(digest) else { return };
+            slot.digest = Some(digest);
+            slot.entry = None;
+            let freed = slot.bytes;
             self.cached_bytes -= freed;
             self.cached_from = at + 1;
         }
@@ -239,11 +247,24 @@ fn weight(entry: &Entry) -> usize {
     payload + ENTRY_OVERHEAD_BYTES
 }
 
-fn read_entry(place: &Place, id: LogId) -> io::Result<Entry> {
+/// None for an entry that was too large to be written, which cannot be.
+fn digest(entry: &Entry) -> Option<[u8; 32]> {
+    let entry = types::entry_out(entry).ok()?;
+    Some(Sha256::digest(entry.to_bytes()).into())
+}
+
+/// Reads an entry back, and refuses one that is not, byte for byte, what was written.
+fn read_entry(place: &Place, id: LogId, wanted: Option<[u8; 32]>) -> io::Result<Entry> {
     let mut bytes = vec![0; place.len];
     read_exact(place.file.as_ref(), place.at, &mut bytes)?;
     match Record::take(place.segment, &bytes) {
-        Ok((Record::Entry(entry), _)) if entry.at == types::position(&id) => types::entry_in(entry).map_err(io::Error::other),
+        Ok((Record::Entry(entry), _)) if entry.at == types::position(&id) => {
+            let entry = types::entry_in(entry).map_err(io::Error::other)?;
+            match digest(&entry) == wanted && wanted.is_some() {
+                true => Ok(entry),
+                false => Err(io::Error::other(format!("entry {id} is another one on disk than was written"))),
+            }
+        }
         _ => Err(io::Error::other(format!("entry {id} is damaged on disk"))),
     }
 }

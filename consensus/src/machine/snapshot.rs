@@ -231,7 +231,9 @@ impl Fill<'_> {
             return Err(illegal("order of rows"));
         }
         match key.first() {
-            Some(&rows::SPACES) if key.len() == 17 => drop(decode::<SpaceValue>(value)?),
+            Some(&rows::SPACES) if key.len() == 17 => {
+                decode::<SpaceValue>(value)?;
+            }
             Some(&rows::RECORDS) => {
                 let (space, tag) = rows::split_record(key).map_err(io::Error::other)?;
                 let record = rows::take_record(value).map_err(io::Error::other)?;
