@@ -384,9 +384,6 @@ macro_rules! refusal_names {
             match code { $(RefusalCode::$variant => $text),* }
         }
 
-        /// All of them, for the test that pins the list.
-        #[cfg(test)]
-        const REFUSALS: &[RefusalCode] = &[$(RefusalCode::$variant),*];
     };
 }
 
@@ -408,4 +405,86 @@ refusal_names! {
     Fenced = "FENCED",
     ModeNotOffered = "MODE-NOT-OFFERED",
     OtherCluster = "OTHER-CLUSTER",
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    /// Every code this crate can name. Programs match on them: a line may be added, none may change.
+    const CODES: &[&str] = &[
+        "RW-C-BATCH-SHAPE",
+        "RW-C-BATCH-TOO-LARGE",
+        "RW-C-CARD-CONTRADICTION",
+        "RW-C-CARD-IO",
+        "RW-C-CARD-MALFORMED",
+        "RW-C-CARD-OTHER-CLUSTER",
+        "RW-C-CARD-TOO-LARGE",
+        "RW-C-CLOSED",
+        "RW-C-COMPACTED",
+        "RW-C-CONFLICT",
+        "RW-C-CREDENTIAL-EXISTS",
+        "RW-C-CREDENTIAL-EXPOSED",
+        "RW-C-CREDENTIAL-IO",
+        "RW-C-CREDENTIAL-MALFORMED",
+        "RW-C-ENDPOINT",
+        "RW-C-EVIDENCE",
+        "RW-C-INPUT",
+        "RW-C-KEY-TOO-LONG",
+        "RW-C-NAMESPACE-NAME",
+        "RW-C-NO-ADDRESS",
+        "RW-C-NO-NAMESPACE",
+        "RW-C-NONSENSE",
+        "RW-C-NOT-AUTHORIZED",
+        "RW-C-NOT-FOUND",
+        "RW-C-OTHER-CLUSTER",
+        "RW-C-OTHER-MODE",
+        "RW-C-OUTCOME-UNKNOWN",
+        "RW-C-OUTPUT",
+        "RW-C-TOO-MANY-WATCHES",
+        "RW-C-UNAVAILABLE",
+        "RW-C-USAGE",
+        "RW-C-VALUE-TOO-LARGE",
+        "RW-C-WENT-BACK",
+    ];
+
+    fn named_in(source: &'static str) -> impl Iterator<Item = &'static str> {
+        let shipped = source.split("#[cfg(test)]\n#[allow").next().unwrap();
+        shipped.split('"').filter(|word| word.starts_with("RW-C-") && !word.ends_with('-'))
+    }
+
+    #[test]
+    fn the_list_of_codes_is_stable() {
+        let sources = [
+            include_str!("error.rs"),
+            include_str!("card.rs"),
+            include_str!("credential.rs"),
+            include_str!("cli/input.rs"),
+            include_str!("cli/mod.rs"),
+            include_str!("cli/show.rs"),
+            include_str!("cli/verbs.rs"),
+        ];
+        let named: BTreeSet<&str> = sources.into_iter().flat_map(named_in).collect();
+        let pinned: BTreeSet<&str> = CODES.iter().copied().collect();
+        assert_eq!(named, pinned);
+    }
+
+    #[test]
+    fn refusals_of_nodes_keep_their_names() {
+        assert_eq!(refusal_code(RefusalCode::TooLarge), "RW-C-NODE-TOO-LARGE");
+        assert_eq!(refusal_code(RefusalCode::ModeNotOffered), "RW-C-NODE-MODE-NOT-OFFERED");
+        assert_eq!(code_name(RefusalCode::Fenced), "FENCED");
+    }
+
+    #[test]
+    fn messages_say_what_failed_with_facts_and_what_to_do() {
+        let conflict = WriteError::Conflict { mutation: 2, current: Revision(9) };
+        assert!(conflict.to_string().contains("change 2") && conflict.to_string().contains("version 9"), "{conflict}");
+        let tried = vec![Attempt { address: "a:1".into(), cause: "no answer".into(), refused: false }];
+        let late = ConnectError::Unavailable { waited_ms: 30_000, tried };
+        assert!(late.to_string().contains("30000 ms") && late.to_string().contains("a:1: no answer"), "{late}");
+        assert!(late.to_string().contains("majority"), "{late}");
+    }
 }

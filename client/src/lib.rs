@@ -27,12 +27,16 @@ mod dial;
 mod driver;
 mod entropy;
 mod error;
+#[cfg(test)]
+mod failover;
 mod lane;
 mod link;
 mod listing;
 mod namespace;
 mod once;
 mod options;
+#[cfg(test)]
+mod scripted;
 mod seek;
 mod verification;
 mod watch;
