@@ -228,7 +228,8 @@ mod tests {
         let outbox = Arc::new(Outbox::default());
         let (space, key) = (space(), ringwall_wire::ids::KeyTag([1; 16]));
         for batch in 0..10u64 {
-            let read = |number: u64| (outbox.clone(), ReadKey { number: batch * 10 + number, space: space.clone(), key }, Charge::default());
+            let read =
+                |number: u64| (outbox.clone(), ReadKey { number: batch * 10 + number, space: space.clone(), key }, Charge::default());
             rounds.submit((0..10).map(read));
             tokio::task::yield_now().await;
         }
@@ -242,16 +243,21 @@ mod tests {
     #[tokio::test]
     async fn a_read_never_rides_on_a_question_asked_before_it_arrived() {
         let (fake, rounds) = rounds(Fake::default());
-        let early = tokio::spawn({
+        // As many rounds as may fly have asked before the late reader comes.
+        let mut early = Vec::new();
+        for _ in 0..ROUNDS_IN_FLIGHT {
             let rounds = rounds.clone();
-            async move { rounds.barrier().await }
-        });
-        sleep(Duration::from_millis(10)).await;
-        // The early round has asked; what is committed now must be seen by whoever asks now.
+            early.push(tokio::spawn(async move { rounds.barrier().await }));
+            sleep(Duration::from_millis(5)).await;
+        }
+        assert_eq!(fake.asked.load(Ordering::SeqCst), ROUNDS_IN_FLIGHT as u64);
+        // What is committed now must be seen by whoever asks now.
         fake.committed.store(7, Ordering::SeqCst);
         rounds.barrier().await.unwrap();
         assert_eq!(fake.applied.load(Ordering::SeqCst), 7);
-        early.await.unwrap().unwrap();
+        for early in early {
+            early.await.unwrap().unwrap();
+        }
     }
 
     #[tokio::test]

@@ -306,7 +306,8 @@ mod tests {
     #[test]
     fn messages_are_bounded_and_never_cut_a_write() {
         let space = space();
-        let value = vec![1; PAGE_BYTES / 4];
+        // Four changes fit a message; a write has three.
+        let value = vec![1; PAGE_BYTES / 5];
         let changes: Vec<ChangeEvent> =
             (0..9).map(|at| change(&space, 10 + at / 3, &format!("{}/{}", at / 3, at % 3), Some(&value))).collect();
         let messages = told(&space, "", &changes, 20);
