@@ -21,10 +21,14 @@ use ringwall_wire::request::{Answer, ClusterStatus, KeyMode, KeyName, Namespace,
 use ringwall_wire::session::RefusalCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 /// Commands that wait for the task; beyond this, askers wait.
 const INBOX: usize = 1_024;
+
+/// Time a closing word gets to leave this machine before a program may end.
+pub(crate) const GOODBYE: Duration = Duration::from_millis(5);
 
 /// What the task tells the handles.
 #[derive(Debug)]
@@ -139,6 +143,7 @@ impl Client {
         // Fails only when the task has ended already.
         let _ = self.inbox.send(Command::Close).await;
         self.inbox.closed().await;
+        tokio::time::sleep(GOODBYE).await;
     }
 
     /// Asks and waits. The task answers every submission before its deadline; only a full inbox has to be bounded here.

@@ -4,6 +4,7 @@
 //! the only things sent are the protocol versions, handshake messages and the request for evidence; the types allow nothing else.
 //! Trusts: `channel` and `attest` for their verdicts, the roots it is given. Out of scope: which node is tried when (`seek.rs`).
 
+use crate::client::GOODBYE;
 use crate::clock;
 use crate::credential::Credential;
 use crate::entropy::{self, Entropy};
@@ -177,6 +178,7 @@ impl NodeDialler {
         let judged = self.judge(&connection, &Nonce(entropy::bytes()), until).await;
         let seen = judged.map(|(_, session)| explain(&session, address));
         ringwall_quic::close(&connection, if seen.is_ok() { CloseCode::Done } else { CloseCode::Refused });
+        tokio::time::sleep(GOODBYE).await;
         seen
     }
 

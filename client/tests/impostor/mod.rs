@@ -27,7 +27,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// How it misbehaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Act {
+pub(crate) enum Act {
     Honest,
     GarbageDescriptor,
     HugeFrame,
@@ -53,9 +53,9 @@ struct Log {
 }
 
 /// The node.
-pub struct Impostor {
-    pub cluster_id: ClusterId,
-    pub address: String,
+pub(crate) struct Impostor {
+    pub(crate) cluster_id: ClusterId,
+    pub(crate) address: String,
     log: Arc<Mutex<Log>>,
 }
 
@@ -96,7 +96,7 @@ fn now_s() -> u64 {
 
 impl Impostor {
     /// Starts one; call inside a runtime.
-    pub fn start(act: Act) -> Self {
+    pub(crate) fn start(act: Act) -> Self {
         let policy = world::policy();
         let genesis = ringwall_sim::genesis_record(&policy, "impostor", Nonce([7; 32]));
         let cluster_id = genesis.cluster_id();
@@ -126,17 +126,17 @@ impl Impostor {
     }
 
     /// Bytes the client sent after the evidence.
-    pub fn bytes_after_evidence(&self) -> usize {
+    pub(crate) fn bytes_after_evidence(&self) -> usize {
         self.log.lock().unwrap().after
     }
 
     /// Handshakes that were begun.
-    pub fn handshakes(&self) -> usize {
+    pub(crate) fn handshakes(&self) -> usize {
         self.log.lock().unwrap().frames.iter().filter(|frame| frame.len() == MSG1_BYTES).count()
     }
 
     /// Everything that arrived is a version offer, a handshake message or a request for evidence, and nothing came after the evidence.
-    pub fn assert_nothing_was_told(&self) {
+    pub(crate) fn assert_nothing_was_told(&self) {
         let log = self.log.lock().unwrap();
         assert_eq!(log.after, 0, "{} application bytes left the client before the node was verified", log.after);
         let sealed = log.frames.iter().filter(|frame| GetDescriptor::decode(frame).is_err() && frame.len() != MSG1_BYTES).count();
