@@ -107,7 +107,7 @@ impl<'a> Cert<'a> {
     }
 
     /// The common name of the subject.
-    pub(crate) fn common_name(&self) -> String {
+    pub(crate) fn subject_name(&self) -> String {
         let name = self.parsed.tbs_certificate().subject().common_name();
         name.ok().flatten().map_or_else(String::new, |name| name.value().to_string())
     }

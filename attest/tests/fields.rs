@@ -180,6 +180,43 @@ fn guest_svn_counts_under_an_id_key() {
     assert!(matches!(refused, Err(Refused::Rejected(R::GuestSvnTooLow { reported: 0, required: 1 }))), "{refused:?}");
 }
 
+/// Rules that hold under every policy, tried under the loosest one that can be written.
+#[test]
+fn some_rules_no_policy_can_loosen() {
+    let loosest = |tee: &SimTee| {
+        let mut policy = policy_for(&[tee]);
+        policy.snp.policy_allowed = u64::MAX;
+        policy.snp.policy_required = 0;
+        policy.snp.platform_allowed = u64::MAX;
+        policy.snp.allow_vlek = true;
+        policy.tdx.attributes_allowed = u64::MAX;
+        policy.tdx.attributes_required = 0;
+        policy
+    };
+    let told: [(&str, Lie, fn(&R) -> bool); 9] = [
+        ("genoa-1", Lie::SnpDebug, |r| matches!(r, R::DebugGuest { .. })),
+        ("genoa-1", Lie::SnpMigrateMa, |r| matches!(r, R::MigratableGuest { .. })),
+        ("genoa-1", Lie::SnpMustBeOne, |r| matches!(r, R::GuestPolicyMustBeOne { .. })),
+        ("genoa-1", Lie::SnpMaskedKey, |r| matches!(r, R::ChipKeyMasked)),
+        ("genoa-1", Lie::SnpReportIdMa, |r| matches!(r, R::MigrationAgent)),
+        ("turin-1", Lie::SnpProvisional, |r| matches!(r, R::ProvisionalFirmware { .. })),
+        ("turin-1", Lie::SnpOldCommitted, |r| matches!(r, R::TcbTooOld { which: TcbKind::Committed, .. })),
+        ("tdx-1", Lie::TdxDebug, |r| matches!(r, R::DebugGuest { .. })),
+        ("tdx-1", Lie::TdxServiceTd, |r| matches!(r, R::ServiceTd { .. })),
+    ];
+    for (chip_name, lie, named) in told {
+        let tee = machine(chip_name);
+        assert!(judge(&tee, &loosest(&tee)).is_ok());
+        let outcome = judge(&tee.clone().telling(&[lie]), &loosest(&tee));
+        assert!(matches!(&outcome, Err(Refused::Rejected(rejection)) if named(rejection)), "{lie:?}: {outcome:?}");
+    }
+    let tee = machine("tdx-1");
+    for lie in [Lie::TdxMigratable, Lie::TdxSeptVe, Lie::TdxAttributesUnknown] {
+        let outcome = judge(&tee.clone().telling(&[lie]), &loosest(&tee));
+        assert!(matches!(outcome, Err(Refused::NotGenuine(V::TdAttributes { .. }))), "{lie:?}: {outcome:?}");
+    }
+}
+
 /// No byte of a report may change: either the layout or the signature notices.
 #[test]
 fn every_byte_of_a_report_counts() {

@@ -78,7 +78,7 @@ pub(crate) fn verify(
 }
 
 fn named(which: CertName, cert: &Cert<'_>, expected: String) -> Result<(), VerifyError> {
-    match cert.common_name() {
+    match cert.subject_name() {
         got if got == expected => Ok(()),
         got => Err(VerifyError::CertNamed { which, got, expected }),
     }
