@@ -131,7 +131,8 @@ pub async fn run_node(config: Config, providers: Providers, stop: impl Future<Ou
     site.life.step(Life::Unjoined).expect("a booted node is unjoined");
     info!(cluster = %site.cluster_id, slot = %site.slot(), address = %site.config.listen, vendor = %own_evidence.vendor, "own evidence is accepted");
     let (member, members) = watch::channel(None);
-    let accepting = tokio::spawn(accept::run(Arc::clone(&site), members));
+    let mut accepting = tokio::task::JoinSet::new();
+    accepting.spawn(accept::run(Arc::clone(&site), members));
     let outcome = live(&site, card, &own_evidence, &member, stop).await;
     if let Err(fault) = &outcome {
         // Nothing more is said: whoever waits learns it from the closed connection.
@@ -143,7 +144,7 @@ pub async fn run_node(config: Config, providers: Providers, stop: impl Future<Ou
     site.endpoint.close((ringwall_quic::CloseCode::ShuttingDown as u32).into(), b"");
     // Whether the last packets went out changes nothing here.
     let _ = tokio::time::timeout(CLOSING, site.endpoint.wait_idle()).await;
-    accepting.abort();
+    accepting.shutdown().await;
     outcome
 }
 
@@ -224,6 +225,7 @@ async fn live(
     let mut tasks = tokio::task::JoinSet::new();
     tasks.spawn(steward::run(Arc::clone(&node)));
     tasks.spawn(become_voter(Arc::clone(&node)));
+    tasks.spawn(announce(Arc::clone(&node)));
     let outcome = tokio::select! {
         reason = fencing::out(Arc::clone(&node)) => Err(NodeError::Fenced(reason)),
         () = &mut stop => Ok(()),
@@ -276,6 +278,15 @@ async fn assemble(
         admitting: tokio::sync::Mutex::default(),
         steward: tokio::sync::Notify::new(),
     }))
+}
+
+/// Tells the members of the grant that this node is up now, so that the leader need not find out.
+async fn announce(node: Arc<Node>) {
+    let others = node.granted.iter().filter(|named| named.incarnation != node.incarnation);
+    let calls: Vec<_> =
+        others.map(|named| node.peers.call(named.incarnation, &named.member, Class::Control, PeerCall::Alive, FAREWELL)).collect();
+    // A member that does not answer is one the leader will do without.
+    let _ = futures_util::future::join_all(calls).await;
 }
 
 /// Waits until this is a voter; then opens the front door and clears old lives away.

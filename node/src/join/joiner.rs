@@ -69,6 +69,9 @@ impl AttemptError {
 pub(crate) async fn join(site: &Arc<Site>, own_evidence: &OwnEvidence) -> Option<Granted> {
     let mut leaving = site.leaving.subscribe();
     let mut pause = PAUSE_FIRST;
+    if candidates(site).is_empty() {
+        warn!("no address to ask: the card names this node alone; add the other nodes to `peers.addresses`");
+    }
     loop {
         for address in candidates(site) {
             let attempt = async {

@@ -1,9 +1,9 @@
 //! The leader's side of an admission: from a joiner's request to its key grant.
 //!
 //! Decides: a request is admitted when its certificate says what was attested, its slot is free or the slot's incumbent does not answer,
-//! and the policy's endorsers accept: `min_endorsers` voters, of which one runs on another vendor's CPU where a voter of another vendor
-//! answers; with fewer voters than that (founding, the second member) all of them. Nobody may refuse. Keys leave this node only after
-//! the admission was applied. Followers name the leader instead.
+//! and the policy's endorsers accept: `min_endorsers` voters, of which one runs on another vendor's CPU where there is such a voter; with
+//! fewer voters than that (founding, the second member) all of them; the incumbent that is replaced does not count. Nobody may refuse.
+//! Keys leave this node only after the admission was applied. Followers name the leader instead.
 //! Trusts: its own verifier; other voters' signed verdicts, as many as the rule wants. Out of scope: learners and voters (`steward`).
 //! Protocol section 4, steps 2 to 6.
 

@@ -48,7 +48,8 @@ pub(crate) fn priority(class: Class) -> i32 {
 /// Whether a call may travel on a stream of this class: so that a snapshot cannot delay votes, whoever sends it.
 pub(crate) fn carries(class: Class, call: &PeerCall) -> bool {
     match call {
-        PeerCall::Append(_) => class == Class::Append,
+        // A heartbeat may overtake megabytes of entries.
+        PeerCall::Append(append) => class == Class::Append || (class == Class::Control && append.entries.is_empty()),
         PeerCall::SnapshotBegin(_) | PeerCall::SnapshotPart(_) => class == Class::Bulk,
         PeerCall::Forward(_) => class == Class::Forward,
         PeerCall::Vote(_)
@@ -73,5 +74,20 @@ mod tests {
         }
         assert_eq!(class(0), None);
         assert_eq!(class(5), None);
+    }
+
+    #[test]
+    fn entries_and_snapshots_never_travel_where_votes_do() {
+        use ringwall_wire::bounded::List;
+        use ringwall_wire::sample::{Sample, Source};
+        let mut source = Source::new(5);
+        let mut append = ringwall_wire::peer::AppendCall::sample(&mut source);
+        append.entries = List::default();
+        assert!(carries(Class::Control, &PeerCall::Append(append.clone())));
+        append.entries.push(ringwall_wire::peer::LogEntry::sample(&mut source)).expect("there is room");
+        assert!(!carries(Class::Control, &PeerCall::Append(append.clone())));
+        assert!(carries(Class::Append, &PeerCall::Append(append)));
+        assert!(!carries(Class::Control, &PeerCall::SnapshotPart(Sample::sample(&mut source))));
+        assert!(carries(Class::Control, &PeerCall::ReadIndex) && !carries(Class::Bulk, &PeerCall::ReadIndex));
     }
 }

@@ -22,7 +22,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
 use tracing::{debug, info};
 
@@ -52,6 +52,8 @@ struct Link {
     queued: Arc<AtomicUsize>,
     /// Why the last try failed.
     fault: Arc<Mutex<String>>,
+    /// The member is known to be up: the next try need not wait.
+    up: Arc<Notify>,
 }
 
 struct Outgoing {
@@ -108,8 +110,12 @@ impl PeerPool {
 
     fn link(&self, to: Incarnation, member: Member) -> Arc<Link> {
         let (senders, queues): (Vec<_>, Vec<_>) = CLASSES.iter().map(|_| mpsc::unbounded_channel()).unzip();
-        let link =
-            Arc::new(Link { queues: senders.try_into().expect("there are four classes"), queued: Arc::default(), fault: Arc::default() });
+        let link = Arc::new(Link {
+            queues: senders.try_into().expect("there are four classes"),
+            queued: Arc::default(),
+            fault: Arc::default(),
+            up: Arc::default(),
+        });
         let task = LinkTask {
             pool: self.this.clone(),
             to,
@@ -117,9 +123,17 @@ impl PeerPool {
             queues: queues.into_iter().map(|queue| Arc::new(tokio::sync::Mutex::new(queue))).collect(),
             queued: Arc::clone(&link.queued),
             fault: Arc::clone(&link.fault),
+            up: Arc::clone(&link.up),
         };
         self.runtime.spawn(task.run());
         link
+    }
+
+    /// The member just opened a session to this node, so it is up: a pause before it is dialled again ends.
+    pub(crate) fn is_up(&self, member: Incarnation) {
+        if let Some(link) = lock(&self.links).get(&member) {
+            link.up.notify_one();
+        }
     }
 
     /// Forgets links to incarnations that are not in `members`.
@@ -170,6 +184,7 @@ struct LinkTask {
     queues: Vec<Arc<tokio::sync::Mutex<Queue>>>,
     queued: Arc<AtomicUsize>,
     fault: Arc<Mutex<String>>,
+    up: Arc<Notify>,
 }
 
 impl LinkTask {
@@ -186,7 +201,8 @@ impl LinkTask {
                     if self.carry(&site, &connection, session).await {
                         return;
                     }
-                    info!(to = %self.to, slot = %self.member.slot, "session with member ended");
+                    let why = connection.close_reason().map(|reason| reason.to_string()).unwrap_or_default();
+                    info!(to = %self.to, slot = %self.member.slot, why, "session with member ended");
                 }
                 Err(fault) => {
                     debug!(to = %self.to, slot = %self.member.slot, address = %self.member.peer_address, %fault, "member is not reached");
@@ -230,7 +246,10 @@ impl LinkTask {
             if !open || Instant::now() >= until {
                 return open;
             }
-            tokio::time::sleep_until((Instant::now() + PAUSE_FIRST / 2).min(until)).await;
+            tokio::select! {
+                () = tokio::time::sleep_until((Instant::now() + PAUSE_FIRST / 2).min(until)) => {}
+                () = self.up.notified() => return true,
+            }
         }
     }
 

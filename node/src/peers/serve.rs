@@ -49,6 +49,7 @@ pub(crate) async fn member(node: Arc<Node>, connection: Connection, greeted: Gre
     if opened.records.send(&first_word, node.site.step()).await.is_err() {
         return close(&connection, CloseCode::Done);
     }
+    node.peers.is_up(from);
     debug!(%from, address = %connection.remote_address(), "member opened a session");
     let mut streams = tokio::task::JoinSet::new();
     let attest_again = Duration::from_secs(u64::from(node.site.policy.session.reattest_s));
@@ -80,7 +81,7 @@ pub(crate) async fn member(node: Arc<Node>, connection: Connection, greeted: Gre
     };
     close(&connection, code);
     streams.shutdown().await;
-    debug!(%from, "session of member ended");
+    debug!(%from, ?code, "session of member ended");
 }
 
 type Begun = (Class, (Sealer, Opener), SendStream, RecvStream);
