@@ -360,6 +360,10 @@ impl Link for NodeLink {
         }
     }
 
+    fn heard(&self) -> u64 {
+        self.connection.stats().udp_rx.datagrams
+    }
+
     fn close(self) {
         ringwall_quic::close(&self.connection, CloseCode::Done);
     }

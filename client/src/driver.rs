@@ -27,6 +27,9 @@ const TICK: Duration = Duration::from_millis(50);
 const BARREN_FIRST: Duration = Duration::from_millis(40);
 /// Longest such pause.
 const BARREN_MOST: Duration = Duration::from_secs(2);
+/// Time without a single datagram from the node, while a question waits, after which its machine counts as gone: transports acknowledge
+/// within 25 ms, so this is many times a round trip. Leaving a node too early costs a handshake and nothing else.
+const QUIET: Duration = Duration::from_millis(600);
 /// Sealed bytes that may wait for the network before new questions have to.
 const BACKLOG_BYTES: usize = 4 * REQUEST_BYTES;
 /// Commands taken from the channel at once.
@@ -181,6 +184,7 @@ impl<D: Dial> Driver<D> {
     }
 
     async fn exchange(&mut self, address: &str, link: &mut D::Link, mut messages: Vec<Vec<u8>>) -> Left {
+        let mut heard = (link.heard(), clock::now());
         let mut alarm = std::pin::pin!(tokio::time::sleep(TICK));
         let mut commands = Vec::with_capacity(COMMANDS);
         let mut arrived = Vec::new();
@@ -218,7 +222,7 @@ impl<D: Dial> Driver<D> {
                 }
                 () = &mut alarm, if wanted => {
                     alarm.as_mut().reset(clock::now() + TICK);
-                    if let Some(left) = self.tick(address) {
+                    if let Some(left) = self.tick(address, link, &mut heard) {
                         return left;
                     }
                 }
@@ -249,8 +253,15 @@ impl<D: Dial> Driver<D> {
         None
     }
 
-    fn tick(&mut self, address: &str) -> Option<Left> {
+    fn tick(&mut self, address: &str, link: &D::Link, heard: &mut (u64, Instant)) -> Option<Left> {
         let now = clock::now();
+        if link.heard() != heard.0 {
+            *heard = (link.heard(), now);
+        }
+        let quiet = now.saturating_duration_since(heard.1) >= QUIET && self.lane.waits(now, QUIET);
+        if quiet {
+            return Some(Left::Node(DialError::Unreachable(format!("nothing came from it for {QUIET:?}"))));
+        }
         let why = DialError::Unreachable("connected, and questions are not answered".into());
         if self.lane.is_overdue(now) {
             let trouble = self.seeker.book(|book| {

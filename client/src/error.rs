@@ -186,7 +186,7 @@ pub enum ReadError {
         most: usize,
     },
     /// The namespace does not exist.
-    #[error("the namespace does not exist: {detail}; open it first")]
+    #[error("no such namespace: {detail}")]
     NoNamespace {
         /// The node's words.
         detail: String,
@@ -263,7 +263,7 @@ pub enum WriteError {
         current: Revision,
     },
     /// The namespace does not exist.
-    #[error("the namespace does not exist: {detail}; open it first")]
+    #[error("no such namespace: {detail}")]
     NoNamespace {
         /// The node's words.
         detail: String,
@@ -334,7 +334,7 @@ pub enum WatchError {
         detail: String,
     },
     /// The namespace does not exist.
-    #[error("the namespace does not exist: {detail}; open it first")]
+    #[error("no such namespace: {detail}")]
     NoNamespace {
         /// The node's words.
         detail: String,

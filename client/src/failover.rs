@@ -83,6 +83,20 @@ async fn nodes_that_cannot_serve_are_left_for_the_next() {
 }
 
 #[tokio::test]
+async fn a_node_whose_machine_is_gone_is_left_long_before_the_answer_is_due() {
+    let world = world(&[("a", Mode::Gone), ("b", Mode::Serves)]);
+    world.lock().unwrap().hints = vec!["b".into()];
+    let patient = crate::Timeouts { answer: Duration::from_secs(20), deadline: Duration::from_secs(20), ..timeouts(0) };
+    let scripted = crate::scripted::Scripted(std::sync::Arc::clone(&world));
+    let client = crate::Client::over(scripted, vec!["a".into()], patient, crate::UserId([1; 20])).await.unwrap();
+    let notes = client.namespace("notes").await.unwrap();
+    let started = Instant::now();
+    notes.put("k", "v").await.unwrap();
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+    assert_eq!(world.lock().unwrap().applied.len(), 1);
+}
+
+#[tokio::test]
 async fn a_busy_node_is_asked_again_without_a_new_session() {
     let world = world(&[("a", Mode::SaysOnce(RefusalCode::Busy, 3)), ("b", Mode::Serves)]);
     let notes = client_at(&world, "a", 4_000).await.namespace("notes").await.unwrap();

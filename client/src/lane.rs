@@ -421,6 +421,11 @@ impl Lane {
         })
     }
 
+    /// Whether a question was sent at least `patience` ago and waits for its answer.
+    pub(crate) fn waits(&self, now: Instant, patience: Duration) -> bool {
+        self.flight.values().filter_map(|flight| flight.sent).any(|sent| now.saturating_duration_since(sent) >= patience)
+    }
+
     /// When the next paused question is due.
     pub(crate) fn next_due(&self) -> Option<Instant> {
         self.flight.values().filter_map(|flight| flight.again).min()

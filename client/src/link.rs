@@ -19,6 +19,8 @@ pub(crate) trait Link: Send + 'static {
     fn backlog(&self) -> usize;
     /// Writes and reads until at least one message arrived or the backlog is written. Dropping the future loses nothing.
     fn step(&mut self, arrived: &mut Vec<Vec<u8>>) -> impl Future<Output = Result<(), LinkError>> + Send;
+    /// A count that grows whenever anything comes from the other machine, be it only an acknowledgement of the transport.
+    fn heard(&self) -> u64;
     /// Says goodbye.
     fn close(self);
 }

@@ -32,6 +32,8 @@ pub(crate) enum Mode {
     NoUser,
     /// Takes questions and says nothing.
     Silent,
+    /// Its machine is gone: not even the transport says anything.
+    Gone,
     /// Applies the next write and breaks before it answers; then serves.
     LosesAnswer,
     /// Breaks when it is asked; applies nothing.
@@ -58,6 +60,7 @@ pub(crate) struct World {
     pub(crate) applied: Vec<(ClientId, u64)>,
     pub(crate) watched: Vec<Revision>,
     pub(crate) unanswered: usize,
+    heard: u64,
     pub(crate) forgotten: Vec<ClientId>,
     revision: u64,
     keys: BTreeMap<Vec<u8>, (u64, Vec<u8>)>,
@@ -94,7 +97,7 @@ pub(crate) async fn client_at(world: &Shared, first: &str, deadline_ms: u64) -> 
     client.await.unwrap()
 }
 
-pub(crate) struct Scripted(Shared);
+pub(crate) struct Scripted(pub(crate) Shared);
 
 pub(crate) struct ScriptedLink {
     world: Shared,
@@ -177,6 +180,14 @@ impl Link for ScriptedLink {
         Ok(())
     }
 
+    fn heard(&self) -> u64 {
+        let mut world = self.world.lock().unwrap();
+        if world.nodes.get(&self.address) != Some(&Mode::Gone) {
+            world.heard += 1;
+        }
+        world.heard
+    }
+
     fn close(self) {}
 }
 
@@ -191,7 +202,7 @@ impl World {
         let mode = self.nodes.get(address).copied().unwrap();
         let opens = matches!(op, Op::OpenNamespace(_));
         match mode {
-            Mode::Silent if !opens => return None,
+            Mode::Silent | Mode::Gone if !opens => return None,
             Mode::Breaks if !opens => return Some(Err(LinkError::Lost("cut".into()))),
             Mode::Says(code) if !opens => return refusal(number, code),
             Mode::SaysOnce(code, left) if !opens && left > 0 => {

@@ -23,7 +23,7 @@ machine can see. Key names may be arguments; use --key-file where a name is itse
 
 /// Confidential state, served only by nodes that prove what they are.
 #[derive(Debug, Parser)]
-#[command(name = "ringwall", version, about, after_help = AFTER_HELP, max_term_width = 100)]
+#[command(name = "ringwall", version, after_help = AFTER_HELP, max_term_width = 100)]
 pub(crate) struct Arguments {
     /// Options of every verb.
     #[command(flatten)]
