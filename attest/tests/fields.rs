@@ -193,7 +193,8 @@ fn some_rules_no_policy_can_loosen() {
         policy.tdx.attributes_required = 0;
         policy
     };
-    let told: [(&str, Lie, fn(&R) -> bool); 9] = [
+    type Told = (&'static str, Lie, fn(&R) -> bool);
+    let told: [Told; 9] = [
         ("genoa-1", Lie::SnpDebug, |r| matches!(r, R::DebugGuest { .. })),
         ("genoa-1", Lie::SnpMigrateMa, |r| matches!(r, R::MigratableGuest { .. })),
         ("genoa-1", Lie::SnpMustBeOne, |r| matches!(r, R::GuestPolicyMustBeOne { .. })),
