@@ -136,7 +136,7 @@ fn an_intermediate_must_be_allowed_to_sign() {
     let (tee, honest) = (machine(), honest(&machine()));
     let mut der = honest.vek.to_vec();
     // structVersion is { OID of 9 bytes, OCTET STRING { INTEGER 0 } }: 16 bytes, as are the constraints { cA TRUE, pathLen 128 }
-    let at = der.windows(11).position(|window| window == amd!(9, 0x01)).unwrap();
+    let at = der.windows(11).position(|window| *window == *amd!(9, 0x01)).unwrap();
     der[at..at + 16].copy_from_slice(&[0x06, 0x03, 0x55, 0x1d, 0x13, 0x04, 0x09, 0x30, 0x07, 0x01, 0x01, 0xff, 0x02, 0x02, 0x00, 0x80]);
     sign_again(&mut der, ASK, 48);
     let signs = judge(&tee, SnpEndorsements { vek: Blob::new(der).unwrap(), ..honest });
