@@ -8,12 +8,15 @@ use crate::profile::BuildImage;
 use crate::tee::SimTee;
 use crate::world;
 use clap::Parser;
-use ringwall_node::platform::{Anchors, Attester, Platform, PlatformError};
+use ringwall_node::platform::{Anchors, Attester, CollectError, Platform, PlatformError};
+use ringwall_wire::evidence::{Endorsements, Evidence};
 use ringwall_wire::genesis::BootConfig;
+use ringwall_wire::ids::Vendor;
 use std::ffi::OsString;
 use std::io::Read as _;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A node on a simulated machine. Protects nothing: its roots of trust are public.
@@ -29,6 +32,10 @@ struct Arguments {
     /// A way to lie (a variant of `Lie`); may be repeated.
     #[arg(long)]
     lie: Vec<String>,
+    /// Pieces of evidence that are honest before the lies begin. A node judges itself first and would not start otherwise; an attacker's
+    /// node would not be so kind.
+    #[arg(long, default_value_t = 1)]
+    honest_first: u32,
     /// Milliseconds evidence takes, as on real hardware.
     #[arg(long, default_value_t = 0)]
     latency_ms: u64,
@@ -44,7 +51,34 @@ struct SimulatedMachine {
     chip: String,
     build: BuildImage,
     lies: Vec<Lie>,
+    honest_first: u32,
     latency: Duration,
+}
+
+/// A machine that is honest for a while.
+struct Turncoat {
+    honest: SimTee,
+    lying: SimTee,
+    honest_left: AtomicU32,
+    lied: AtomicBool,
+}
+
+impl Attester for Turncoat {
+    fn vendor(&self) -> Vendor {
+        self.honest.vendor()
+    }
+
+    fn evidence(&self, report_data: &[u8; 64]) -> Result<Evidence, CollectError> {
+        let left = self.honest_left.try_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
+        self.lied.store(left.is_err(), Ordering::Relaxed);
+        let machine = if left.is_ok() { &self.honest } else { &self.lying };
+        Ok(machine.mint(report_data))
+    }
+
+    fn endorsements(&self) -> Result<Endorsements, CollectError> {
+        let machine = if self.lied.load(Ordering::Relaxed) { &self.lying } else { &self.honest };
+        Ok(machine.endorse())
+    }
 }
 
 impl Platform for SimulatedMachine {
@@ -52,8 +86,12 @@ impl Platform for SimulatedMachine {
         let mut profile = world::machine(&self.chip, boot.clone())
             .ok_or_else(|| PlatformError::Unusable { reason: format!("no simulated chip can be called {:?}", self.chip) })?;
         profile.build = self.build.clone();
-        let tee = SimTee::new(profile, 0).with_clock(now_s).with_latency(self.latency).telling(&self.lies);
-        Ok(Arc::new(tee))
+        let honest = SimTee::new(profile, 0).with_clock(now_s).with_latency(self.latency);
+        if self.lies.is_empty() {
+            return Ok(Arc::new(honest));
+        }
+        let lying = honest.clone().telling(&self.lies);
+        Ok(Arc::new(Turncoat { honest, lying, honest_left: AtomicU32::new(self.honest_first), lied: AtomicBool::new(false) }))
     }
 
     fn anchors(&self) -> Anchors {
@@ -86,6 +124,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         chip: arguments.chip,
         build: BuildImage::new(arguments.build, 1),
         lies,
+        honest_first: arguments.honest_first,
         latency: Duration::from_millis(arguments.latency_ms),
     };
     let node_arguments = std::iter::once(OsString::from("ringwalld-sim")).chain(arguments.node);

@@ -82,7 +82,10 @@ fn nothing_simulated_is_genuine_under_the_vendors_roots() {
             Platform::Tdx => assert!(
                 matches!(
                     refused,
-                    VerifyError::IntelChain { .. } | VerifyError::IntelSignature { .. } | VerifyError::IntelRevocation { .. }
+                    VerifyError::IntelRoot { .. }
+                        | VerifyError::IntelChain { .. }
+                        | VerifyError::IntelSignature { .. }
+                        | VerifyError::IntelRevocation { .. }
                 ),
                 "{refused:?}"
             ),

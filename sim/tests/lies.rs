@@ -29,7 +29,9 @@ fn names_error(lie: Lie, error: &V, platform: Platform) -> bool {
     let amd = matches!(platform, Platform::Snp(_));
     match lie {
         Lie::ForeignRoot if amd => matches!(error, V::CertSignature { which: CertName::Ask }),
-        Lie::ForeignRoot => matches!(error, V::IntelRevocation { .. } | V::IntelSignature { .. } | V::IntelChain { .. }),
+        Lie::ForeignRoot => {
+            matches!(error, V::IntelRoot { .. } | V::IntelRevocation { .. } | V::IntelSignature { .. } | V::IntelChain { .. })
+        }
         Lie::Truncated if amd => matches!(error, V::ReportLength { got: 1183, expected: 1184 }),
         Lie::Truncated | Lie::TdxTrailing => matches!(error, V::QuoteLength { .. }),
         Lie::Signature if amd => matches!(error, V::ReportSignature),

@@ -30,7 +30,7 @@ async fn a_user_writes_reads_lists_and_deletes() {
         assert_eq!(notes.get([0xff, 0x00, size as u8]).await.unwrap().unwrap().value, value, "{size} bytes");
     }
     let too_large = notes.put("big", vec![0; (1 << 20) + 1]).await.unwrap_err();
-    assert!(matches!(too_large, WriteError::TooLarge { .. }), "{too_large}");
+    assert!(matches!(too_large, WriteError::ValueTooLarge { .. }), "{too_large}");
 
     notes.delete("a").await.unwrap();
     assert!(notes.get("a").await.unwrap().is_none());
@@ -59,7 +59,7 @@ async fn a_batch_happens_as_a_whole_or_not_at_all() {
     let (x, y) = (notes.get("x").await.unwrap().unwrap(), notes.get("y").await.unwrap().unwrap());
     assert_eq!((x.version, y.version), (done, done));
     let refused =
-        notes.batch().put("x", "9").unwrap().require("y", Expect::Absent).unwrap().delete("y", Expect::Any).unwrap().commit().await;
+        notes.batch().put("x", "9").unwrap().require("y", Expect::Absent).unwrap().delete("w", Expect::Any).unwrap().commit().await;
     assert!(matches!(refused, Err(WriteError::Conflict { .. })), "{refused:?}");
     assert_eq!(notes.get("x").await.unwrap().unwrap().value, b"1");
     assert_eq!(notes.get("y").await.unwrap().unwrap().value, b"2");

@@ -1,7 +1,7 @@
 //! A cluster of three, two AMD and one Intel, for one test.
 //!
 //! Decides: the machines. Trusts: nothing. Out of scope: what the test does with them.
-#![allow(dead_code)]
+#![allow(dead_code, unreachable_pub, clippy::panic)]
 
 use ringwall_client::Client;
 use ringwall_sim::cluster::{Launch, LocalCluster, Machine};
