@@ -28,10 +28,10 @@ mod sealed {
 }
 
 /// A state a session can be in.
-pub trait State: sealed::Sealed {}
+pub trait SessionState: sealed::Sealed {}
 
 /// A state in which a session carries application bytes.
-pub trait Open: State {
+pub trait Open: SessionState {
     /// The attested other side; `None` for a client that does not attest.
     fn peer(&self) -> Option<&AppraisedPeer>;
 }
@@ -50,9 +50,9 @@ pub struct Serving(());
 impl sealed::Sealed for Unverified {}
 impl sealed::Sealed for Attested {}
 impl sealed::Sealed for Serving {}
-impl State for Unverified {}
-impl State for Attested {}
-impl State for Serving {}
+impl SessionState for Unverified {}
+impl SessionState for Attested {}
+impl SessionState for Serving {}
 
 impl Open for Attested {
     fn peer(&self) -> Option<&AppraisedPeer> {
@@ -68,7 +68,7 @@ impl Open for Serving {
 
 /// A session after its handshake.
 #[must_use]
-pub struct Session<S: State> {
+pub struct Session<S: SessionState> {
     core: Core,
     state: S,
 }
@@ -98,13 +98,13 @@ pub(crate) enum Remote {
     },
 }
 
-impl<S: State> core::fmt::Debug for Session<S> {
+impl<S: SessionState> core::fmt::Debug for Session<S> {
     fn fmt(&self, out: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         write!(out, "Session<{}>({})", core::any::type_name::<S>().rsplit("::").next().unwrap_or_default(), self.core.handshake)
     }
 }
 
-impl<S: State> Session<S> {
+impl<S: SessionState> Session<S> {
     /// The handshake hash `h`: what evidence and signatures are bound to.
     pub fn handshake(&self) -> &Digest {
         &self.core.handshake

@@ -10,6 +10,7 @@
 extern crate alloc; // the record! macro of the wire crate names it
 
 mod answer;
+mod compare;
 pub mod disk;
 mod fence;
 pub mod gate;

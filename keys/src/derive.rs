@@ -56,7 +56,7 @@ purposes! {
 /// Derives `N` bytes for `purpose` from a uniform parent key.
 pub fn expand<const N: usize>(parent: &Secret<32>, purpose: Purpose, fields: &[&[u8]]) -> Secret<N> {
     const { assert!(N <= 255 * 32, "HKDF-SHA-256 gives at most 8,160 bytes") };
-    let mut info = info(purpose, fields);
+    let mut info = purpose_bytes(purpose, fields);
     let mut out = [0; N];
     let kdf = Hkdf::<Sha256>::from_prk(parent.expose()).expect("a parent key has the length of the hash");
     kdf.expand(&info, &mut out).expect("N is within HKDF's limit");
@@ -74,7 +74,7 @@ pub fn extract(salt: &Secret<32>, input: &[u8]) -> Secret<32> {
 }
 
 /// `enc("derive", purpose, fields...)`.
-fn info(purpose: Purpose, fields: &[&[u8]]) -> alloc::vec::Vec<u8> {
+fn purpose_bytes(purpose: Purpose, fields: &[&[u8]]) -> alloc::vec::Vec<u8> {
     let mut all = alloc::vec::Vec::with_capacity(fields.len().saturating_add(1));
     all.push(purpose.as_str().as_bytes());
     all.extend_from_slice(fields);

@@ -17,3 +17,8 @@ pub fn system() -> Clock {
         u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
     })
 }
+
+/// Monotonic time, for deadlines and backoff.
+pub(crate) fn now() -> tokio::time::Instant {
+    tokio::time::Instant::now()
+}

@@ -114,12 +114,15 @@ impl Node {
         if let Some(row) = view.member(incarnation) {
             return row.standing != MemberStanding::Retired && row.cert.keys.noise == *noise;
         }
+        let proposed = view.proposal(admit_index(incarnation)).map(|row| row.propose.cert.keys.noise);
         let applied = view.applied();
         drop(view);
         let metrics = self.replica.metrics();
         let mut named = metrics.voters.iter().chain(&metrics.learners).chain(&self.granted);
         match named.find(|named| named.incarnation == incarnation) {
             Some(named) => named.member.noise == *noise,
+            // Its admission is still to be replayed: the proposal is applied here, the decision is not.
+            None if proposed.is_some() => proposed == Some(*noise),
             None => incarnation.epoch() == self.site.epoch && admit_index(incarnation) > applied,
         }
     }

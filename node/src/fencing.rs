@@ -4,6 +4,7 @@
 //! wiped with the process, and it says why. A learner nobody leads any more ends too; only a new life can ask again.
 //! Trusts: the replicated record as of what is applied here. Out of scope: ending (`run`). Protocol section 4, FENCED and IN8.
 
+use crate::clock;
 use crate::context::Node;
 use ringwall_consensus::{MemberStanding, Metrics};
 use std::sync::Arc;
@@ -47,7 +48,7 @@ struct Seen {
 /// Waits until this incarnation is out, and says why.
 pub(crate) async fn out(node: Arc<Node>) -> FenceReason {
     let mut replica = node.replica.clone();
-    let mut seen = Seen { was_member: false, progress: (0, false), since: Instant::now() };
+    let mut seen = Seen { was_member: false, progress: (0, false), since: clock::now() };
     loop {
         if let Some(reason) = look(&node, &mut seen) {
             return reason;
@@ -79,7 +80,7 @@ fn look(node: &Node, seen: &mut Seen) -> Option<FenceReason> {
     seen.was_member |= voter || learner;
     if voter || seen.progress != (metrics.applied, learner) {
         seen.progress = (metrics.applied, learner);
-        seen.since = Instant::now();
+        seen.since = clock::now();
     }
     (seen.since.elapsed() > STRANDED).then_some(FenceReason::Stranded)
 }

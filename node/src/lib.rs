@@ -11,6 +11,10 @@
 //! Trusts: its TEE, and whoever satisfies the policy. The host, the network and the disk are not trusted with anything but liveness.
 //! Protocol sections 3 and 4.
 
+// Unit tests share the sites of the suites in tests/, which name this crate.
+#[cfg(test)]
+extern crate self as ringwall_node;
+
 mod accept;
 pub mod attesting;
 pub mod cli;

@@ -282,7 +282,8 @@ async fn assemble(
 
 /// Tells the members of the grant that this node is up now, so that the leader need not find out.
 async fn announce(node: Arc<Node>) {
-    let others = node.granted.iter().filter(|named| named.incarnation != node.incarnation);
+    // The member of this node's own slot is the life it replaces, and may have had the same address.
+    let others = node.granted.iter().filter(|named| named.member.slot != node.site.slot());
     let calls: Vec<_> =
         others.map(|named| node.peers.call(named.incarnation, &named.member, Class::Control, PeerCall::Alive, FAREWELL)).collect();
     // A member that does not answer is one the leader will do without.

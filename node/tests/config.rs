@@ -1,4 +1,6 @@
 //! Configuration: the documented example is legal, and every refusal names file, field, cause and fix.
+//! Decides: which mistakes an operator may make and what they must be told.
+//! Trusts: nothing it tests. Out of scope: nodes that run.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use ringwall_node::config::{ClusterPart, Config, ConfigError, Flags, LogFormat, Purpose, load};

@@ -1,4 +1,6 @@
 //! Whole lives of nodes with software TEEs, over real loopback sockets and real folders: founding, joining, leaving, returning.
+//! Decides: what a cluster must look like after each life. Every wait is bounded; nothing is asserted on time.
+//! Trusts: the simulated roots. Out of scope: separate processes (the suites of `tests/`). Protocol section 4.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use ringwall_node::config::{ClusterPart, Config, Limits, LogConfig, LogFormat, LogLevel, Timing};
@@ -237,4 +239,79 @@ async fn an_occupied_port_and_a_used_folder_are_named() {
     let refused =
         run_node(config(&file, free_port(), part(), boot.clone(), &[]), providers("genoa-1", &boot, &[]), std::future::pending()).await;
     assert_eq!(refused.unwrap_err().exit_code(), 15);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_address_gets_so_many_connections_and_places_come_back() {
+    let place = tempfile::tempdir().unwrap();
+    let policy = world::policy();
+    let template = world::genesis_template(&policy, "joining");
+    let boot = world::founding_config(&template, Slot(1));
+    let part = ClusterPart::Found(Box::new(template), Box::new(policy));
+    let port = free_port();
+    let mut config = config(place.path(), port, part, boot.clone(), &[]);
+    config.limits.connections_per_address = 3;
+    let node = Running::start(config, providers("genoa-1", &boot, &[]));
+    card_of(place.path()).await;
+    serving(port).await;
+
+    let endpoint = ringwall_quic::bind("127.0.0.1:0".parse().unwrap(), None).unwrap();
+    let dial = ringwall_quic::dial_config(ringwall_quic::Alpn::Client).unwrap();
+    let address = format!("127.0.0.1:{port}").parse().unwrap();
+    let within = Duration::from_secs(5);
+    let mut held = Vec::new();
+    let begun = Instant::now();
+    // The connections that asked whether it serves may still be counted for a moment.
+    while held.len() < 3 {
+        if let Ok(connection) = ringwall_quic::dial(&endpoint, &dial, address, within).await {
+            held.push(connection);
+        }
+        assert!(begun.elapsed() < LONG, "places did not come back");
+    }
+    let refused = ringwall_quic::dial(&endpoint, &dial, address, within).await.unwrap_err();
+    assert!(matches!(refused, ringwall_quic::DialError::Ended { .. }), "{refused}");
+    ringwall_quic::close(&held.pop().unwrap(), ringwall_quic::CloseCode::Done);
+    let begun = Instant::now();
+    while ringwall_quic::dial(&endpoint, &dial, address, within).await.is_err() {
+        assert!(begun.elapsed() < LONG, "the place of a closed connection did not come back");
+    }
+    node.leave().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_waits_to_join_tells_clients_and_nodes_that_it_is_no_member() {
+    use ringwall_quic::{Alpn, FrameReader, FrameWriter};
+    use ringwall_wire::session::{GetDescriptor, PeerHello, PeerPurpose, Refusal, RefusalCode};
+    let place = tempfile::tempdir().unwrap();
+    let policy = world::policy();
+    let genesis = ringwall_sim::genesis_record(&policy, "nowhere", ringwall_wire::ids::Nonce([2; 32]));
+    let card = ClusterCard { genesis, policy, addresses: Default::default() };
+    let port = free_port();
+    let node = Running::joiner(place.path(), "genoa-1", 1, port, &card, &[free_port()]);
+    let endpoint = ringwall_quic::bind("127.0.0.1:0".parse().unwrap(), None).unwrap();
+    let address = format!("127.0.0.1:{port}").parse().unwrap();
+    let within = Duration::from_secs(5);
+    let ask = GetDescriptor { versions: ringwall_wire::bounded::List::new(vec![1]).unwrap() };
+    let hello = PeerHello {
+        versions: ringwall_wire::bounded::List::new(vec![1]).unwrap(),
+        cluster_id: card.genesis.cluster_id(),
+        epoch: ringwall_node::found::FIRST_EPOCH,
+        purpose: PeerPurpose::Member,
+        from: Slot(2),
+    };
+    for (alpn, words) in [(Alpn::Client, ask.encode()), (Alpn::Peer, hello.encode())] {
+        let begun = Instant::now();
+        let dial = ringwall_quic::dial_config(alpn).unwrap();
+        let connection = loop {
+            match ringwall_quic::dial(&endpoint, &dial, address, within).await {
+                Ok(connection) => break connection,
+                Err(fault) => assert!(begun.elapsed() < LONG, "{fault}"),
+            }
+        };
+        let (send, recv) = connection.open_bi().await.unwrap();
+        FrameWriter::new(send).write(&words, within).await.unwrap();
+        let frame = FrameReader::new(recv).read(8 * 1024, within).await.unwrap();
+        assert_eq!(Refusal::decode(&frame).unwrap().code, RefusalCode::NotMember);
+    }
+    node.leave().await;
 }

@@ -1,4 +1,6 @@
 //! Two nodes in one process with software TEEs: who is let in, and for which exact reason everybody else is not.
+//! Decides: one refusal for each way to be wrong, by its exact variant.
+//! Trusts: the simulated roots. Out of scope: field-level lies (`attest`). Protocol sections 1.2 and 3.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod place;

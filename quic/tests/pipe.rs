@@ -1,4 +1,6 @@
 //! The outer pipe over real loopback sockets: binding, protocols, exporter, limits, frames, hostile bytes.
+//! Decides: what the pipe must do before any handshake of ours begins.
+//! Trusts: nothing it tests. Out of scope: what frames mean. Protocol section 3, SB6.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use quinn::{Connection, Endpoint};

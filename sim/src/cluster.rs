@@ -188,7 +188,7 @@ impl LocalCluster {
     }
 
     /// Data folder of `slot`.
-    pub fn data(&self, slot: u8) -> PathBuf {
+    pub fn data_folder(&self, slot: u8) -> PathBuf {
         self.folder.join(format!("node-{slot}"))
     }
 
@@ -274,7 +274,7 @@ impl LocalCluster {
         let place = self.place(slot);
         let mut text = String::new();
         let quoted = |path: PathBuf| format!("{:?}", path.display().to_string());
-        let _ = writeln!(text, "data = {}\nslot = {slot}\nlisten = \"{}\"", quoted(self.data(slot)), place.address);
+        let _ = writeln!(text, "data = {}\nslot = {slot}\nlisten = \"{}\"", quoted(self.data_folder(slot)), place.address);
         if let Some(address) = self.options.advertise.get(usize::from(slot) - 1) {
             let _ = writeln!(text, "advertise = \"{address}\"");
         }
@@ -289,7 +289,7 @@ impl LocalCluster {
     }
 
     fn wait_for_card(&mut self) -> Result<ClusterCard, LocalError> {
-        let written = self.data(1).join("cluster.card");
+        let written = self.data_folder(1).join("cluster.card");
         let until = Instant::now() + FOUNDING;
         while Instant::now() < until && self.is_running(1) {
             if let Ok(bytes) = std::fs::read(&written)

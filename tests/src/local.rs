@@ -1,6 +1,7 @@
 //! What suites over real processes need around a local cluster: clients, and bounded waits for a state.
 //!
 //! Decides: patience, and that a failed wait shows the nodes' logs. Trusts: nothing. Out of scope: processes (`ringwall_sim::cluster`).
+#![allow(clippy::panic)]
 
 use ringwall_client::{Client, ClusterStatus, ConnectError, Credential, Options, Timeouts};
 use ringwall_sim::cluster::{LocalCluster, tail};

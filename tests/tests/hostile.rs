@@ -162,10 +162,10 @@ fn wrong_configuration_is_named_with_file_field_and_fix() {
     says(&daemon(&["run", "--config", file]), &["node.toml", "slott"]);
     std::fs::write(&path, "data = \"x\"\nslot = 1\nlisten = \"nonsense\"\n[cluster]\ncard = \"c\"\n").unwrap();
     says(&daemon(&["run", "--config", file]), &["listen"]);
-    std::fs::write(&path, "data = \"x\"\nslot = 1\nlisten = \"127.0.0.1:0\"\n[cluster]\ncard = \"missing.card\"\n").unwrap();
+    std::fs::write(&path, "data = \"x\"\nslot = 1\nlisten = \"127.0.0.1:7400\"\n[cluster]\ncard = \"missing.card\"\n").unwrap();
     says(&daemon(&["run", "--config", file]), &["missing.card"]);
     std::fs::write(folder.path().join("bad.card"), "not a card").unwrap();
-    std::fs::write(&path, "data = \"x\"\nslot = 1\nlisten = \"127.0.0.1:0\"\n[cluster]\ncard = \"bad.card\"\n").unwrap();
+    std::fs::write(&path, "data = \"x\"\nslot = 1\nlisten = \"127.0.0.1:7400\"\n[cluster]\ncard = \"bad.card\"\n").unwrap();
     says(&daemon(&["run", "--config", file]), &["bad.card"]);
 }
 
@@ -193,7 +193,7 @@ async fn a_full_disk_fences_the_node_and_loses_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let small = folder.path().join("node-1");
     std::fs::create_dir(&small).unwrap();
-    let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=48m", "tmpfs"]).arg(&small).status();
+    let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=160m", "tmpfs"]).arg(&small).status();
     if !mounted.is_ok_and(|status| status.success()) {
         assert!(std::env::var_os("CI").is_none(), "this machine mounts no tmpfs, and in CI that is a failure");
         println!("SKIPPED: mounting a small tmpfs needs root; the fault-injecting disk of `consensus` covers the same rule");
@@ -211,7 +211,7 @@ async fn a_full_disk_fences_the_node_and_loses_nothing() {
             break;
         }
     }
-    assert!(refused.is_some(), "200 MiB were acknowledged on a file system of 48 MiB");
+    assert!(refused.is_some(), "200 MiB were acknowledged on a file system of 160 MiB");
     let until = std::time::Instant::now() + local::PATIENCE;
     while cluster.is_running(1) && std::time::Instant::now() < until {
         tokio::time::sleep(Duration::from_millis(50)).await;

@@ -45,7 +45,7 @@ async fn compare_and_set_lets_one_of_two_win() {
     let version = notes.put("k", "0").await.unwrap();
     let (one, two) = tokio::join!(notes.compare_and_set("k", version, "one"), notes.compare_and_set("k", version, "two"));
     assert_ne!(one.is_ok(), two.is_ok(), "{one:?} {two:?}");
-    let lost = if one.is_ok() { two.unwrap_err() } else { one.unwrap_err() };
+    let lost = one.err().or(two.err()).unwrap();
     let now = notes.get("k").await.unwrap().unwrap().version;
     assert!(matches!(&lost, WriteError::Conflict { current, .. } if *current == now), "{lost}");
 }

@@ -62,7 +62,7 @@ async fn a_thousand_secrets_are_found_nowhere() {
     // The search bites: a secret written to a file beside the nodes' is found.
     let bait = folder.path().join("bait");
     std::fs::write(&bait, planted[planted.len() / 2]).unwrap();
-    assert_eq!(canaries.search(folder.path()).unwrap().0, [bait.clone()]);
+    assert_eq!(canaries.search(folder.path()).unwrap().0, std::slice::from_ref(&bait));
     std::fs::remove_file(&bait).unwrap();
 
     let (hits, files, bytes) = canaries.search(folder.path()).unwrap();

@@ -1,4 +1,6 @@
 //! What records refuse, and that messages of any size, cut anywhere, come out as they went in.
+//! Decides: which damage each record must survive or show; arbitrary cuts come from proptest.
+//! Trusts: nothing it tests. Out of scope: handshakes. Protocol section 3.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use super::*;

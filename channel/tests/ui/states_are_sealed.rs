@@ -1,9 +1,9 @@
 use ringwall_channel::Open;
-use ringwall_channel::session::State;
+use ringwall_channel::session::SessionState;
 
 struct Mine;
 
-impl State for Mine {}
+impl SessionState for Mine {}
 
 impl Open for Mine {
     fn peer(&self) -> Option<&ringwall_attest::AppraisedPeer> {

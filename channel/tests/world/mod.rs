@@ -1,4 +1,6 @@
 //! A small simulated world for the channel's tests: one cluster, one node that attests, one client that judges.
+//! Decides: one honest setting that each test bends in one place.
+//! Trusts: `ringwall-sim` to mint honest evidence. Out of scope: what is asserted.
 
 #![allow(clippy::unwrap_used, clippy::panic, dead_code, unreachable_pub)]
 

@@ -2,7 +2,7 @@
 //!
 //! Decides: everything queued when the disk becomes free is one group: one write, then every waiter of the group is told, in the
 //! order in which it queued. A write that fails, or is short, raises the fence: nothing is acknowledged afterwards.
-//! Trusts: nothing but the order of its queue. Out of scope: reading (`store`). Protocol section 5.1; platform notes 2b.
+//! Trusts: nothing but the order of its queue. Out of scope: reading (`store`). Protocol section 5.1.
 
 use crate::disk::{Disk, DiskFile};
 use crate::fence::Fence;

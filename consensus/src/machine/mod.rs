@@ -3,14 +3,16 @@
 //! Decides: the state after each entry, as a pure function of the entries before it. Trusts: nothing in an entry.
 //! Out of scope: how entries are agreed on. Protocol sections 4 and 5.
 
+#[cfg(test)]
+mod admission_tests;
 pub(crate) mod base;
 pub(crate) mod clients;
 pub(crate) mod history;
 pub(crate) mod raft;
+pub(crate) mod replicated;
 pub(crate) mod roster;
 pub(crate) mod rows;
 pub(crate) mod snapshot;
-pub(crate) mod state;
 pub(crate) mod store;
 #[cfg(test)]
 mod tests;

@@ -7,8 +7,8 @@
 use crate::fence::Fence;
 use crate::machine::base::Base;
 use crate::machine::history::History;
+use crate::machine::replicated::ReplicatedState;
 use crate::machine::snapshot::{self, Capture};
-use crate::machine::state::State;
 use crate::machine::store::Store;
 use crate::machine::view::{Published, View};
 use crate::report::Progress;
@@ -56,7 +56,7 @@ pub(crate) struct Readers {
 
 /// The state machine.
 pub(crate) struct Machine {
-    state: State,
+    state: ReplicatedState,
     dir: PathBuf,
     fence: Fence,
     readers: Arc<Readers>,
@@ -91,14 +91,14 @@ impl Readers {
         self.marked.send_replace(());
     }
 
-    fn publish(&self, state: &State) {
+    fn publish(&self, state: &ReplicatedState) {
         let mut published = self.published.write().expect("nobody panics with the lock held");
         state.store.publish();
         self.tell(&mut published, state);
     }
 
     /// Shows readers another state, rows and all, in one step.
-    fn swap(&self, state: &State, base: Base) -> io::Result<()> {
+    fn swap(&self, state: &ReplicatedState, base: Base) -> io::Result<()> {
         let mut published = self.published.write().expect("nobody panics with the lock held");
         state.store.adopt(base)?;
         state.store.publish();
@@ -107,7 +107,7 @@ impl Readers {
         Ok(())
     }
 
-    fn tell(&self, published: &mut Published, state: &State) {
+    fn tell(&self, published: &mut Published, state: &ReplicatedState) {
         *published = state.published();
         self.progress.send_replace(Progress { applied: published.applied, revision: published.revision });
     }
@@ -133,7 +133,7 @@ impl Machine {
     /// The state machine before the first entry, with its files in `dir`.
     pub(crate) fn create(dir: &Path, overlay_bytes: usize, fence: Fence) -> io::Result<(Self, Arc<Readers>)> {
         let store = Store::create(dir, overlay_bytes, fence.clone())?;
-        let state = State::new(store.clone());
+        let state = ReplicatedState::new(store.clone());
         let readers = Arc::new(Readers {
             store,
             published: RwLock::new(state.published()),

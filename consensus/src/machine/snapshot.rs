@@ -8,9 +8,9 @@
 use crate::machine::base::{Base, Change};
 use crate::machine::clients::{ClientRecord, Clients, LIMITS};
 use crate::machine::history::{EventRecord, History};
+use crate::machine::replicated::ReplicatedState;
 use crate::machine::roster::{MemberRecord, ProposalRecord, Roster};
 use crate::machine::rows::{self, SpaceValue};
-use crate::machine::state::State;
 use crate::machine::store;
 use crate::types::{self, LogId, StoredMembership};
 use bytes::Bytes;
@@ -71,7 +71,7 @@ pub(crate) struct Capture {
 
 impl Capture {
     /// Holds the state still; everything written so far must be published.
-    pub(crate) fn of(state: &State) -> Self {
+    pub(crate) fn of(state: &ReplicatedState) -> Self {
         Capture {
             applied: state.applied,
             membership: state.membership.clone(),

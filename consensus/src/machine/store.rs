@@ -2,7 +2,7 @@
 //!
 //! Decides: changes are seen by readers only when published; a reader keeps the layers it began with, so that it sees one moment
 //! however long it takes. Two layers take turns: one is written by `apply`, the other is being flushed; when both are full, `apply`
-//! waits. Trusts: one writer. Out of scope: what rows mean. Protocol section 5; platform notes 2b.1.
+//! waits. Trusts: one writer. Out of scope: what rows mean. Protocol section 5.
 
 use crate::fence::Fence;
 use crate::machine::base::{Base, BaseView, Change};

@@ -5,6 +5,7 @@
 //! its turn. A standing key lives in memory, for one period, and its quote is part of the same budget.
 //! Trusts: nothing the asker says. Out of scope: judging evidence (`attest`). Protocol section 3, SB2 and quote budget.
 
+use crate::clock;
 use crate::front::limits::{QUOTE_PATIENCE, SINGLE_WAITING};
 use crate::front::refusals::refusal;
 use ed25519_dalek::{Signer as _, SigningKey};
@@ -20,7 +21,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{sleep, sleep_until, timeout};
 
 /// Time between the beginnings of two quotes.
 pub(crate) const QUOTE_GAP: Duration = Duration::from_millis(match 1_000 / QUOTES_PER_SECOND as u64 {
@@ -170,7 +171,7 @@ impl<M: Maker> Quotes<M> {
 
     /// Makes quotes for ever; run it in one task.
     pub(crate) async fn run(self: Arc<Self>) {
-        let mut next = Instant::now();
+        let mut next = clock::now();
         loop {
             while self.is_quiet() {
                 self.wake.notified().await;
@@ -180,7 +181,7 @@ impl<M: Maker> Quotes<M> {
             if work.asks.is_empty() && work.draft.is_none() {
                 continue;
             }
-            next = Instant::now() + QUOTE_GAP;
+            next = clock::now() + QUOTE_GAP;
             self.serve(work).await;
         }
     }

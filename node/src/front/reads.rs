@@ -3,6 +3,7 @@
 //! Decides: a read may be answered from this member's state once an index that was asked of the leader after the read arrived is applied
 //! here. No lease, no clock. Trusts: the replica's read index. Out of scope: what is read (`outbox.rs`, `lists.rs`). Protocol sections 0 and 3.
 
+use crate::clock;
 use crate::front::limits::{READ_PATIENCE, RETRY_FIRST, RETRY_MOST, ROUNDS_IN_FLIGHT};
 use crate::front::outbox::{Charge, Item, Outbox, ReadKey};
 use crate::front::refusals::{fenced, leaving, unavailable, unreadable};
@@ -13,7 +14,7 @@ use ringwall_wire::request::{Answer, Entry};
 use ringwall_wire::session::Refusal;
 use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::{Notify, oneshot};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{sleep, timeout};
 
 /// What a round needs of a replica.
 pub(crate) trait Quorum: Send + Sync + 'static {
@@ -126,7 +127,7 @@ impl<Q: Quorum> Rounds<Q> {
     }
 
     async fn ask(&self) -> Result<(), Refusal> {
-        let began = Instant::now();
+        let began = clock::now();
         let mut pause = RETRY_FIRST;
         loop {
             let tried = timeout(READ_PATIENCE.saturating_sub(began.elapsed()), async {

@@ -5,6 +5,7 @@
 //! a refusal, never with a panic.
 //! Trusts: nothing the client says. Out of scope: what requests do (`requests.rs`). Protocol section 3.
 
+use crate::clock;
 use crate::front::Front;
 use crate::front::limits::{LAST_WORD, LEAVING, OPENING, REQUEST_STALL, STEP};
 use crate::front::outbox::{Charge, Outbox};
@@ -191,7 +192,7 @@ async fn authenticate(
 
 /// The first message of stream 0 after attestation; small, since nobody is known yet.
 async fn first_message(opener: &mut Opener, recv: &mut RecvStream) -> Result<Vec<u8>, Ended> {
-    let by = Instant::now() + STEP;
+    let by = clock::now() + STEP;
     let mut received = 0usize;
     loop {
         if let Some(message) = opener.next()? {
@@ -245,8 +246,8 @@ async fn until_finished(sending: &tokio::task::AbortHandle) {
 
 /// Waits until every request was answered and sent, at most `within`.
 async fn settle(outbox: &Outbox, within: Duration) {
-    let by = Instant::now() + within;
-    while !outbox.is_idle() && Instant::now() < by {
+    let by = clock::now() + within;
+    while !outbox.is_idle() && clock::now() < by {
         sleep(Duration::from_millis(5)).await;
     }
 }
@@ -255,7 +256,7 @@ async fn listen(front: &Front, desk: &mut Desk, opener: &mut Opener, recv: &mut 
     let mut leaving = front.leaving.subscribe();
     let mut tick = interval(Duration::from_secs(1));
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let reattest_by = Instant::now() + Duration::from_secs(u64::from(front.policy.session.reattest_s));
+    let reattest_by = clock::now() + Duration::from_secs(u64::from(front.policy.session.reattest_s));
     let mut begun: Option<Instant> = None;
     loop {
         loop {
@@ -284,7 +285,7 @@ async fn listen(front: &Front, desk: &mut Desk, opener: &mut Opener, recv: &mut 
                 if begun.is_some_and(|begun| begun.elapsed() > REQUEST_STALL) {
                     return Ended::TooSlow;
                 }
-                if Instant::now() >= reattest_by {
+                if clock::now() >= reattest_by {
                     return Ended::Refused { code: RefusalCode::Unavailable };
                 }
             }

@@ -4,6 +4,7 @@
 //! still needs is gone. Quiet watches cost nothing: one loop looks at each watched namespace for all of its watches.
 //! Trusts: the state's history. Out of scope: starting and stopping (`requests.rs`). Protocol section 3, step 7.
 
+use crate::clock;
 use crate::front::limits::{PAGE_BYTES, WATCH_PROGRESS, WATCHED_SPACES};
 use crate::front::outbox::{Charge, Outbox, sum};
 use crate::front::refusals::{fenced, refusal, unreadable};
@@ -19,7 +20,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{sleep, timeout};
 
 /// Least time between two looks at the watched namespaces.
 const LOOK_GAP: Duration = Duration::from_millis(1);
@@ -130,7 +131,7 @@ impl Feeds {
         let feed = self.feed(*watching.space.tag())?;
         let mut news = feed.subscribe();
         let mut shown = None;
-        let mut shown_at = Instant::now();
+        let mut shown_at = clock::now();
         loop {
             let looked = *news.borrow_and_update();
             if watching.told < looked.touched {
@@ -140,7 +141,7 @@ impl Feeds {
                     return Ok(());
                 }
                 if !changes.is_empty() {
-                    (shown, shown_at) = (Some(watching.told), Instant::now());
+                    (shown, shown_at) = (Some(watching.told), clock::now());
                 }
                 continue;
             }
@@ -150,7 +151,7 @@ impl Feeds {
                 if !watching.tell(Events { events: List::default(), through: watching.told }, 0).await {
                     return Ok(());
                 }
-                (shown, shown_at) = (Some(watching.told), Instant::now());
+                (shown, shown_at) = (Some(watching.told), clock::now());
             }
             // Quiet revisions wake nobody; they are looked at again after a while.
             if let Ok(Err(_)) = timeout(WATCH_PROGRESS, news.changed()).await {

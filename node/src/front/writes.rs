@@ -5,6 +5,7 @@
 //! is proposed here or refused at once; it is never forwarded twice, and its own member goes on trying.
 //! Trusts: the log to report an outcome only when it is durable on a quorum. Out of scope: sealing (`requests.rs`). Protocol section 3, step 7.
 
+use crate::clock;
 use crate::front::limits::{BATCH_BYTES, BATCHES_IN_FLIGHT, QUEUE_BYTES, RETRY_FIRST, RETRY_MOST, WRITE_PATIENCE};
 use crate::front::outbox::{Charge, Item, Outbox};
 use crate::front::refusals::{fenced, leaving, refusal, told, unavailable};
@@ -63,7 +64,7 @@ enum Origin {
 impl Pending {
     /// A write of a session; its answer goes to `outbox` under `number`.
     pub(crate) fn of_session(write: SealedWrite, outbox: Arc<Outbox>, number: u64, charge: Charge) -> Self {
-        Pending { bytes: size(&write), write, since: Instant::now(), origin: Origin::Session { outbox, number, charge } }
+        Pending { bytes: size(&write), write, since: clock::now(), origin: Origin::Session { outbox, number, charge } }
     }
 
     fn refuse(self, refusal: Refusal) {
@@ -198,7 +199,7 @@ impl<L: Log> Writes<L> {
         let (done, answer) = oneshot::channel();
         let inner = GroupInner { outcomes: vec![None; writes.len()], left: writes.len(), index: 0, done: Some(done) };
         let group = Arc::new(Group { inner: Mutex::new(inner) });
-        let since = Instant::now();
+        let since = clock::now();
         self.submit(writes.into_iter().enumerate().map(|(place, write)| Pending {
             bytes: size(&write),
             write,

@@ -5,7 +5,7 @@
 //! Trusts: the leader for nothing but carrying bytes. Out of scope: counting verdicts (`consensus`). Protocol section 4, step 3.
 
 use crate::attesting::{Wanted, judge};
-use crate::context::Node;
+use crate::context::{Node, Site};
 use crate::peers::handshake::refusal;
 use ringwall_attest::AppraisedPeer;
 use ringwall_wire::admission::{AdmitPropose, CatchUpProof, Endorse, IncarnationCert};
@@ -98,7 +98,7 @@ pub(crate) async fn answer(node: &Arc<Node>, call: EndorseCall) -> PeerAnswer {
     let (Ok(Ok(())), Some(proposal)) = (applied, proposal) else {
         return PeerAnswer::Refused(refusal(RefusalCode::Unavailable, "the proposal is not applied here; ask again"));
     };
-    let accepts = match second_opinion(node, &call, &proposal.propose).await {
+    let accepts = match second_opinion(&node.site, &call, &proposal.propose).await {
         Ok(()) => true,
         Err(fault) => {
             warn!(admit_index = call.admit_index, slot = %proposal.propose.cert.slot, %fault, "a joiner is not endorsed");
@@ -124,7 +124,7 @@ enum NotEndorsed {
     Cert(#[from] CertMismatch),
 }
 
-async fn second_opinion(node: &Arc<Node>, call: &EndorseCall, propose: &AdmitPropose) -> Result<(), NotEndorsed> {
+async fn second_opinion(site: &Arc<Site>, call: &EndorseCall, propose: &AdmitPropose) -> Result<(), NotEndorsed> {
     if evidence_digest(&call.evidence) != propose.evidence {
         return Err(NotEndorsed::OtherEvidence);
     }
@@ -133,7 +133,7 @@ async fn second_opinion(node: &Arc<Node>, call: &EndorseCall, propose: &AdmitPro
     }
     let evidence = AttestResp::decode(&call.evidence)?;
     let wanted = Wanted { role: Role::JoinInit, handshake: call.handshake, nonce: call.nonce, noise: propose.cert.keys.noise };
-    let peer = judge(&node.site, evidence, wanted).await?;
+    let peer = judge(site, evidence, wanted).await?;
     Ok(agrees(&propose.cert, &peer)?)
 }
 
@@ -150,4 +150,135 @@ pub(crate) async fn caught_up(node: &Arc<Node>, index: u64) -> PeerAnswer {
     let words = catch_up_words(&node.site.cluster_id, node.incarnation, index, &state_digest);
     let signature = node.secrets.sign(&words);
     PeerAnswer::CatchUp(CatchUpProof { incarnation: node.incarnation, applied_index: index, state_digest, signature })
+}
+
+#[cfg(test)]
+#[path = "../../tests/place/mod.rs"]
+mod place;
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)]
+    use super::*;
+    use crate::attesting::{self, Claim};
+    use crate::join::joiner::{OwnEvidence, cert};
+    use ringwall_channel::NodeSecrets;
+    use ringwall_sim::Lie;
+    use ringwall_wire::bounded::Text;
+    use ringwall_wire::ids::Slot;
+    use ringwall_wire::sample::{Sample, Source};
+
+    fn secrets(site: &Site) -> NodeSecrets {
+        NodeSecrets::generate(&mut *(site.entropy)())
+    }
+
+    #[test]
+    fn a_verdict_counts_for_its_voter_its_proposal_and_its_word_alone() {
+        let entropy = crate::entropy::system().unwrap();
+        let (voter, other) = (NodeSecrets::generate(&mut *entropy()), NodeSecrets::generate(&mut *entropy()));
+        let mut source = Source::new(21);
+        let cluster = ClusterId::sample(&mut source);
+        let propose = AdmitPropose::sample(&mut source);
+        let signature = voter.sign(&endorse_words(&cluster, 9, &propose, true));
+        let verdict = Endorse { admit_index: 9, by: Incarnation(1), accepts: true, signature };
+        let key = voter.public().sig;
+        assert!(verify_endorse(&verdict, &cluster, &propose, &key));
+        assert!(!verify_endorse(&verdict, &cluster, &propose, &other.public().sig));
+        assert!(!verify_endorse(&verdict, &ClusterId::sample(&mut source), &propose, &key));
+        assert!(!verify_endorse(&Endorse { admit_index: 10, ..verdict.clone() }, &cluster, &propose, &key));
+        assert!(!verify_endorse(&Endorse { accepts: false, ..verdict.clone() }, &cluster, &propose, &key));
+        let mut changed = propose.clone();
+        changed.evidence = Digest::sample(&mut source);
+        assert!(!verify_endorse(&verdict, &cluster, &changed, &key));
+        let mut changed = propose;
+        changed.cert.slot = Slot(changed.cert.slot.0 ^ 1);
+        assert!(!verify_endorse(&verdict, &cluster, &changed, &key));
+    }
+
+    #[test]
+    fn a_catch_up_proof_counts_for_its_learner_index_and_state_alone() {
+        let entropy = crate::entropy::system().unwrap();
+        let learner = NodeSecrets::generate(&mut *entropy());
+        let mut source = Source::new(22);
+        let (cluster, state_digest) = (ClusterId::sample(&mut source), Digest::sample(&mut source));
+        let signature = learner.sign(&catch_up_words(&cluster, Incarnation(5), 77, &state_digest));
+        let proof = CatchUpProof { incarnation: Incarnation(5), applied_index: 77, state_digest, signature };
+        let key = learner.public().sig;
+        assert!(verify_catch_up(&proof, &cluster, &key));
+        assert!(!verify_catch_up(&proof, &ClusterId::sample(&mut source), &key));
+        for changed in [
+            CatchUpProof { incarnation: Incarnation(6), ..proof.clone() },
+            CatchUpProof { applied_index: 78, ..proof.clone() },
+            CatchUpProof { state_digest: Digest::sample(&mut source), ..proof.clone() },
+        ] {
+            assert!(!verify_catch_up(&changed, &cluster, &key));
+        }
+    }
+
+    /// What a leader would propose of a joiner on this machine, and the call to another voter.
+    async fn proposed(joiner: &Arc<Site>) -> (EndorseCall, AdmitPropose) {
+        let keys = secrets(joiner);
+        let opening = crate::entropy::nonce(&joiner.entropy);
+        let (handshake, nonce) = (Digest([3; 32]), join_nonce(&opening));
+        let claim = Claim { role: Role::JoinInit, incarnation: Incarnation(0), keys: keys.public().clone(), handshake, nonce };
+        let evidence = attesting::answer(joiner, claim).await.unwrap();
+        let wanted = Wanted { role: Role::JoinInit, handshake, nonce, noise: keys.public().noise };
+        // A liar is proposed with what an honest leader would have seen of the honest machine.
+        let own = match judge(joiner, evidence.clone(), wanted).await {
+            Ok(peer) => OwnEvidence {
+                vendor: peer.appraised().vendor(),
+                chip: peer.appraised().chip(),
+                measurement: Text::new(peer.appraised().measurement()).unwrap(),
+            },
+            Err(_) => OwnEvidence { vendor: joiner.attester.vendor(), chip: Digest([0; 32]), measurement: Text::default() },
+        };
+        let evidence = evidence.encode();
+        let propose = AdmitPropose {
+            cert: cert(joiner, &keys, &own),
+            evidence: evidence_digest(&evidence),
+            nonce: opening,
+            replaces: Incarnation(0),
+        };
+        let evidence = ringwall_wire::admission::ForwardedEvidence::new(evidence).unwrap();
+        (EndorseCall { admit_index: 4, handshake, nonce, evidence }, propose)
+    }
+
+    #[tokio::test]
+    async fn a_voter_endorses_what_it_judged_itself_and_nothing_else() {
+        let voter = place::site_of("tdx-1", 3, &[]);
+        let joiner = place::site_of("genoa-1", 1, &[]);
+        let (call, propose) = proposed(&joiner).await;
+        second_opinion(&voter, &call, &propose).await.unwrap();
+
+        let other_nonce = EndorseCall { nonce: Nonce([1; 32]), ..call.clone() };
+        assert!(matches!(second_opinion(&voter, &other_nonce, &propose).await, Err(NotEndorsed::OtherNonce)));
+        let other_handshake = EndorseCall { handshake: Digest([1; 32]), ..call.clone() };
+        assert!(matches!(second_opinion(&voter, &other_handshake, &propose).await, Err(NotEndorsed::Evidence(_))));
+        let (other, _) = proposed(&joiner).await;
+        let other_evidence = EndorseCall { evidence: other.evidence, ..call.clone() };
+        assert!(matches!(second_opinion(&voter, &other_evidence, &propose).await, Err(NotEndorsed::OtherEvidence)));
+
+        let mut lied = propose.clone();
+        lied.cert.slot = Slot(2);
+        assert!(matches!(second_opinion(&voter, &call, &lied).await, Err(NotEndorsed::Cert(CertMismatch { field: "slot" }))));
+        let mut lied = propose.clone();
+        lied.cert.chip = Digest([8; 32]);
+        assert!(matches!(second_opinion(&voter, &call, &lied).await, Err(NotEndorsed::Cert(CertMismatch { field: "chip" }))));
+        let mut lied = propose.clone();
+        lied.cert.keys.sig = secrets(&voter).public().sig;
+        assert!(matches!(second_opinion(&voter, &call, &lied).await, Err(NotEndorsed::Cert(CertMismatch { field: "keys" }))));
+        let mut lied = propose;
+        lied.cert.measurement = Text::new("another build").unwrap();
+        assert!(matches!(second_opinion(&voter, &call, &lied).await, Err(NotEndorsed::Cert(CertMismatch { field: "measurement" }))));
+    }
+
+    #[tokio::test]
+    async fn a_voter_does_not_endorse_a_liar_whatever_the_leader_says() {
+        let voter = place::site_of("genoa-1", 1, &[]);
+        for (chip, lie) in [("turin-1", Lie::SnpDebug), ("tdx-1", Lie::Build), ("turin-1", Lie::ForeignRoot)] {
+            let (call, propose) = proposed(&place::site_of(chip, 2, &[lie])).await;
+            let opinion = second_opinion(&voter, &call, &propose).await;
+            assert!(matches!(opinion, Err(NotEndorsed::Evidence(_))), "{lie:?}: {opinion:?}");
+        }
+    }
 }

@@ -140,8 +140,8 @@ async fn decide(node: &Node, body: CommandBody) -> Result<(u64, Outcome), NotAdm
 
 fn incumbent(node: &Node, cert: &IncarnationCert) -> Result<Option<MemberRow>, NotAdmitted> {
     let view = node.replica.view().map_err(|_| refused(RefusalCode::Fenced, "this node stopped; ask another one"))?;
-    let live = view.members().into_iter().filter(|row| row.standing == MemberStanding::Live);
-    Ok(live.filter(|row| row.cert.slot == cert.slot).next_back())
+    let mut live = view.members().into_iter().filter(|row| row.standing == MemberStanding::Live);
+    Ok(live.rfind(|row| row.cert.slot == cert.slot))
 }
 
 /// Whether the incumbent of a slot still answers. One that said that it leaves does not count; neither does one at whose address

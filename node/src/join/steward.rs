@@ -12,6 +12,7 @@ use ringwall_consensus::{Class, MemberRow, MemberStanding, MembershipError, Metr
 use ringwall_wire::command::CommandBody;
 use ringwall_wire::ids::Incarnation;
 use ringwall_wire::peer::{PeerAnswer, PeerCall};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tracing::{debug, info, warn};
@@ -27,8 +28,9 @@ const PROOF: Duration = Duration::from_secs(4);
 
 /// Runs until the node ends.
 pub(crate) async fn run(node: Arc<Node>) {
+    let mut said = Said::new();
     loop {
-        let pause = match work(&node).await {
+        let pause = match work(&node, &mut said).await {
             true => LOOK_SOON,
             false => LOOK,
         };
@@ -39,8 +41,24 @@ pub(crate) async fn run(node: Arc<Node>) {
     }
 }
 
+/// What was last logged about each incarnation, so that a wait is told once and not at every look.
+type Said = BTreeMap<Incarnation, String>;
+
+/// Logs a wait whose reason is new.
+fn wait(said: &mut Said, incarnation: Incarnation, fault: &MembershipError) {
+    let reason = match fault {
+        // Only the numbers change while a learner catches up.
+        MembershipError::Lagging { .. } => "it lags".to_owned(),
+        other => other.to_string(),
+    };
+    if said.get(&incarnation) != Some(&reason) {
+        info!(%incarnation, %fault, "membership not changed yet");
+        said.insert(incarnation, reason);
+    }
+}
+
 /// One round; true when there is more to do soon.
-async fn work(node: &Arc<Node>) -> bool {
+async fn work(node: &Arc<Node>, said: &mut Said) -> bool {
     let metrics = node.replica.metrics();
     let Ok(view) = node.replica.view() else { return false };
     let rows = view.members();
@@ -61,8 +79,11 @@ async fn work(node: &Arc<Node>) -> bool {
             true => promote(node, &metrics, row).await,
         };
         match outcome {
-            Ok(()) => info!(incarnation = %row.incarnation, slot = %row.cert.slot, was_learner = learner, "membership changed"),
-            Err(fault) => debug!(incarnation = %row.incarnation, slot = %row.cert.slot, %fault, "membership not changed yet"),
+            Ok(()) => {
+                said.remove(&row.incarnation);
+                info!(incarnation = %row.incarnation, slot = %row.cert.slot, was_learner = learner, "membership changed");
+            }
+            Err(fault) => wait(said, row.incarnation, &fault),
         }
     }
     for row in rows.iter().filter(|row| row.standing != MemberStanding::Live) {
@@ -85,10 +106,17 @@ async fn promote(node: &Arc<Node>, metrics: &Metrics, row: &MemberRow) -> Result
         return Err(MembershipError::Lagging { incarnation: row.incarnation, lag, max: LAG });
     }
     let applied = node.replica.propose(CommandBody::Mark).await.map_err(|_| MembershipError::Transient)?;
-    let ours = node.replica.state_digest_at(applied.index).await.ok().flatten().ok_or(MembershipError::Transient)?;
     let call = PeerCall::CatchUp(applied.index);
-    let answer = node.peers.call(row.incarnation, &member_of(&row.cert), Class::Control, call, PROOF).await;
-    let Ok(PeerAnswer::CatchUp(proof)) = answer else { return Err(MembershipError::Transient) };
+    let answer = node.peers.call(row.incarnation, &member_of(&row.cert), Class::Control, call, PROOF);
+    let (ours, answer) = tokio::join!(node.replica.state_digest_at(applied.index), answer);
+    let ours = ours.ok().flatten().ok_or(MembershipError::Transient)?;
+    let proof = match answer {
+        Ok(PeerAnswer::CatchUp(proof)) => proof,
+        other => {
+            debug!(incarnation = %row.incarnation, index = applied.index, ?other, "a learner gave no proof");
+            return Err(MembershipError::Transient);
+        }
+    };
     let genuine = proof.incarnation == row.incarnation
         && proof.applied_index == applied.index
         && verify_catch_up(&proof, &node.site.cluster_id, &row.cert.keys.sig);

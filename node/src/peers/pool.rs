@@ -5,6 +5,7 @@
 //! tries; a session ends when the policy wants new evidence. The session is only used with the attested holder of the member's key.
 //! Trusts: `handshake` for that. Out of scope: answering (`serve`). Protocol sections 3 (SB5) and 4.
 
+use crate::clock;
 use crate::context::Site;
 use crate::entropy;
 use crate::peers::handshake::{self, Expected, Own, PeerError};
@@ -233,7 +234,7 @@ impl LinkTask {
 
     /// Fails what is queued, and whatever comes during the pause. False when nobody can queue any more.
     async fn fail_for(&self, pause: Duration) -> bool {
-        let until = Instant::now() + pause;
+        let until = clock::now() + pause;
         loop {
             let mut open = false;
             for queue in &self.queues {
@@ -243,11 +244,11 @@ impl LinkTask {
                 }
                 open |= !queue.is_closed();
             }
-            if !open || Instant::now() >= until {
+            if !open || clock::now() >= until {
                 return open;
             }
             tokio::select! {
-                () = tokio::time::sleep_until((Instant::now() + PAUSE_FIRST / 2).min(until)) => {}
+                () = tokio::time::sleep_until((clock::now() + PAUSE_FIRST / 2).min(until)) => {}
                 () = self.up.notified() => return true,
             }
         }
@@ -261,7 +262,7 @@ impl LinkTask {
         mut session: ringwall_channel::Session<ringwall_channel::Attested>,
     ) -> bool {
         let mut lanes = tokio::task::JoinSet::new();
-        let used = Arc::new(Mutex::new(Instant::now()));
+        let used = Arc::new(Mutex::new(clock::now()));
         for (class, queue) in CLASSES.into_iter().zip(&self.queues) {
             let keys = session.split(lane::number(class), PEER_MESSAGE_BYTES).expect("each number is split once in a fresh session");
             let lane = Lane {
@@ -275,7 +276,7 @@ impl LinkTask {
             lanes.spawn(lane.run(keys));
         }
         let attest_again = Duration::from_secs(u64::from(site.policy.session.reattest_s));
-        let deadline = Instant::now() + attest_again;
+        let deadline = clock::now() + attest_again;
         let unused = loop {
             tokio::select! {
                 _ = lanes.join_next() => break self.queues_closed().await,
@@ -290,10 +291,8 @@ impl LinkTask {
         };
         close(connection, CloseCode::Done);
         lanes.shutdown().await;
-        if unused {
-            if let Some(pool) = self.pool.upgrade() {
-                lock(&pool.links).remove(&self.to);
-            }
+        if unused && let Some(pool) = self.pool.upgrade() {
+            lock(&pool.links).remove(&self.to);
         }
         unused
     }
@@ -361,7 +360,7 @@ impl Lane {
     async fn write(&self, mut send: SendStream, mut sealer: Sealer, queue: &mut Queue, mut batch: Vec<Outgoing>) {
         let mut out = Vec::new();
         loop {
-            *lock(&self.used) = Instant::now();
+            *lock(&self.used) = clock::now();
             self.taken(&batch);
             let mut messages = Vec::with_capacity(batch.len());
             {

@@ -5,10 +5,11 @@
 //! evidence or the member is not one any more.
 //! Trusts: `handshake` for who the member is; `Replica::answer` for what it may do (V1 to V3). Protocol section 4.
 
+use crate::clock;
 use crate::context::Node;
 use crate::front;
 use crate::join::endorse;
-use crate::peers::handshake::{self, Greeted, Own};
+use crate::peers::handshake::{self, Greeted, Own, PeerError};
 use crate::peers::lane::{self, CHUNK_BYTES, FLUSH_MESSAGES, IN_FLIGHT, WORKING_BYTES};
 use futures_util::stream::{FuturesOrdered, FuturesUnordered};
 use futures_util::{FutureExt, StreamExt};
@@ -22,7 +23,6 @@ use ringwall_wire::limits::PEER_MESSAGE_BYTES;
 use ringwall_wire::peer::{PeerAnswer, PeerCall, PeerReply, PeerRpc};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 /// Added to the policy's time before the answering side ends a session: the dialling side ends it first.
@@ -38,7 +38,12 @@ pub(crate) async fn member(node: Arc<Node>, connection: Connection, greeted: Gre
     let mut opened = match handshake::answer(own, &connection, greeted, nonce, known).await {
         Ok(opened) => opened,
         Err(fault) => {
-            warn!(address = %connection.remote_address(), %fault, "session refused");
+            let address = connection.remote_address();
+            match &fault {
+                // The other side changed its mind: it dialled somebody who was replaced by this node, or is replaced itself.
+                PeerError::Refused(_) | PeerError::Lost(_) => debug!(%address, %fault, "session ended before it began"),
+                _ => warn!(%address, %fault, "session refused"),
+            }
             return close(&connection, CloseCode::Refused);
         }
     };
@@ -53,7 +58,7 @@ pub(crate) async fn member(node: Arc<Node>, connection: Connection, greeted: Gre
     debug!(%from, address = %connection.remote_address(), "member opened a session");
     let mut streams = tokio::task::JoinSet::new();
     let attest_again = Duration::from_secs(u64::from(node.site.policy.session.reattest_s));
-    let deadline = Instant::now() + attest_again + ATTEST_AGAIN_GRACE;
+    let deadline = clock::now() + attest_again + ATTEST_AGAIN_GRACE;
     let mut look = tokio::time::interval(STANDING_LOOK);
     let code = loop {
         tokio::select! {

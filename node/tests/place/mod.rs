@@ -1,4 +1,6 @@
 //! Sites of the simulated world, honest pairs of nodes, and a hostile answering node that shows whatever evidence it likes.
+//! Decides: one honest setting that each test bends in one place.
+//! Trusts: `ringwall-sim` to mint evidence. Out of scope: what is asserted.
 #![allow(clippy::unwrap_used, clippy::panic, dead_code)]
 
 use ringwall_channel::{NodeSecrets, PeerAnswer, PeerPrologue};

@@ -1,4 +1,7 @@
 //! `ringwall-sim`: the `ringwall` command line with the simulated roots of trust, for clusters of `cargo demo --keep`.
+//!
+//! Decides: nothing; it hands its arguments on. Trusts: nothing, protects nothing (the simulated roots are public).
+//! Out of scope: everything else.
 
 fn main() -> std::process::ExitCode {
     ringwall_client::cli::run(std::env::args_os(), ringwall_sim::anchors())

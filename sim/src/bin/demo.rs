@@ -1,4 +1,7 @@
 //! `cargo demo`: see `ringwall_sim::demo`.
+//!
+//! Decides: nothing; it hands its arguments on. Trusts: nothing, protects nothing (the simulated roots are public).
+//! Out of scope: everything else.
 
 fn main() -> std::process::ExitCode {
     ringwall_sim::demo::main()

@@ -43,7 +43,7 @@ fn look_into(path: &Path, texts: &[&[u8]], found: &mut Search) -> std::io::Resul
         found.hits.push(path.to_owned());
     }
     // The densest stretch of the log: sealed records look like noise.
-    let dense = bytes.chunks_exact(64).filter(|chunk| chunk.iter().filter(|byte| **byte == 0).count() < 3).last();
+    let dense = bytes.chunks_exact(64).rfind(|chunk| chunk.iter().filter(|byte| **byte == 0).count() < 3);
     if let Some(chunk) = dense {
         found.sample = chunk.to_vec();
     }

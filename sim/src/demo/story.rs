@@ -127,7 +127,7 @@ async fn verify(say: &Say, cluster: &LocalCluster, slot: u8) -> Result<serde_jso
 
 fn show_disk(say: &Say, cluster: &LocalCluster) -> Result<serde_json::Value, DemoError> {
     say.heading("What the operator of node 1 finds on its disk");
-    let found = disk::search(&cluster.data(1), &[ALICE, BOB, b"treasure", b"third stone"])?;
+    let found = disk::search(&cluster.data_folder(1), &[ALICE, BOB, b"treasure", b"third stone"])?;
     say.line(&format!("  {} files, {} bytes. A stretch of the log:", found.files, found.bytes));
     say.line(&disk::dump(&found.sample));
     if !found.hits.is_empty() {

@@ -1,4 +1,7 @@
 //! The simulated node daemon as a binary of this package, so that its suites can start it whatever else was built.
+//!
+//! Decides: nothing; it hands its arguments on. Trusts: nothing, protects nothing (the simulated roots are public).
+//! Out of scope: everything else.
 
 fn main() -> std::process::ExitCode {
     ringwall_sim::daemon::run(std::env::args_os())

@@ -11,6 +11,7 @@ use ringwall_wire::bounded::Blob;
 use ringwall_wire::evidence::{SnpEndorsements, SnpEvidence};
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::time::Instant;
 
 /// A platform whose evidence is the root it was asked about.
 #[derive(Default)]

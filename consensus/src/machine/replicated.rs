@@ -22,11 +22,11 @@ use ringwall_wire::request::{Conflict, Expect};
 use std::io;
 use std::sync::{Arc, RwLock};
 
-/// Records one `Expire` removes: bounds the time an entry takes.
-pub(crate) const EXPIRE_RECORDS: usize = 1_024;
+/// Records one `Expire` removes: bounds the time an entry takes, and what shares a revision must fit one message to a watcher.
+pub(crate) const EXPIRE_RECORDS: usize = ringwall_wire::limits::WATCH_EVENTS;
 
 /// The state of one replica.
-pub(crate) struct State {
+pub(crate) struct ReplicatedState {
     pub(crate) store: Store,
     pub(crate) applied: Option<LogId>,
     pub(crate) membership: StoredMembership,
@@ -45,10 +45,10 @@ pub(crate) struct Effect {
     pub(crate) mark: bool,
 }
 
-impl State {
+impl ReplicatedState {
     /// The state before the first entry.
     pub(crate) fn new(store: Store) -> Self {
-        State {
+        ReplicatedState {
             store,
             applied: None,
             membership: StoredMembership::default(),
