@@ -405,6 +405,7 @@ refusal_names! {
     Fenced = "FENCED",
     ModeNotOffered = "MODE-NOT-OFFERED",
     OtherCluster = "OTHER-CLUSTER",
+    ClientForgotten = "CLIENT-FORGOTTEN",
 }
 
 #[cfg(test)]

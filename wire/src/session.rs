@@ -186,7 +186,7 @@ choice! {
         9 => NoNamespace,
         /// The namespace exists with another key mode.
         10 => OtherMode,
-        /// The retry came too late to know whether the first try was applied.
+        /// A try of this write may have been applied, and nobody can tell any more.
         11 => OutcomeUnknown,
         /// History before the asked revision is gone.
         12 => Compacted,
@@ -200,6 +200,8 @@ choice! {
         16 => ModeNotOffered,
         /// The other side serves another cluster.
         17 => OtherCluster,
+        /// The bookkeeping of this client is gone: this write was surely not applied, neither now nor by an earlier try of the node.
+        18 => ClientForgotten,
     }
 }
 
