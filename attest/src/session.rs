@@ -20,7 +20,7 @@ use ringwall_wire::evidence::{Binding, Evidence, Role};
 use ringwall_wire::genesis::{BootCluster, BootConfig, GenesisRecord};
 use ringwall_wire::ids::{BootKeys, ClusterId, Digest, Epoch, Incarnation, NoisePublic, Nonce, PolicyVersion, Slot, TrustDomain, Vendor};
 use ringwall_wire::policy::PolicyDoc;
-use ringwall_wire::session::{AttestResp, SessionProof, StandingProof};
+use ringwall_wire::session::{AttestMode, AttestResp, SessionProof, StandingProof};
 
 /// Seconds a standing period may seem to start in the future: clocks of client and cluster differ a little.
 pub const CLOCK_TOLERANCE_S: u64 = 30;
@@ -49,6 +49,8 @@ pub struct Asked<'a> {
     pub role: Role,
     /// The static key the handshake authenticated.
     pub noise: &'a NoisePublic,
+    /// The weakest way to bind the session to evidence that is accepted; members ask for `Single`.
+    pub mode: AttestMode,
 }
 
 /// Why an answer does not make the other side a peer.
@@ -82,6 +84,9 @@ pub enum SessionError {
     /// The path does not fit its own index and leaf count.
     #[error("the batch path is malformed: leaf {index} of {leaves} with {hashes} hashes")]
     BatchPath { index: u32, leaves: u32, hashes: usize },
+    /// The session is bound more weakly than was asked.
+    #[error("the session is proved in mode {got:?}, asked was {asked:?}: the node must answer as it was asked, or refuse")]
+    WeakerMode { asked: AttestMode, got: AttestMode },
     /// The policy does not offer standing keys.
     #[error("the node proves its session by a standing key, which the policy does not offer")]
     StandingNotOffered,
@@ -205,6 +210,7 @@ pub fn appraise_session(answer: &AttestResp, asked: &Asked<'_>, pinned: &Pinned<
     let boot_config = BootConfig::decode(&answer.boot_config).map_err(SessionError::BootConfig)?;
     boots_here(answer, &boot_config)?;
     slot_fits(answer, boot_config.slot)?;
+    mode_fits(&answer.proof, asked.mode)?;
     let batch_root = session_root(answer, asked, pinned.now_s)?;
     let binding = Binding {
         cluster_id: pinned.cluster_id,
@@ -304,6 +310,24 @@ fn slot_fits(answer: &AttestResp, slot: Slot) -> Result<(), SessionError> {
     match rule.vendors.contains(&vendor) {
         true => Ok(()),
         false => Err(SessionError::SlotVendor { slot, got: vendor }),
+    }
+}
+
+/// The proof is no weaker than the mode that was asked: evidence for this session alone, for the sessions of a window, or a standing key.
+fn mode_fits(proof: &SessionProof, asked: AttestMode) -> Result<(), SessionError> {
+    let got = match proof {
+        SessionProof::Batched(path) if path.leaves == 1 => AttestMode::Single,
+        SessionProof::Batched(_) => AttestMode::Batched,
+        SessionProof::Standing(_) => AttestMode::Standing,
+    };
+    let fits = match asked {
+        AttestMode::Single => got == AttestMode::Single,
+        AttestMode::Batched => got != AttestMode::Standing,
+        AttestMode::Standing => true,
+    };
+    match fits {
+        true => Ok(()),
+        false => Err(SessionError::WeakerMode { asked, got }),
     }
 }
 

@@ -20,7 +20,7 @@ use ringwall_wire::ids::{
     Vendor,
 };
 use ringwall_wire::policy::PolicyDoc;
-use ringwall_wire::session::{AttestResp, SessionProof, StandingProof};
+use ringwall_wire::session::{AttestMode, AttestResp, SessionProof, StandingProof};
 
 /// 2026-11-24 12:00:00 UTC.
 const NOW_S: u64 = 1_795_521_600;
@@ -64,10 +64,19 @@ struct Handshake {
     nonce: Nonce,
     noise: NoisePublic,
     role: Role,
+    mode: AttestMode,
 }
 
-const SESSION: Handshake =
-    Handshake { hash: Digest([0x11; 32]), nonce: Nonce([0x22; 32]), noise: NoisePublic([1; 32]), role: Role::ClientServer };
+const SESSION: Handshake = Handshake {
+    hash: Digest([0x11; 32]),
+    nonce: Nonce([0x22; 32]),
+    noise: NoisePublic([1; 32]),
+    role: Role::ClientServer,
+    mode: AttestMode::Batched,
+};
+
+/// The same, by someone who accepts a standing key.
+const STANDING: Handshake = Handshake { mode: AttestMode::Standing, ..SESSION };
 
 impl Node {
     /// What the node binds, for a root over sessions.
@@ -116,7 +125,7 @@ impl Node {
 }
 
 fn judge_with(answer: &AttestResp, session: Handshake, cluster_id: ClusterId, roots: &Anchors, now_s: u64) -> Result<AppraisedPeer, S> {
-    let asked = Asked { handshake: &session.hash, nonce: &session.nonce, role: session.role, noise: &session.noise };
+    let asked = Asked { handshake: &session.hash, nonce: &session.nonce, role: session.role, noise: &session.noise, mode: session.mode };
     let pinned = Pinned { cluster_id, min_policy_version: PolicyVersion(1), anchors: roots, now_s };
     appraise_session(answer, &asked, &pinned)
 }
@@ -240,7 +249,7 @@ fn another_policy_is_refused() {
     let mut loose = node.answers(SESSION);
     loose.policy.min_svn = 0;
     refused(judge(&loose, SESSION, &node), Layer::Binding, |e| matches!(e, S::OtherPolicy { .. }));
-    let asked = Asked { handshake: &SESSION.hash, nonce: &SESSION.nonce, role: SESSION.role, noise: &SESSION.noise };
+    let asked = Asked { handshake: &SESSION.hash, nonce: &SESSION.nonce, role: SESSION.role, noise: &SESSION.noise, mode: SESSION.mode };
     let roots = anchors();
     let newer = Pinned { cluster_id: node.genesis.cluster_id(), min_policy_version: PolicyVersion(2), anchors: &roots, now_s: NOW_S };
     refused(appraise_session(&node.answers(SESSION), &asked, &newer), Layer::Policy, |e| matches!(e, S::PolicyTooOld { .. }));
@@ -359,21 +368,52 @@ fn standing(node: &Node, session: Handshake, start_s: u64) -> AttestResp {
     node.answer(session.role, MEMBER, batch.root(), SessionProof::Standing(proof))
 }
 
+/// A client may ask for more than the cheapest binding; a node that gives less is refused, one that gives more is not.
+#[test]
+fn a_binding_weaker_than_asked_is_refused() {
+    let node = node("genoa-1");
+    let batch = Batch::new(vec![leaf(&SESSION.hash, &SESSION.nonce)]).unwrap();
+    let alone = node.answer(Role::ClientServer, MEMBER, batch.root(), SessionProof::Batched(batch.path(0).unwrap()));
+    let answers = [
+        (alone, AttestMode::Single),
+        (node.answers(SESSION), AttestMode::Batched),
+        (standing(&node, SESSION, NOW_S), AttestMode::Standing),
+    ];
+    for (answer, got) in &answers {
+        for asked in [AttestMode::Single, AttestMode::Batched, AttestMode::Standing] {
+            let outcome = judge(answer, Handshake { mode: asked, ..SESSION }, &node);
+            let strong = match asked {
+                AttestMode::Single => *got == AttestMode::Single,
+                AttestMode::Batched => *got != AttestMode::Standing,
+                AttestMode::Standing => true,
+            };
+            match outcome {
+                Ok(_) => assert!(strong, "{got:?} was accepted by one who asked for {asked:?}"),
+                Err(error) => {
+                    assert!(!strong, "{got:?} for {asked:?}: {error}");
+                    assert_eq!(error, S::WeakerMode { asked, got: *got });
+                    assert_eq!(error.layer(), Layer::Binding);
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn a_standing_key_serves_its_period() {
     let node = node("genoa-1");
     for start_s in [NOW_S, NOW_S - 600, NOW_S + CLOCK_TOLERANCE_S] {
-        let peer = judge(&standing(&node, SESSION, start_s), SESSION, &node).unwrap();
+        let peer = judge(&standing(&node, STANDING, start_s), STANDING, &node).unwrap();
         assert!(peer.appraised().steps().iter().any(|step| step.as_str().contains("weaker")));
     }
     for start_s in [NOW_S - 601, NOW_S + CLOCK_TOLERANCE_S + 1, 0, u64::MAX] {
-        let outcome = judge(&standing(&node, SESSION, start_s), SESSION, &node);
+        let outcome = judge(&standing(&node, STANDING, start_s), STANDING, &node);
         refused(outcome, Layer::Time, |e| matches!(e, S::StandingPeriod { .. }));
     }
     let none = node_of("genoa-1", "first", |policy| policy.session.standing_period_s = 0);
-    let outcome = judge(&standing(&none, SESSION, NOW_S), SESSION, &none);
+    let outcome = judge(&standing(&none, STANDING, NOW_S), STANDING, &none);
     refused(outcome, Layer::Policy, |e| matches!(e, S::StandingNotOffered));
-    let peer = Handshake { role: Role::PeerResp, ..SESSION };
+    let peer = Handshake { role: Role::PeerResp, ..STANDING };
     let outcome = judge(&standing(&node, peer, NOW_S), peer, &node);
     refused(outcome, Layer::Policy, |e| matches!(e, S::StandingForRole { role: Role::PeerResp }));
 }
@@ -382,26 +422,26 @@ fn a_standing_key_serves_its_period() {
 fn a_standing_key_must_be_in_the_evidence_and_sign_this_session() {
     let node = node("genoa-1");
     // it signed another session
-    let other = standing(&node, Handshake { hash: Digest([0x99; 32]), ..SESSION }, NOW_S);
-    refused(judge(&other, SESSION, &node), Layer::Signature, |e| matches!(e, S::StandingSignature));
+    let other = standing(&node, Handshake { hash: Digest([0x99; 32]), ..STANDING }, NOW_S);
+    refused(judge(&other, STANDING, &node), Layer::Signature, |e| matches!(e, S::StandingSignature));
     // a key that is not under the root
     let foreign = SigningKey::from_bytes(&[7; 32]);
-    let mut answer = standing(&node, SESSION, NOW_S);
+    let mut answer = standing(&node, STANDING, NOW_S);
     if let SessionProof::Standing(proof) = &mut answer.proof {
         proof.key = SigPublic(foreign.verifying_key().to_bytes());
-        proof.signature = Signature(foreign.sign(&session_words(&SESSION.hash, &SESSION.nonce)).to_bytes());
+        proof.signature = Signature(foreign.sign(&session_words(&STANDING.hash, &STANDING.nonce)).to_bytes());
     }
-    refused(judge(&answer, SESSION, &node), Layer::Binding, |e| matches!(e, S::Rejected(R::ReportData { .. })));
+    refused(judge(&answer, STANDING, &node), Layer::Binding, |e| matches!(e, S::Rejected(R::ReportData { .. })));
     // a period stretched after the evidence was made
-    let mut answer = standing(&node, SESSION, NOW_S - 601);
+    let mut answer = standing(&node, STANDING, NOW_S - 601);
     if let SessionProof::Standing(proof) = &mut answer.proof {
         proof.period_start_s = NOW_S;
     }
-    refused(judge(&answer, SESSION, &node), Layer::Binding, |e| matches!(e, S::Rejected(R::ReportData { .. })));
+    refused(judge(&answer, STANDING, &node), Layer::Binding, |e| matches!(e, S::Rejected(R::ReportData { .. })));
     // no key at all
-    let mut answer = standing(&node, SESSION, NOW_S);
+    let mut answer = standing(&node, STANDING, NOW_S);
     if let SessionProof::Standing(proof) = &mut answer.proof {
         proof.key = SigPublic([0xff; 32]);
     }
-    refused(judge(&answer, SESSION, &node), Layer::Signature, |e| matches!(e, S::StandingSignature));
+    refused(judge(&answer, STANDING, &node), Layer::Signature, |e| matches!(e, S::StandingSignature));
 }

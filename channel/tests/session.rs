@@ -17,7 +17,7 @@ use ringwall_wire::codec::Message;
 use ringwall_wire::evidence::Role;
 use ringwall_wire::ids::{ClientId, CredPublic, Incarnation, Nonce, Signature, UserId};
 use ringwall_wire::limits::REQUEST_BYTES;
-use ringwall_wire::session::{NodeDescriptor, Refusal, RefusalCode, UserAuth};
+use ringwall_wire::session::{AttestMode, NodeDescriptor, Refusal, RefusalCode, UserAuth};
 use world::{Cluster, Node, request, rng};
 
 fn pass(sealer: &mut Sealer, opener: &mut Opener, message: &[u8]) -> Result<Option<Vec<u8>>, ChannelError> {
@@ -40,7 +40,7 @@ fn a_client_session_from_handshake_to_requests() {
     let answer = client.open_attest_resp(&sealed).unwrap();
     let handshake = *client.handshake();
     let noise = *client.remote_noise().unwrap();
-    let asked = Asked { handshake: &handshake, nonce: &req.nonce, role: Role::ClientServer, noise: &noise };
+    let asked = Asked { handshake: &handshake, nonce: &req.nonce, role: Role::ClientServer, noise: &noise, mode: AttestMode::Single };
     let peer = cluster.judge(&answer, &asked).unwrap();
 
     let mut client = client.establish(peer).unwrap();
@@ -132,7 +132,7 @@ fn a_verdict_about_another_node_is_refused() {
     let req = request(5);
     let answer = cluster.attest(&genuine, Role::ClientServer, &handshake, &req);
     let noise = *session.remote_noise().unwrap();
-    let asked = Asked { handshake: &handshake, nonce: &req.nonce, role: Role::ClientServer, noise: &noise };
+    let asked = Asked { handshake: &handshake, nonce: &req.nonce, role: Role::ClientServer, noise: &noise, mode: AttestMode::Single };
     assert!(matches!(cluster.judge(&answer, &asked), Err(SessionError::OtherNoiseKey { .. })), "the judge refuses");
     let peer = cluster.verdict(&genuine, Role::ClientServer, &handshake);
     let (attested, used) = (genuine.secrets.public().noise, attacker.secrets.public().noise);
@@ -200,7 +200,7 @@ fn reflected_evidence_is_refused() {
     let handshake = *dialled.handshake();
     let mine = cluster.attest(&one, Role::PeerInit, &handshake, &request(5));
     let noise = *dialled.remote_noise().unwrap();
-    let asked = Asked { handshake: &handshake, nonce: &Nonce([5; 32]), role: Role::PeerResp, noise: &noise };
+    let asked = Asked { handshake: &handshake, nonce: &Nonce([5; 32]), role: Role::PeerResp, noise: &noise, mode: AttestMode::Single };
     assert!(cluster.judge(&mine, &asked).is_err());
 }
 

@@ -11,6 +11,7 @@ use crate::entropy::{self, Entropy};
 use crate::error::{Attempt, ConnectError, code_name};
 use crate::link::{Dial, DialError, Link, LinkError, Opened};
 use crate::options::Options;
+use crate::refused::RefusedNodes;
 use crate::verification::Verification;
 use ringwall_attest::{Anchors, Asked, Pinned, SessionError, appraise_session};
 use ringwall_channel::user::{UserBinding, sign_user};
@@ -33,8 +34,6 @@ use tokio::time::Instant;
 const SEALED_ATTEST_BYTES: usize = ATTEST_MESSAGE_BYTES + ATTEST_MESSAGE_BYTES / 8;
 /// Bytes taken from the network at once: less than an opener lets wait.
 const CHUNK_BYTES: usize = 128 * 1024;
-/// Nodes whose refusal is remembered by their key.
-const REFUSED_NODES: usize = 64;
 /// Socket addresses of one name that are tried.
 const RESOLVED: usize = 4;
 /// Bytes of a written-out buffer that are kept for the next one.
@@ -49,7 +48,7 @@ pub(crate) struct NodeDialler {
     credential: Credential,
     attest: AttestMode,
     min_policy_version: AtomicU64,
-    refused: Mutex<Vec<(NoisePublic, Arc<SessionError>)>>,
+    refused: Mutex<RefusedNodes>,
 }
 
 impl NodeDialler {
@@ -68,7 +67,7 @@ impl NodeDialler {
             credential: options.credential,
             attest: options.attest,
             min_policy_version: AtomicU64::new(options.min_policy_version.0),
-            refused: Mutex::new(Vec::new()),
+            refused: Mutex::new(RefusedNodes::default()),
         })
     }
 
@@ -129,7 +128,7 @@ impl NodeDialler {
         let answer = session.open_attest_resp(&sealed).map_err(of_channel)?;
         let handshake = *session.handshake();
         let noise = *session.remote_noise().ok_or_else(|| DialError::Handshake("the node has no static key".into()))?;
-        let asked = Asked { handshake: &handshake, nonce, role: Role::ClientServer, noise: &noise };
+        let asked = Asked { handshake: &handshake, nonce, role: Role::ClientServer, noise: &noise, mode: self.attest };
         let pinned = Pinned { cluster_id: self.cluster_id, min_policy_version, anchors: &self.anchors, now_s: clock::now_s() };
         let peer = appraise_session(&answer, &asked, &pinned).map_err(|error| self.refuse(noise, error))?;
         self.min_policy_version.fetch_max(peer.policy().version.0, Ordering::Relaxed);
@@ -137,18 +136,13 @@ impl NodeDialler {
     }
 
     fn refusal_of(&self, noise: &NoisePublic) -> Option<Arc<SessionError>> {
-        let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
-        refused.iter().find(|(key, _)| key == noise).map(|(_, error)| Arc::clone(error))
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner).of(noise, clock::now())
     }
 
-    /// Remembers a refused node by its key: it is not even asked again.
+    /// Remembers a refused node by its key: for a while it is not even asked again.
     fn refuse(&self, noise: NoisePublic, error: SessionError) -> DialError {
         let error = Arc::new(error);
-        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
-        if refused.len() >= REFUSED_NODES {
-            refused.remove(0);
-        }
-        refused.push((noise, Arc::clone(&error)));
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner).note(noise, &error, clock::now());
         DialError::Evidence(error)
     }
 
@@ -190,7 +184,10 @@ impl NodeDialler {
         until: Instant,
     ) -> Result<Opened<NodeLink>, DialError> {
         let nonce = Nonce(entropy::bytes());
+        // The evidence is younger than this moment, so the session ends no later than the policy says.
+        let asked_at = clock::now();
         let (pipe, mut session) = self.judge(&connection, &nonce, until).await?;
+        let reattest_by = asked_at + reattest_after(&session);
         let verification = explain(&session, address);
         let auth = self.user_auth(&session, &nonce, client);
         let (sealer, opener) = session.split(0, REQUEST_BYTES).map_err(of_channel)?;
@@ -204,7 +201,7 @@ impl NodeDialler {
             written: 0,
         };
         let ready = link.authenticate(auth, until).await?;
-        Ok(Opened { link, ready, verification })
+        Ok(Opened { link, ready, verification, reattest_by })
     }
 }
 
@@ -244,6 +241,12 @@ pub(crate) fn endpoint() -> Result<quinn::Endpoint, ConnectError> {
     ringwall_quic::bind(any, None)
         .or_else(|_| ringwall_quic::bind(any_v4, None))
         .map_err(|fault| ConnectError::Endpoint { cause: fault.to_string() })
+}
+
+/// How long the policy lets one proof serve.
+fn reattest_after(session: &Session<Attested>) -> Duration {
+    let peer = session.peer().expect("an attested session has a peer");
+    Duration::from_secs(u64::from(peer.policy().session.reattest_s))
 }
 
 fn explain(session: &Session<Attested>, address: &str) -> Verification {

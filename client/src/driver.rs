@@ -1,6 +1,6 @@
 //! The one task of a client: moves questions and answers between askers and the node in use, and changes the node when it has to.
 //!
-//! Decides: when a session is opened (on the first need), left (silence, loss, refusal, breach), and what happens to everything
+//! Decides: when a session is opened (on the first need), left (silence, loss, refusal, breach, age by the policy), and what happens to everything
 //! unanswered then: the lane sends it again, with the same bytes. One task writes and reads, so many askers share records and wake-ups.
 //! Trusts: the lane for meaning, the dialler for verification. Out of scope: both. Protocol section 3, step 7.
 
@@ -66,6 +66,8 @@ enum Left {
     Closed,
     /// The client's name was forgotten: the same node will do.
     Renewed,
+    /// The policy wants fresh evidence: the same node will do.
+    Aged,
 }
 
 impl<D: Dial> Driver<D> {
@@ -100,6 +102,7 @@ impl<D: Dial> Driver<D> {
             match left {
                 Left::Closed => return,
                 Left::Renewed => self.lane.renew(ClientId(entropy::bytes())),
+                Left::Aged => {}
                 Left::Node(trouble) => self.seeker.book(|book| book.leave(&address, trouble)),
             }
             self.lane.lost();
@@ -173,22 +176,26 @@ impl<D: Dial> Driver<D> {
 
     /// Uses one session until it ends.
     async fn serve(&mut self, address: &str, opened: Opened<D::Link>) -> Left {
-        let Opened { mut link, ready, verification } = opened;
+        let Opened { mut link, ready, verification, reattest_by } = opened;
         self.shared.verified(verification);
         self.lane.learn(ready.revision);
         let mut messages = Vec::new();
         self.lane.resume(clock::now(), &mut messages);
-        let left = self.exchange(address, &mut link, messages).await;
+        let left = self.exchange(address, &mut link, messages, reattest_by).await;
         link.close();
         left
     }
 
-    async fn exchange(&mut self, address: &str, link: &mut D::Link, mut messages: Vec<Vec<u8>>) -> Left {
+    async fn exchange(&mut self, address: &str, link: &mut D::Link, mut messages: Vec<Vec<u8>>, reattest_by: Instant) -> Left {
         let mut heard = (link.heard(), clock::now());
         let mut alarm = std::pin::pin!(tokio::time::sleep(TICK));
+        let mut aged = std::pin::pin!(tokio::time::sleep_until(reattest_by));
         let mut commands = Vec::with_capacity(COMMANDS);
         let mut arrived = Vec::new();
         loop {
+            if clock::now() >= reattest_by {
+                return Left::Aged;
+            }
             if !messages.is_empty() {
                 if let Err(fault) = link.queue(&messages) {
                     return Left::Node(of_link(fault));
@@ -201,6 +208,7 @@ impl<D: Dial> Driver<D> {
             }
             let wanted = self.lane.is_wanted();
             tokio::select! {
+                () = &mut aged => return Left::Aged,
                 count = self.inbox.recv_many(&mut commands, COMMANDS), if takes => {
                     if count == 0 {
                         return Left::Closed;

@@ -234,6 +234,60 @@ async fn a_write_sent_before_the_client_was_forgotten_has_an_unknown_outcome() {
 }
 
 #[tokio::test]
+async fn a_refusal_that_leaves_the_outcome_open_is_told_even_after_one_submission() {
+    let world = world(&[("a", Mode::SaysOnce(RefusalCode::OutcomeUnknown, 1))]);
+    let notes = client_at(&world, "a", 3_000).await.namespace("notes").await.unwrap();
+    let name = world.lock().unwrap().dials[0].1;
+    match notes.put("k", "v").await {
+        Err(WriteError::OutcomeUnknown { submissions: 1, .. }) => {}
+        other => panic!("the node may have applied it on a try of its own, yet it was numbered anew: {other:?}"),
+    }
+    assert!(world.lock().unwrap().applied.is_empty());
+    notes.put("k", "w").await.unwrap();
+    let world = world.lock().unwrap();
+    assert_eq!((world.applied.len(), world.submissions.len()), (1, 2));
+    assert_ne!(world.applied[0].0, name, "the name the cluster forgot is still in use");
+}
+
+#[tokio::test]
+async fn a_session_ends_when_the_policy_wants_fresh_evidence_and_what_was_unanswered_is_asked_again() {
+    let world = world(&[("a", Mode::Silent)]);
+    world.lock().unwrap().reattest = Some(Duration::from_millis(600));
+    let patient = crate::Timeouts { answer: Duration::from_secs(20), deadline: Duration::from_secs(20), ..timeouts(0) };
+    let patient = crate::Timeouts { dial: Duration::from_secs(2), ..patient };
+    let scripted = crate::scripted::Scripted(std::sync::Arc::clone(&world));
+    let client = crate::Client::over(scripted, vec!["a".into()], patient, crate::UserId([1; 20])).await.unwrap();
+    let notes = client.namespace("notes").await.unwrap();
+    let put = tokio::spawn({
+        let notes = notes.clone();
+        async move { notes.put("k", "v").await }
+    });
+    while world.lock().unwrap().submissions.is_empty() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    world.lock().unwrap().nodes.insert("a".into(), Mode::Serves);
+    let put = tokio::time::timeout(Duration::from_secs(5), put).await.expect("the old session was kept");
+    put.unwrap().unwrap();
+    let world = world.lock().unwrap();
+    assert!(world.dials.len() >= 2, "{:?}", world.dials);
+    assert_eq!((world.applied.len(), world.submissions.len()), (1, 2));
+    assert_eq!(world.submissions[0], world.submissions[1], "the retry has other bytes or another name");
+}
+
+#[tokio::test]
+async fn an_idle_session_that_is_too_old_is_not_used_again() {
+    let world = world(&[("a", Mode::Serves)]);
+    world.lock().unwrap().reattest = Some(Duration::from_millis(100));
+    let notes = client(&world, 3_000).await.unwrap().namespace("notes").await.unwrap();
+    tokio::time::sleep(Duration::from_millis(350)).await;
+    let before = world.lock().unwrap().dials.len();
+    tokio::time::sleep(Duration::from_millis(250)).await;
+    assert_eq!(world.lock().unwrap().dials.len(), before, "nobody wants anything, and a session was opened");
+    notes.put("k", "v").await.unwrap();
+    assert!(world.lock().unwrap().dials.len() > before, "the old session was used");
+}
+
+#[tokio::test]
 async fn an_answer_older_than_a_confirmed_write_bans_the_node() {
     let world = world(&[("a", Mode::Serves), ("b", Mode::Serves)]);
     let notes = client_at(&world, "a", 3_000).await.namespace("notes").await.unwrap();

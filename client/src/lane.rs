@@ -318,11 +318,12 @@ impl Lane {
             RefusalCode::NotMember | RefusalCode::ShuttingDown | RefusalCode::Fenced => {
                 Next::Leave(format!("{}: {}", crate::error::code_name(refusal.code), &*refusal.detail))
             }
-            RefusalCode::OutcomeUnknown if flight.once.is_some() && submissions <= 1 => {
+            RefusalCode::ClientForgotten if flight.once.is_some() && submissions <= 1 => {
                 self.forgotten(number);
                 Next::Stay
             }
-            RefusalCode::OutcomeUnknown if flight.once.is_some() => {
+            // A node tries again on its own, and so does this client: only the code above, to the first submission, says "surely not".
+            RefusalCode::OutcomeUnknown | RefusalCode::ClientForgotten if flight.once.is_some() => {
                 self.stale = true;
                 let cause = format!("the cluster no longer remembers this client: {}", &*refusal.detail);
                 self.settle(number, Err(Failure::OutcomeUnknown { submissions, cause }));
@@ -336,7 +337,7 @@ impl Lane {
         }
     }
 
-    /// The cluster does not know this client any more and the write was sent once, so it was surely not applied: it goes back to the front
+    /// The cluster does not know this client any more, the node surely applied nothing, and the write was sent once: it goes back to the front
     /// of the queue and is numbered again under a new name.
     fn forgotten(&mut self, number: u64) {
         self.stale = true;

@@ -35,6 +35,7 @@ mod listing;
 mod namespace;
 mod once;
 mod options;
+mod refused;
 #[cfg(test)]
 mod scripted;
 mod seek;

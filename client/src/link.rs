@@ -53,6 +53,8 @@ pub(crate) struct Opened<L> {
     pub(crate) ready: UserReady,
     /// Why the node was believed.
     pub(crate) verification: Verification,
+    /// When its node must have been judged anew, by the policy it was judged by: nothing is sent on it from then on.
+    pub(crate) reattest_by: Instant,
 }
 
 /// Why one address gave no link.

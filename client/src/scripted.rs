@@ -62,6 +62,8 @@ pub(crate) struct World {
     pub(crate) unanswered: usize,
     heard: u64,
     pub(crate) forgotten: Vec<ClientId>,
+    /// How long a session may serve; none is longer than any test.
+    pub(crate) reattest: Option<Duration>,
     revision: u64,
     keys: BTreeMap<Vec<u8>, (u64, Vec<u8>)>,
     outcomes: HashMap<(ClientId, u64), Answer>,
@@ -130,7 +132,8 @@ impl Dial for Scripted {
         let (tell, told) = mpsc::unbounded_channel();
         let link = ScriptedLink { world: Arc::clone(&self.0), address: address.into(), client, tell, told };
         let ready = UserReady { revision: Revision(world.revision), members };
-        Ok(Opened { link, ready, verification: verification(address) })
+        let reattest_by = Instant::now() + world.reattest.unwrap_or(Duration::from_secs(86_400));
+        Ok(Opened { link, ready, verification: verification(address), reattest_by })
     }
 }
 
@@ -255,7 +258,7 @@ impl World {
 
     fn write(&mut self, client: ClientId, write: Write) -> Answer {
         if self.forgotten.contains(&client) {
-            return Answer::Refused(Refusal { code: RefusalCode::OutcomeUnknown, detail: Text::new("forgotten").unwrap() });
+            return Answer::Refused(Refusal { code: RefusalCode::ClientForgotten, detail: Text::new("forgotten").unwrap() });
         }
         if let Some(before) = self.outcomes.get(&(client, write.once.seq)) {
             return before.clone();

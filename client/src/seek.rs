@@ -8,6 +8,7 @@
 use crate::error::{Attempt, ConnectError};
 use crate::link::{Dial, DialError, Opened};
 use crate::options::Timeouts;
+use crate::refused::REFUSED_RESTS;
 use crate::{clock, entropy};
 use ringwall_wire::ids::ClientId;
 use ringwall_wire::session::MemberHint;
@@ -19,8 +20,6 @@ use tokio::time::Instant;
 const ADDRESSES: usize = 64;
 /// Pause after the first round in which every address failed; doubled each round.
 const ROUND_FIRST: Duration = Duration::from_millis(40);
-/// Time a refused address is left alone.
-const REFUSED_RESTS: Duration = Duration::from_secs(60);
 /// Longest such pause.
 const ROUND_MOST: Duration = Duration::from_secs(2);
 

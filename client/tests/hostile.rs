@@ -11,6 +11,7 @@ use impostor::{Act, Impostor};
 use ringwall_attest::{SessionError, VerifyError};
 use ringwall_client::{Client, ConnectError, Credential, Options, ReadError, Timeouts, verify_node};
 use ringwall_sim::Lie;
+use ringwall_wire::session::AttestMode;
 use std::time::{Duration, Instant};
 
 fn options(impostor: &Impostor, deadline_ms: u64) -> Options {
@@ -139,6 +140,35 @@ async fn a_refused_node_is_not_even_asked_for_a_handshake_again() {
     assert_eq!(fault.tried().len(), 2, "{fault}");
     assert!(fault.tried().iter().all(|attempt| attempt.refused), "{fault}");
     assert_eq!(impostor.handshakes(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn evidence_shared_with_other_sessions_is_refused_by_a_client_that_asked_for_its_own() {
+    let impostor = Impostor::start(Act::SharedEvidence);
+    let mut options = options(&impostor, 20_000);
+    Client::connect(options.clone()).await.expect("by default, evidence for several sessions will do").close().await;
+    let told = impostor.bytes_after_evidence();
+    options.attest = AttestMode::Single;
+    match Client::connect(options).await.unwrap_err() {
+        ConnectError::Evidence { error, .. } => {
+            assert_eq!(*error, SessionError::WeakerMode { asked: AttestMode::Single, got: AttestMode::Batched });
+        }
+        other => panic!("{other}"),
+    }
+    assert_eq!(impostor.bytes_after_evidence(), told, "the client went on after weaker evidence than it asked for");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_is_not_used_longer_than_the_policy_says() {
+    let impostor = Impostor::start(Act::ShortSessions);
+    let client = Client::connect(options(&impostor, 20_000)).await.unwrap();
+    let notes = client.existing_namespace("notes").unwrap();
+    notes.get("k").await.unwrap();
+    let before = impostor.handshakes();
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    notes.get("k").await.unwrap();
+    assert!(impostor.handshakes() > before, "the node was not judged anew");
+    client.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

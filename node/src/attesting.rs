@@ -10,7 +10,7 @@ use ringwall_wire::bounded::Blob;
 use ringwall_wire::codec::Message;
 use ringwall_wire::evidence::{Binding, Role};
 use ringwall_wire::ids::{BootKeys, Digest, Incarnation, NoisePublic, Nonce};
-use ringwall_wire::session::{AttestResp, SessionProof};
+use ringwall_wire::session::{AttestMode, AttestResp, SessionProof};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -94,7 +94,7 @@ pub struct Wanted {
     pub noise: NoisePublic,
 }
 
-/// Judges an answer, with this node's own roots, clock and cluster.
+/// Judges an answer, with this node's own roots, clock and cluster. Members accept evidence made for one session alone.
 pub async fn judge(site: &Arc<Site>, answer: AttestResp, wanted: Wanted) -> Result<AppraisedPeer, SessionError> {
     let site = Arc::clone(site);
     let judging = tokio::task::spawn_blocking(move || judge_here(&site, &answer, &wanted));
@@ -103,7 +103,8 @@ pub async fn judge(site: &Arc<Site>, answer: AttestResp, wanted: Wanted) -> Resu
 
 /// The same on this thread: a few milliseconds of public-key arithmetic.
 pub fn judge_here(site: &Site, answer: &AttestResp, wanted: &Wanted) -> Result<AppraisedPeer, SessionError> {
-    let asked = Asked { handshake: &wanted.handshake, nonce: &wanted.nonce, role: wanted.role, noise: &wanted.noise };
+    let asked =
+        Asked { handshake: &wanted.handshake, nonce: &wanted.nonce, role: wanted.role, noise: &wanted.noise, mode: AttestMode::Single };
     let pinned =
         Pinned { cluster_id: site.cluster_id, min_policy_version: site.policy.version, anchors: &site.anchors, now_s: site.now_s() };
     appraise_session(answer, &asked, &pinned)

@@ -137,7 +137,7 @@ impl Cluster {
     pub fn verdict(&self, node: &Node, role: Role, handshake: &Digest) -> AppraisedPeer {
         let request = request(3);
         let answer = self.attest(node, role, handshake, &request);
-        let asked = Asked { handshake, nonce: &request.nonce, role, noise: &node.secrets.public().noise };
+        let asked = Asked { handshake, nonce: &request.nonce, role, noise: &node.secrets.public().noise, mode: AttestMode::Single };
         self.judge(&answer, &asked).unwrap()
     }
 }

@@ -29,6 +29,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Act {
     Honest,
+    /// Honest, in a cluster whose policy lets a session last one second.
+    ShortSessions,
+    /// Honest evidence, made for this session and one more.
+    SharedEvidence,
     GarbageDescriptor,
     HugeFrame,
     SilentAtOnce,
@@ -97,7 +101,10 @@ fn now_s() -> u64 {
 impl Impostor {
     /// Starts one; call inside a runtime.
     pub(crate) fn start(act: Act) -> Self {
-        let policy = world::policy();
+        let mut policy = world::policy();
+        if act == Act::ShortSessions {
+            policy.session.reattest_s = 1;
+        }
         let genesis = ringwall_sim::genesis_record(&policy, "impostor", Nonce([7; 32]));
         let cluster_id = genesis.cluster_id();
         let boot = world::joining_config(cluster_id, Slot(1));
@@ -230,7 +237,11 @@ impl Node {
             Act::ReplayedEvidence => Digest([4; 32]),
             _ => *session.handshake(),
         };
-        let batch = Batch::new(vec![batch::leaf(&handshake, nonce)]).unwrap();
+        let mut leaves = vec![batch::leaf(&handshake, nonce)];
+        if self.act == Act::SharedEvidence {
+            leaves.push(batch::leaf(&Digest([5; 32]), nonce));
+        }
+        let batch = Batch::new(leaves).unwrap();
         let (incarnation, keys) = (Incarnation::new(EPOCH, 1), self.secrets.public().clone());
         let binding = Binding {
             cluster_id: self.genesis.cluster_id(),

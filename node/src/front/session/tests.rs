@@ -125,7 +125,7 @@ impl House {
         writer.write(&session.seal_attest_req(&ask).unwrap(), STEP).await.unwrap();
         let answer = session.open_attest_resp(&reader.read(1 << 20, STEP).await.unwrap()).unwrap();
         let (handshake, noise) = (*session.handshake(), *session.remote_noise().unwrap());
-        let asked = Asked { handshake: &handshake, nonce: &nonce, role: Role::ClientServer, noise: &noise };
+        let asked = Asked { handshake: &handshake, nonce: &nonce, role: Role::ClientServer, noise: &noise, mode: AttestMode::Batched };
         let (anchors, now_s) = (anchors(), crate::clock::system()() / 1_000);
         let pinned = Pinned { cluster_id: self.cluster_id, min_policy_version: PolicyVersion(1), anchors: &anchors, now_s };
         let peer = appraise_session(&answer, &asked, &pinned).unwrap();
