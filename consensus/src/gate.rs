@@ -73,16 +73,23 @@ impl Known<'_> {
             PeerCall::SnapshotBegin(call) => leads(from, &call.ballot),
             PeerCall::Transfer(call) => leads(from, &call.ballot),
             PeerCall::SnapshotPart(_) => Ok(()), // Continues what `SnapshotBegin` of the same sender opened, or is refused there.
-            PeerCall::ReadIndex | PeerCall::Forward(_) => match self.effective.get_node(&from) {
-                Some(_) => Ok(()),
-                None => Err(Stopped::NotMember(from)),
-            },
+            PeerCall::ReadIndex | PeerCall::Forward(_) => self.asks(from),
             _ => Err(Stopped::NotOurs), // The node's own messages, and any that are to come.
         }
     }
 
+    /// Whether `from` may have reads and writes done: it is no stranger, and in the membership.
+    pub(crate) fn asks(&self, from: Incarnation) -> Result<(), Stopped> {
+        self.known(from)?;
+        match self.effective.get_node(&from) {
+            Some(_) => Ok(()),
+            None => Err(Stopped::NotMember(from)),
+        }
+    }
+
     /// V3: of this epoch, and admitted, as far as this replica can know. Whoever was admitted later than the last entry applied here
-    /// passes: a follower that lags must be able to follow a leader it has not heard of yet.
+    /// passes: a follower that lags must be able to follow a leader it has not heard of yet. So does whoever is proposed and may still be
+    /// admitted: its session already matched the proposal's key.
     pub(crate) fn known(&self, from: Incarnation) -> Result<(), Stopped> {
         if from.epoch() != self.me.epoch() {
             return Err(Stopped::OtherEpoch { sender: from.epoch().0, ours: self.me.epoch().0 });
@@ -92,6 +99,8 @@ impl Known<'_> {
             Some(MemberStanding::Superseded | MemberStanding::Retired) => Err(Stopped::Out(from)),
             None if self.effective.get_node(&from).is_some() => Ok(()),
             None if admit_index(from) > self.published.applied => Ok(()),
+            // The proposal is applied here, the decision is still to come: the sender may be the leader that sends it.
+            None if self.published.roster.may_be_admitted(admit_index(from), self.published.applied) => Ok(()),
             None => Err(Stopped::Unknown(from)),
         }
     }
@@ -139,12 +148,12 @@ fn leads(from: Incarnation, ballot: &Ballot) -> Result<(), Stopped> {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::panic)]
     use super::*;
-    use crate::machine::roster::Roster;
-    use crate::machine::view::MemberRow;
+    use crate::machine::roster::{PROPOSAL_ENTRIES, Roster};
+    use crate::machine::view::{MemberRow, ProposalRow};
     use crate::types::{self, RaftMembership};
-    use ringwall_wire::admission::IncarnationCert;
+    use ringwall_wire::admission::{AdmitPropose, Endorse, IncarnationCert};
     use ringwall_wire::bounded::List;
-    use ringwall_wire::ids::Epoch;
+    use ringwall_wire::ids::{Epoch, Signature};
     use ringwall_wire::peer::{AppendCall, Member, VoteCall};
     use ringwall_wire::sample::{Sample, Source};
     use std::collections::{BTreeMap, BTreeSet};
@@ -213,6 +222,29 @@ mod tests {
         assert_eq!(pass(1, id(60), &append(60, true)), Ok(()), "admitted later than we have applied: we cannot know");
         let other = Incarnation::new(Epoch(2), 3);
         assert_eq!(pass(1, other, &append(3, true)), Err(Stopped::OtherEpoch { sender: 2, ours: 1 }));
+    }
+
+    #[test]
+    fn a_leader_whose_admission_is_half_applied_here_is_followed() {
+        let mut source = Source::new(6);
+        let refusing = Endorse { admit_index: 46, by: id(1), accepts: false, signature: Signature([0; 64]) };
+        let (effective, mut published) = setting(&[1, 3], &[], &[(1, MemberStanding::Live), (3, MemberStanding::Live)]);
+        let roster = Arc::make_mut(&mut published.roster);
+        for (admit_index, endorsements) in [(45, Vec::new()), (46, vec![refusing])] {
+            roster.proposals.insert(admit_index, ProposalRow { admit_index, propose: AdmitPropose::sample(&mut source), endorsements });
+        }
+        let passes = |from: u64, applied: u64| {
+            let published = Published { applied, ..published.clone() };
+            Known { me: id(1), effective: &effective, published: &published, last: AT }.pass(id(from), &append(from, true))
+        };
+        assert_eq!(passes(45, 44), Ok(()), "not heard of");
+        assert_eq!(passes(45, 50), Ok(()), "proposed, not yet admitted");
+        assert_eq!(passes(46, 50), Err(Stopped::Unknown(id(46))), "a voter refused it: it will never be admitted");
+        assert_eq!(passes(47, 50), Err(Stopped::Unknown(id(47))), "no proposal");
+        assert_eq!(passes(45, 45 + PROPOSAL_ENTRIES), Ok(()));
+        assert_eq!(passes(45, 46 + PROPOSAL_ENTRIES), Err(Stopped::Unknown(id(45))), "its proposal died");
+        let known = Known { me: id(1), effective: &effective, published: &published, last: AT };
+        assert_eq!(known.asks(id(45)), Err(Stopped::NotMember(id(45))), "but it may not have anything written");
     }
 
     #[test]

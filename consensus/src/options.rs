@@ -4,7 +4,7 @@
 //! Out of scope: where the values come from (`node`). Protocol sections 4 and 5.1.
 
 use crate::disk::{Disk, OsDisk};
-use ringwall_wire::ids::Incarnation;
+use ringwall_wire::ids::{ClusterId, Incarnation};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -16,6 +16,8 @@ pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
 pub struct Options {
     /// Folder of this incarnation; it must be empty or absent.
     pub dir: PathBuf,
+    /// The cluster whose verdicts count: their signatures name it. The same in every replica.
+    pub cluster_id: ClusterId,
     /// Who this replica is.
     pub me: Incarnation,
     /// The clock that stamps proposals, Unix milliseconds.
@@ -44,9 +46,10 @@ pub struct Options {
 
 impl Options {
     /// The defaults for a real cluster.
-    pub fn new(dir: impl Into<PathBuf>, me: Incarnation, clock: Clock) -> Self {
+    pub fn new(dir: impl Into<PathBuf>, cluster_id: ClusterId, me: Incarnation, clock: Clock) -> Self {
         Options {
             dir: dir.into(),
+            cluster_id,
             me,
             clock,
             heartbeat_ms: 50,

@@ -5,7 +5,7 @@
 
 use crate::answer::{Answerer, Raft, refuse};
 use crate::fence::Fence;
-use crate::gate::Known;
+use crate::gate::{Known, Stopped};
 use crate::log::store::LogStore;
 use crate::machine::raft::{Machine, Readers};
 use crate::machine::view::View;
@@ -106,7 +106,7 @@ impl Replica {
         let files = tokio::task::spawn_blocking(move || -> Result<_, OpenError> {
             claim(&setup.dir)?;
             let log = LogStore::create(setup.disk, setup.dir.clone(), setup.segment_bytes, setup.tail_bytes, setup_fence.clone())?;
-            let (machine, readers) = Machine::create(&setup.dir, setup.overlay_bytes, setup_fence)?;
+            let (machine, readers) = Machine::create(&setup.dir, setup.overlay_bytes, setup.cluster_id, setup_fence)?;
             Ok((log, machine, readers))
         });
         let (log, machine, readers) = files.await.map_err(|why| OpenError::Storage(std::io::Error::other(why)))??;
@@ -201,6 +201,13 @@ impl Replica {
         self.view()
     }
 
+    /// Whether the attested member `from` may have writes proposed here: for a node that takes `PeerCall::Forward` itself, to put them
+    /// into entries with its own, instead of handing it to [`Replica::answer`]. It is in the membership, of this epoch, and neither
+    /// superseded nor retired (V3). Cheap: nothing is read from the disk.
+    pub fn may_forward(&self, from: Incarnation) -> bool {
+        self.inner.fence.reason().is_none() && self.inner.known(|known| known.asks(from)).is_ok()
+    }
+
     /// Handles a call of the attested member `from`. Appends take their place in the order in which this function is called, not in
     /// which its future is polled: call it as the messages arrive, await the futures later, and answer in the same order.
     ///
@@ -212,7 +219,7 @@ impl Replica {
             let refusal = refuse(RefusalCode::Fenced, why);
             return Box::pin(std::future::ready(refusal));
         }
-        if let Err(stopped) = inner.pass(from, &call) {
+        if let Err(stopped) = inner.known(|known| known.pass(from, &call)) {
             tracing::debug!(%from, %stopped, "stopped at the gate");
             return Box::pin(std::future::ready(refuse(RefusalCode::NotMember, stopped)));
         }
@@ -307,10 +314,11 @@ impl Inner {
         }
     }
 
-    fn pass(&self, from: Incarnation, call: &PeerCall) -> Result<(), crate::gate::Stopped> {
+    /// What `judge` says by what this replica knows now.
+    fn known(&self, judge: impl FnOnce(&Known<'_>) -> Result<(), Stopped>) -> Result<(), Stopped> {
         let effective = Arc::clone(&self.raft.server_metrics().borrow_watched().membership_config);
         let published = self.readers.published();
-        Known { me: self.options.me, effective: &effective, published: &published, last: self.log.last() }.pass(from, call)
+        judge(&Known { me: self.options.me, effective: &effective, published: &published, last: self.log.last() })
     }
 
     /// Who leads, with its entry in the membership.

@@ -271,7 +271,7 @@ async fn a_folder_is_used_once() {
     let group = Group::start(1).await;
     let id = group.leader().await.metrics().me;
     group.kill(id).await;
-    let options = ringwall_consensus::Options::new(group.folder(id), id, std::sync::Arc::new(|| 0));
+    let options = ringwall_consensus::Options::new(group.folder(id), rig::CLUSTER, id, std::sync::Arc::new(|| 0));
     struct Nowhere;
     impl ringwall_consensus::Transport for Nowhere {
         fn call(

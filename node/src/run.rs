@@ -260,7 +260,8 @@ async fn assemble(
     granted: Vec<NamedMember>,
 ) -> Result<Arc<Node>, NodeError> {
     let peers = PeerPool::new(Arc::clone(site), Arc::clone(&secrets), incarnation);
-    let mut options = Options::new(folders::of(&site.config.data, incarnation), incarnation, Arc::clone(&site.clock));
+    let dir = folders::of(&site.config.data, incarnation);
+    let mut options = Options::new(dir, site.cluster_id, incarnation, Arc::clone(&site.clock));
     options.heartbeat_ms = site.config.timing.heartbeat_ms;
     options.election_ms = site.config.timing.election_ms;
     let transport: Arc<dyn Transport> = peers.clone();

@@ -4,7 +4,9 @@
 //! Trusts: nothing. Out of scope: who decides (`node`), what is replicated (`command.rs`).
 
 use crate::bounded::{Blob, List, Text};
-use crate::ids::{BootKeys, Digest, Epoch, Incarnation, KeyEpoch, Nonce, Signature, Slot, Vendor};
+use crate::codec::{Message as _, enc};
+use crate::ids::{BootKeys, ClusterId, Digest, Epoch, Incarnation, KeyEpoch, Nonce, Signature, Slot, Vendor};
+use crate::label::Label;
 use crate::limits::SLOTS;
 use crate::peer::NamedMember;
 use crate::secret::Secret;
@@ -54,6 +56,7 @@ choice! {
 }
 
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 
 message! {
     /// The answer, on the attested session.
@@ -112,6 +115,16 @@ message! {
         pub accepts: bool,
         /// Signature over `enc("endorse-signed", cluster_id, admit_index, cert digest, evidence digest, accepts)`.
         pub signature: Signature,
+    }
+}
+
+impl Endorse {
+    /// What the signature of a verdict over `propose`, proposed at `admit_index`, is made over: the one form for who gives it, who
+    /// proposes it and who applies it.
+    pub fn signed_bytes(cluster_id: &ClusterId, admit_index: u64, propose: &AdmitPropose, accepts: bool) -> Vec<u8> {
+        let cert = propose.cert.digest();
+        let fields: [&[u8]; 5] = [&cluster_id.0, &admit_index.to_be_bytes(), &cert, &propose.evidence.0, &[u8::from(accepts)]];
+        enc(Label::EndorseSigned, &fields)
     }
 }
 

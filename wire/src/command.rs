@@ -205,6 +205,8 @@ choice! {
         9 => TooManyProposals,
         /// The keys belong to an incarnation on record.
         10 => KeysKnown,
+        /// The verdict's signature is not the voter's, or not over this proposal.
+        11 => BadSignature,
     }
 }
 

@@ -1,25 +1,51 @@
 //! Who may be recorded as admitted: verdicts, slots, and how long proposals live.
 //!
-//! Decides: the rules of protocol section 4 that `apply` itself keeps. Trusts: nothing it tests.
-//! Out of scope: signatures of verdicts, which the node verifies before it proposes them.
+//! Decides: the rules of protocol section 4 that `apply` itself keeps, whatever a leader appends. Trusts: nothing it tests.
+//! Out of scope: the evidence a verdict is about, which voters judge before they sign.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use crate::machine::tests::Bench;
-use crate::types;
+use crate::machine::tests::{Bench, CLUSTER};
+use crate::machine::view::MemberRow;
+use crate::{MemberStanding, types};
+use ed25519_dalek::{Signer, SigningKey};
 use ringwall_wire::admission::{AdmitCommit, AdmitPropose, Endorse, IncarnationCert};
 use ringwall_wire::command::*;
 use ringwall_wire::ids::*;
 use ringwall_wire::sample::{Sample, Source};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 fn cert(slot: u8, made: u8, vendor: Vendor) -> IncarnationCert {
     let mut cert = IncarnationCert::sample(&mut Source::new(7));
     cert.slot = Slot(slot);
     cert.vendor = vendor;
     cert.keys.noise = NoisePublic([made; 32]);
-    cert.keys.sig = SigPublic([made.wrapping_add(100); 32]);
+    cert.keys.sig = SigPublic(signing(&cert).verifying_key().to_bytes());
     cert
+}
+
+fn signing(cert: &IncarnationCert) -> SigningKey {
+    SigningKey::from_bytes(&cert.keys.noise.0)
+}
+
+/// Puts a member on record without an admission.
+fn enrol(bench: &mut Bench, incarnation: Incarnation, cert: IncarnationCert) {
+    let row = MemberRow { incarnation, cert, standing: MemberStanding::Live };
+    Arc::make_mut(&mut bench.state.roster).members.insert(incarnation, row);
+}
+
+/// The verdict of `by`, signed by it if it is on record.
+fn verdict(bench: &Bench, admit_index: u64, by: Incarnation, accepts: bool) -> Endorse {
+    let proposed = bench.state.roster.proposals.get(&admit_index).unwrap();
+    let words = Endorse::signed_bytes(&CLUSTER, admit_index, &proposed.propose, accepts);
+    let member = bench.state.roster.members.get(&by);
+    let signature = member.map_or(Signature([0; 64]), |row| Signature(signing(&row.cert).sign(&words).to_bytes()));
+    Endorse { admit_index, by, accepts, signature }
+}
+
+fn give(bench: &mut Bench, verdict: Endorse) -> Outcome {
+    bench.apply(0, CommandBody::Endorse(verdict))[0]
 }
 
 fn propose(bench: &mut Bench, cert: &IncarnationCert, replaces: Incarnation) -> (u64, Outcome) {
@@ -29,7 +55,8 @@ fn propose(bench: &mut Bench, cert: &IncarnationCert, replaces: Incarnation) -> 
 }
 
 fn endorse(bench: &mut Bench, admit_index: u64, by: Incarnation, accepts: bool) -> Outcome {
-    bench.apply(0, CommandBody::Endorse(Endorse { admit_index, by, accepts, signature: Signature([0; 64]) }))[0]
+    let verdict = verdict(bench, admit_index, by, accepts);
+    give(bench, verdict)
 }
 
 fn commit(bench: &mut Bench, admit_index: u64) -> Outcome {
@@ -43,6 +70,7 @@ fn set_voters(bench: &mut Bench, voters: &[(Incarnation, Vendor)]) {
         .map(|(id, vendor)| {
             let mut member = ringwall_wire::peer::Member::sample(&mut source);
             member.vendor = *vendor;
+            member.sig = bench.state.roster.members.get(id).unwrap().cert.keys.sig;
             (*id, member)
         })
         .collect();
@@ -74,6 +102,7 @@ fn admission_needs_verdicts_of_two_voters_and_of_another_vendor() {
     assert_eq!(propose(&mut bench, &cert(3, 2, Vendor::Intel), Incarnation(0)).1, Outcome::Denied(Denial::KeysKnown));
 
     let third = Incarnation(77);
+    enrol(&mut bench, third, cert(7, 77, Vendor::Amd));
     set_voters(&mut bench, &[(first, Vendor::Amd), (second, Vendor::Intel), (third, Vendor::Amd)]);
     let (at, _) = propose(&mut bench, &cert(4, 4, Vendor::Amd), Incarnation(0));
     endorse(&mut bench, at, first, true);
@@ -117,4 +146,55 @@ fn a_slot_has_one_live_incarnation_and_old_proposals_die() {
     endorse(&mut bench, at, first, true);
     bench.index += crate::machine::roster::PROPOSAL_ENTRIES;
     assert_eq!(commit(&mut bench, at), Outcome::Denied(Denial::NoProposal), "too late");
+}
+
+#[test]
+fn a_leader_cannot_speak_for_other_voters() {
+    let mut bench = Bench::new(1 << 20);
+    let leader = Incarnation::new(Epoch(1), 1);
+    bench.apply(0, CommandBody::Found(Box::new(Founding { incarnation: leader, cert: cert(1, 1, Vendor::Amd) })));
+    let other = Incarnation(77);
+    enrol(&mut bench, other, cert(7, 77, Vendor::Intel));
+    let voters = [(leader, Vendor::Amd), (other, Vendor::Intel)];
+    set_voters(&mut bench, &voters);
+    let (rival, _) = propose(&mut bench, &cert(3, 3, Vendor::Amd), Incarnation(0));
+    let (at, _) = propose(&mut bench, &cert(2, 2, Vendor::Amd), Incarnation(0));
+    assert_eq!(endorse(&mut bench, at, leader, true), Outcome::Done);
+
+    let (own, refusing, of_rival) = (
+        Endorse { by: other, ..verdict(&bench, at, leader, true) },
+        verdict(&bench, at, other, false),
+        verdict(&bench, rival, other, true),
+    );
+    let signed_elsewhere = {
+        let proposed = bench.state.roster.proposals.get(&at).unwrap();
+        let words = Endorse::signed_bytes(&ClusterId([8; 32]), at, &proposed.propose, true);
+        Signature(signing(&cert(7, 77, Vendor::Intel)).sign(&words).to_bytes())
+    };
+    let true_one = verdict(&bench, at, other, true);
+    let before = (*bench.state.roster).clone();
+    for (what, forged) in [
+        ("none", Signature([0; 64])),
+        ("the leader's", own.signature),
+        ("of a refusal", refusing.signature),
+        ("over another proposal", of_rival.signature),
+        ("of another cluster", signed_elsewhere),
+    ] {
+        let forged = Endorse { signature: forged, ..true_one.clone() };
+        assert_eq!(give(&mut bench, forged), Outcome::Denied(Denial::BadSignature), "{what}");
+        assert_eq!(*bench.state.roster, before, "{what}: nothing changed");
+    }
+    assert_eq!(commit(&mut bench, at), Outcome::Denied(Denial::NotEndorsed));
+
+    // A membership entry is the leader's word too: a key it wrote there for another voter is not that voter's.
+    bench.state.membership = {
+        let mut nodes: BTreeMap<_, _> = bench.state.membership.nodes().map(|(id, member)| (*id, member.clone())).collect();
+        nodes.get_mut(&other).unwrap().sig = cert(1, 1, Vendor::Amd).keys.sig;
+        let members = types::RaftMembership::new(vec![nodes.keys().copied().collect()], nodes).unwrap();
+        types::StoredMembership::new(None, members)
+    };
+    assert_eq!(give(&mut bench, own), Outcome::Denied(Denial::NotVoter));
+    set_voters(&mut bench, &voters);
+    assert_eq!(give(&mut bench, true_one), Outcome::Done, "its own word counts, after whatever was forged");
+    assert!(matches!(commit(&mut bench, at), Outcome::Admitted(_)));
 }

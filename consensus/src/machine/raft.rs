@@ -17,7 +17,7 @@ use futures_util::{Stream, StreamExt};
 use openraft::storage::{ApplyResponder, EntryResponder, RaftSnapshotBuilder, RaftStateMachine};
 use openraft::type_config::alias::{SnapshotMetaOf, SnapshotOf};
 use openraft::{OptionalSend, Snapshot};
-use ringwall_wire::ids::Digest;
+use ringwall_wire::ids::{ClusterId, Digest};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
@@ -131,9 +131,9 @@ impl Readers {
 
 impl Machine {
     /// The state machine before the first entry, with its files in `dir`.
-    pub(crate) fn create(dir: &Path, overlay_bytes: usize, fence: Fence) -> io::Result<(Self, Arc<Readers>)> {
+    pub(crate) fn create(dir: &Path, overlay_bytes: usize, cluster_id: ClusterId, fence: Fence) -> io::Result<(Self, Arc<Readers>)> {
         let store = Store::create(dir, overlay_bytes, fence.clone())?;
-        let state = ReplicatedState::new(store.clone());
+        let state = ReplicatedState::new(store.clone(), cluster_id);
         let readers = Arc::new(Readers {
             store,
             published: RwLock::new(state.published()),

@@ -17,7 +17,7 @@ use ringwall_wire::codec::{Field, Message};
 use ringwall_wire::command::{
     Command, CommandBody, OpenSpace, Outcome, SealedChange, SealedMutation, SealedPut, SealedRecord, SealedWrite, SpaceChange,
 };
-use ringwall_wire::ids::{KeyTag, Revision, SpaceTag};
+use ringwall_wire::ids::{ClusterId, KeyTag, Revision, SpaceTag};
 use ringwall_wire::request::{Conflict, Expect};
 use std::io;
 use std::sync::{Arc, RwLock};
@@ -28,6 +28,8 @@ pub(crate) const EXPIRE_RECORDS: usize = ringwall_wire::limits::WATCH_EVENTS;
 /// The state of one replica.
 pub(crate) struct ReplicatedState {
     pub(crate) store: Store,
+    /// Not state: every replica of a group is opened with the same one.
+    pub(crate) cluster_id: ClusterId,
     pub(crate) applied: Option<LogId>,
     pub(crate) membership: StoredMembership,
     pub(crate) revision: Revision,
@@ -47,9 +49,10 @@ pub(crate) struct Effect {
 
 impl ReplicatedState {
     /// The state before the first entry.
-    pub(crate) fn new(store: Store) -> Self {
+    pub(crate) fn new(store: Store, cluster_id: ClusterId) -> Self {
         ReplicatedState {
             store,
+            cluster_id,
             applied: None,
             membership: StoredMembership::default(),
             revision: Revision(0),
@@ -104,8 +107,8 @@ impl ReplicatedState {
             CommandBody::Mark => vec![Outcome::Done],
             CommandBody::AdmitPropose(propose) => vec![self.roster().propose(index, *propose)],
             CommandBody::Endorse(endorse) => {
-                let voters = self.voters();
-                vec![self.roster().endorse(index, endorse, &voters)]
+                let (voters, cluster_id) = (self.voters(), self.cluster_id);
+                vec![self.roster().endorse(index, endorse, &voters, &cluster_id)]
             }
             CommandBody::AdmitCommit(commit) => {
                 let voters = self.voters();
@@ -123,7 +126,8 @@ impl ReplicatedState {
 
     fn voters(&self) -> Vec<Voter> {
         let voters = self.membership.voter_ids();
-        voters.filter_map(|id| self.membership.get_node(&id).map(|member| Voter { incarnation: id, vendor: member.vendor })).collect()
+        let voters = voters.filter_map(|id| self.membership.get_node(&id).map(|member| (id, member)));
+        voters.map(|(incarnation, member)| Voter { incarnation, vendor: member.vendor, sig: member.sig }).collect()
     }
 
     fn write(&mut self, index: u64, write: SealedWrite) -> io::Result<Outcome> {

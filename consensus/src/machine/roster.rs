@@ -1,15 +1,16 @@
 //! Who is, was, and asks to become a member: the replicated record of admissions.
 //!
 //! Decides: at most one live incarnation a slot; a joiner is admitted when enough voters endorsed it, one of them of another vendor
-//! where there is one, and none refused; an incarnation's name is the log index of its proposal.
-//! Trusts: that proposers verified what they propose; signatures are not looked at here, verdicts are only counted.
+//! where there is one, and none refused; an incarnation's name is the log index of its proposal. A verdict counts only under its voter's
+//! signature over this proposal, so no leader can speak for other voters.
+//! Trusts: that a voter verified the evidence before it signed; evidence itself is not looked at here, it depends on time.
 //! Out of scope: verification (`attest`, `node`), Raft's own membership (`replica`). Protocol sections 2.1 and 4, IN7.
 
 use crate::machine::view::{MemberRow, MemberStanding, ProposalRow};
 use ringwall_wire::admission::{AdmitPropose, Endorse, IncarnationCert};
 use ringwall_wire::bounded::List;
 use ringwall_wire::command::{Denial, Founding, Outcome};
-use ringwall_wire::ids::{Epoch, Incarnation, Vendor};
+use ringwall_wire::ids::{ClusterId, Epoch, Incarnation, SigPublic, Signature, Vendor};
 use ringwall_wire::limits::SLOTS;
 use std::collections::BTreeMap;
 
@@ -64,6 +65,7 @@ ringwall_wire::record! {
 pub(crate) struct Voter {
     pub(crate) incarnation: Incarnation,
     pub(crate) vendor: Vendor,
+    pub(crate) sig: SigPublic,
 }
 
 /// The record of admissions.
@@ -99,16 +101,24 @@ impl Roster {
         Outcome::Done
     }
 
-    pub(crate) fn endorse(&mut self, index: u64, endorse: Endorse, voters: &[Voter]) -> Outcome {
+    pub(crate) fn endorse(&mut self, index: u64, endorse: Endorse, voters: &[Voter], cluster_id: &ClusterId) -> Outcome {
         self.drop_stale(index);
         let Some(proposal) = self.proposals.get_mut(&endorse.admit_index) else {
             return Outcome::Denied(Denial::NoProposal);
         };
-        if !voters.iter().any(|voter| voter.incarnation == endorse.by) {
+        let Some(voter) = voters.iter().find(|voter| voter.incarnation == endorse.by) else {
+            return Outcome::Denied(Denial::NotVoter);
+        };
+        // The membership is what the leader of the moment wrote; the key must also be the one the voter was admitted with.
+        if self.members.get(&endorse.by).is_none_or(|row| row.cert.keys.sig != voter.sig) {
             return Outcome::Denied(Denial::NotVoter);
         }
         if proposal.endorsements.iter().any(|given| given.by == endorse.by) {
             return Outcome::Denied(Denial::AlreadyEndorsed);
+        }
+        let words = Endorse::signed_bytes(cluster_id, endorse.admit_index, &proposal.propose, endorse.accepts);
+        if !signed(&voter.sig, &words, &endorse.signature) {
+            return Outcome::Denied(Denial::BadSignature);
         }
         proposal.endorsements.push(endorse);
         Outcome::Done
@@ -145,6 +155,13 @@ impl Roster {
             }
             _ => Outcome::Denied(Denial::NoMember),
         }
+    }
+
+    /// Whether `admit_index` is a proposal that lives as of `applied` and that no voter refused: it may be admitted further on.
+    pub(crate) fn may_be_admitted(&self, admit_index: u64, applied: u64) -> bool {
+        let alive = |row: &&ProposalRow| applied.saturating_sub(row.admit_index) <= PROPOSAL_ENTRIES;
+        let refused = |row: &ProposalRow| row.endorsements.iter().any(|given| !given.accepts);
+        self.proposals.get(&admit_index).filter(alive).is_some_and(|row| !refused(row))
     }
 
     fn enter(&mut self, incarnation: Incarnation, cert: IncarnationCert) {
@@ -203,6 +220,12 @@ impl Roster {
         let ProposalRecord { admit_index, propose, endorsements } = record;
         self.proposals.insert(admit_index, ProposalRow { admit_index, propose, endorsements: endorsements.into_vec() });
     }
+}
+
+/// A function of its arguments alone: every replica comes to the same answer.
+fn signed(key: &SigPublic, words: &[u8], signature: &Signature) -> bool {
+    let signature = ed25519_dalek::Signature::from_bytes(&signature.0);
+    ed25519_dalek::VerifyingKey::from_bytes(&key.0).is_ok_and(|key| key.verify_strict(words, &signature).is_ok())
 }
 
 /// Protocol section 4, step 4: two voters, one of another vendor than the joiner where there is one, and nobody against. The

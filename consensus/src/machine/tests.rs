@@ -26,6 +26,7 @@ use ringwall_wire::sample::{Sample, Source};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+pub(super) const CLUSTER: ClusterId = ClusterId([9; 32]);
 const SPACE: SpaceTag = SpaceTag([1; 16]);
 
 pub(super) struct Bench {
@@ -40,7 +41,7 @@ impl Bench {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::create(dir.path(), overlay_bytes, Fence::new()).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        Bench { state: ReplicatedState::new(store), index: 0, runtime, _dir: dir }
+        Bench { state: ReplicatedState::new(store, CLUSTER), index: 0, runtime, _dir: dir }
     }
 
     pub(super) fn bytes(&mut self, bytes: Vec<u8>) -> Vec<Outcome> {
@@ -456,7 +457,7 @@ fn a_damaged_snapshot_is_refused() {
 #[test]
 fn a_machine_shows_readers_what_was_applied_before_clients_hear_of_it() {
     let dir = tempfile::tempdir().unwrap();
-    let (machine, readers) = Machine::create(dir.path(), 1 << 20, Fence::new()).unwrap();
+    let (machine, readers) = Machine::create(dir.path(), 1 << 20, CLUSTER, Fence::new()).unwrap();
     assert_eq!(readers.view().applied(), 0);
     assert_eq!(machine.capture().applied, None);
 }

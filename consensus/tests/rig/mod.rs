@@ -5,6 +5,7 @@
 
 #![allow(dead_code, clippy::unwrap_used, clippy::panic)]
 
+use ed25519_dalek::{Signer, SigningKey};
 use ringwall_consensus::{Applied, BoxFuture, Class, Metrics, Options, ProposeError, Replica, Role, Transport, TransportError, member_of};
 use ringwall_wire::admission::{AdmitCommit, AdmitPropose, Endorse, IncarnationCert};
 use ringwall_wire::bounded::{Blob, List, Text};
@@ -105,6 +106,14 @@ impl Transport for Link {
     }
 }
 
+/// The cluster of every group here.
+pub(crate) const CLUSTER: ClusterId = ClusterId([9; 32]);
+
+/// The signing key that belongs to a certificate of [`cert`].
+pub(crate) fn signing(noise: &NoisePublic) -> SigningKey {
+    SigningKey::from_bytes(&noise.0)
+}
+
 /// A group, its files and its wires.
 pub(crate) struct Group {
     pub(crate) wires: Arc<Wires>,
@@ -120,9 +129,11 @@ pub(crate) fn cert(slot: u8, made: u64) -> IncarnationCert {
         bytes[..8].copy_from_slice(&made.to_be_bytes());
         bytes
     };
+    let noise = NoisePublic(fill(1));
+    let sig = SigPublic(signing(&noise).verifying_key().to_bytes());
     IncarnationCert {
         slot: Slot(slot),
-        keys: BootKeys { noise: NoisePublic(fill(1)), sig: SigPublic(fill(2)), kem: KemPublic([3; 1184]) },
+        keys: BootKeys { noise, sig, kem: KemPublic([3; 1184]) },
         vendor: if slot % 2 == 1 { Vendor::Amd } else { Vendor::Intel },
         chip: Digest([slot; 32]),
         measurement: Text::new("test").unwrap(),
@@ -182,7 +193,7 @@ impl Group {
 
     pub(crate) async fn open(&self, id: Incarnation) -> Replica {
         let clock = Arc::clone(&self.clock);
-        let mut options = Options::new(self.folder(id), id, Arc::new(move || clock.load(Ordering::Relaxed)));
+        let mut options = Options::new(self.folder(id), CLUSTER, id, Arc::new(move || clock.load(Ordering::Relaxed)));
         options.segment_bytes = 8 * 1024 * 1024;
         options.call_ms = 1_000;
         (self.tune)(&mut options);
@@ -236,11 +247,13 @@ impl Group {
             nonce: Nonce([8; 32]),
             replaces: replaces.unwrap_or(Incarnation(0)),
         };
-        let proposed = self.command(CommandBody::AdmitPropose(Box::new(propose))).await;
+        let proposed = self.command(CommandBody::AdmitPropose(Box::new(propose.clone()))).await;
         assert_eq!(proposed.outcomes, [Outcome::Done]);
         let voters = self.leader().await.metrics().voters;
         for voter in voters {
-            let endorse = Endorse { admit_index: proposed.index, by: voter.incarnation, accepts: true, signature: Signature([0; 64]) };
+            let words = Endorse::signed_bytes(&CLUSTER, proposed.index, &propose, true);
+            let signature = Signature(signing(&voter.member.noise).sign(&words).to_bytes());
+            let endorse = Endorse { admit_index: proposed.index, by: voter.incarnation, accepts: true, signature };
             let endorsed = self.command(CommandBody::Endorse(endorse)).await;
             assert!(matches!(endorsed.outcomes[..], [Outcome::Done | Outcome::Denied(Denial::AlreadyEndorsed)]));
         }

@@ -58,12 +58,6 @@ pub(crate) fn evidence_digest(evidence: &[u8]) -> Digest {
     Digest(Sha256::digest(evidence).into())
 }
 
-/// What a verdict signs.
-fn endorse_words(cluster_id: &ClusterId, admit_index: u64, propose: &AdmitPropose, accepts: bool) -> Vec<u8> {
-    let fields: [&[u8]; 5] = [&cluster_id.0, &admit_index.to_be_bytes(), &propose.cert.digest(), &propose.evidence.0, &[u8::from(accepts)]];
-    enc(Label::EndorseSigned, &fields)
-}
-
 /// What a catch-up proof signs.
 fn catch_up_words(cluster_id: &ClusterId, incarnation: Incarnation, applied_index: u64, state_digest: &Digest) -> Vec<u8> {
     let fields: [&[u8]; 4] = [&cluster_id.0, &incarnation.to_bytes(), &applied_index.to_be_bytes(), &state_digest.0];
@@ -77,7 +71,7 @@ fn signed(key: &SigPublic, words: &[u8], signature: &Signature) -> bool {
 
 /// Whether a verdict is the word of the voter with this key about this proposal.
 pub(crate) fn verify_endorse(endorse: &Endorse, cluster_id: &ClusterId, propose: &AdmitPropose, key: &SigPublic) -> bool {
-    signed(key, &endorse_words(cluster_id, endorse.admit_index, propose, endorse.accepts), &endorse.signature)
+    signed(key, &Endorse::signed_bytes(cluster_id, endorse.admit_index, propose, endorse.accepts), &endorse.signature)
 }
 
 /// Whether a proof is the word of the learner with this key.
@@ -87,7 +81,7 @@ pub(crate) fn verify_catch_up(proof: &CatchUpProof, cluster_id: &ClusterId, key:
 
 /// This node's signed verdict.
 pub(crate) fn endorse(node: &Node, admit_index: u64, propose: &AdmitPropose, accepts: bool) -> Endorse {
-    let words = endorse_words(&node.site.cluster_id, admit_index, propose, accepts);
+    let words = Endorse::signed_bytes(&node.site.cluster_id, admit_index, propose, accepts);
     Endorse { admit_index, by: node.incarnation, accepts, signature: node.secrets.sign(&words) }
 }
 
@@ -154,7 +148,7 @@ pub(crate) async fn caught_up(node: &Arc<Node>, index: u64) -> PeerAnswer {
 
 #[cfg(test)]
 #[path = "../../tests/place/mod.rs"]
-mod place;
+pub(crate) mod place;
 
 #[cfg(test)]
 mod tests {
@@ -179,7 +173,7 @@ mod tests {
         let mut source = Source::new(21);
         let cluster = ClusterId::sample(&mut source);
         let propose = AdmitPropose::sample(&mut source);
-        let signature = voter.sign(&endorse_words(&cluster, 9, &propose, true));
+        let signature = voter.sign(&Endorse::signed_bytes(&cluster, 9, &propose, true));
         let verdict = Endorse { admit_index: 9, by: Incarnation(1), accepts: true, signature };
         let key = voter.public().sig;
         assert!(verify_endorse(&verdict, &cluster, &propose, &key));

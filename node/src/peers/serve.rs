@@ -3,7 +3,8 @@
 //! Decides: only streams 1 to 4, each once; only calls that belong to a stream's class; how many calls and bytes are worked on at once
 //! (then the stream is not read, and the sender waits); append answers keep their order. The session ends when the policy wants new
 //! evidence or the member is not one any more.
-//! Trusts: `handshake` for who the member is; `Replica::answer` for what it may do (V1 to V3). Protocol section 4.
+//! Trusts: `handshake` for who the member is; `Replica::answer` and `Replica::may_forward` for what it may do (V1 to V3).
+//! Protocol section 4.
 
 use crate::clock;
 use crate::context::Node;
@@ -21,6 +22,7 @@ use ringwall_wire::codec::Message;
 use ringwall_wire::ids::Incarnation;
 use ringwall_wire::limits::PEER_MESSAGE_BYTES;
 use ringwall_wire::peer::{PeerAnswer, PeerCall, PeerReply, PeerRpc};
+use ringwall_wire::session::RefusalCode;
 use std::sync::Arc;
 use std::time::Duration;
 use tracing::{debug, info, warn};
@@ -203,7 +205,73 @@ fn answer(node: &Arc<Node>, from: Incarnation, call: PeerCall) -> BoxFuture<Peer
         }
         PeerCall::Endorse(call) => Box::pin(async move { endorse::answer(&node, call).await }),
         PeerCall::CatchUp(index) => Box::pin(async move { endorse::caught_up(&node, index).await }),
+        PeerCall::Forward(_) if !node.replica.may_forward(from) => {
+            debug!(%from, "a forwarded write was stopped at the gate");
+            let refusal = handshake::refusal(RefusalCode::NotMember, "only a live member may have writes proposed here");
+            Box::pin(std::future::ready(PeerAnswer::Refused(refusal)))
+        }
         PeerCall::Forward(call) => Box::pin(async move { front::forwarded(&node, call).await }),
         call => node.replica.answer(from, call),
+    }
+}
+
+#[cfg(test)]
+mod gate_tests {
+    #![allow(clippy::unwrap_used, clippy::panic)]
+    use super::*;
+    use crate::join::endorse::place;
+    use crate::join::joiner::{OwnEvidence, cert};
+    use crate::peers::pool::PeerPool;
+    use ringwall_channel::NodeSecrets;
+    use ringwall_consensus::{Options, Replica, Transport};
+    use ringwall_keys::Keyring;
+    use ringwall_wire::bounded::{List, Text};
+    use ringwall_wire::command::CommandBody;
+    use ringwall_wire::ids::{Digest, Epoch, Vendor};
+    use ringwall_wire::peer::ForwardCall;
+
+    /// The one voter of a group, whose front door is not open yet.
+    async fn alone(folder: &std::path::Path) -> Arc<Node> {
+        let site = place::site_of("genoa-1", 1, &[]);
+        let secrets = Arc::new(NodeSecrets::generate(&mut *(site.entropy)()));
+        let incarnation = Incarnation::new(site.epoch, 1);
+        let peers = PeerPool::new(Arc::clone(&site), Arc::clone(&secrets), incarnation);
+        let transport: Arc<dyn Transport> = peers.clone();
+        let options = Options::new(folder.join("inc"), site.cluster_id, incarnation, Arc::clone(&site.clock));
+        let replica = Replica::open(options, transport).await.unwrap();
+        let own = OwnEvidence { vendor: Vendor::Amd, chip: Digest([0; 32]), measurement: Text::default() };
+        replica.found(cert(&site, &secrets, &own)).await.unwrap();
+        let keyring = Arc::new(Keyring::found(site.cluster_id, &mut *(site.entropy)()));
+        Arc::new(Node {
+            site,
+            secrets,
+            incarnation,
+            keyring,
+            replica,
+            peers,
+            granted: Vec::new(),
+            front: Default::default(),
+            gone: Default::default(),
+            admitting: Default::default(),
+            steward: tokio::sync::Notify::new(),
+        })
+    }
+
+    #[tokio::test]
+    async fn writes_of_strangers_and_of_who_is_out_do_not_reach_the_front_door() {
+        let folder = tempfile::tempdir().unwrap();
+        let node = alone(folder.path()).await;
+        let me = node.incarnation;
+        let forwarded =
+            async |from: Incarnation| match answer(&node, from, PeerCall::Forward(ForwardCall { writes: List::default() })).await {
+                PeerAnswer::Refused(refusal) => refusal.code,
+                other => panic!("the front door is not open: {other:?}"),
+            };
+        assert_eq!(forwarded(me).await, RefusalCode::Unavailable, "a member reaches the door");
+        assert_eq!(forwarded(Incarnation::new(me.epoch(), 9_000)).await, RefusalCode::NotMember, "not heard of");
+        assert_eq!(forwarded(Incarnation::new(Epoch(9), 1)).await, RefusalCode::NotMember, "of another epoch");
+        node.replica.propose(CommandBody::Retire(me)).await.unwrap();
+        assert_eq!(forwarded(me).await, RefusalCode::NotMember, "retired");
+        node.replica.shutdown().await;
     }
 }

@@ -14,7 +14,7 @@ pub(crate) const ARROWS: [(&str, &[&str], usize); 10] = [
     ("channel", &["wire", "attest"], 121),
     ("keys", &["wire"], 27),
     ("quic", &["wire"], 71),
-    ("consensus", &["wire"], 69),
+    ("consensus", &["wire"], 79),
     ("node", &["wire", "attest", "channel", "keys", "quic", "consensus"], 219),
     ("client", &["wire", "attest", "channel", "quic"], 192),
     ("sim", &["wire", "attest", "node", "client"], 227),

@@ -49,7 +49,7 @@ async fn house() -> House {
     let incarnation = Incarnation::new(epoch, 1);
     let secrets = Arc::new(NodeSecrets::generate(&mut *entropy()));
     let folder = tempfile::tempdir().unwrap();
-    let options = Options::new(folder.path().join("inc"), incarnation, clock.clone());
+    let options = Options::new(folder.path().join("inc"), cluster_id, incarnation, clock.clone());
     let replica = Replica::open(options, Arc::new(Nobody)).await.unwrap();
     let cert = IncarnationCert {
         slot: Slot(1),
