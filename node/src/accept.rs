@@ -1,6 +1,7 @@
 //! Incoming connections: which are taken, and who serves them.
 //!
-//! Decides: how many connections there may be, in all and from one address; under load a stranger must first show that it owns its
+//! Decides: how many connections there may be, in all and from one address (of IPv6: one /64), and for how many unknown nodes at once
+//! this machine makes quotes; under load a stranger must first show that it owns its
 //! address (QUIC retry); a handshake that takes too long ends. Clients go to the front door, nodes to the peers; a node that is no
 //! member yet tells both so. Garbage datagrams never get this far: QUIC drops them.
 //! Trusts: nothing. Out of scope: what is said (`front`, `peers`, `join`). Protocol section 3.
@@ -9,33 +10,55 @@ use crate::context::{Node, Site};
 use crate::entropy;
 use crate::front;
 use crate::join::{endorse, leader};
-use crate::peers::handshake::{self, Greeted, Own, refusal};
+use crate::peers::handshake::{self, Greeted, Own, Turn, refusal};
 use crate::peers::serve;
 use quinn::{Connection, Incoming};
 use ringwall_quic::{Alpn, CloseCode, alpn, close};
 use ringwall_wire::admission::{JoinReply, JoinRequest};
 use ringwall_wire::session::{PeerPurpose, RefusalCode};
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tracing::{debug, warn};
 
 /// Handshakes under way from which on strangers must show that they own their address.
 const RETRY_FROM: usize = 64;
 /// Join sessions at once: each may hold an attestation answer and a quote.
 const JOINS: usize = 8;
+/// Quotes under way for diallers that say they are members and are none this node knows: one that was admitted a moment ago finds a
+/// place, and the quoting device stays free for members and clients.
+const STRANGER_QUOTES: usize = 8;
 /// Time a joiner has to read the answer.
 const LAST_WORD: Duration = Duration::from_secs(2);
 
 /// Counts connections.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Ledger {
     by_address: HashMap<IpAddr, usize>,
     connections: usize,
     handshakes: usize,
     joins: usize,
+    strangers: Arc<Semaphore>,
+}
+
+impl Default for Ledger {
+    fn default() -> Self {
+        let strangers = Arc::new(Semaphore::new(STRANGER_QUOTES));
+        Ledger { by_address: HashMap::new(), connections: 0, handshakes: 0, joins: 0, strangers }
+    }
+}
+
+/// The address a connection counts for: of IPv6 the /64, since one customer has all of it; an IPv4 address in IPv6 clothes is one.
+fn counted(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
+        }
+        address => address,
+    }
 }
 
 /// A place for one connection, given back when dropped.
@@ -51,6 +74,7 @@ fn lock(ledger: &Mutex<Ledger>) -> std::sync::MutexGuard<'_, Ledger> {
 
 impl Place {
     fn take(ledger: &Arc<Mutex<Ledger>>, address: IpAddr, limits: &crate::config::Limits) -> Option<Place> {
+        let address = counted(address);
         let mut counts = lock(ledger);
         let here = counts.by_address.get(&address).copied().unwrap_or(0);
         if counts.connections >= limits.connections || here >= limits.connections_per_address {
@@ -144,7 +168,10 @@ async fn peer(site: Arc<Site>, node: Option<Arc<Node>>, connection: Connection, 
         return greeted.refuse(&connection, &refusal(RefusalCode::NotMember, "this node is not a member; ask another one")).await;
     };
     match greeted.purpose() {
-        PeerPurpose::Member => serve::member(node, connection, greeted).await,
+        PeerPurpose::Member => {
+            let strangers = Arc::clone(&lock(&place.ledger).strangers);
+            serve::member(node, connection, greeted, strangers).await;
+        }
         PeerPurpose::Join => {
             let Some(_turn) = JoinTurn::take(&place.ledger) else {
                 return greeted.refuse(&connection, &refusal(RefusalCode::Busy, "too many nodes ask to join at once; try again")).await;
@@ -179,7 +206,7 @@ async fn join(node: Arc<Node>, connection: Connection, greeted: Greeted) {
     let own = Own { site: &node.site, secrets: &node.secrets, incarnation: node.incarnation };
     let opening = entropy::nonce(&node.site.entropy);
     let outcome = async {
-        let mut opened = handshake::answer(own, &connection, greeted, endorse::join_nonce(&opening), |_| false).await?;
+        let mut opened = handshake::answer(own, &connection, greeted, endorse::join_nonce(&opening), |_| Turn::Free, |_| false).await?;
         let request: JoinRequest = opened.records.receive(node.site.step()).await?;
         let answer = leader::answer(&node, &opened, request.cert, opening).await;
         opened.records.send(&JoinReply { answer }, node.site.step()).await?;
@@ -190,4 +217,26 @@ async fn join(node: Arc<Node>, connection: Connection, greeted: Greeted) {
         warn!(address = %connection.remote_address(), %fault, "join session failed");
     }
     close(&connection, CloseCode::Done);
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)]
+    use super::*;
+    use crate::config::Limits;
+
+    #[test]
+    fn one_customer_is_one_address() {
+        let limits = Limits { connections: 6, connections_per_address: 2, handshake: Duration::from_secs(1), disk_reserve_bytes: 0 };
+        let ledger = Arc::new(Mutex::new(Ledger::default()));
+        let take = |address: &str| Place::take(&ledger, address.parse().unwrap(), &limits);
+        let held = [take("2001:db8:0:7::1"), take("2001:db8:0:7:ffff::2")];
+        assert!(held.iter().all(Option::is_some));
+        assert!(take("2001:db8:0:7:1234:5678:9abc:def0").is_none(), "a third address of the same /64");
+        let other = [take("2001:db8:0:8::1"), take("192.0.2.1"), take("::ffff:192.0.2.1")];
+        assert!(other.iter().all(Option::is_some));
+        assert!(take("192.0.2.1").is_none(), "the mapped form is the same address");
+        drop(held);
+        assert!(take("2001:db8:0:7::3").is_some(), "places are given back");
+    }
 }

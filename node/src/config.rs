@@ -154,11 +154,12 @@ struct FileLimits {
     connections: u32,
     connections_per_address: u32,
     handshake_ms: u64,
+    disk_reserve_mib: u64,
 }
 
 impl Default for FileLimits {
     fn default() -> Self {
-        FileLimits { connections: 10_000, connections_per_address: 2_048, handshake_ms: 5_000 }
+        FileLimits { connections: 4_096, connections_per_address: 512, handshake_ms: 5_000, disk_reserve_mib: 512 }
     }
 }
 
@@ -208,15 +209,17 @@ pub struct Flags {
     pub log_format: Option<LogFormat>,
 }
 
-/// How much of the machine strangers may use; operational.
+/// How much of the machine strangers and users may use; operational.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Connections in all.
     pub connections: usize,
-    /// Connections from one address.
+    /// Connections from one address (of IPv6: from one /64, which is what one customer has).
     pub connections_per_address: usize,
     /// Longest time for the handshake of the outer pipe, and for each message before a session between nodes is open.
     pub handshake: Duration,
+    /// Free bytes of the data folder's file system below which puts are refused; 0 for no reserve.
+    pub disk_reserve_bytes: u64,
 }
 
 /// Raft's timers; operational (no safety rests on them).
@@ -422,10 +425,15 @@ impl Reading<'_> {
             let cause = format!("{} is not between 100 and 60000", raw.handshake_ms);
             return Err(self.fault("limits.handshake_ms", cause, "change it or leave it out"));
         }
+        let disk_reserve_bytes = raw.disk_reserve_mib.checked_mul(1024 * 1024).ok_or_else(|| {
+            let cause = format!("{} is more than any disk has", raw.disk_reserve_mib);
+            self.fault("limits.disk_reserve_mib", cause, "change it or leave it out")
+        })?;
         Ok(Limits {
             connections: raw.connections as usize,
             connections_per_address: raw.connections_per_address as usize,
             handshake: Duration::from_millis(raw.handshake_ms),
+            disk_reserve_bytes,
         })
     }
 

@@ -126,6 +126,17 @@ impl Node {
             None => incarnation.epoch() == self.site.epoch && admit_index(incarnation) > applied,
         }
     }
+
+    /// Whether anybody this node has heard of as a member has this Noise key: the replicated record, the effective membership or the
+    /// key grant. Decides how much a dialler may cost before it is judged, not whether it is let in: that is [`Node::knows`].
+    pub(crate) fn knows_key(&self, noise: &NoisePublic) -> bool {
+        let recorded = self
+            .replica
+            .view()
+            .is_ok_and(|view| view.members().iter().any(|row| row.standing != MemberStanding::Retired && row.cert.keys.noise == *noise));
+        let metrics = self.replica.metrics();
+        recorded || metrics.voters.iter().chain(&metrics.learners).chain(&self.granted).any(|named| named.member.noise == *noise)
+    }
 }
 
 /// The log index an incarnation is named after.

@@ -5,7 +5,7 @@
 //!
 //! - [`cli`], [`config`], [`logging`], [`hardening`]: the process. - [`platform`]: the TEE and its roots, behind one interface.
 //! - [`clock`], [`entropy`]: the only readers of clock and generator. - [`attesting`]: evidence of this node, and judging others'.
-//! - [`context`], [`life`]: what parts share, and which states follow which. - [`found`], `join`, [`folders`], [`fencing`]: birth and end.
+//! - [`context`], [`life`]: what parts share, and which states follow which. - [`found`], `join`, [`folders`], [`room`], [`fencing`]: birth, disk and end.
 //! - `accept`, [`peers`], `front`: who may connect, members, clients.
 //!
 //! Trusts: its TEE, and whoever satisfies the policy. The host, the network and the disk are not trusted with anything but liveness.
@@ -32,4 +32,5 @@ pub mod life;
 pub mod logging;
 pub mod peers;
 pub mod platform;
+pub mod room;
 pub mod run;

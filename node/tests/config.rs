@@ -148,6 +148,7 @@ fn fields_that_cannot_be_used_are_named() {
         (format!("{GOOD}\n[limits]\nconnections = 3"), "limits.connections"),
         (format!("{GOOD}\n[limits]\nconnections_per_address = 100000"), "limits.connections_per_address"),
         (format!("{GOOD}\n[limits]\nhandshake_ms = 1"), "limits.handshake_ms"),
+        (format!("{GOOD}\n[limits]\ndisk_reserve_mib = 18000000000000"), "limits.disk_reserve_mib"),
         (format!("{GOOD}\n[timing]\nheartbeat_ms = 1"), "timing.heartbeat_ms"),
         (format!("{GOOD}\n[timing]\nelection_min_ms = 60"), "timing.election_min_ms"),
         (format!("{GOOD}\n[timing]\nelection_max_ms = 100"), "timing.election_max_ms"),

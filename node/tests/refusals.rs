@@ -5,15 +5,16 @@
 
 mod place;
 
-use place::{Answered, Dialled, between, dial_hostile, hostile_session, site_of};
-use ringwall_attest::{Rejection, SessionError, VerifyError};
+use place::{Answered, Dialled, between, crowded, dial_hostile, hostile_session, site_of};
+use ringwall_attest::{Attester, CollectError, Rejection, SessionError, VerifyError};
 use ringwall_node::attesting::{self, Claim};
 use ringwall_node::peers::handshake::{Expected, PeerError};
 use ringwall_node::platform::Anchors;
 use ringwall_sim::Lie;
-use ringwall_wire::evidence::Role;
-use ringwall_wire::ids::{Epoch, Incarnation, Nonce, Slot};
+use ringwall_wire::evidence::{Endorsements, Evidence, Role};
+use ringwall_wire::ids::{Epoch, Incarnation, Nonce, Slot, Vendor};
 use ringwall_wire::session::{PeerPurpose, RefusalCode};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 const FIRST: Incarnation = Incarnation((1 << 40) | 1);
@@ -47,6 +48,37 @@ async fn honest_nodes_of_both_vendors_open_sessions() {
     let (dialled, answered) = between((&amd, SECOND), (&intel, FIRST), PeerPurpose::Member, None).await;
     assert_eq!(dialled.unwrap().session.peer().unwrap().incarnation(), FIRST);
     assert_eq!(answered.unwrap().session.peer().unwrap().incarnation(), SECOND);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_without_a_turn_gets_no_quote_and_is_told_busy() {
+    let dialler = site_of("genoa-1", 1, &[]);
+    let mut answerer = site_of("tdx-1", 3, &[]);
+    let quotes = Arc::new(Counting { inner: answerer.attester.clone(), made: AtomicUsize::new(0) });
+    place::change(&mut answerer, |site| site.attester = quotes.clone());
+    let (dialled, answered) = crowded((&dialler, SECOND), (&answerer, FIRST)).await;
+    assert_eq!(refused_code(dialled), RefusalCode::Busy);
+    assert!(matches!(answered, Err(PeerError::Crowded)), "{answered:?}");
+    assert_eq!(quotes.made.load(Ordering::Relaxed), 0, "a quote was made for a stranger out of turn");
+}
+
+/// Counts the quotes of an attester.
+struct Counting {
+    inner: Arc<dyn Attester>,
+    made: AtomicUsize,
+}
+
+impl Attester for Counting {
+    fn vendor(&self) -> Vendor {
+        self.inner.vendor()
+    }
+    fn evidence(&self, report_data: &[u8; 64]) -> Result<Evidence, CollectError> {
+        self.made.fetch_add(1, Ordering::Relaxed);
+        self.inner.evidence(report_data)
+    }
+    fn endorsements(&self) -> Result<Endorsements, CollectError> {
+        self.inner.endorsements()
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -133,12 +133,14 @@ pub enum DialError {
 /// Settings of the answering side, for both protocols: those of a stranger. [`admit`] widens them.
 pub fn server_config() -> Result<ServerConfig, PipeError> {
     let crypto = QuicServerConfig::try_from(tls::server()?)?;
+    let mut settings = transport(limits::CLIENT_IDLE, None, limits::STRANGER_WINDOW_BYTES, limits::STRANGER_STREAMS);
+    settings.send_window(limits::CLIENT_SEND_WINDOW_BYTES);
     let mut config = ServerConfig::with_crypto(Arc::new(crypto));
     config
         .max_incoming(limits::INCOMING_WAITING)
         .incoming_buffer_size(limits::INCOMING_BYTES)
         .incoming_buffer_size_total(limits::INCOMING_TOTAL_BYTES)
-        .transport_config(Arc::new(transport(limits::CLIENT_IDLE, None, limits::STRANGER_WINDOW_BYTES, limits::STRANGER_STREAMS)));
+        .transport_config(Arc::new(settings));
     Ok(config)
 }
 
@@ -217,10 +219,11 @@ pub fn transport_binding(connection: &Connection) -> [u8; 32] {
 
 /// Gives a judged peer the windows and streams of its kind: called by the answering side once the session is attested or ready.
 pub fn admit(connection: &Connection, alpn: Alpn) {
-    let (window_bytes, streams) = match alpn {
-        Alpn::Client => (limits::CLIENT_WINDOW_BYTES, limits::CLIENT_STREAMS),
-        Alpn::Peer => (limits::PEER_WINDOW_BYTES, limits::PEER_STREAMS),
+    let (window_bytes, send_bytes, streams) = match alpn {
+        Alpn::Client => (limits::CLIENT_WINDOW_BYTES, limits::CLIENT_SEND_WINDOW_BYTES, limits::CLIENT_STREAMS),
+        Alpn::Peer => (limits::PEER_WINDOW_BYTES, limits::SEND_WINDOW_BYTES, limits::PEER_STREAMS),
     };
+    connection.set_send_window(send_bytes);
     connection.set_receive_window(VarInt::from_u32(window_bytes));
     connection.set_max_concurrent_bi_streams(VarInt::from_u32(streams));
 }

@@ -25,7 +25,9 @@ pub const CLIENT_WINDOW_BYTES: u32 = 3 * 1024 * 1024;
 pub const PEER_WINDOW_BYTES: u32 = 20 * 1024 * 1024;
 /// Bytes one stream may have in flight to us: one message between members of the full size.
 pub const STREAM_WINDOW_BYTES: u32 = 8 * 1024 * 1024 + 64 * 1024;
-/// Bytes we keep unacknowledged towards one peer.
+/// Bytes we keep unacknowledged towards a stranger or a client: two replies of the full size, for each of thousands that read nothing.
+pub const CLIENT_SEND_WINDOW_BYTES: u64 = 3 * 1024 * 1024;
+/// Bytes we keep unacknowledged towards a judged member, or as a dialler.
 pub const SEND_WINDOW_BYTES: u64 = 20 * 1024 * 1024;
 /// Silence after which a client connection is dead.
 pub const CLIENT_IDLE: Duration = Duration::from_secs(30);

@@ -112,6 +112,48 @@ async fn a_stranger_has_one_stream_until_admitted() {
     assert!(tokio::time::timeout(Duration::from_millis(200), dialled.open_uni()).await.is_err(), "a one-way stream was given");
 }
 
+/// Bytes the answering side takes from its caller for a dialler that has died silently: no acknowledgement ever comes.
+fn buffered_for_the_dead(kind: Alpn, judged: bool) -> u64 {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (ours, theirs) = (runtime(), runtime());
+    let (server, address) = ours.block_on(async { endpoint() });
+    let accepting = std::thread::spawn(move || {
+        ours.block_on(async {
+            let accepted = server.accept().await.unwrap().await.unwrap();
+            let (mut send, _recv) = accepted.accept_bi().await.unwrap();
+            if judged {
+                admit(&accepted, kind);
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            let mut taken = 0;
+            while let Ok(Ok(bytes)) = tokio::time::timeout(Duration::from_millis(300), send.write(&[7; 64 * 1024])).await {
+                taken += bytes as u64;
+            }
+            taken
+        })
+    });
+    let _silent = theirs.block_on(async {
+        let dialler = bind(LOOPBACK.parse().unwrap(), None).unwrap();
+        let connection = dial(&dialler, &dial_config(kind).unwrap(), address, SOON).await.unwrap();
+        let mut stream = connection.open_bi().await.unwrap();
+        stream.0.write_all(b"here").await.unwrap();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        (dialler, connection, stream)
+    });
+    // From here on nobody drives the dialler.
+    accepting.join().unwrap()
+}
+
+#[test]
+fn little_is_buffered_for_strangers_and_clients() {
+    for (kind, judged) in [(Alpn::Client, false), (Alpn::Client, true), (Alpn::Peer, false)] {
+        let taken = buffered_for_the_dead(kind, judged);
+        assert!(taken > 0 && taken <= limits::CLIENT_SEND_WINDOW_BYTES, "{taken} bytes for {kind:?}, judged: {judged}");
+    }
+    let taken = buffered_for_the_dead(Alpn::Peer, true);
+    assert!(taken > limits::CLIENT_SEND_WINDOW_BYTES, "only {taken} bytes for a member");
+}
+
 #[tokio::test]
 async fn a_close_code_reaches_the_other_side() {
     let (_keep, dialled, _server, accepted) = pair(Alpn::Client).await;

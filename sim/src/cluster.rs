@@ -88,6 +88,8 @@ pub struct LocalOptions {
     pub timing: Option<(u64, u64, u64)>,
     /// Addresses the nodes are told to name instead of their own, by slot: where a test listens in. Empty = their own.
     pub advertise: Vec<SocketAddr>,
+    /// MiB that every node keeps free on its disk; none leaves the daemon's default.
+    pub disk_reserve_mib: Option<u64>,
 }
 
 /// One slot and the process that stands in it.
@@ -282,6 +284,9 @@ impl LocalCluster {
         let _ = writeln!(text, "template = {}", quoted(self.folder.join("genesis.template")));
         let _ = writeln!(text, "policy = {}", quoted(self.folder.join("cluster.policy")));
         let _ = writeln!(text, "[peers]\naddresses = {:?}\n[log]\nformat = \"text\"\nlevel = \"info\"", self.addresses());
+        if let Some(reserve) = self.options.disk_reserve_mib {
+            let _ = writeln!(text, "[limits]\ndisk_reserve_mib = {reserve}");
+        }
         if let Some((heartbeat, least, most)) = self.options.timing {
             let _ = writeln!(text, "[timing]\nheartbeat_ms = {heartbeat}\nelection_min_ms = {least}\nelection_max_ms = {most}");
         }

@@ -7,7 +7,7 @@
 mod three;
 
 use ringwall_quic::{Alpn, FrameReader, FrameWriter};
-use ringwall_sim::cluster::{LocalCluster, Machine, tail};
+use ringwall_sim::cluster::{LocalCluster, LocalOptions, Machine, tail};
 use ringwall_tests::bench::measure::process_cost;
 use ringwall_tests::local;
 use ringwall_wire::codec::Message as _;
@@ -187,39 +187,94 @@ async fn an_occupied_port_and_a_used_folder_are_said_so() {
     says(&second.await.unwrap(), &[&occupied.to_string(), "in use"]);
 }
 
-/// A file system of a few megabytes fills up under a node: it stops serving with a reason and never acknowledges what is not durable.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_full_disk_fences_the_node_and_loses_nothing() {
-    let folder = tempfile::tempdir().unwrap();
+/// Mounts a file system of `mib` where the node of slot 1 writes. None where this machine cannot, which in CI is a failure.
+fn small_disk(folder: &tempfile::TempDir, mib: u32) -> Option<Unmount> {
     let small = folder.path().join("node-1");
     std::fs::create_dir(&small).unwrap();
-    let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=160m", "tmpfs"]).arg(&small).status();
+    let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &format!("size={mib}m"), "tmpfs"]).arg(&small).status();
     if !mounted.is_ok_and(|status| status.success()) {
         assert!(std::env::var_os("CI").is_none(), "this machine mounts no tmpfs, and in CI that is a failure");
         println!("SKIPPED: mounting a small tmpfs needs root; the fault-injecting disk of `consensus` covers the same rule");
-        return;
+        return None;
     }
-    let _unmount = Unmount(small.clone());
-    let mut cluster = one(&folder);
-    let mut options = local::options(&cluster);
-    options.timeouts.deadline = Duration::from_secs(10);
-    let notes = ringwall_client::Client::connect(options).await.unwrap().namespace("full").await.unwrap();
-    let mut refused = None;
-    for number in 0..400_u32 {
-        if let Err(error) = notes.put(number.to_be_bytes(), vec![number as u8; 512 * 1024]).await {
-            refused = Some(error);
-            break;
+    Some(Unmount(small))
+}
+
+/// A value of half a MiB that tells its number.
+fn value_of(number: u32) -> Vec<u8> {
+    let mut value = vec![number as u8; 512 * 1024];
+    value[..4].copy_from_slice(&number.to_be_bytes());
+    value
+}
+
+async fn reads_back(notes: &ringwall_client::NamespaceHandle, written: std::ops::Range<u32>) {
+    for number in written {
+        let found = notes.get(number.to_be_bytes()).await.unwrap().unwrap_or_else(|| panic!("acknowledged write {number} is gone"));
+        assert_eq!(found.value, value_of(number), "write {number}");
+    }
+}
+
+/// Puts until one is refused for good, and how many were acknowledged.
+async fn put_until_refused(notes: &ringwall_client::NamespaceHandle, most: u32) -> (u32, ringwall_client::WriteError) {
+    for number in 0..most {
+        if let Err(error) = notes.put(number.to_be_bytes(), value_of(number)).await {
+            return (number, error);
         }
     }
-    assert!(refused.is_some(), "200 MiB were acknowledged on a file system of 160 MiB");
-    let until = std::time::Instant::now() + local::PATIENCE;
-    while cluster.is_running(1) && std::time::Instant::now() < until {
-        tokio::time::sleep(Duration::from_millis(50)).await;
+    panic!("{most} writes of half a MiB fit a disk that is smaller");
+}
+
+/// Users who fill the disk meet the reserve, not the end of the node: puts are refused, the node stays up and lets them make room.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_disk_reserve_refuses_puts_and_the_node_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(_unmount) = small_disk(&folder, 320) else { return };
+    let machines = [Machine::honest("genoa-1")];
+    let reserve = LocalOptions { disk_reserve_mib: Some(128), ..LocalOptions::default() };
+    let mut cluster =
+        LocalCluster::start_with(folder.path(), three::launch(), &machines, reserve).unwrap_or_else(|error| panic!("{error}"));
+    let mut options = local::options(&cluster);
+    options.timeouts.deadline = Duration::from_secs(8);
+    let client = ringwall_client::Client::connect(options).await.unwrap();
+    let notes = client.namespace("full").await.unwrap();
+    let (written, error) = put_until_refused(&notes, 800).await;
+    assert!(written > 10, "the reserve was reached after {written} writes of half a MiB: {error}");
+    // The client waits out a busy node until its deadline: then no session had room for the write.
+    assert!(matches!(error.code(), "RW-C-UNAVAILABLE" | "RW-C-NODE-BUSY" | "RW-C-OUTCOME-UNKNOWN"), "{error}");
+    assert!(notes.get(written.to_be_bytes()).await.unwrap().is_none(), "a refused write was applied");
+    assert!(client.namespace("another").await.is_err(), "a namespace was opened below the reserve");
+    notes.delete(0_u32.to_be_bytes()).await.unwrap_or_else(|error| panic!("a delete was refused: {error}"));
+    assert!(notes.get(0_u32.to_be_bytes()).await.unwrap().is_none());
+    reads_back(&notes, 1..written).await;
+    assert!(cluster.is_running(1), "the node stopped\n{}", tail(&cluster.log(1)));
+    let log = std::fs::read_to_string(cluster.log(1)).unwrap();
+    assert!(log.contains("disk reserve reached") && !log.contains("panicked"), "{log}");
+}
+
+/// Without a reserve a disk that fills fences its node with the reason; the two others serve, and nothing acknowledged is lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_fences_one_node_and_loses_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(_unmount) = small_disk(&folder, 160) else { return };
+    let machines = ["genoa-1", "turin-1", "tdx-1"].map(Machine::honest);
+    let reserve = LocalOptions { disk_reserve_mib: Some(0), ..LocalOptions::default() };
+    let mut cluster =
+        LocalCluster::start_with(folder.path(), three::launch(), &machines, reserve).unwrap_or_else(|error| panic!("{error}"));
+    let user = local::client(&cluster).await;
+    local::voters(&user, &cluster, 3).await;
+    let notes = user.namespace("full").await.unwrap();
+    let mut written = 0;
+    while cluster.is_running(1) && written < 800 {
+        notes.put(written.to_be_bytes(), value_of(written)).await.unwrap_or_else(|error| panic!("{error}\n{}", local::logs(&cluster)));
+        written += 1;
     }
-    let log = tail(&cluster.log(1));
-    assert!(!cluster.is_running(1), "the node goes on without a disk\n{log}");
+    let log = std::fs::read_to_string(cluster.log(1)).unwrap();
+    assert!(!cluster.is_running(1), "the node goes on after {written} writes of half a MiB on a disk of 160 MiB\n{log}");
     assert!(log.contains("No space left") || log.contains("disk"), "{log}");
     assert!(!log.contains("panicked"), "{log}");
+    notes.put("after", "v").await.unwrap();
+    reads_back(&notes, 0..written).await;
+    assert!(cluster.is_running(2) && cluster.is_running(3), "{}", local::logs(&cluster));
 }
 
 struct Unmount(std::path::PathBuf);

@@ -34,6 +34,7 @@ mod writes;
 use crate::clock::Clock;
 use crate::context::Node;
 use crate::entropy::Entropy;
+use crate::room::Room;
 use quinn::Connection;
 use quotes::{Bound, Platform, Quotes};
 use ringwall_attest::Attester;
@@ -86,6 +87,8 @@ pub struct FrontParts {
     pub clock: Clock,
     /// The generator.
     pub entropy: Entropy,
+    /// Room on the disk of its data folder.
+    pub room: Room,
 }
 
 /// The front door of one member.
@@ -151,7 +154,7 @@ impl Front {
             release_proof: parts.release_proof,
             entropy: parts.entropy,
             quotes: Arc::new(quotes),
-            writes: Arc::new(writes::Writes::new(replica.clone(), leader_known)),
+            writes: Arc::new(writes::Writes::new(replica.clone(), leader_known, parts.room)),
             reads: Arc::new(reads::Rounds::new(replica.clone())),
             lists: lists::Lists::new(replica.clone()),
             feeds: Arc::new(watch::Feeds::new(replica.clone())),
@@ -264,6 +267,7 @@ pub(crate) fn open(node: &Node) -> Arc<Front> {
             release_proof: Blob::default(),
             clock: site.clock.clone(),
             entropy: site.entropy.clone(),
+            room: Room::new(site.config.data.clone(), site.config.limits.disk_reserve_bytes),
         })
     };
     node.front.get_or_init(start).clone()

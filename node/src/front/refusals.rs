@@ -28,6 +28,14 @@ pub(crate) fn unavailable() -> Refusal {
     refusal(RefusalCode::Unavailable, "no quorum answered in time; try again here or on another member, with the same write number")
 }
 
+/// The disk reserve is reached; nothing was proposed.
+pub(crate) fn no_room() -> Refusal {
+    refusal(
+        RefusalCode::Busy,
+        "the disk reserve of this node or of the leader is reached: not applied; delete keys, or the operator must free or add disk space",
+    )
+}
+
 /// The node leaves.
 pub(crate) fn leaving() -> Refusal {
     refusal(RefusalCode::ShuttingDown, "this member is shutting down; go on with another one, with the same write number")
@@ -48,14 +56,18 @@ pub(crate) fn unreadable() -> Refusal {
     refusal(RefusalCode::Unavailable, "a stored record did not open on this member; ask another one and tell its operator")
 }
 
-/// What a client is told of an applied write. `opens`: the write made a namespace.
-pub(crate) fn told(outcome: Outcome, opens: bool) -> Answer {
+/// What a client is told of an applied write. `opens`: the write made a namespace. `first`: no earlier attempt of this node to get it
+/// applied ended without an outcome, so that what was not applied now was not applied by this node at all.
+pub(crate) fn told(outcome: Outcome, opens: bool, first: bool) -> Answer {
     match outcome {
         Outcome::Applied(revision) if opens => Answer::Opened(revision),
         Outcome::Applied(revision) => Answer::Written(revision),
         Outcome::Conflict(conflict) => Answer::Conflict(conflict),
         Outcome::NoSpace => Answer::Refused(no_namespace()),
         Outcome::OtherMode => refused(RefusalCode::OtherMode, "the namespace exists with another key mode"),
+        Outcome::ClientForgotten if first => {
+            refused(RefusalCode::ClientForgotten, "the cluster no longer remembers this client: not applied; go on with a new client name")
+        }
         Outcome::ClientForgotten => {
             refused(RefusalCode::OutcomeUnknown, "this client was silent for too long: not applied now, an earlier try may have been")
         }

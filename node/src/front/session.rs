@@ -259,6 +259,10 @@ async fn listen(front: &Front, desk: &mut Desk, opener: &mut Opener, recv: &mut 
     let reattest_by = clock::now() + Duration::from_secs(u64::from(front.policy.session.reattest_s));
     let mut begun: Option<Instant> = None;
     loop {
+        // Here and not in the tick alone: a client that never lets the stream run dry keeps the tick from its turn.
+        if let Some(ended) = overdue(begun, reattest_by) {
+            return ended;
+        }
         loop {
             match opener.next() {
                 Ok(Some(message)) => {
@@ -281,18 +285,20 @@ async fn listen(front: &Front, desk: &mut Desk, opener: &mut Opener, recv: &mut 
                 Ok(None) => return ChannelError::Truncated.into(),
                 Err(fault) => return fault.into(),
             },
-            _ = tick.tick() => {
-                if begun.is_some_and(|begun| begun.elapsed() > REQUEST_STALL) {
-                    return Ended::TooSlow;
-                }
-                if clock::now() >= reattest_by {
-                    return Ended::Refused { code: RefusalCode::Unavailable };
-                }
-            }
+            // Wakes the loop, which looks at the time.
+            _ = tick.tick() => {}
             // Told once when the node begins to leave, or when the front door is gone.
             _ = leaving.wait_for(|leaving| *leaving) => return Ended::Refused { code: RefusalCode::ShuttingDown },
         }
     }
+}
+
+/// Whether the time of a request or of the whole session is up.
+fn overdue(begun: Option<Instant>, reattest_by: Instant) -> Option<Ended> {
+    if begun.is_some_and(|begun| begun.elapsed() > REQUEST_STALL) {
+        return Some(Ended::TooSlow);
+    }
+    (clock::now() >= reattest_by).then_some(Ended::Refused { code: RefusalCode::Unavailable })
 }
 
 async fn handle(desk: &mut Desk, message: &[u8]) -> Result<(), Ended> {

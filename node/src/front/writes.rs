@@ -2,13 +2,15 @@
 //!
 //! Decides: everything that waits becomes one entry (bounded in count and bytes), a few entries are in flight at once, and a sealed write is
 //! tried again unchanged until it has an outcome or its time is up: `Once` inside it makes that safe. A write forwarded by another member
-//! is proposed here or refused at once; it is never forwarded twice, and its own member goes on trying.
+//! is proposed here or refused at once; it is never forwarded twice, and its own member goes on trying. Below the disk reserve nothing
+//! that takes space is queued, whether a client or another member brings it.
 //! Trusts: the log to report an outcome only when it is durable on a quorum. Out of scope: sealing (`requests.rs`). Protocol section 3, step 7.
 
 use crate::clock;
 use crate::front::limits::{BATCH_BYTES, BATCHES_IN_FLIGHT, QUEUE_BYTES, RETRY_FIRST, RETRY_MOST, WRITE_PATIENCE};
 use crate::front::outbox::{Charge, Item, Outbox};
-use crate::front::refusals::{fenced, leaving, refusal, told, unavailable};
+use crate::front::refusals::{fenced, leaving, no_room, refusal, told, unavailable};
+use crate::room::Room;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use ringwall_consensus::{Applied, ProposeError, Replica};
 use ringwall_wire::bounded::List;
@@ -89,6 +91,14 @@ fn size(write: &SealedWrite) -> usize {
     }
 }
 
+/// Whether a write takes disk space that no later compaction gives back: all but deletes and bare conditions.
+fn takes_space(write: &SealedWrite) -> bool {
+    match write {
+        SealedWrite::OpenSpace(_) => true,
+        SealedWrite::Change(change) => change.mutations.iter().any(|mutation| matches!(mutation.change, SealedChange::Put(_))),
+    }
+}
+
 /// Writes another member forwarded together: answered together.
 #[derive(Debug)]
 struct Group {
@@ -146,6 +156,7 @@ pub(crate) struct Writes<L> {
     leader: watch::Receiver<Option<Incarnation>>,
     /// How long a write is tried.
     patience: Duration,
+    room: Room,
     queue: Mutex<Queue>,
     wake: Notify,
 }
@@ -158,9 +169,9 @@ struct Batch {
 }
 
 impl<L: Log> Writes<L> {
-    /// An empty queue in front of `log`; `leader` tells who leads.
-    pub(crate) fn new(log: L, leader: watch::Receiver<Option<Incarnation>>) -> Self {
-        Writes { log, leader, patience: WRITE_PATIENCE, queue: Mutex::default(), wake: Notify::new() }
+    /// An empty queue in front of `log`; `leader` tells who leads, `room` whether the disk can take more.
+    pub(crate) fn new(log: L, leader: watch::Receiver<Option<Incarnation>>, room: Room) -> Self {
+        Writes { log, leader, patience: WRITE_PATIENCE, room, queue: Mutex::default(), wake: Notify::new() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
@@ -170,11 +181,14 @@ impl<L: Log> Writes<L> {
     /// Queues writes in order; each one gets an answer, at the latest when its time is up. What does not fit is refused as busy.
     pub(crate) fn submit(&self, writes: impl IntoIterator<Item = Pending>) {
         let mut refused = Vec::new();
+        let short = self.room.is_short();
         {
             let mut queue = self.lock();
             for pending in writes {
                 if queue.leaving {
                     refused.push((pending, leaving()));
+                } else if short && takes_space(&pending.write) {
+                    refused.push((pending, no_room()));
                 } else if queue.bytes.saturating_add(pending.bytes) > QUEUE_BYTES {
                     refused
                         .push((pending, refusal(RefusalCode::Busy, "too many writes wait on this member: not applied, try again later")));
@@ -195,6 +209,10 @@ impl<L: Log> Writes<L> {
         let writes = call.writes.into_vec();
         if writes.is_empty() {
             return PeerAnswer::Outcomes(Outcomes { index: 0, outcomes: List::default() });
+        }
+        // All or nothing: the group gets one answer.
+        if self.room.is_short() && writes.iter().any(takes_space) {
+            return PeerAnswer::Refused(no_room());
         }
         let (done, answer) = oneshot::channel();
         let inner = GroupInner { outcomes: vec![None; writes.len()], left: writes.len(), index: 0, done: Some(done) };
@@ -280,6 +298,7 @@ impl<L: Log> Writes<L> {
     /// Brings one batch to its outcomes, or gives it up when its time is over.
     async fn fly(&self, mut batch: Batch) {
         let mut pause = RETRY_FIRST;
+        let mut first = true;
         let mut leader = self.leader.clone();
         loop {
             leader.mark_unchanged();
@@ -290,7 +309,7 @@ impl<L: Log> Writes<L> {
                 Ok(()) = leader.changed() => Err(ProposeError::Unknown),
             };
             match tried {
-                Ok(applied) if applied.outcomes.len() == batch.writes.len() => return batch.deliver(&applied),
+                Ok(applied) if applied.outcomes.len() == batch.writes.len() => return batch.deliver(&applied, first),
                 Ok(_) => return batch.refuse(&unavailable()),
                 Err(ProposeError::Fenced(_)) => return batch.refuse(&fenced()),
                 Err(ProposeError::TooLarge { .. }) => {
@@ -299,6 +318,8 @@ impl<L: Log> Writes<L> {
                 }
                 Err(ProposeError::NotLeader { .. } | ProposeError::Transient | ProposeError::Unknown) => {}
             }
+            // An attempt that failed may have reached a leader all the same: "not applied" can no longer be promised.
+            first = false;
             batch.drop_where(|origin, _| matches!(origin, Origin::Forwarded { .. }));
             batch.drop_where(|_, since| since.elapsed() >= self.patience);
             if batch.writes.is_empty() {
@@ -325,12 +346,13 @@ impl<L: Log> Writes<L> {
 }
 
 impl Batch {
-    fn deliver(self, applied: &Applied) {
+    /// Tells everybody; `first`: this was the only attempt.
+    fn deliver(self, applied: &Applied, first: bool) {
         let mut sleeping: Vec<Arc<Outbox>> = Vec::new();
         for (((origin, _), outcome), write) in self.origins.into_iter().zip(&applied.outcomes).zip(&self.writes) {
             match origin {
                 Origin::Session { outbox, number, charge } => {
-                    let body = told(*outcome, matches!(write, SealedWrite::OpenSpace(_)));
+                    let body = told(*outcome, matches!(write, SealedWrite::OpenSpace(_)), first);
                     if outbox.push(Item::Ready(Reply { number, body }), charge) {
                         sleeping.push(outbox);
                     }

@@ -31,6 +31,7 @@ use ringwall_wire::session::{AttestMode, AttestReq, AttestResp, PeerHello, PeerP
 use ringwall_wire::version;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::OwnedSemaphorePermit;
 
 /// Longest wait for the other side's evidence: throttled guests wait seconds for theirs.
 const EVIDENCE_WAIT: Duration = Duration::from_secs(15);
@@ -99,6 +100,9 @@ pub enum PeerError {
         /// Dialled.
         expected: Incarnation,
     },
+    /// As many quotes are being made for diallers nobody knows as may be.
+    #[error("too many nodes this one does not know ask for evidence at once; it was refused as busy")]
+    Crowded,
     /// The membership does not know it, or records another key for it.
     #[error("incarnation {incarnation} with Noise key {noise} is no member this node knows")]
     NotMember {
@@ -135,6 +139,7 @@ impl PeerError {
             PeerError::Malformed(_) | PeerError::Channel(_) => {
                 (RefusalCode::Malformed, "the bytes are not what belongs here; same version on both sides?")
             }
+            PeerError::Crowded => (RefusalCode::Busy, "too many nodes this one does not know ask for evidence at once; try again"),
             PeerError::OwnEvidence(_) => (RefusalCode::Unavailable, "this node has no evidence to show right now; try again"),
             _ => (RefusalCode::Unavailable, "the session could not be opened; try again"),
         };
@@ -309,13 +314,25 @@ pub async fn greet(site: &Site, connection: &Connection) -> Result<Greeted, Peer
     Err(fault)
 }
 
-/// The answering side after the hello. `nonce` is what the other side is asked with; `known` decides, for a member, whether the
-/// membership knows it with the key it has.
+/// Whether a quote may be made for the node with the key that Noise authenticated.
+#[derive(Debug)]
+pub enum Turn {
+    /// Yes: it is known, or its kind of session is limited elsewhere.
+    Free,
+    /// Yes, under a permit that is given back once the quote is made.
+    Held(OwnedSemaphorePermit),
+    /// Not now.
+    Crowded,
+}
+
+/// The answering side after the hello. `nonce` is what the other side is asked with; `turn` decides whether a quote is made for the key
+/// it has; `known` decides, for a member, whether the membership knows it with that key.
 pub async fn answer(
     own: Own<'_>,
     connection: &Connection,
     greeted: Greeted,
     nonce: Nonce,
+    turn: impl FnOnce(&NoisePublic) -> Turn,
     known: impl FnOnce(&AppraisedPeer) -> bool,
 ) -> Result<Opened, PeerError> {
     let step = own.site.step();
@@ -338,7 +355,18 @@ pub async fn answer(
 
     let (other_role, own_role) = roles(hello.purpose);
     let asked = session.open_attest_req(&reader.read(sealed(HANDSHAKE_MESSAGE_BYTES), step).await?)?;
+    let turn = turn(session.remote_noise().ok_or(ChannelError::AnonymousPeer)?);
+    if matches!(turn, Turn::Crowded) {
+        // The other side waits for a frame with our evidence: the refusal takes its place.
+        if let Ok(sealed) = session.seal_refusal(&PeerError::Crowded.refusal()) {
+            let _ = writer.write(&sealed, LAST_WORD).await;
+        }
+        writer.finish(LAST_WORD).await;
+        close(connection, CloseCode::Busy);
+        return Err(PeerError::Crowded);
+    }
     attest(own, &mut session, &mut writer, own_role, asked.nonce).await?;
+    drop(turn);
     ask_with(own.site, &mut session, &mut writer, nonce).await?;
     let evidence = session.open_attest_resp(&reader.read(sealed(ATTEST_MESSAGE_BYTES), EVIDENCE_WAIT).await?)?;
     let judged = judged(own.site, &session, &evidence, nonce, other_role).await.and_then(|peer| {

@@ -10,7 +10,7 @@ use crate::clock;
 use crate::context::Node;
 use crate::front;
 use crate::join::endorse;
-use crate::peers::handshake::{self, Greeted, Own, PeerError};
+use crate::peers::handshake::{self, Greeted, Own, PeerError, Turn};
 use crate::peers::lane::{self, CHUNK_BYTES, FLUSH_MESSAGES, IN_FLIGHT, WORKING_BYTES};
 use futures_util::stream::{FuturesOrdered, FuturesUnordered};
 use futures_util::{FutureExt, StreamExt};
@@ -19,12 +19,13 @@ use ringwall_channel::{Opener, Sealer};
 use ringwall_consensus::{BoxFuture, Class};
 use ringwall_quic::{Alpn, CloseCode, admit, close};
 use ringwall_wire::codec::Message;
-use ringwall_wire::ids::Incarnation;
+use ringwall_wire::ids::{Incarnation, NoisePublic};
 use ringwall_wire::limits::PEER_MESSAGE_BYTES;
 use ringwall_wire::peer::{PeerAnswer, PeerCall, PeerReply, PeerRpc};
 use ringwall_wire::session::RefusalCode;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Semaphore;
 use tracing::{debug, info, warn};
 
 /// Added to the policy's time before the answering side ends a session: the dialling side ends it first.
@@ -32,18 +33,30 @@ const ATTEST_AGAIN_GRACE: Duration = Duration::from_secs(30);
 /// How often a session looks whether its member is still one.
 const STANDING_LOOK: Duration = Duration::from_secs(1);
 
+/// The turn of a dialler that says it is a member. `strangers` are the permits for those nobody here has heard of: a session costs us
+/// a quote before it costs them one, so without a bound anybody could keep the machine quoting.
+fn turn(known: bool, strangers: &Arc<Semaphore>) -> Turn {
+    match known {
+        true => Turn::Free,
+        false => strangers.clone().try_acquire_owned().map_or(Turn::Crowded, Turn::Held),
+    }
+}
+
 /// Serves a member's session until it ends.
-pub(crate) async fn member(node: Arc<Node>, connection: Connection, greeted: Greeted) {
+pub(crate) async fn member(node: Arc<Node>, connection: Connection, greeted: Greeted, strangers: Arc<Semaphore>) {
     let own = Own { site: &node.site, secrets: &node.secrets, incarnation: node.incarnation };
     let nonce = crate::entropy::nonce(&node.site.entropy);
     let known = |peer: &ringwall_attest::AppraisedPeer| node.knows(peer.incarnation(), &peer.keys().noise);
-    let mut opened = match handshake::answer(own, &connection, greeted, nonce, known).await {
+    let turn = |noise: &NoisePublic| turn(node.knows_key(noise), &strangers);
+    let mut opened = match handshake::answer(own, &connection, greeted, nonce, turn, known).await {
         Ok(opened) => opened,
         Err(fault) => {
             let address = connection.remote_address();
             match &fault {
                 // The other side changed its mind: it dialled somebody who was replaced by this node, or is replaced itself.
-                PeerError::Refused(_) | PeerError::Lost(_) => debug!(%address, %fault, "session ended before it began"),
+                PeerError::Refused(_) | PeerError::Lost(_) | PeerError::Crowded => {
+                    debug!(%address, %fault, "session ended before it began")
+                }
                 _ => warn!(%address, %fault, "session refused"),
             }
             return close(&connection, CloseCode::Refused);
@@ -212,6 +225,23 @@ fn answer(node: &Arc<Node>, from: Incarnation, call: PeerCall) -> BoxFuture<Peer
         }
         PeerCall::Forward(call) => Box::pin(async move { front::forwarded(&node, call).await }),
         call => node.replica.answer(from, call),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)]
+    use super::*;
+
+    #[test]
+    fn strangers_wait_for_strangers_and_members_for_nobody() {
+        let strangers = Arc::new(Semaphore::new(2));
+        let held = [turn(false, &strangers), turn(false, &strangers)];
+        assert!(held.iter().all(|turn| matches!(turn, Turn::Held(_))));
+        assert!(matches!(turn(false, &strangers), Turn::Crowded));
+        assert!(matches!(turn(true, &strangers), Turn::Free));
+        drop(held);
+        assert!(matches!(turn(false, &strangers), Turn::Held(_)));
     }
 }
 

@@ -7,7 +7,7 @@ use ringwall_channel::{NodeSecrets, PeerAnswer, PeerPrologue};
 use ringwall_node::config::{ClusterPart, Config, Limits, LogConfig, Timing};
 use ringwall_node::context::Site;
 use ringwall_node::life::LifeCell;
-use ringwall_node::peers::handshake::{self, Expected, Opened, Own, PeerError};
+use ringwall_node::peers::handshake::{self, Expected, Opened, Own, PeerError, Turn};
 use ringwall_node::{clock, entropy};
 use ringwall_quic::{Alpn, FrameReader, FrameWriter, transport_binding};
 use ringwall_sim::{Lie, SimTee, world as sim_world};
@@ -54,7 +54,7 @@ pub(crate) fn site_of(chip: &str, slot: u8, lies: &[Lie]) -> Arc<Site> {
         cluster: ClusterPart::Join(Box::new(card)),
         peers: Vec::new(),
         log: LogConfig::default(),
-        limits: Limits { connections: 64, connections_per_address: 64, handshake: Duration::from_secs(10) },
+        limits: Limits { connections: 64, connections_per_address: 64, handshake: Duration::from_secs(10), disk_reserve_bytes: 0 },
         timing: Timing { heartbeat_ms: 50, election_ms: (250, 500) },
         boot,
     };
@@ -88,12 +88,17 @@ pub(crate) async fn between(
     purpose: PeerPurpose,
     expect: Option<Expect>,
 ) -> (Dialled, Answered) {
-    both(dialler, answerer, purpose, expect, true).await
+    both(dialler, answerer, purpose, expect, true, Turn::Free).await
 }
 
 /// Both sides of a session between members; the answering side knows nobody.
 pub(crate) async fn unknown(dialler: (&Arc<Site>, Incarnation), answerer: (&Arc<Site>, Incarnation)) -> (Dialled, Answered) {
-    both(dialler, answerer, PeerPurpose::Member, None, false).await
+    both(dialler, answerer, PeerPurpose::Member, None, false, Turn::Free).await
+}
+
+/// Both sides of a session between members; the answering side makes no quote now.
+pub(crate) async fn crowded(dialler: (&Arc<Site>, Incarnation), answerer: (&Arc<Site>, Incarnation)) -> (Dialled, Answered) {
+    both(dialler, answerer, PeerPurpose::Member, None, true, Turn::Crowded).await
 }
 
 async fn both(
@@ -102,6 +107,7 @@ async fn both(
     purpose: PeerPurpose,
     expect: Option<Expect>,
     known: bool,
+    turn: Turn,
 ) -> (Dialled, Answered) {
     let (dialler_keys, answerer_keys) = (keys(dialler), keys(answerer));
     let expected = expect.map(|expect| expect(answerer_keys.public().noise));
@@ -117,7 +123,7 @@ async fn both(
         let own = Own { site: answerer, secrets: &answerer_keys, incarnation: answerer_name };
         let greeted = handshake::greet(answerer, &connection).await?;
         let nonce = entropy::nonce(&answerer.entropy);
-        let mut opened = handshake::answer(own, &connection, greeted, nonce, |_| known).await?;
+        let mut opened = handshake::answer(own, &connection, greeted, nonce, |_| turn, |_| known).await?;
         if purpose == PeerPurpose::Member {
             let word = PeerReply { number: 0, answer: ringwall_wire::peer::PeerAnswer::Done };
             opened.records.send(&word, SOON).await?;

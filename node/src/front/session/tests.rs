@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 use super::*;
 use crate::front::FrontParts;
+use crate::room::Room;
 use ed25519_dalek::SigningKey;
 use ringwall_attest::{Asked, Pinned, appraise_session};
 use ringwall_channel::user::sign_user;
@@ -17,6 +18,7 @@ use ringwall_wire::bounded::{Blob, List, Text};
 use ringwall_wire::evidence::Role;
 use ringwall_wire::ids::{ClientId, ClusterId, Epoch, Incarnation, PolicyVersion, Revision, Slot, Vendor};
 use ringwall_wire::peer::{Member, PeerAnswer, PeerCall};
+use ringwall_wire::policy::PolicyDoc;
 use ringwall_wire::request::*;
 use ringwall_wire::session::{AttestMode, AttestReq, NodeDescriptor};
 use std::collections::VecDeque;
@@ -39,9 +41,12 @@ struct House {
 }
 
 async fn house() -> House {
+    house_under(world::policy()).await
+}
+
+async fn house_under(policy: PolicyDoc) -> House {
     let entropy = crate::entropy::system().unwrap();
     let clock = crate::clock::system();
-    let policy = world::policy();
     let genesis = genesis_record(&policy, "test", Nonce([5; 32]));
     let boot_config = world::founding_config(&genesis.template, Slot(1));
     let tee = SimTee::new(world::machine("genoa-1", boot_config.clone()).unwrap(), clock() / 1_000);
@@ -78,6 +83,7 @@ async fn house() -> House {
         release_proof: Blob::default(),
         clock,
         entropy,
+        room: Room::new(folder.path().to_owned(), 0),
     });
     let endpoint = ringwall_quic::bind("127.0.0.1:0".parse().unwrap(), Some(ringwall_quic::server_config().unwrap())).unwrap();
     let (address, serving, accepting) = (endpoint.local_addr().unwrap(), front.clone(), endpoint.clone());
@@ -355,4 +361,38 @@ async fn leaving_answers_what_was_asked_and_says_goodbye() {
     assert!(began.elapsed() < LEAVING * 2, "took {:?}", began.elapsed());
     let last = Reply::decode(&client.message().await.unwrap()).unwrap();
     assert_eq!((last.number, code(&last.body)), (0, RefusalCode::ShuttingDown));
+}
+
+/// A client that asks without a pause keeps the stream readable: its time is up all the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_that_is_never_quiet_ends_when_it_has_to_attest_again() {
+    let mut policy = world::policy();
+    policy.session.reattest_s = 1;
+    let house = house_under(policy).await;
+    let Client { mut sealer, mut opener, mut send, mut recv, _connection, .. } = house.client(1, 1).await;
+    let began = Instant::now();
+    let asking = tokio::spawn(async move {
+        for number in (1..).step_by(500) {
+            let mut sealed = Vec::new();
+            for number in number..number + 500 {
+                sealer.seal(&Request { number, op: Op::Status }.encode(), &mut sealed).unwrap();
+            }
+            // Without its deadline the session would go on until here.
+            if began.elapsed() > Duration::from_secs(8) || send.write_all(&sealed).await.is_err() {
+                return;
+            }
+        }
+    });
+    let mut last = None;
+    while let Ok(Some(chunk)) = recv.read_chunk(1 << 16, true).await {
+        opener.push(&chunk.bytes).unwrap();
+        while let Some(message) = opener.next().unwrap() {
+            last = Some(Reply::decode(&message).unwrap());
+        }
+    }
+    let took = began.elapsed();
+    asking.abort();
+    assert!(took < Duration::from_secs(6), "the session went on for {took:?}");
+    let last = last.unwrap();
+    assert_eq!((last.number, code(&last.body)), (0, RefusalCode::Unavailable));
 }

@@ -23,6 +23,8 @@ enum Step {
     /// Applied, but the answer is lost.
     ApplyAndLose,
     Fail(ProposeError),
+    /// Answered: the bookkeeping of the client is gone.
+    Forget,
     Hang,
 }
 
@@ -71,6 +73,7 @@ impl FakeLog {
                 Err(ProposeError::Unknown)
             }
             Step::Fail(fault) => Err(fault),
+            Step::Forget => Ok(Applied { index: 1, outcomes: vec![Outcome::ClientForgotten; writes.len()] }),
             Step::Hang => std::future::pending().await,
         };
         self.inner.lock().unwrap().flying -= 1;
@@ -94,9 +97,13 @@ struct World {
 }
 
 fn world(script: impl Fn(usize, bool) -> Step + Send + Sync + 'static) -> World {
+    world_in(Room::new(std::env::temp_dir(), 0), script)
+}
+
+fn world_in(room: Room, script: impl Fn(usize, bool) -> Step + Send + Sync + 'static) -> World {
     let log = Arc::new(FakeLog { script: Box::new(script), inner: Mutex::default() });
     let (leader, known) = channel(Some(Incarnation(1)));
-    let mut writes = Writes::new(log.clone(), known);
+    let mut writes = Writes::new(log.clone(), known, room);
     writes.patience = PATIENCE;
     let writes = Arc::new(writes);
     tokio::spawn(writes.clone().run());
@@ -279,4 +286,33 @@ async fn forwarded_writes_are_not_forwarded_again_and_own_ones_go_on() {
     let inner = world.log.inner.lock().unwrap();
     assert_eq!(inner.applied.keys().copied().collect::<Vec<_>>(), [1_000]);
     assert!(matches!(world.writes.forwarded(ForwardCall { writes: List::default() }).now_or_never(), Some(PeerAnswer::Outcomes(_))));
+}
+
+#[tokio::test]
+async fn without_room_nothing_that_takes_space_is_proposed_and_deletes_are() {
+    let world = world_in(Room::new(std::env::temp_dir(), u64::MAX), |_, _| Step::Apply(Duration::ZERO));
+    let outbox = Arc::new(Outbox::default());
+    let put = Pending::of_session(write_of(1, 10), outbox.clone(), 1, Charge::default());
+    world.writes.submit([put, pending(&outbox, 2)]);
+    let got = answers(&outbox, 2).await;
+    assert_eq!(code(&got[&1]), RefusalCode::Busy);
+    let Answer::Refused(refusal) = &got[&1] else { panic!("{got:?}") };
+    assert!(refusal.detail.contains("disk reserve") && refusal.detail.contains("not applied"), "{refusal:?}");
+    assert!(matches!(got[&2], Answer::Written(_)), "{got:?}");
+    // The same for what another member brings, all of it or nothing.
+    let mixed = ForwardCall { writes: List::new(vec![write(3), write_of(4, 10)]).unwrap() };
+    let PeerAnswer::Refused(refusal) = world.writes.forwarded(mixed).await else { panic!("a forwarded put was taken") };
+    assert_eq!(refusal.code, RefusalCode::Busy);
+    assert!(matches!(world.writes.forwarded(call(5..=6)).await, PeerAnswer::Outcomes(_)));
+    assert_eq!(world.log.inner.lock().unwrap().applied.keys().copied().collect::<Vec<_>>(), [2, 5, 6]);
+}
+
+#[tokio::test]
+async fn a_forgotten_client_is_told_not_applied_only_after_the_first_attempt() {
+    for (lost, told) in [(0, RefusalCode::ClientForgotten), (1, RefusalCode::OutcomeUnknown)] {
+        let world = world(move |attempt, _| if attempt <= lost { Step::Fail(ProposeError::Unknown) } else { Step::Forget });
+        let outbox = Arc::new(Outbox::default());
+        world.writes.submit([pending(&outbox, 1)]);
+        assert_eq!(code(&answers(&outbox, 1).await[&1]), told, "after {lost} lost attempts");
+    }
 }
