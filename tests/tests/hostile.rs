@@ -263,7 +263,7 @@ async fn a_full_disk_fences_one_node_and_loses_nothing() {
     let user = local::client(&cluster).await;
     local::voters(&user, &cluster, 3).await;
     let notes = user.namespace("full").await.unwrap();
-    let mut written = 0;
+    let mut written = 0_u32;
     while cluster.is_running(1) && written < 800 {
         notes.put(written.to_be_bytes(), value_of(written)).await.unwrap_or_else(|error| panic!("{error}\n{}", local::logs(&cluster)));
         written += 1;
