@@ -207,7 +207,7 @@ async fn wait_for_replacement(
 async fn keep_running(say: &Say, cluster: &LocalCluster) {
     let card = cluster.card_path().display().to_string();
     say.heading("The cluster keeps running until you press Ctrl-C. In another terminal:");
-    say.line("  alias ringwall='cargo run --quiet --package ringwall-sim --bin ringwall-sim --'");
+    say.line("  alias ringwall='cargo run --quiet --bin ringwall-sim --'");
     say.line(&format!("  export RINGWALL_CARD={card}"));
     say.line("  ringwall init --credential my.credential      # a key of your own, kept in a file only you can read");
     say.line("  export RINGWALL_CREDENTIAL=$PWD/my.credential");

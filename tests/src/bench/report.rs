@@ -86,7 +86,20 @@ pub fn table(report: &Report) -> String {
             None => out.push_str("| -\n"),
         }
     }
+    out.push_str("\n                    |   Ringwall, by node             |   etcd, by node\n");
+    out.push_str("mix  bytes clients |  CPU (cores)      RSS (MiB)     |  CPU (cores)      RSS (MiB)\n");
+    for row in &report.rows {
+        let _ =
+            write!(out, "{:<4} {:>5} {:>7} |{}", mix_name(row.point.mix), row.point.value_bytes, row.point.clients, by_node(&row.ringwall));
+        let _ = writeln!(out, "|{}", row.etcd.as_ref().map_or_else(|| " -".to_owned(), by_node));
+    }
     out
+}
+
+fn by_node(sample: &Sample) -> String {
+    let cpu: String = sample.cpu_cores.iter().map(|cores| format!("{cores:>5.2}")).collect();
+    let rss: String = sample.rss_mib.iter().map(|mib| format!("{mib:>5.0}")).collect();
+    format!("{cpu} {rss}  ")
 }
 
 fn cells(sample: &Sample) -> String {
