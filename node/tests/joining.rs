@@ -182,15 +182,22 @@ async fn three_nodes_of_both_vendors_become_one_cluster_and_one_of_them_returns(
 #[tokio::test(flavor = "multi_thread")]
 async fn an_occupied_slot_is_not_given_away() {
     let place = tempfile::tempdir().unwrap();
-    let ports = [free_port(), free_port()];
+    let ports = [free_port(), free_port(), free_port()];
     let first = Running::founder(&place.path().join("1"), "genoa-1", ports[0]);
     let card = card_of(&place.path().join("1")).await;
     serving(ports[0]).await;
-    let usurper = Running::joiner(&place.path().join("u"), "turin-1", 1, ports[1], &card, &[]);
-    tokio::time::sleep(Duration::from_secs(3)).await;
-    assert!(usurper.lives().is_empty(), "the incumbent answers, and its slot was given away");
-    assert!(!usurper.task.as_ref().unwrap().is_finished(), "it keeps asking");
-    usurper.leave().await;
+    let second = Running::joiner(&place.path().join("2"), "tdx-1", 2, ports[1], &card, &[]);
+    serving(ports[1]).await;
+    // Once for the leader's own slot, once for that of a member the leader has to ask.
+    for slot in [1, 2] {
+        let usurper = Running::joiner(&place.path().join("u"), "turin-1", slot, ports[2], &card, &[]);
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        assert!(usurper.lives().is_empty(), "the incumbent of slot {slot} answers, and its slot was given away");
+        assert!(!usurper.task.as_ref().unwrap().is_finished(), "it keeps asking");
+        usurper.leave().await;
+    }
+    assert_eq!(second.lives().len(), 1);
+    second.leave().await;
     first.leave().await;
 }
 
