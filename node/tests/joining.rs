@@ -125,11 +125,13 @@ async fn serves(port: u16) -> bool {
     let Ok(connection) = ringwall_quic::dial(&endpoint, &dial, address, within).await else { return false };
     let (send, recv) = connection.open_bi().await.unwrap();
     let ask = GetDescriptor { versions: ringwall_wire::bounded::List::new(vec![1]).unwrap() };
-    FrameWriter::new(send).write(&ask.encode(), within).await.unwrap();
-    match FrameReader::new(recv).read(8 * 1024, within).await {
-        Ok(frame) => NodeDescriptor::decode(&frame).is_ok(),
-        Err(_) => false,
-    }
+    // Kept open until the answer is here: a node that sees the stream end closes.
+    let mut writer = FrameWriter::new(send);
+    writer.write(&ask.encode(), within).await.unwrap();
+    let answer = FrameReader::new(recv).read(8 * 1024, within).await;
+    ringwall_quic::close(&connection, ringwall_quic::CloseCode::Done);
+    endpoint.wait_idle().await;
+    answer.is_ok_and(|frame| NodeDescriptor::decode(&frame).is_ok())
 }
 
 async fn serving(port: u16) {
@@ -161,6 +163,7 @@ async fn three_nodes_of_both_vendors_become_one_cluster_and_one_of_them_returns(
     // A member leaves in good order and returns on a machine of the other vendor, as somebody else, through whoever answers.
     let before = third.lives();
     third.leave().await;
+    eventually("the port of the node that left is free", || UdpSocket::bind(("127.0.0.1", ports[2])).is_ok()).await;
     let third = Running::joiner(&folder(3), "turin-2", 3, ports[2], &card, &ports[..2]);
     serving(ports[2]).await;
     let after = third.lives();
@@ -169,6 +172,7 @@ async fn three_nodes_of_both_vendors_become_one_cluster_and_one_of_them_returns(
 
     // The founder is killed, not asked; the others go on, and it returns by attestation like everybody.
     drop(first);
+    eventually("the killed node's port is free", || UdpSocket::bind(("127.0.0.1", ports[0])).is_ok()).await;
     let begun = Instant::now();
     let first = Running::joiner(&folder(1), "genoa-1", 1, ports[0], &card, &ports[1..]);
     serving(ports[0]).await;
@@ -195,6 +199,7 @@ async fn an_occupied_slot_is_not_given_away() {
         assert!(usurper.lives().is_empty(), "the incumbent of slot {slot} answers, and its slot was given away");
         assert!(!usurper.task.as_ref().unwrap().is_finished(), "it keeps asking");
         usurper.leave().await;
+        eventually("the usurper's port is free", || UdpSocket::bind(("127.0.0.1", ports[2])).is_ok()).await;
     }
     assert_eq!(second.lives().len(), 1);
     second.leave().await;
@@ -316,7 +321,8 @@ async fn a_node_that_waits_to_join_tells_clients_and_nodes_that_it_is_no_member(
             }
         };
         let (send, recv) = connection.open_bi().await.unwrap();
-        FrameWriter::new(send).write(&words, within).await.unwrap();
+        let mut writer = FrameWriter::new(send);
+        writer.write(&words, within).await.unwrap();
         let frame = FrameReader::new(recv).read(8 * 1024, within).await.unwrap();
         assert_eq!(Refusal::decode(&frame).unwrap().code, RefusalCode::NotMember);
     }

@@ -276,7 +276,7 @@ async fn listen(front: &Front, desk: &mut Desk, opener: &mut Opener, recv: &mut 
             }
         }
         desk.submit();
-        begun = (!opener.is_idle()).then(|| begun.unwrap_or_else(Instant::now));
+        begun = (!opener.is_idle()).then(|| begun.unwrap_or_else(clock::now));
         tokio::select! {
             biased;
             chunk = recv.read_chunk(READ_BYTES, true) => match chunk {

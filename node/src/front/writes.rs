@@ -253,7 +253,7 @@ impl<L: Log> Writes<L> {
             if leaving && oldest.is_none() && flights.is_empty() {
                 return;
             }
-            let overdue = oldest.map_or_else(Instant::now, |since| since + self.patience);
+            let overdue = oldest.map_or_else(clock::now, |since| since + self.patience);
             tokio::select! {
                 Some(()) = flights.next(), if !flights.is_empty() => {}
                 () = self.wake.notified() => {}
