@@ -1,8 +1,8 @@
-//! What the parts of a node share: [`Site`], the same from boot to end, and [`Node`], the member an incarnation has become.
+//! What the parts of a node share: [`Site`], the same from boot to end, and `Node`, the member an incarnation has become.
 //!
-//! Decides: nothing; it only says what there is. A [`Site`] has no keys; a [`Node`] exists only after its founding or its key grant,
+//! Decides: nothing; it only says what there is. A [`Site`] has no keys; a `Node` exists only after its founding or its key grant,
 //! so code that holds one need not ask whether this is a member.
-//! Trusts: `found` and `join`, which alone make a [`Node`]. Out of scope: what is done with it. Protocol section 4.
+//! Trusts: `found` and `join`, which alone make a `Node`. Out of scope: what is done with it. Protocol section 4.
 
 use crate::clock::Clock;
 use crate::config::Config;
