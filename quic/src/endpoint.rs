@@ -5,6 +5,7 @@
 //! Trusts: nothing. Out of scope: which connections to take (`node`), what is said on them. Protocol section 3, SB6.
 
 use crate::{limits, tls};
+use quinn::congestion::CubicConfig;
 use quinn::crypto::rustls::{HandshakeData, QuicClientConfig, QuicServerConfig};
 use quinn::{
     ClientConfig, Connection, ConnectionError, Endpoint, EndpointConfig, IdleTimeout, MtuDiscoveryConfig, ServerConfig, TokioRuntime,
@@ -160,8 +161,11 @@ pub fn dial_config(alpn: Alpn) -> Result<ClientConfig, PipeError> {
 fn transport(idle: Duration, keep_alive: Option<Duration>, window_bytes: u32, streams: u32) -> TransportConfig {
     let mut mtu = MtuDiscoveryConfig::default();
     mtu.upper_bound(limits::UDP_PAYLOAD_BYTES);
+    let mut congestion = CubicConfig::default();
+    congestion.initial_window(limits::INITIAL_CONGESTION_BYTES);
     let mut config = TransportConfig::default();
     config
+        .congestion_controller_factory(Arc::new(congestion))
         .max_idle_timeout(Some(IdleTimeout::try_from(idle).expect("idle times are seconds, far below 2^62 ms")))
         .keep_alive_interval(keep_alive)
         .max_concurrent_bidi_streams(VarInt::from_u32(streams))

@@ -39,6 +39,9 @@ pub const CLIENT_KEEP_ALIVE: Duration = Duration::from_secs(8);
 pub const PEER_KEEP_ALIVE: Duration = Duration::from_secs(1);
 /// Round trip assumed before one was measured: sets how soon a lost first packet is sent again.
 pub const INITIAL_RTT: Duration = Duration::from_millis(60);
+/// Bytes a new connection may have unacknowledged: ten datagrams of the largest size (RFC 9002, 7.2), so that a probe for that size in
+/// flight never holds back what follows it; a connection that closes right then would otherwise go without a word.
+pub const INITIAL_CONGESTION_BYTES: u64 = 10 * UDP_PAYLOAD_BYTES as u64;
 /// Largest UDP payload probed for: jumbo frames and loopback; ordinary networks settle at about 1,450.
 pub const UDP_PAYLOAD_BYTES: u16 = 8_952;
 /// Bytes asked of the kernel for each socket buffer: one burst of a full window's share without loss.

@@ -185,3 +185,30 @@ async fn garbage_datagrams_are_ignored() {
     let (dialled, accepted) = tokio::join!(dial(&dialler, &config, address, SOON), accept);
     assert_eq!(transport_binding(&dialled.unwrap()), transport_binding(&accepted));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_close_of_a_young_connection_reaches_the_answering_side() {
+    for round in 0..20 {
+        let (dialler, dialled, server, accepted) = pair(Alpn::Client).await;
+        let (send, recv) = dialled.open_bi().await.unwrap();
+        let mut writer = FrameWriter::new(send);
+        writer.write(b"ask", SOON).await.unwrap();
+        let serving = tokio::spawn(async move {
+            let (send, recv) = accepted.accept_bi().await.unwrap();
+            let mut reader = FrameReader::new(recv);
+            reader.read(8, SOON).await.unwrap();
+            let mut answer = FrameWriter::new(send);
+            answer.write(&[7; 1_300], SOON).await.unwrap();
+            let begun = Instant::now();
+            let _ = tokio::time::timeout(SOON, accepted.closed()).await;
+            begun.elapsed()
+        });
+        FrameReader::new(recv).read(2_000, SOON).await.unwrap();
+        close(&dialled, CloseCode::Done);
+        dialler.wait_idle().await;
+        drop((dialled, dialler));
+        let took = serving.await.unwrap();
+        assert!(took < Duration::from_secs(1), "round {round}: {took:?}");
+        drop(server);
+    }
+}
