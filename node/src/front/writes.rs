@@ -333,7 +333,7 @@ impl<L: Log> Writes<L> {
     }
 
     async fn attempt(&self, batch: &Batch) -> Result<Applied, ProposeError> {
-        let oldest = batch.origins.iter().map(|(_, since)| *since).min().unwrap_or_else(Instant::now);
+        let oldest = batch.origins.iter().map(|(_, since)| *since).min().unwrap_or_else(clock::now);
         let left = self.patience.saturating_sub(oldest.elapsed());
         let forwarded = batch.origins.iter().any(|(origin, _)| matches!(origin, Origin::Forwarded { .. }));
         let writes = batch.writes.clone();
