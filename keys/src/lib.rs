@@ -1,6 +1,6 @@
 //! Keys of Ringwall: the hierarchy from the master key down to one record, and sealing under it.
 //!
-//! Decides: which key opens what. `MK -> KEK -> DEK -> record keys`; every derivation goes through the closed table in [`derive`];
+//! Decides: which key opens what. `MK -> KEK -> DEK -> record keys`; every derivation goes through the closed table in [`mod@derive`];
 //! a record is bound to its cluster, namespace, key, client and write, and commits to its key.
 //! Trusts: the randomness it is given to be secret, not to be fresh (see [`hedge`]). Takes time from nobody.
 //! Out of scope: who may have which key (`node`, `attest`), custody of the recovery key. Protocol section 7.
