@@ -98,9 +98,9 @@ impl Known<'_> {
             Some(MemberStanding::Live) => Ok(()),
             Some(MemberStanding::Superseded | MemberStanding::Retired) => Err(Stopped::Out(from)),
             None if self.effective.get_node(&from).is_some() => Ok(()),
-            None if admit_index(from) > self.published.applied => Ok(()),
+            None if from.admit_index() > self.published.applied => Ok(()),
             // The proposal is applied here, the decision is still to come: the sender may be the leader that sends it.
-            None if self.published.roster.may_be_admitted(admit_index(from), self.published.applied) => Ok(()),
+            None if self.published.roster.may_be_admitted(from.admit_index(), self.published.applied) => Ok(()),
             None => Err(Stopped::Unknown(from)),
         }
     }
@@ -122,10 +122,6 @@ impl Known<'_> {
             (true, true) => Ok(()),
         }
     }
-}
-
-fn admit_index(incarnation: Incarnation) -> u64 {
-    incarnation.0 & ((1 << 40) - 1)
 }
 
 fn itself(from: Incarnation, ballot: &Ballot) -> Result<(), Stopped> {

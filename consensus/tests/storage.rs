@@ -353,6 +353,8 @@ async fn an_entry_the_host_replaced_on_disk_fences_the_leader() {
     let used = disk.clone();
     let group = Group::start_with(3, move |options| {
         options.tail_bytes = 16 * 1024;
+        // The founder has to lead when the entry is read back: elections begin late, so that a busy machine does not move the lead.
+        options.election_ms = (4_000, 5_000);
         if options.me == Incarnation::new(EPOCH, 1) {
             options.disk = Arc::new(used.clone());
         }
@@ -365,35 +367,16 @@ async fn an_entry_the_host_replaced_on_disk_fences_the_leader() {
     for seq in 1..=40 {
         group.write(put(1, seq, seq, &vec![seq as u8; 5_000], Expect::Any)).await;
     }
-    // On a slow machine the lead may have moved to the other one that is connected.
-    for _ in 0..TRIES {
-        let leader = group.leader().await;
-        if leader.metrics().me == first {
-            break;
-        }
-        let _ = leader.hand_over().await;
-    }
     let forged = disk.forge(5_000, 7);
     assert!(forged, "the value of the seventh write was found and changed, checksum and all");
     group.heal();
     let leader = group.get(first);
-    let target = leader.metrics().applied;
-    let behind = group.get(follower);
-    wait_for("the leader notices, or has lost the lead and is not asked", || {
-        leader.metrics().fenced.is_some() || behind.metrics().applied >= target
-    })
-    .await;
-    if leader.metrics().fenced.is_some() {
-        let reason = leader.fenced().await;
-        assert!(reason.contains("another one on disk"), "{reason}");
-        // The two others go on without it.
-        group.kill(first).await;
-    }
-    // Whoever sent the entry, what arrived is the true value.
-    wait_for("the one that was cut off has caught up", || behind.metrics().applied >= target).await;
+    wait_for("the leader notices", || leader.metrics().fenced.is_some()).await;
+    let reason = leader.fenced().await;
+    assert!(reason.contains("another one on disk"), "{reason}");
+    // The two others go on without it, and with the true value.
+    group.kill(first).await;
     let view = linear(&group.leader().await).await;
     assert_eq!(view.get(&SPACE, &key(7)).unwrap().unwrap().record.value.to_vec(), vec![7; 5_000]);
-    let caught_up = behind.view().unwrap();
-    assert_eq!(caught_up.get(&SPACE, &key(7)).unwrap().unwrap().record.value.to_vec(), vec![7; 5_000]);
     group.stop().await;
 }

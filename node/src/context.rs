@@ -14,11 +14,10 @@ use ringwall_attest::{Anchors, Attester};
 use ringwall_channel::NodeSecrets;
 use ringwall_consensus::{MemberStanding, Replica};
 use ringwall_keys::Keyring;
-use ringwall_wire::admission::IncarnationCert;
 use ringwall_wire::bounded::Text;
 use ringwall_wire::genesis::GenesisRecord;
 use ringwall_wire::ids::{ClusterId, Epoch, Incarnation, NoisePublic, Slot};
-use ringwall_wire::peer::{Member, NamedMember};
+use ringwall_wire::peer::NamedMember;
 use ringwall_wire::policy::PolicyDoc;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -114,7 +113,7 @@ impl Node {
         if let Some(row) = view.member(incarnation) {
             return row.standing != MemberStanding::Retired && row.cert.keys.noise == *noise;
         }
-        let proposed = view.proposal(admit_index(incarnation)).map(|row| row.propose.cert.keys.noise);
+        let proposed = view.proposal(incarnation.admit_index()).map(|row| row.propose.cert.keys.noise);
         let applied = view.applied();
         drop(view);
         let metrics = self.replica.metrics();
@@ -123,7 +122,7 @@ impl Node {
             Some(named) => named.member.noise == *noise,
             // Its admission is still to be replayed: the proposal is applied here, the decision is not.
             None if proposed.is_some() => proposed == Some(*noise),
-            None => incarnation.epoch() == self.site.epoch && admit_index(incarnation) > applied,
+            None => incarnation.epoch() == self.site.epoch && incarnation.admit_index() > applied,
         }
     }
 
@@ -136,22 +135,5 @@ impl Node {
             .is_ok_and(|view| view.members().iter().any(|row| row.standing != MemberStanding::Retired && row.cert.keys.noise == *noise));
         let metrics = self.replica.metrics();
         recorded || metrics.voters.iter().chain(&metrics.learners).chain(&self.granted).any(|named| named.member.noise == *noise)
-    }
-}
-
-/// The log index an incarnation is named after.
-fn admit_index(incarnation: Incarnation) -> u64 {
-    incarnation.0 & ((1 << 40) - 1)
-}
-
-/// How the membership records an incarnation.
-pub(crate) fn member_of(cert: &IncarnationCert) -> Member {
-    Member {
-        slot: cert.slot,
-        vendor: cert.vendor,
-        noise: cert.keys.noise,
-        sig: cert.keys.sig,
-        peer_address: cert.peer_address.clone(),
-        client_address: cert.client_address.clone(),
     }
 }

@@ -91,8 +91,7 @@ async fn lists_come_in_order_by_prefix_and_in_pages() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_watch_tells_every_change_once_and_in_order() {
     let three = Three::start().await;
-    let (writer, reader) = (local::client_of(&three.cluster, 1).await, three.user.clone());
-    let _ = reader;
+    let writer = local::client_of(&three.cluster, 1).await;
     let notes = writer.namespace("watch").await.unwrap();
     let start = notes.put("w/start", "s").await.unwrap();
     let mut watch = notes.watch("w/", start).await.unwrap();

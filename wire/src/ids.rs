@@ -95,6 +95,11 @@ impl Incarnation {
         Incarnation(u64::from(epoch.0) << 40 | admit_index & ((1 << 40) - 1))
     }
 
+    /// The log index it is named after.
+    pub fn admit_index(self) -> u64 {
+        self.0 & ((1 << 40) - 1)
+    }
+
     /// The epoch it was admitted in.
     pub fn epoch(self) -> Epoch {
         Epoch((self.0 >> 40) as u32)

@@ -121,7 +121,7 @@ pub(crate) fn status_text(status: &ClusterStatus) -> String {
 
 /// An incarnation as `epoch/admit index`.
 fn short(incarnation: Incarnation) -> String {
-    format!("{}/{}", incarnation.epoch().0, incarnation.0 & ((1 << 40) - 1))
+    format!("{}/{}", incarnation.epoch().0, incarnation.admit_index())
 }
 
 /// What was verified.

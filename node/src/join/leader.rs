@@ -7,11 +7,11 @@
 //! Trusts: its own verifier; other voters' signed verdicts, as many as the rule wants. Out of scope: learners and voters (`steward`).
 //! Protocol section 4, steps 2 to 6.
 
-use crate::context::{Node, member_of};
+use crate::context::Node;
 use crate::join::endorse::{self, agrees, evidence_digest};
 use crate::peers::handshake::{self, Opened, Own, PeerError, refusal};
 use crate::peers::pool::resolve;
-use ringwall_consensus::{Class, MemberRow, MemberStanding, ProposeError, Transport};
+use ringwall_consensus::{Class, MemberRow, MemberStanding, ProposeError, Transport, member_of};
 use ringwall_wire::admission::{AdmitCommit, AdmitPropose, Endorse, ForwardedEvidence, IncarnationCert, JoinAnswer, KeyGrant};
 use ringwall_wire::bounded::{List, Text};
 use ringwall_wire::codec::Message;

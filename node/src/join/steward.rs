@@ -6,9 +6,9 @@
 //! Trusts: the learner's signature over its proof, compared with this node's own digest. Out of scope: admission (`leader`).
 //! Protocol section 4, steps 5 and 6.
 
-use crate::context::{Node, member_of};
+use crate::context::Node;
 use crate::join::endorse::verify_catch_up;
-use ringwall_consensus::{Class, MemberRow, MemberStanding, MembershipError, Metrics, Transport};
+use ringwall_consensus::{Class, MemberRow, MemberStanding, MembershipError, Metrics, Transport, member_of};
 use ringwall_wire::command::CommandBody;
 use ringwall_wire::ids::Incarnation;
 use ringwall_wire::peer::{PeerAnswer, PeerCall};

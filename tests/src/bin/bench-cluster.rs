@@ -7,8 +7,7 @@
 use clap::Parser;
 use ringwall_sim::cluster::{Launch, LocalCluster, Machine};
 use ringwall_tests::bench::etcd::{EtcdCluster, EtcdError};
-use ringwall_tests::bench::load::{Mix, Point, Target, preload, run};
-use ringwall_tests::bench::measure::Sample;
+use ringwall_tests::bench::load::{Mix, Point, preload, run};
 use ringwall_tests::bench::report::{Report, Row, median, mix_name, svg, table};
 use ringwall_tests::bench::targets::{EtcdTarget, RingwallTarget};
 use ringwall_tests::local;
@@ -145,17 +144,13 @@ async fn measure_point(arguments: &Arguments, cluster: &LocalCluster, etcd: Opti
     };
     let (mut our_samples, mut their_samples) = (Vec::new(), Vec::new());
     for _ in 0..arguments.repetitions.max(1) {
-        our_samples.push(repetition(&ours, point, time, &cluster.pids()).await);
+        our_samples.push(run(ours.clone(), point, time, &cluster.pids()).await);
         if let Some((target, pids)) = &theirs {
-            their_samples.push(repetition(target, point, time, pids).await);
+            their_samples.push(run(target.clone(), point, time, pids).await);
         }
     }
     let (ringwall, spread) = median(our_samples).ok_or("no repetition ran")?;
     Ok(Row { point, ringwall, etcd: median(their_samples).map(|(sample, _)| sample), spread })
-}
-
-async fn repetition<T: Target>(target: &Arc<T>, point: Point, time: Duration, pids: &[u32]) -> Sample {
-    run(target.clone(), point, time, pids).await
 }
 
 fn write(arguments: &Arguments, report: &Report) -> Result<(), String> {
