@@ -158,7 +158,7 @@ impl Client {
                 Ok(Ok(())) => {}
                 Ok(Err(_)) => return Err(Failure::Session(ConnectError::Closed)),
                 Err(_) => {
-                    let waited_ms = u64::try_from(self.timeouts.deadline.as_millis()).unwrap_or(u64::MAX);
+                    let waited_ms = clock::millis(self.timeouts.deadline);
                     return Err(Failure::Session(ConnectError::Unavailable { waited_ms, tried: Vec::new() }));
                 }
             },

@@ -4,7 +4,7 @@
 //! waiting is measured on the monotonic clock. Trusts: the machine the client runs on.
 //! Out of scope: group time (`consensus`). Protocol section 8, "Client freshness".
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::Instant;
 
 /// Unix seconds by this machine's clock; 0 for a clock set before 1970, which every appraisal then refuses as too early.
@@ -15,4 +15,9 @@ pub(crate) fn now_s() -> u64 {
 /// Monotonic time, for deadlines and backoff.
 pub(crate) fn now() -> Instant {
     Instant::now()
+}
+
+/// Whole milliseconds, for people and `--json`.
+pub(crate) fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

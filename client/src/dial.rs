@@ -176,7 +176,7 @@ impl NodeDialler {
         seen
     }
 
-    async fn open(
+    async fn authenticated(
         &self,
         connection: quinn::Connection,
         address: &str,
@@ -208,9 +208,20 @@ impl NodeDialler {
 impl Dial for NodeDialler {
     type Link = NodeLink;
 
-    async fn dial(&self, address: &str, client: ClientId, until: Instant) -> Result<Opened<NodeLink>, DialError> {
-        let connection = self.connect(address, until).await?;
-        let opened = self.open(connection.clone(), address, client, until).await;
+    type Reach = quinn::Connection;
+
+    async fn reach(&self, address: &str, until: Instant) -> Result<quinn::Connection, DialError> {
+        self.connect(address, until).await
+    }
+
+    async fn open(
+        &self,
+        connection: quinn::Connection,
+        address: &str,
+        client: ClientId,
+        until: Instant,
+    ) -> Result<Opened<NodeLink>, DialError> {
+        let opened = self.authenticated(connection.clone(), address, client, until).await;
         if opened.is_err() {
             ringwall_quic::close(&connection, CloseCode::Refused);
         }
@@ -228,7 +239,7 @@ pub async fn verify_node(options: &Options, address: &str) -> Result<Verificatio
         DialError::Evidence(error) => ConnectError::Evidence { address, error, tried },
         DialError::OtherCluster { claimed, pinned } => ConnectError::OtherCluster { address, claimed, pinned, tried },
         fault => {
-            let waited_ms = u64::try_from(options.timeouts.dial.as_millis()).unwrap_or(u64::MAX);
+            let waited_ms = clock::millis(options.timeouts.dial);
             ConnectError::Unavailable { waited_ms, tried: vec![Attempt { address, cause: fault.to_string(), refused: false }] }
         }
     })

@@ -140,7 +140,7 @@ impl<D: Dial> Driver<D> {
                 () = tokio::time::sleep(TICK) => {
                     let now = clock::now();
                     if lane.is_overdue(now) {
-                        let trouble = seeker.book(|book| book.trouble(millis(now.saturating_duration_since(began))));
+                        let trouble = seeker.book(|book| book.trouble(clock::millis(now.saturating_duration_since(began))));
                         lane.expire(now, timeouts.deadline, &trouble);
                     }
                     lane.watches.tidy();
@@ -274,7 +274,7 @@ impl<D: Dial> Driver<D> {
         if self.lane.is_overdue(now) {
             let trouble = self.seeker.book(|book| {
                 book.note(address, Some(why.clone()));
-                let trouble = book.trouble(millis(self.timeouts.deadline));
+                let trouble = book.trouble(clock::millis(self.timeouts.deadline));
                 book.note(address, None);
                 trouble
             });
@@ -293,10 +293,6 @@ fn pause_after(barren: u32) -> Duration {
         0 => Duration::ZERO,
         more => entropy::jitter(BARREN_FIRST.saturating_mul(1 << more.saturating_sub(1).min(8)).min(BARREN_MOST)),
     }
-}
-
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn of_link(fault: LinkError) -> DialError {

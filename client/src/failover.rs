@@ -97,6 +97,35 @@ async fn a_node_whose_machine_is_gone_is_left_long_before_the_answer_is_due() {
 }
 
 #[tokio::test]
+async fn a_silent_address_does_not_hold_up_the_next_one() {
+    let world = world(&[("a", Mode::Serves), ("b", Mode::Void), ("c", Mode::Serves)]);
+    let slow = crate::Timeouts { dial: Duration::from_secs(30), answer: Duration::from_millis(150), deadline: Duration::from_secs(4) };
+    let scripted = crate::scripted::Scripted(std::sync::Arc::clone(&world));
+    let nodes = ["a", "b", "c"].map(String::from).to_vec();
+    let client = crate::Client::over(scripted, nodes, slow, crate::UserId([1; 20])).await.unwrap();
+    let notes = client.namespace("notes").await.unwrap();
+    for at in ["a", "b", "c", "a", "b", "c"] {
+        // Whichever serves now goes away, so that sooner or later the silent one is next in order.
+        let serving = notes.client().verification().address.clone();
+        world.lock().unwrap().nodes.insert(serving.clone(), Mode::Says(RefusalCode::Unavailable));
+        let other = if serving == "a" { "c" } else { "a" };
+        world.lock().unwrap().nodes.insert(other.into(), Mode::Serves);
+        notes.put(at, "v").await.expect("30 s of silence at one address took the time of the others");
+    }
+    assert!(world.lock().unwrap().reached.iter().any(|address| address == "b"), "the silent address was never next");
+}
+
+#[tokio::test]
+async fn a_node_that_was_reached_may_take_its_time_for_evidence() {
+    let world = world(&[("a", Mode::Throttled(800)), ("b", Mode::Throttled(800))]);
+    let patient = crate::Timeouts { dial: Duration::from_secs(5), ..timeouts(5_000) };
+    let scripted = crate::scripted::Scripted(std::sync::Arc::clone(&world));
+    let client = crate::Client::over(scripted, vec!["a".into(), "b".into()], patient, crate::UserId([1; 20])).await.unwrap();
+    client.namespace("notes").await.unwrap().put("k", "v").await.unwrap();
+    assert_eq!(world.lock().unwrap().reached.len(), 1, "a throttled machine was asked for evidence twice");
+}
+
+#[tokio::test]
 async fn a_busy_node_is_asked_again_without_a_new_session() {
     let world = world(&[("a", Mode::SaysOnce(RefusalCode::Busy, 3)), ("b", Mode::Serves)]);
     let notes = client_at(&world, "a", 4_000).await.namespace("notes").await.unwrap();

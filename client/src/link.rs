@@ -40,8 +40,18 @@ pub(crate) enum LinkError {
 pub(crate) trait Dial: Send + Sync + 'static {
     /// What it makes.
     type Link: Link;
-    /// Opens, verifies and authenticates a session with the node at `address` before `until`.
-    fn dial(&self, address: &str, client: ClientId, until: Instant) -> impl Future<Output = Result<Opened<Self::Link>, DialError>> + Send;
+    /// A node that answers the transport, and proved nothing yet.
+    type Reach: Send;
+    /// Reaches the node at `address` before `until`.
+    fn reach(&self, address: &str, until: Instant) -> impl Future<Output = Result<Self::Reach, DialError>> + Send;
+    /// Opens, verifies and authenticates a session with a node that was reached, before `until`.
+    fn open(
+        &self,
+        reach: Self::Reach,
+        address: &str,
+        client: ClientId,
+        until: Instant,
+    ) -> impl Future<Output = Result<Opened<Self::Link>, DialError>> + Send;
 }
 
 /// A fresh link.

@@ -24,8 +24,12 @@ use tokio::time::Instant;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
     Serves,
-    /// Does not answer dials.
+    /// Refuses dials.
     Down,
+    /// Says nothing at all when it is dialled, as a machine without power.
+    Void,
+    /// Answers the transport at once and shows its evidence only after this many milliseconds.
+    Throttled(u64),
     /// Shows evidence that is refused.
     BadEvidence,
     /// Does not accept the user.
@@ -56,6 +60,8 @@ pub(crate) struct World {
     pub(crate) nodes: HashMap<String, Mode>,
     pub(crate) hints: Vec<String>,
     pub(crate) dials: Vec<(String, ClientId)>,
+    /// Addresses dialled, whether or not anybody answered.
+    pub(crate) reached: Vec<String>,
     pub(crate) submissions: Vec<(ClientId, Once, Vec<u8>)>,
     pub(crate) applied: Vec<(ClientId, u64)>,
     pub(crate) watched: Vec<Revision>,
@@ -112,7 +118,22 @@ pub(crate) struct ScriptedLink {
 impl Dial for Scripted {
     type Link = ScriptedLink;
 
-    async fn dial(&self, address: &str, client: ClientId, _until: Instant) -> Result<Opened<ScriptedLink>, DialError> {
+    type Reach = ();
+
+    async fn reach(&self, address: &str, until: Instant) -> Result<(), DialError> {
+        self.0.lock().unwrap().reached.push(address.into());
+        if self.0.lock().unwrap().nodes.get(address) == Some(&Mode::Void) {
+            tokio::time::sleep_until(until).await;
+            return Err(DialError::Unreachable("silence".into()));
+        }
+        Ok(())
+    }
+
+    async fn open(&self, (): (), address: &str, client: ClientId, _until: Instant) -> Result<Opened<ScriptedLink>, DialError> {
+        let mode = self.0.lock().unwrap().nodes.get(address).copied();
+        if let Some(Mode::Throttled(ms)) = mode {
+            tokio::time::sleep(Duration::from_millis(ms)).await;
+        }
         let mut world = self.0.lock().unwrap();
         world.dials.push((address.into(), client));
         world.unanswered = 0;

@@ -2,7 +2,8 @@
 //!
 //! Decides: a node whose evidence, cluster or history was refused is not used again (the dialler knows it by its key), and its address is
 //! left alone for a while, so that a successor at the same place is found later; every other failure is tried again, round by round with
-//! growing, jittered pauses, until the deadline. Addresses come from the options and from verified nodes only.
+//! growing, jittered pauses, until the deadline. A silent address holds nobody up: the next one is tried beside it, and the first node
+//! that passes is used. Addresses come from the options and from verified nodes only.
 //! Trusts: nothing; an address is where to ask, never who answers. Out of scope: opening a session (`dial.rs`). Protocol section 3.
 
 use crate::error::{Attempt, ConnectError};
@@ -10,8 +11,12 @@ use crate::link::{Dial, DialError, Opened};
 use crate::options::Timeouts;
 use crate::refused::REFUSED_RESTS;
 use crate::{clock, entropy};
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use ringwall_wire::ids::ClientId;
 use ringwall_wire::session::MemberHint;
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -22,6 +27,11 @@ const ADDRESSES: usize = 64;
 const ROUND_FIRST: Duration = Duration::from_millis(40);
 /// Longest such pause.
 const ROUND_MOST: Duration = Duration::from_secs(2);
+/// Time after which an address that said nothing at all no longer delays the next one: many round trips, and little beside an election.
+const SILENT: Duration = Duration::from_millis(250);
+/// The same for a node that answered the transport and is busy with its evidence: a throttled guest waits up to 2 s for its quote, and
+/// asking every node at once would only make that worse.
+const ATTESTING: Duration = Duration::from_millis(2_500);
 
 #[derive(Debug)]
 struct Place {
@@ -90,8 +100,11 @@ impl Book {
         from.iter().chain(before).filter(usable).map(|place| place.address.clone()).collect()
     }
 
-    fn point_at(&mut self, address: &str) {
+    /// The node at `address` serves, and says who else may.
+    fn found(&mut self, address: &str, members: &[MemberHint]) {
+        self.note(address, None);
         self.cursor = self.places.iter().position(|place| place.address == address).unwrap_or(self.cursor);
+        self.learn(members);
     }
 
     pub(crate) fn note(&mut self, address: &str, trouble: Option<DialError>) {
@@ -154,37 +167,126 @@ impl<D: Dial> Seeker<D> {
         pause_first: Duration,
     ) -> Result<(String, Opened<D::Link>), ConnectError> {
         let started = clock::now();
-        let waited_ms = || u64::try_from(clock::now().saturating_duration_since(started).as_millis()).unwrap_or(u64::MAX);
-        let mut pause = ROUND_FIRST;
+        let trouble = || self.book(|book| book.trouble(clock::millis(clock::now().saturating_duration_since(started))));
         tokio::time::sleep(pause_first.min(until.saturating_duration_since(started))).await;
+        let mut rounds = Rounds::new(clock::now());
+        let mut trying = FuturesUnordered::new();
         loop {
-            let round = self.book(|book| book.round(clock::now()));
-            if round.is_empty() {
-                let nobody = self.book(|book| book.places.is_empty());
-                return Err(if nobody { ConnectError::NoAddress } else { self.book(|book| book.trouble(waited_ms())) });
+            let now = clock::now();
+            if now >= until {
+                return Err(trouble());
             }
-            for address in round {
-                let now = clock::now();
-                if now >= until {
-                    return Err(self.book(|book| book.trouble(waited_ms())));
+            if rounds.is_due(now) {
+                let usable = self.book(|book| book.round(now));
+                if usable.is_empty() && trying.is_empty() {
+                    let nobody = self.book(|book| book.places.is_empty());
+                    return Err(if nobody { ConnectError::NoAddress } else { trouble() });
                 }
-                let until = until.min(now + self.timeouts.dial);
-                match self.dialler.dial(&address, client, until).await {
-                    Ok(opened) => {
-                        self.book(|book| {
-                            book.note(&address, None);
-                            book.point_at(&address);
-                            book.learn(&opened.ready.members);
-                        });
-                        return Ok((address, opened));
-                    }
-                    Err(DialError::NotAuthorized(detail)) => return Err(ConnectError::NotAuthorized { address, detail }),
-                    Err(trouble) => self.book(|book| book.note(&address, Some(trouble))),
-                }
+                rounds.begin(usable);
             }
-            let left = until.saturating_duration_since(clock::now());
-            tokio::time::sleep(entropy::jitter(pause).min(left)).await;
-            pause = pause.saturating_mul(2).min(ROUND_MOST);
+            if let Some((address, reached)) = rounds.next(now) {
+                trying.push(self.attempt(address, client, until, reached));
+            }
+            let ended = tokio::select! {
+                Some(ended) = trying.next() => ended,
+                () = tokio::time::sleep_until(rounds.wake().min(until)) => continue,
+            };
+            let (address, outcome) = ended;
+            rounds.ended(&address, clock::now());
+            match outcome {
+                Ok(opened) => {
+                    self.book(|book| book.found(&address, &opened.ready.members));
+                    return Ok((address, opened));
+                }
+                Err(DialError::NotAuthorized(detail)) => return Err(ConnectError::NotAuthorized { address, detail }),
+                Err(trouble) => self.book(|book| book.note(&address, Some(trouble))),
+            }
         }
+    }
+
+    async fn attempt(
+        &self,
+        address: String,
+        client: ClientId,
+        until: Instant,
+        reached: Arc<AtomicBool>,
+    ) -> (String, Result<Opened<D::Link>, DialError>) {
+        let until = until.min(clock::now() + self.timeouts.dial);
+        let outcome = match self.dialler.reach(&address, until).await {
+            Ok(reach) => {
+                reached.store(true, Ordering::Relaxed);
+                self.dialler.open(reach, &address, client, until).await
+            }
+            Err(fault) => Err(fault),
+        };
+        (address, outcome)
+    }
+}
+
+/// When the next address is tried: at once after a failure, beside an attempt that has been silent too long, and after a pause when every
+/// address had its turn. An address is never tried twice at the same time.
+#[derive(Debug)]
+struct Rounds {
+    waiting: VecDeque<String>,
+    trying: Vec<String>,
+    /// The newest attempt, while nothing has failed since: when it began, and whether its node answered the transport.
+    newest: Option<(Instant, Arc<AtomicBool>)>,
+    /// When the next round begins, once this one is over.
+    again: Option<Instant>,
+    pause: Duration,
+    now: Instant,
+}
+
+impl Rounds {
+    fn new(now: Instant) -> Self {
+        Rounds { waiting: VecDeque::new(), trying: Vec::new(), newest: None, again: Some(now), pause: ROUND_FIRST, now }
+    }
+
+    /// Whether a new round begins now.
+    fn is_due(&mut self, now: Instant) -> bool {
+        self.now = now;
+        if self.again.is_none() && self.waiting.is_empty() && self.turn() <= now {
+            self.again = Some(now + entropy::jitter(self.pause));
+            self.pause = self.pause.saturating_mul(2).min(ROUND_MOST);
+        }
+        self.again.is_some_and(|again| again <= now)
+    }
+
+    fn begin(&mut self, usable: Vec<String>) {
+        let trying = &self.trying;
+        self.waiting = usable.into_iter().filter(|address| !trying.contains(address)).collect();
+        self.again = None;
+    }
+
+    /// The address to try now, and where to note that its node was reached.
+    fn next(&mut self, now: Instant) -> Option<(String, Arc<AtomicBool>)> {
+        if self.turn() > now {
+            return None;
+        }
+        let address = self.waiting.pop_front()?;
+        let reached = Arc::new(AtomicBool::new(false));
+        self.newest = Some((now, Arc::clone(&reached)));
+        self.trying.push(address.clone());
+        Some((address, reached))
+    }
+
+    fn ended(&mut self, address: &str, now: Instant) {
+        self.trying.retain(|trying| trying != address);
+        self.newest = None;
+        self.now = now;
+    }
+
+    /// When the newest attempt no longer holds up what comes next.
+    fn turn(&self) -> Instant {
+        match &self.newest {
+            Some((began, reached)) if reached.load(Ordering::Relaxed) => *began + ATTESTING,
+            Some((began, _)) => *began + SILENT,
+            None => self.now,
+        }
+    }
+
+    /// When there may be something to do even if nothing happens.
+    fn wake(&self) -> Instant {
+        self.again.unwrap_or_else(|| self.turn())
     }
 }

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 const ROWS: TableDefinition<'static, &'static [u8], &'static [u8]> = TableDefinition::new("rows");
 
 /// Bytes redb may keep in memory.
-const CACHE_BYTES: usize = 64 * 1024 * 1024;
+const CACHE_BYTES: usize = 32 * 1024 * 1024;
 
 /// Commits between two durable ones: redb reuses freed pages only after a durable commit.
 const SOFT_COMMITS: u32 = 8;

@@ -48,6 +48,8 @@ pub(crate) enum AttemptError {
     Refused(Refusal),
     #[error("no member leads, or leadership moves: {0} leaders named")]
     Hops(usize),
+    #[error("the member still follows this node's former life; a new leader is being elected")]
+    NoLeaderYet,
     #[error("the granted keys do not fit: {0}")]
     Keyring(#[from] KeyringError),
     #[error("the grant is for epoch {got}, this cluster is in epoch {ours}")]
@@ -147,12 +149,20 @@ async fn attempt(site: &Arc<Site>, own_evidence: &OwnEvidence, address: &Text<12
             JoinAnswer::Granted(grant) => return accept(site, secrets, *grant),
             JoinAnswer::Elsewhere(leader) => {
                 debug!(%address, %leader, "a member names the leader");
-                address = leader;
+                address = elsewhere(leader, &site.config.advertise_peers)?;
             }
             JoinAnswer::Refused(refusal) => return Err(AttemptError::Refused(refusal)),
         }
     }
     Err(AttemptError::Hops(HOPS))
+}
+
+/// Where to ask instead, unless the member still follows this machine's former life, which led until it died.
+fn elsewhere(leader: Text<128>, own: &Text<128>) -> Result<Text<128>, AttemptError> {
+    match leader == *own {
+        true => Err(AttemptError::NoLeaderYet),
+        false => Ok(leader),
+    }
 }
 
 async fn ask(own: Own<'_>, address: &Text<128>, request: &JoinRequest) -> Result<JoinAnswer, PeerError> {
@@ -171,4 +181,16 @@ fn accept(site: &Site, secrets: Arc<NodeSecrets>, grant: KeyGrant) -> Result<Gra
     }
     let keyring = Arc::new(Keyring::from_grant(site.cluster_id, &grant.master_keys)?);
     Ok(Granted { secrets, keyring, grant })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_leader_at_this_nodes_own_address_is_its_former_life() {
+        let text = |text: &str| Text::new(text).expect("short");
+        assert!(matches!(elsewhere(text("10.0.0.1:7000"), &text("10.0.0.1:7000")), Err(AttemptError::NoLeaderYet)));
+        assert_eq!(elsewhere(text("10.0.0.2:7000"), &text("10.0.0.1:7000")).expect("another node"), text("10.0.0.2:7000"));
+    }
 }

@@ -1,7 +1,8 @@
 //! The peer to beat: three etcd members on loopback with mutual TLS, made fresh for one run and removed after it.
 //!
 //! Decides: flags (fsync on, the default; quota raised so that a long run does not hit it), certificates, folders, teardown.
-//! Trusts: the `etcd` on the PATH. Out of scope: installing it (`bench::find_etcd` says what to do).
+//! Trusts: the `etcd` on the PATH, or the one of Debian's package `etcd-server`, which is installed where that is possible without a
+//! question. Out of scope: any other version of etcd.
 
 use super::grpc::Channel;
 use std::net::{SocketAddr, TcpListener};
@@ -13,9 +14,12 @@ use std::time::{Duration, Instant};
 /// Why etcd could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum EtcdError {
-    /// No etcd here.
-    #[error("no `etcd` program found: install Debian's package `etcd-server` (as root: apt-get install etcd-server)")]
-    NotInstalled,
+    /// No etcd here, and no way to get it without asking.
+    #[error("no `etcd` program found ({why}): install Debian's package `etcd-server` (as root: apt-get install etcd-server)")]
+    NotInstalled {
+        /// Why it was not installed.
+        why: String,
+    },
     /// It did not come up.
     #[error("etcd member {member} did not answer within {seconds} s; its log is {log}")]
     NotReady {
@@ -57,7 +61,10 @@ struct Files {
 impl EtcdCluster {
     /// Starts three members in `folder` and waits until each answers a read.
     pub async fn start(folder: &Path) -> Result<Self, EtcdError> {
-        let version = version().ok_or(EtcdError::NotInstalled)?;
+        let version = match version() {
+            Some(version) => version,
+            None => installed()?,
+        };
         std::fs::create_dir_all(folder)?;
         let (files, tls) = certificates(folder)?;
         let ports = free_ports(6)?;
@@ -108,6 +115,25 @@ impl Drop for EtcdCluster {
 pub fn version() -> Option<String> {
     let output = Command::new("etcd").arg("--version").output().ok()?;
     String::from_utf8(output.stdout).ok()?.lines().next().map(str::to_owned)
+}
+
+/// Installs Debian's package, and returns the version line of the program. Needs root and `apt-get`; asks nothing.
+fn installed() -> Result<String, EtcdError> {
+    let missing = |why: &str| EtcdError::NotInstalled { why: why.to_owned() };
+    if !rustix::process::geteuid().is_root() {
+        return Err(missing("not root, so it cannot be installed here"));
+    }
+    let apt = |words: &[&str]| {
+        let mut command = Command::new("apt-get");
+        command.args(words).env("DEBIAN_FRONTEND", "noninteractive").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.status().is_ok_and(|status| status.success())
+    };
+    let install = ["install", "-y", "--no-install-recommends", "etcd-server"];
+    // The list of packages may be older than the package: look once more after fetching it.
+    if !apt(&install) && !(apt(&["update"]) && apt(&install)) {
+        return Err(missing("apt-get could not install it"));
+    }
+    version().ok_or_else(|| missing("it was installed and does not start"))
 }
 
 fn spawn_member(folder: &Path, files: &Files, i: usize, clients: &[u16], peers: &[u16], initial: &str) -> Result<Child, EtcdError> {

@@ -88,7 +88,7 @@ async fn measure(arguments: &Arguments) -> Result<(), String> {
         true => Err("not asked for".to_owned()),
         false => match EtcdCluster::start(&folder.path().join("etcd")).await {
             Ok(etcd) => Ok(etcd),
-            Err(error @ EtcdError::NotInstalled) => Err(error.to_string()),
+            Err(error @ EtcdError::NotInstalled { .. }) => Err(error.to_string()),
             Err(error) => return Err(error.to_string()),
         },
     };
