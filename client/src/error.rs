@@ -391,6 +391,7 @@ refusal_names! {
     UnsupportedVersion = "UNSUPPORTED-VERSION",
     Malformed = "MALFORMED",
     TooLarge = "TOO-LARGE",
+    NoRoom = "NO-ROOM",
     NotMember = "NOT-MEMBER",
     Unavailable = "UNAVAILABLE",
     Busy = "BUSY",

@@ -143,6 +143,22 @@ async fn a_definite_refusal_is_told_at_once_and_nothing_is_retried() {
 }
 
 #[tokio::test]
+async fn a_full_disk_is_told_at_once_and_as_unknown_when_an_earlier_try_may_have_been_applied() {
+    let full = world(&[("a", Mode::Says(RefusalCode::NoRoom)), ("b", Mode::Serves)]);
+    let notes = client_at(&full, "a", 4_000).await.namespace("notes").await.unwrap();
+    let fault = notes.put("k", "v").await.unwrap_err();
+    assert_eq!(fault.code(), "RW-C-NODE-NO-ROOM", "{fault}");
+    assert_eq!(full.lock().unwrap().submissions.len(), 1);
+
+    let lost = world(&[("a", Mode::Breaks), ("b", Mode::Says(RefusalCode::NoRoom))]);
+    let notes = client_at(&lost, "a", 4_000).await.namespace("notes").await.unwrap();
+    match notes.put("k", "v").await {
+        Err(WriteError::OutcomeUnknown { submissions: 2, .. }) => {}
+        other => panic!("the first try may have been applied: {other:?}"),
+    }
+}
+
+#[tokio::test]
 async fn a_node_whose_evidence_was_refused_is_not_asked_again_and_others_are() {
     let world = world(&[("a", Mode::BadEvidence), ("b", Mode::Breaks), ("c", Mode::Serves)]);
     for _ in 0..6 {

@@ -329,6 +329,12 @@ impl Lane {
                 self.settle(number, Err(Failure::OutcomeUnknown { submissions, cause }));
                 Next::Stay
             }
+            // This try was not applied; an earlier one, whose answer was lost, may have been.
+            RefusalCode::NoRoom if submissions > 1 => {
+                let cause = format!("an earlier try was not answered, and now {}", &*refusal.detail);
+                self.settle(number, Err(Failure::OutcomeUnknown { submissions, cause }));
+                Next::Stay
+            }
             _ => {
                 self.settled = self.settled.saturating_add(1);
                 self.settle(number, Err(Failure::Refused(refusal)));

@@ -360,7 +360,11 @@ impl Inner {
     async fn forward(&self, leader: Incarnation, member: &Member, call: ForwardCall) -> Result<Applied, ProposeError> {
         match self.call(leader, member, Class::Forward, PeerCall::Forward(call)).await {
             Some(PeerAnswer::Outcomes(outcomes)) => Ok(Applied { index: outcomes.index, outcomes: outcomes.outcomes.into_vec() }),
-            Some(PeerAnswer::Refused(refusal)) if refusal.code != RefusalCode::OutcomeUnknown => Err(ProposeError::Transient),
+            Some(PeerAnswer::Refused(refusal)) => Err(match refusal.code {
+                RefusalCode::OutcomeUnknown => ProposeError::Unknown,
+                RefusalCode::NoRoom => ProposeError::NoRoom,
+                _ => ProposeError::Transient,
+            }),
             _ => Err(ProposeError::Unknown),
         }
     }
@@ -401,6 +405,7 @@ impl Inner {
             Err(why) => refuse(
                 match why {
                     ProposeError::NotLeader { .. } | ProposeError::Transient => RefusalCode::Unavailable,
+                    ProposeError::NoRoom => RefusalCode::NoRoom,
                     ProposeError::Unknown => RefusalCode::OutcomeUnknown,
                     ProposeError::TooLarge { .. } => RefusalCode::TooLarge,
                     ProposeError::Fenced(_) => RefusalCode::Fenced,

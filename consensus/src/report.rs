@@ -42,6 +42,9 @@ pub enum ProposeError {
     /// Not proposed; trying again soon is worthwhile (no quorum heard of lately, or a change of members under way).
     #[error("no quorum right now: try again")]
     Transient,
+    /// Not proposed: the leader's disk has no room for what takes space.
+    #[error("the leader's disk has no room for what takes space")]
+    NoRoom,
     /// The entry may or may not be applied: leadership was lost, or the answer. A retry of the same write is safe.
     #[error("the outcome is unknown: a retry of the same write is safe")]
     Unknown,

@@ -202,6 +202,8 @@ choice! {
         17 => OtherCluster,
         /// The bookkeeping of this client is gone: this write was surely not applied, neither now nor by an earlier try of the node.
         18 => ClientForgotten,
+        /// The disk reserve of this node or of the leader is reached: this write, which takes space, was not applied by this try.
+        19 => NoRoom,
     }
 }
 

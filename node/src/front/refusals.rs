@@ -31,7 +31,7 @@ pub(crate) fn unavailable() -> Refusal {
 /// The disk reserve is reached; nothing was proposed.
 pub(crate) fn no_room() -> Refusal {
     refusal(
-        RefusalCode::Busy,
+        RefusalCode::NoRoom,
         "the disk reserve of this node or of the leader is reached: not applied; delete keys, or the operator must free or add disk space",
     )
 }

@@ -226,6 +226,8 @@ impl<L: Log> Writes<L> {
         }));
         match timeout(self.patience, answer).await {
             Ok(Ok(Ok(outcomes))) => PeerAnswer::Outcomes(outcomes),
+            // The reserve was reached in between: others of the group may be proposed already.
+            Ok(Ok(Err(refusal))) if refusal.code == RefusalCode::NoRoom => PeerAnswer::Refused(unavailable()),
             Ok(Ok(Err(refusal))) => PeerAnswer::Refused(refusal),
             Ok(Err(_)) | Err(_) => PeerAnswer::Refused(unavailable()),
         }
@@ -316,12 +318,22 @@ impl<L: Log> Writes<L> {
                     return batch
                         .refuse(&refusal(RefusalCode::TooLarge, "the sealed write is above the size of one log entry: not applied"));
                 }
+                // The leader took nothing of the batch: what needs no room is tried again alone.
+                Err(ProposeError::NoRoom) if first => {
+                    batch.refuse_where(|write, _, _| takes_space(write), &no_room());
+                    if batch.writes.is_empty() {
+                        return;
+                    }
+                    continue;
+                }
+                Err(ProposeError::NoRoom) => batch.refuse_where(|write, _, _| takes_space(write), &unavailable()),
                 Err(ProposeError::NotLeader { .. } | ProposeError::Transient | ProposeError::Unknown) => {}
             }
             // An attempt that failed may have reached a leader all the same: "not applied" can no longer be promised.
             first = false;
-            batch.drop_where(|origin, _| matches!(origin, Origin::Forwarded { .. }));
-            batch.drop_where(|_, since| since.elapsed() >= self.patience);
+            let given_up =
+                |_: &SealedWrite, origin: &Origin, since: &Instant| matches!(origin, Origin::Forwarded { .. }) || since.elapsed() >= self.patience;
+            batch.refuse_where(given_up, &unavailable());
             if batch.writes.is_empty() {
                 return;
             }
@@ -373,15 +385,15 @@ impl Batch {
     }
 
     /// Refuses and removes the writes `gone` names.
-    fn drop_where(&mut self, gone: impl Fn(&Origin, &Instant) -> bool) {
-        if !self.origins.iter().any(|(origin, since)| gone(origin, since)) {
+    fn refuse_where(&mut self, gone: impl Fn(&SealedWrite, &Origin, &Instant) -> bool, refusal: &Refusal) {
+        if !self.writes.iter().zip(&self.origins).any(|(write, (origin, since))| gone(write, origin, since)) {
             return;
         }
         let writes = std::mem::take(&mut self.writes);
         let origins = std::mem::take(&mut self.origins);
         for (write, (origin, since)) in writes.into_iter().zip(origins) {
-            match gone(&origin, &since) {
-                true => Pending { write, bytes: 0, since, origin }.refuse(unavailable()),
+            match gone(&write, &origin, &since) {
+                true => Pending { write, bytes: 0, since, origin }.refuse(refusal.clone()),
                 false => {
                     self.writes.push(write);
                     self.origins.push((origin, since));

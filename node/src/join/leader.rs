@@ -78,7 +78,7 @@ impl From<ProposeError> for NotAdmitted {
             ProposeError::NotLeader { leader: Some((_, member)) } => NotAdmitted::Elsewhere(member.peer_address.clone()),
             ProposeError::Fenced(_) => refused(RefusalCode::Fenced, "this node stopped; ask another one"),
             ProposeError::TooLarge { .. } => refused(RefusalCode::TooLarge, "the certificate is too large"),
-            ProposeError::NotLeader { leader: None } | ProposeError::Transient | ProposeError::Unknown => {
+            ProposeError::NotLeader { leader: None } | ProposeError::Transient | ProposeError::NoRoom | ProposeError::Unknown => {
                 refused(RefusalCode::Unavailable, "no leader or no quorum right now; try again, with new keys")
             }
         }

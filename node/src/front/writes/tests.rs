@@ -295,16 +295,34 @@ async fn without_room_nothing_that_takes_space_is_proposed_and_deletes_are() {
     let put = Pending::of_session(write_of(1, 10), outbox.clone(), 1, Charge::default());
     world.writes.submit([put, pending(&outbox, 2)]);
     let got = answers(&outbox, 2).await;
-    assert_eq!(code(&got[&1]), RefusalCode::Busy);
+    assert_eq!(code(&got[&1]), RefusalCode::NoRoom);
     let Answer::Refused(refusal) = &got[&1] else { panic!("{got:?}") };
     assert!(refusal.detail.contains("disk reserve") && refusal.detail.contains("not applied"), "{refusal:?}");
     assert!(matches!(got[&2], Answer::Written(_)), "{got:?}");
     // The same for what another member brings, all of it or nothing.
     let mixed = ForwardCall { writes: List::new(vec![write(3), write_of(4, 10)]).unwrap() };
     let PeerAnswer::Refused(refusal) = world.writes.forwarded(mixed).await else { panic!("a forwarded put was taken") };
-    assert_eq!(refusal.code, RefusalCode::Busy);
+    assert_eq!(refusal.code, RefusalCode::NoRoom);
     assert!(matches!(world.writes.forwarded(call(5..=6)).await, PeerAnswer::Outcomes(_)));
     assert_eq!(world.log.inner.lock().unwrap().applied.keys().copied().collect::<Vec<_>>(), [2, 5, 6]);
+}
+
+#[tokio::test]
+async fn a_leader_without_room_refuses_what_takes_space_and_the_rest_goes_on() {
+    for (lost, told) in [(0, RefusalCode::NoRoom), (1, RefusalCode::Unavailable)] {
+        let world = world(move |attempt, _| match attempt {
+            attempt if attempt <= lost => Step::Fail(ProposeError::Unknown),
+            attempt if attempt == lost + 1 => Step::Fail(ProposeError::NoRoom),
+            _ => Step::Apply(Duration::ZERO),
+        });
+        let outbox = Arc::new(Outbox::default());
+        let put = Pending::of_session(write_of(1, 10), outbox.clone(), 1, Charge::default());
+        world.writes.submit([put, pending(&outbox, 2)]);
+        let got = answers(&outbox, 2).await;
+        assert_eq!(code(&got[&1]), told, "after {lost} lost attempts: {got:?}");
+        assert!(matches!(got[&2], Answer::Written(_)), "{got:?}");
+        assert_eq!(world.log.inner.lock().unwrap().applied.keys().copied().collect::<Vec<_>>(), [2]);
+    }
 }
 
 #[tokio::test]
