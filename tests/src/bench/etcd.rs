@@ -130,7 +130,8 @@ fn installed() -> Result<String, EtcdError> {
     };
     let install = ["install", "-y", "--no-install-recommends", "etcd-server"];
     // The list of packages may be older than the package: look once more after fetching it.
-    if !apt(&install) && !(apt(&["update"]) && apt(&install)) {
+    let done = apt(&install) || (apt(&["update"]) && apt(&install));
+    if !done {
         return Err(missing("apt-get could not install it"));
     }
     version().ok_or_else(|| missing("it was installed and does not start"))

@@ -13,10 +13,10 @@ pub(crate) const ARROWS: [(&str, &[&str], usize); 10] = [
     ("attest", &["wire"], 102),
     ("channel", &["wire", "attest"], 121),
     ("keys", &["wire"], 27),
-    ("quic", &["wire"], 71),
+    ("quic", &[], 71),
     ("consensus", &["wire"], 79),
     ("node", &["wire", "attest", "channel", "keys", "quic", "consensus"], 219),
-    ("client", &["wire", "attest", "channel", "quic"], 192),
+    ("client", &["wire", "attest", "channel", "quic"], 195),
     ("sim", &["wire", "attest", "node", "client"], 227),
     ("tests", &["wire", "attest", "channel", "keys", "quic", "consensus", "node", "client", "sim"], 240),
 ];
