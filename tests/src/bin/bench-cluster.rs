@@ -110,8 +110,14 @@ async fn measure(arguments: &Arguments) -> Result<(), String> {
             eprintln!("{} {} B x{}: {:.0}/s", mix_name(point.mix), point.value_bytes, point.clients, row.ringwall.per_second);
         }
         report.rows.push(row);
+        // After every point: a run that is cut off keeps what it measured.
+        write(arguments, &report)?;
     }
-    write(arguments, &report)
+    match arguments.json {
+        true => println!("{}", serde_json::to_string_pretty(&report).map_err(|error| error.to_string())?),
+        false => println!("{}\nWritten to {}", table(&report), arguments.out.display()),
+    }
+    Ok(())
 }
 
 fn points(arguments: &Arguments) -> Result<Vec<Point>, String> {
@@ -158,12 +164,7 @@ fn write(arguments: &Arguments, report: &Report) -> Result<(), String> {
     std::fs::create_dir_all(&arguments.out).map_err(|error| error.to_string())?;
     std::fs::write(arguments.out.join("report.json"), &json).map_err(|error| error.to_string())?;
     std::fs::write(arguments.out.join("report.svg"), svg(report)).map_err(|error| error.to_string())?;
-    std::fs::write(arguments.out.join("report.txt"), table(report)).map_err(|error| error.to_string())?;
-    match arguments.json {
-        true => println!("{json}"),
-        false => println!("{}\nWritten to {}", table(report), arguments.out.display()),
-    }
-    Ok(())
+    std::fs::write(arguments.out.join("report.txt"), table(report)).map_err(|error| error.to_string())
 }
 
 fn commit() -> String {
