@@ -331,8 +331,9 @@ impl<L: Log> Writes<L> {
             }
             // An attempt that failed may have reached a leader all the same: "not applied" can no longer be promised.
             first = false;
-            let given_up =
-                |_: &SealedWrite, origin: &Origin, since: &Instant| matches!(origin, Origin::Forwarded { .. }) || since.elapsed() >= self.patience;
+            let given_up = |_: &SealedWrite, origin: &Origin, since: &Instant| {
+                matches!(origin, Origin::Forwarded { .. }) || since.elapsed() >= self.patience
+            };
             batch.refuse_where(given_up, &unavailable());
             if batch.writes.is_empty() {
                 return;
