@@ -18,6 +18,7 @@ mod binding;
 mod claims;
 mod collect;
 mod error;
+mod memo;
 mod rejection;
 mod session;
 mod snp;
@@ -118,4 +119,9 @@ pub fn verify(evidence: &Evidence, endorsements: &Endorsements, anchors: &Anchor
         (Evidence::Snp(_), Endorsements::Tdx(_)) => Err(VerifyError::OtherVendor { evidence: Vendor::Amd, endorsements: Vendor::Intel }),
         (Evidence::Tdx(_), Endorsements::Snp(_)) => Err(VerifyError::OtherVendor { evidence: Vendor::Intel, endorsements: Vendor::Amd }),
     }
+}
+
+/// Forgets which vendor signatures were verified before. Changes no verdict, only the time of the next ones: for measurements.
+pub fn forget_signatures() {
+    memo::CHAINS.forget();
 }

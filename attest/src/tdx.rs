@@ -6,6 +6,7 @@
 //! Trusts: the given root and time, `dcap-qvl` =0.7.1. Out of scope: whether the claims are acceptable (`appraise`), SGX quotes.
 //! Protocol section 2.2, "TDX"; evidence notes section 2.2.
 
+mod crypto;
 mod frame;
 mod refusal;
 
@@ -17,7 +18,7 @@ use alloc::borrow::ToOwned;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
-use dcap_qvl::configs::RustCryptoConfig;
+use crypto::Remembering;
 use dcap_qvl::quote::{Quote, Report};
 use dcap_qvl::verify::QuoteVerifier;
 use dcap_qvl::{PckCertFlag, QuoteClaims, QuoteCollateralV3, QuotePolicy, TcbStatus};
@@ -37,7 +38,7 @@ pub(crate) fn verify(
     let frame = Frame::parse(&evidence.quote)?;
     ends_in_root(&evidence.quote, &anchors.intel_root)?;
     // Debug and service TDs are refused by `appraise`, with the facts at hand; what no policy may accept is refused here.
-    let verifier = QuoteVerifier::<RustCryptoConfig>::new_with_config(anchors.intel_root.clone()).allow_debug(true).allow_service_td(true);
+    let verifier = QuoteVerifier::<Remembering>::new_with_config(anchors.intel_root.clone()).allow_debug(true).allow_service_td(true);
     let claims = verifier
         .verify_with_policy(&evidence.quote, collateral(endorsements)?, now_s, &QuotePolicy::claims_only(now_s))
         .map_err(|error| refusal::classify(&format!("{error:#}"), frame.td_attributes, now_s))?;

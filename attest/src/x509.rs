@@ -6,6 +6,7 @@
 //! Protocol section 2.2; the parameter check is ours because verifiers in the field skip it.
 
 use crate::error::{CertName, VerifyError};
+use crate::memo::{self, Claimed};
 use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 use der::asn1::ObjectIdentifier;
@@ -55,11 +56,15 @@ pub(crate) fn split_signed(bytes: &[u8]) -> Option<Signed<'_>> {
 }
 
 impl Signed<'_> {
-    /// Whether the signature verifies under `key`.
-    pub(crate) fn verify(&self, key: &PublicKey) -> bool {
-        let verifying = rsa::pss::VerifyingKey::<Sha384>::new_with_salt_len(key.clone(), SALT_BYTES);
-        rsa::pss::Signature::try_from(self.signature)
-            .is_ok_and(|signature| verifying.verify_prehash(&Sha384::digest(self.body), &signature).is_ok())
+    /// Whether the signature verifies under the key of `above`; fails with `wrong` when it does not, or with what is wrong with the key.
+    pub(crate) fn verify(&self, above: &Cert<'_>, wrong: VerifyError) -> Result<(), VerifyError> {
+        let key = above.rsa_key_bytes()?;
+        let claimed = Claimed { algorithm: "RSASSA-PSS-4096-SHA384-48", key, message: self.body, signature: self.signature };
+        memo::CHAINS.verified(&claimed, || {
+            let verifying = rsa::pss::VerifyingKey::<Sha384>::new_with_salt_len(above.rsa_key()?, SALT_BYTES);
+            let signature = rsa::pss::Signature::try_from(self.signature).map_err(|_| wrong.clone())?;
+            verifying.verify_prehash(&Sha384::digest(self.body), &signature).map_err(|_| wrong)
+        })
     }
 }
 
@@ -161,18 +166,23 @@ impl<'a> Cert<'a> {
         if !is_pss_sha384(self.parsed.signature_algorithm()) {
             return Err(VerifyError::CertAlgorithm { which });
         }
-        match self.signed.verify(&above.rsa_key()?) {
-            true => Ok(()),
-            false => Err(VerifyError::CertSignature { which }),
-        }
+        self.signed.verify(above, VerifyError::CertSignature { which })
+    }
+
+    /// The certificate's RSA key as its DER carries it, read no further.
+    fn rsa_key_bytes(&self) -> Result<&[u8], VerifyError> {
+        let spki = self.parsed.tbs_certificate().subject_public_key_info();
+        spki.subject_public_key.as_bytes().filter(|_| spki.algorithm.oid == RSA_ENCRYPTION).ok_or_else(|| self.not_rsa())
     }
 
     /// The certificate's RSA key, which must have 4,096 bits.
-    pub(crate) fn rsa_key(&self) -> Result<PublicKey, VerifyError> {
-        let malformed = VerifyError::CertMalformed { which: self.which, what: "its key is not RSA with 4,096 bits" };
-        let spki = self.parsed.tbs_certificate().subject_public_key_info();
-        let bytes = spki.subject_public_key.as_bytes().filter(|_| spki.algorithm.oid == RSA_ENCRYPTION).ok_or(malformed.clone())?;
-        PublicKey::from_pkcs1_der(bytes).ok().filter(|key| key.size() == RSA_MODULUS_BYTES).ok_or(malformed)
+    fn rsa_key(&self) -> Result<PublicKey, VerifyError> {
+        let key = PublicKey::from_pkcs1_der(self.rsa_key_bytes()?).ok();
+        key.filter(|key| key.size() == RSA_MODULUS_BYTES).ok_or_else(|| self.not_rsa())
+    }
+
+    fn not_rsa(&self) -> VerifyError {
+        VerifyError::CertMalformed { which: self.which, what: "its key is not RSA with 4,096 bits" }
     }
 
     /// The certificate's P-384 key.

@@ -71,9 +71,7 @@ pub(crate) fn look_up(bytes: &[u8], ark: &Cert<'_>, ask: &Cert<'_>, now_s: u64) 
     if body.issuer.to_der().unwrap_or_default() != ark.subject_der() {
         return Err(VerifyError::CrlIssuer);
     }
-    if !signed.verify(&ark.rsa_key()?) {
-        return Err(VerifyError::CrlSignature);
-    }
+    signed.verify(ark, VerifyError::CrlSignature)?;
     let revoked = body.revoked_certificates.as_deref().unwrap_or(&[]);
     for (which, cert) in [(CertName::Ark, ark), (CertName::Ask, ask)] {
         if revoked.iter().any(|entry| entry.serial_number.as_bytes() == cert.serial()) {
