@@ -5,7 +5,7 @@
 
 use crate::bounded::{Blob, List};
 use crate::ids::{BootKeys, ClusterId, Digest, Epoch, Incarnation};
-use crate::limits::{CERT_BYTES, COLLATERAL_JSON_BYTES, CRL_BYTES, PEM_CHAIN_BYTES, SNP_REPORT_BYTES, TDX_QUOTE_BYTES};
+use crate::limits::{CERT_BYTES, COLLATERAL_JSON_BYTES, CRL_BYTES, EVENT_LOG_BYTES, PEM_CHAIN_BYTES, SNP_REPORT_BYTES, TDX_QUOTE_BYTES};
 use crate::{choice, record};
 
 choice! {
@@ -27,10 +27,13 @@ record! {
 }
 
 record! {
-    /// A raw TDX quote, cut to its exact length.
+    /// A raw TDX quote, cut to its exact length, and the log of what its registers were extended with.
     pub struct TdxEvidence {
         /// Header, body, signature and certification parts.
         pub quote: Blob<TDX_QUOTE_BYTES>,
+        /// The firmware's event log (CCEL); empty = none. The host can write it and nobody signs it: it counts as far as it replays to the
+        /// registers of the quote, and no hash of this record is an identity.
+        pub event_log: Blob<EVENT_LOG_BYTES>,
     }
 }
 

@@ -7,6 +7,10 @@
 pub const SNP_REPORT_BYTES: usize = 1_184;
 /// Bytes of a TDX quote: real ones are 4 to 8 KiB; the PEM chain inside may grow.
 pub const TDX_QUOTE_BYTES: usize = 16 * 1024;
+/// Bytes of a TDX event log: the area firmware reserves for it (CCEL) is 64 KiB, real logs fill 6 to 20 KiB of it.
+pub const EVENT_LOG_BYTES: usize = 64 * 1024;
+/// Events of a TDX event log, and of a policy's table of allowed ones: real logs have 20 to 50.
+pub const EVENT_LOG_EVENTS: usize = 256;
 /// Bytes of one DER certificate: real ones are under 2 KiB.
 pub const CERT_BYTES: usize = 8 * 1024;
 /// Bytes of a certificate revocation list: Intel's PCK list may name many platforms.
@@ -55,6 +59,10 @@ pub const SLOTS: usize = 16;
 pub const POLICY_CHIPS: usize = 256;
 /// Measurements a policy can name.
 pub const POLICY_MEASUREMENTS: usize = 64;
+/// Tables of allowed boot events one measurement can name: one for each firmware image and course of its boot.
+pub const TDX_REPLAYS: usize = 8;
+/// Digests a policy allows for one boot event: one for each shape of guest, as many as shapes named by tuples.
+pub const EVENT_DIGESTS: usize = 32;
 /// Custodians of a cluster.
 pub const CUSTODIANS: usize = 16;
 /// Governance keys of a cluster.

@@ -1,13 +1,17 @@
 //! The appraisal policy: which evidence a cluster and its clients accept.
 //!
-//! Decides: the shape of the document; no field is optional and nothing has a default, so that a rule cannot be forgotten.
-//! Trusts: nothing; its hash is in the genesis record and in every binding. Out of scope: judging (`attest`).
+//! Decides: the shape of the document; no field is optional and nothing has a default, so that a rule cannot be forgotten. And the
+//! words a governor signs: the policy that is replaced and the one that is approved, so that an approval counts for that step alone.
+//! Trusts: nothing; its hash is in the genesis record and in every binding. Out of scope: judging evidence and approvals (`attest`).
 //! Protocol sections 2.2 and 8.
 
 use crate::bounded::{Blob, List, Text};
-use crate::ids::{Digest, PolicyVersion, SigPublic, Slot, TrustDomain, Vendor};
-use crate::limits::{GOVERNORS, POLICY_CHIPS, POLICY_MEASUREMENTS, SLOTS};
+use crate::codec::{Field as _, enc};
+use crate::ids::{Digest, PolicyVersion, SigPublic, Signature, Slot, TrustDomain, Vendor};
+use crate::label::Label;
+use crate::limits::{EVENT_DIGESTS, EVENT_LOG_EVENTS, GOVERNORS, POLICY_CHIPS, POLICY_MEASUREMENTS, SLOTS, TDX_REPLAYS};
 use crate::{choice, message, record};
+use alloc::vec::Vec;
 
 message! {
     /// The policy document; canonical bytes are hashed and signed.
@@ -48,6 +52,8 @@ record! {
         pub snp: List<MeasurementRegister, 32>,
         /// TDX register tuples (one for each shape of guest).
         pub tdx: List<TdxTuple, 32>,
+        /// Tables of allowed boot events, for guests whose shapes are too many for tuples.
+        pub tdx_replays: List<TdxReplay, TDX_REPLAYS>,
     }
 }
 
@@ -65,6 +71,69 @@ record! {
         pub rtmr1: MeasurementRegister,
         /// RTMR2.
         pub rtmr2: MeasurementRegister,
+    }
+}
+
+record! {
+    /// A course of a TD's boot: the firmware, and what that firmware may measure on the way to this build.
+    pub struct TdxReplay {
+        /// MRTD, exact: which firmware measures.
+        pub mrtd: MeasurementRegister,
+        /// Everything it may measure, in order. The order counts within a register: nobody signs it across registers.
+        pub events: List<BootEvent, EVENT_LOG_EVENTS>,
+    }
+}
+
+record! {
+    /// One event of a boot, as the policy allows it.
+    pub struct BootEvent {
+        /// Register it extends.
+        pub register: Rtmr,
+        /// Type of the event (TCG PC Client Platform Firmware Profile, "Event types"). Never `EV_NO_ACTION`: nothing is extended then.
+        pub event_type: u32,
+        /// SHA-384 digests it may have, one of them; none means none.
+        pub digests: List<MeasurementRegister, EVENT_DIGESTS>,
+        /// Whether it may be left out.
+        pub presence: Presence,
+        /// What it is, for people.
+        pub label: Text<64>,
+    }
+}
+
+choice! {
+    /// A runtime measurement register of a TD. The tag is its index in an event log (UEFI, "CC measurement register").
+    #[derive(Copy, PartialOrd, Ord, Hash)]
+    pub enum Rtmr {
+        /// Configuration of the firmware and of the virtual machine.
+        1 => Rtmr0,
+        /// Boot loader, kernel, partition table.
+        2 => Rtmr1,
+        /// Command line, initrd, what the boot loader read.
+        3 => Rtmr2,
+        /// Left to the guest.
+        4 => Rtmr3,
+    }
+}
+
+impl core::fmt::Display for Rtmr {
+    fn fmt(&self, out: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        out.write_str(match self {
+            Rtmr::Rtmr0 => "RTMR0",
+            Rtmr::Rtmr1 => "RTMR1",
+            Rtmr::Rtmr2 => "RTMR2",
+            Rtmr::Rtmr3 => "RTMR3",
+        })
+    }
+}
+
+choice! {
+    /// Whether a boot event may be left out.
+    #[derive(Copy)]
+    pub enum Presence {
+        /// Exactly once.
+        1 => Required,
+        /// At most once.
+        2 => Optional,
     }
 }
 
@@ -135,6 +204,8 @@ record! {
         pub products: List<SnpProductRule, 8>,
         /// Accepted chips; none means none.
         pub chips: List<ChipId, POLICY_CHIPS>,
+        /// Chips that are refused although they are accepted above: AMD's revocation lists cannot name a chip.
+        pub denied_chips: List<ChipId, POLICY_CHIPS>,
         /// Exact VMPL.
         pub vmpl: u32,
         /// Guest policy bits (16 and up) that must be set.
@@ -194,6 +265,8 @@ record! {
         pub fmspcs: List<Fmspc, 32>,
         /// SHA-256 of the platform ids (PPID) that are accepted; none means none.
         pub platforms: List<Digest, POLICY_CHIPS>,
+        /// Platforms that are refused although they are accepted above.
+        pub denied_platforms: List<Digest, POLICY_CHIPS>,
         /// Least TCB evaluation data number of the collateral.
         pub min_tcb_evaluation: u32,
         /// Accepted statuses.
@@ -299,3 +372,33 @@ record! {
 
 /// A policy document as bytes, bounded.
 pub type PolicyBytes = Blob<{ crate::limits::POLICY_BYTES }>;
+
+message! {
+    /// A policy and the governors who approve it; made and read by `ringwall policy`.
+    pub struct SignedPolicy = SignedPolicy {
+        /// SHA-256 of the policy it replaces; none for the first policy of a cluster.
+        pub replaces: Option<Digest>,
+        /// The canonical bytes of the [`PolicyDoc`].
+        pub policy: PolicyBytes,
+        /// Approvals, in no particular order.
+        pub signatures: List<PolicySignature, GOVERNORS>,
+    }
+}
+
+record! {
+    /// One governor's approval.
+    #[derive(Copy)]
+    pub struct PolicySignature {
+        /// Whose.
+        pub key: SigPublic,
+        /// Ed25519, over [`SignedPolicy::signed_words`].
+        pub signature: Signature,
+    }
+}
+
+impl SignedPolicy {
+    /// What every governor signs: the step from one policy to the next, so that an approval cannot be used after another policy.
+    pub fn signed_words(&self) -> Vec<u8> {
+        enc(Label::PolicySigned, &[&self.replaces.to_bytes(), &self.policy])
+    }
+}

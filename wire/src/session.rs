@@ -7,10 +7,10 @@ use crate::bounded::{Blob, List, Text};
 use crate::evidence::{BatchPath, Endorsements, Evidence, Role};
 use crate::genesis::GenesisRecord;
 use crate::ids::{
-    BootKeys, ClientId, ClusterId, CredPublic, Epoch, Incarnation, KemPublic, NoisePublic, Nonce, PolicyVersion, Revision, Signature, Slot,
-    UserId, Vendor,
+    BootKeys, ClientId, ClusterId, CredPublic, Digest, Epoch, Incarnation, KemPublic, NoisePublic, Nonce, PolicyVersion, Revision,
+    Signature, Slot, UserId, Vendor,
 };
-use crate::limits::{RELEASE_PROOF_BYTES, SLOTS};
+use crate::limits::{ATTEST_MESSAGE_BYTES, RELEASE_PROOF_BYTES, SLOTS};
 use crate::policy::PolicyDoc;
 use crate::receipt::Receipt;
 use crate::{choice, message, record};
@@ -121,6 +121,29 @@ message! {
         pub proof: SessionProof,
         /// Proof of release; empty where policy demands none.
         pub release_proof: Blob<RELEASE_PROOF_BYTES>,
+    }
+}
+
+message! {
+    /// One attestation as a client asked for it and was answered, kept in a file: enough to judge it again without a network. It says what was
+    /// proved to the session that asked, and nothing about now.
+    pub struct SavedExchange = SavedExchange {
+        /// The cluster the client had pinned.
+        pub cluster_id: ClusterId,
+        /// Least policy version the client asked for.
+        pub min_policy_version: PolicyVersion,
+        /// Hash of the handshake.
+        pub handshake: Digest,
+        /// The nonce it sent.
+        pub nonce: Nonce,
+        /// The key the handshake authenticated.
+        pub noise: NoisePublic,
+        /// The mode it asked for.
+        pub mode: AttestMode,
+        /// When it judged, Unix seconds by its own clock.
+        pub at_s: u64,
+        /// The answer, an encoded [`AttestResp`].
+        pub answer: Blob<ATTEST_MESSAGE_BYTES>,
     }
 }
 

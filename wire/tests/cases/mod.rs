@@ -76,9 +76,9 @@ macro_rules! message_table {
 field_table! {
     ids { TrustDomain, Vendor, BootKeys, ClusterId, Digest, Nonce, NoisePublic, SigPublic, KemPublic, CredPublic, Signature, UserId, ClientId, SpaceTag, KeyTag, ClientTag, Epoch, Slot, Incarnation, KeyEpoch, PolicyVersion, Revision }
     evidence { Evidence, SnpEvidence, TdxEvidence, Endorsements, SnpEndorsements, TdxEndorsements, Role, Binding, BatchPath }
-    policy { PolicyDoc, Measurement, TdxTuple, SnpProduct, SnpTcb, SnpProductRule, RevocationRule, SnpRules, TdxTcbStatus, TdxRules, SlotRule, EndorseRule, SessionRules, ReleaseRule, ReleaseSigners, Governance, MeasurementRegister, ChipId, Fmspc }
+    policy { PolicyDoc, Measurement, TdxTuple, TdxReplay, BootEvent, Rtmr, Presence, SnpProduct, SnpTcb, SnpProductRule, RevocationRule, SnpRules, TdxTcbStatus, TdxRules, SlotRule, EndorseRule, SessionRules, ReleaseRule, ReleaseSigners, Governance, MeasurementRegister, ChipId, Fmspc, SignedPolicy, PolicySignature }
     genesis { GenesisTemplate, Custodian, GenesisRecord, BootCluster, BootConfig, ClusterCard }
-    session { GetDescriptor, NodeDescriptor, AttestMode, AttestReq, SessionProof, StandingProof, AttestResp, UserAuth, UserReady, MemberHint, RefusalCode, Refusal, PeerPurpose, PeerHello, PeerReady }
+    session { GetDescriptor, NodeDescriptor, AttestMode, AttestReq, SessionProof, StandingProof, AttestResp, SavedExchange, UserAuth, UserReady, MemberHint, RefusalCode, Refusal, PeerPurpose, PeerHello, PeerReady }
     admission { IncarnationCert, JoinRequest, JoinAnswer, JoinReply, KeyGrant, GrantedKey, AdmitPropose, Endorse, AdmitCommit, CatchUpProof }
     request { Request, Op, KeyMode, OpenNamespace, Once, Write, Mutation, Expect, Change, PutValue, Get, ListKeys, Watch, Reply, Answer, Conflict, Entry, Page, Events, Event, ClusterStatus }
     receipt { Receipt }
@@ -87,9 +87,9 @@ field_table! {
 }
 
 message_table! {
-    policy { PolicyDoc }
+    policy { PolicyDoc, SignedPolicy }
     genesis { GenesisTemplate, GenesisRecord, BootConfig, ClusterCard }
-    session { GetDescriptor, NodeDescriptor, AttestReq, AttestResp, UserAuth, UserReady, Refusal, PeerHello, PeerReady }
+    session { GetDescriptor, NodeDescriptor, AttestReq, AttestResp, SavedExchange, UserAuth, UserReady, Refusal, PeerHello, PeerReady }
     admission { IncarnationCert, JoinRequest, JoinReply, KeyGrant, AdmitPropose, Endorse, AdmitCommit, CatchUpProof }
     request { Request, Reply }
     receipt { Receipt }
