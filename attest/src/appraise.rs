@@ -7,6 +7,7 @@
 //! Trusts: [`Verified`], which only `verify` makes. Out of scope: signatures; the session around the evidence (`session.rs`).
 //! Protocol section 2.2.
 
+mod replay;
 mod snp;
 mod tdx;
 
@@ -14,7 +15,7 @@ use crate::anchors::is_production_root;
 use crate::binding::report_data;
 use crate::claims::Claims;
 use crate::rejection::{Rejection, ReportData};
-use crate::step::Step;
+use crate::step::{Stage, Trace};
 use crate::{Appraised, Verified};
 use alloc::boxed::Box;
 use alloc::format;
@@ -38,20 +39,55 @@ pub struct Expected<'a> {
 
 /// Judges verified evidence by `policy`; the first broken rule is named.
 pub fn appraise(verified: Verified, policy: &PolicyDoc, expected: &Expected<'_>) -> Result<Appraised, Rejection> {
-    let Verified { claims, mut steps } = verified;
-    trust_domain(&claims, policy, expected.boot_config)?;
-    let build = match &claims {
-        Claims::Snp(claims) => snp::appraise(claims, policy)?,
-        Claims::Tdx(claims) => tdx::appraise(claims, policy)?,
-    };
+    appraise_traced(verified, policy, expected, &mut Trace::new())
+}
+
+/// [`appraise`], which also writes what it establishes to `trace`, up to the refusal if there is one.
+pub fn appraise_traced(verified: Verified, policy: &PolicyDoc, expected: &Expected<'_>, trace: &mut Trace) -> Result<Appraised, Rejection> {
+    let Verified { claims, trace: mut whole } = verified;
+    let mut own = Trace::new();
+    let build = judge(&claims, policy, expected, &mut own);
+    trace.absorb(&own);
+    let build = build?;
+    whole.absorb(&own);
     let (measurement, svn) = (build.id.to_string(), build.svn);
-    steps.push(Step::new("chip, firmware versions, guest settings and platform settings satisfy the policy: no debugging, no migration"));
-    steps.push(Step::new(format!("the measured build is {measurement} (security version {svn}), which the policy accepts")));
-    bound(&claims, policy, expected)?;
-    steps.push(Step::new("the hardware signed exactly this session, node, role, boot configuration and policy"));
-    steps.push(Step::new("the machine was started with this boot configuration, as the hardware recorded at launch"));
+    Ok(Appraised { claims, measurement, svn, trace: whole })
+}
+
+fn judge<'p>(claims: &Claims, policy: &'p PolicyDoc, expected: &Expected<'_>, trace: &mut Trace) -> Result<&'p Measurement, Rejection> {
+    trust_domain(claims, policy, expected.boot_config)?;
+    trace.note(
+        Stage::Root,
+        match policy.trust_domain {
+            TrustDomain::Production => "this root is the CPU maker's own",
+            TrustDomain::Simulated => {
+                "SIMULATED: this cluster lives under simulated roots, which protect nothing from whoever runs the machine"
+            }
+        },
+    );
+    trace.note(Stage::Policy, format!("the policy is version {} (SHA-256 {})", policy.version, Digest(policy.digest())));
+    let build = match claims {
+        Claims::Snp(claims) => snp::appraise(claims, policy, trace)?,
+        Claims::Tdx(claims) => tdx::appraise(claims, policy, trace)?,
+    };
+    bound(claims, policy, expected)?;
+    let binding = expected.binding;
+    trace.note(
+        Stage::Binding,
+        format!(
+            "the hardware signed the hash of exactly this: cluster, epoch {}, role {:?}, incarnation {}, the node's keys, boot configuration, \
+             policy and session",
+            binding.epoch, binding.role, binding.incarnation
+        ),
+    );
+    let field = if matches!(claims, Claims::Snp(_)) { "HOST_DATA" } else { "MRCONFIGID" };
+    trace.finish(
+        Stage::Binding,
+        format!("the machine was started with this boot configuration (SHA-256 {}), as {field} recorded at launch", binding.boot_config),
+    );
     released(policy, expected.release_proof)?;
-    Ok(Appraised { claims, measurement, svn, steps })
+    trace.finish(Stage::Release, "the policy demands no proof of release: its own list of builds decides");
+    Ok(build)
 }
 
 fn trust_domain(claims: &Claims, policy: &PolicyDoc, boot: &BootConfig) -> Result<(), Rejection> {
@@ -105,6 +141,15 @@ fn released(policy: &PolicyDoc, proof: &[u8]) -> Result<(), Rejection> {
         ReleaseRule::Demanded(_) if proof.is_empty() => Err(Rejection::ReleaseProofMissing),
         ReleaseRule::Demanded(_) => Err(Rejection::ReleaseProofNotVerifiable { bytes: proof.len() }),
     }
+}
+
+/// Writes down which build was found.
+fn build_accepted(build: &Measurement, policy: &PolicyDoc, trace: &mut Trace) {
+    let Measurement { id, svn, .. } = build;
+    trace.note(
+        Stage::Measurement,
+        format!("the build is {} (security version {svn}, at least {} is demanded), which the policy names", &**id, policy.min_svn),
+    );
 }
 
 /// Fails when the build's security version is below the policy's.

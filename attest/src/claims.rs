@@ -5,6 +5,7 @@
 //! Trusts: the verifying half. Out of scope: judging (`appraise`). Protocol section 2.2.
 
 use crate::error::VekKind;
+use crate::event_log::BootLog;
 use crate::snp::{FirmwareVersion, Revocation};
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -116,6 +117,8 @@ pub struct TdxClaims {
     pub tuple: TdxTuple,
     /// RTMR3.
     pub rtmr3: MeasurementRegister,
+    /// What the node's event log is worth beside RTMR0 to RTMR3. The host sends it and nobody signs it: only a log that replays to them counts.
+    pub boot_log: BootLog,
     /// MRCONFIGID.
     pub mr_config_id: [u8; 48],
     /// MROWNER.
@@ -126,6 +129,10 @@ pub struct TdxClaims {
     pub report_data: [u8; 64],
     /// Hashes of bound service TDs (initial, current); zero or absent when there is none.
     pub service_tds: Vec<MeasurementRegister>,
+    /// Virtual machine inside a partitioned TD (bodies of type 4); 0 for the whole TD.
+    pub vm_index: u8,
+    /// Hash of what is known about attached devices (bodies of type 4); zero when there are none.
+    pub device_information: MeasurementRegister,
     /// Intel's word for the platform, its module and its quoting enclave together.
     pub status: TdxTcbStatus,
     /// Advisories that apply to them.

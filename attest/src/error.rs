@@ -2,7 +2,7 @@
 //!
 //! Decides: the vocabulary of the verifying half (layers parse, chain, signature, time, revocation; for Intel also what its collateral says
 //! of a platform nobody may accept). Every variant says what failed, what was expected, and what a person can do.
-//! Trusts: nothing. Out of scope: refusals by policy (`rejection.rs`). Protocol section 2.2.
+//! Trusts: nothing. Out of scope: refusals by policy (`rejection.rs`), how a refusal is read (`account.rs`). Protocol section 2.2.
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -139,6 +139,9 @@ pub enum VerifyError {
     /// A reserved byte in a TCB version is not zero for this product's layout.
     #[error("the {which} TCB {raw:#018x} has bits set that {product:?} reserves")]
     TcbReserved { which: TcbKind, raw: u64, product: SnpProduct },
+    /// A certificate that has to stand beside the evidence is not there.
+    #[error("there is no {which} beside the evidence: the node has to staple it")]
+    CertMissing { which: CertName },
     /// A certificate is not DER of the expected shape.
     #[error("{which}: {what}")]
     CertMalformed { which: CertName, what: &'static str },
@@ -163,6 +166,12 @@ pub enum VerifyError {
     /// A part of the quote is shorter or longer than announced.
     #[error("{what} of the quote: {announced} bytes announced, {got} there (cut the quote to its exact length)")]
     QuoteLength { what: &'static str, announced: usize, got: usize },
+    /// A part of Intel's collateral is not there.
+    #[error("{what} is not beside the evidence: the node has to staple it")]
+    CollateralMissing { what: &'static str },
+    /// A chain of certificates holds something else.
+    #[error("{what} holds something other than certificates in line {line}: cut whatever stands around them")]
+    PemText { what: &'static str, line: usize },
     /// Intel's collateral cannot be read.
     #[error("Intel collateral cannot be read: {reason}")]
     CollateralMalformed { reason: String },
@@ -261,9 +270,10 @@ impl VerifyError {
         match self {
             E::OtherVendor { .. } | E::ReportLength { .. } | E::ReportVersion { .. } | E::ReportReserved { .. } => Layer::Parse,
             E::SignatureAlgorithm { .. } | E::SignaturePadding { .. } | E::SigningKeyCode { .. } => Layer::Parse,
-            E::ProductUnknown { .. } | E::TcbReserved { .. } | E::CertMalformed { .. } | E::CrlMalformed { .. } => Layer::Parse,
+            E::ProductUnknown { .. } | E::TcbReserved { .. } | E::CertMissing { .. } | E::CertMalformed { .. } => Layer::Parse,
+            E::CrlMalformed { .. } | E::CollateralMissing { .. } => Layer::Parse,
             E::QuoteVersion { .. } | E::QuoteTeeType { .. } | E::QuoteKeyType { .. } | E::QuoteBodyType { .. } => Layer::Parse,
-            E::QuoteCertType { .. } | E::QuoteLength { .. } | E::CollateralMalformed { .. } => Layer::Parse,
+            E::QuoteCertType { .. } | E::QuoteLength { .. } | E::CollateralMalformed { .. } | E::PemText { .. } => Layer::Parse,
             E::AnchorMissing { .. } | E::CertNamed { .. } | E::CertIssuer { .. } | E::CertConstraints { .. } => Layer::Chain,
             E::ProductName { .. } | E::ProductMismatch { .. } | E::CertExtension { .. } | E::ChipMismatch { .. } => Layer::Chain,
             E::CertTcb { .. } | E::SignerMismatch { .. } | E::IntelRoot { .. } | E::IntelChain { .. } => Layer::Chain,

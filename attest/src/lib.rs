@@ -5,41 +5,53 @@
 //! it must be bound to into [`Appraised`] (it is acceptable); [`appraise_session`] turns a whole attestation answer into [`AppraisedPeer`] (it is
 //! the peer of this handshake). A session is opened with the last one only.
 //!
+//! Each has a twin that writes down what it establishes, stage by stage, in a [`Trace`] that outlives a refusal: [`verify_traced`],
+//! [`appraise_traced`], [`appraise_session_traced`]. Every refusal says at which [`Stage`] it stands, whether the node is bad or nobody can tell
+//! ([`Finding`]), what was expected and found, and what a person can do ([`Advice`]).
+//!
 //! Trusts: the anchors, the time and the policy it is given. A software TEE is one more issuer with other anchors; there is no test branch here.
 //! No I/O, no clock, no generator. Protocol sections 2.2 and 3.
 #![no_std]
 
 extern crate alloc;
 
+mod account;
 mod anchors;
 mod appraise;
+mod approval;
 pub mod batch;
 mod binding;
 mod claims;
 mod collect;
 mod error;
+mod event_log;
+pub mod launch;
 mod memo;
 mod rejection;
 mod session;
 mod snp;
 mod step;
+pub mod subject;
 mod tdx;
 mod x509;
 
+pub use account::{Advice, Finding};
 pub use anchors::Anchors;
-pub use appraise::{Expected, appraise};
+pub use appraise::{Expected, appraise, appraise_traced};
+pub use approval::{ApprovalError, ApprovedPolicy, Authority, verify_approval};
 pub use batch::{Batch, BatchError};
 pub use binding::report_data;
 pub use claims::{Claims, SnpClaims, TdxClaims};
 pub use collect::{Attester, CollectError};
 pub use error::{CertName, Layer, TcbKind, VekKind, VerifyError};
+pub use event_log::{BootLog, Event, EventLog, EventLogError};
 pub use rejection::{Rejection, ReportData};
-pub use session::{AppraisedPeer, Asked, CLOCK_TOLERANCE_S, Pinned, SessionError, appraise_session};
-pub use snp::{FirmwareVersion, Revocation};
-pub use step::Step;
+pub use session::{AppraisedPeer, Asked, CLOCK_TOLERANCE_S, Pinned, SessionError, appraise_session, appraise_session_traced};
+pub use snp::{FirmwareVersion, Revocation, cert_table};
+pub use step::{Stage, Step, Trace, date};
+pub use tdx::{ExactQuote, PaddingError, exact_quote};
 
 use alloc::string::String;
-use alloc::vec::Vec;
 use ringwall_wire::evidence::{Endorsements, Evidence};
 use ringwall_wire::ids::{Digest, Vendor};
 
@@ -48,7 +60,7 @@ use ringwall_wire::ids::{Digest, Vendor};
 #[must_use = "genuine evidence is not acceptable evidence: appraise it"]
 pub struct Verified {
     claims: Claims,
-    steps: Vec<Step>,
+    trace: Trace,
 }
 
 impl Verified {
@@ -57,9 +69,9 @@ impl Verified {
         &self.claims
     }
 
-    /// Why it is genuine, in words for people.
+    /// Why it is genuine, in words for people, in the order of the stages.
     pub fn steps(&self) -> &[Step] {
-        &self.steps
+        self.trace.steps()
     }
 }
 
@@ -70,7 +82,7 @@ pub struct Appraised {
     claims: Claims,
     measurement: String,
     svn: u32,
-    steps: Vec<Step>,
+    trace: Trace,
 }
 
 impl Appraised {
@@ -99,26 +111,38 @@ impl Appraised {
         &self.claims
     }
 
-    /// Why it is genuine and acceptable, in words for people, in the order it was established.
+    /// Why it is genuine and acceptable, in words for people, in the order of the stages.
     pub fn steps(&self) -> &[Step] {
-        &self.steps
+        self.trace.steps()
     }
 }
 
 /// Verifies evidence against `anchors` at `now_s` (Unix seconds); nothing is fetched. A few milliseconds of public-key arithmetic.
 pub fn verify(evidence: &Evidence, endorsements: &Endorsements, anchors: &Anchors, now_s: u64) -> Result<Verified, VerifyError> {
-    match (evidence, endorsements) {
+    verify_traced(evidence, endorsements, anchors, now_s, &mut Trace::new())
+}
+
+/// [`verify`], which also writes what it establishes to `trace`, up to the refusal if there is one.
+pub fn verify_traced(
+    evidence: &Evidence,
+    endorsements: &Endorsements,
+    anchors: &Anchors,
+    now_s: u64,
+    trace: &mut Trace,
+) -> Result<Verified, VerifyError> {
+    let mut own = Trace::new();
+    let claims = match (evidence, endorsements) {
         (Evidence::Snp(evidence), Endorsements::Snp(endorsements)) => {
-            let (claims, steps) = snp::verify(evidence, endorsements, anchors, now_s)?;
-            Ok(Verified { claims: Claims::Snp(claims), steps })
+            snp::verify(evidence, endorsements, anchors, now_s, &mut own).map(Claims::Snp)
         }
         (Evidence::Tdx(evidence), Endorsements::Tdx(endorsements)) => {
-            let (claims, steps) = tdx::verify(evidence, endorsements, anchors, now_s)?;
-            Ok(Verified { claims: Claims::Tdx(claims), steps })
+            tdx::verify(evidence, endorsements, anchors, now_s, &mut own).map(Claims::Tdx)
         }
         (Evidence::Snp(_), Endorsements::Tdx(_)) => Err(VerifyError::OtherVendor { evidence: Vendor::Amd, endorsements: Vendor::Intel }),
         (Evidence::Tdx(_), Endorsements::Snp(_)) => Err(VerifyError::OtherVendor { evidence: Vendor::Intel, endorsements: Vendor::Amd }),
-    }
+    };
+    trace.absorb(&own);
+    Ok(Verified { claims: claims?, trace: own })
 }
 
 /// Forgets which vendor signatures were verified before. Changes no verdict, only the time of the next ones: for measurements.

@@ -4,12 +4,13 @@
 //! Trusts: nothing. Out of scope: whether evidence is genuine (`error.rs`). Protocol section 2.2.
 
 use crate::error::{Layer, TcbKind};
+use crate::event_log::EventLogError;
 use crate::snp::{FirmwareVersion, Revocation};
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use ringwall_wire::ids::{Digest, TrustDomain};
-use ringwall_wire::policy::{ChipId, Fmspc, MeasurementRegister, SnpProduct, SnpTcb, TdxTcbStatus, TdxTuple};
+use ringwall_wire::policy::{ChipId, Fmspc, MeasurementRegister, Rtmr, SnpProduct, SnpTcb, TdxTcbStatus, TdxTuple};
 
 /// The 64 bytes a guest has signed, shown as hex.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -59,7 +60,7 @@ pub enum Rejection {
     #[error("a production policy must demand a proof of release: this one is not acceptable")]
     ReleaseRuleMissing,
     /// The policy demands a proof of release and there is none.
-    #[error("the policy demands a proof of release, the node gave none: it runs a build nobody published")]
+    #[error("the policy demands a proof of release, the node gave none: nobody can tell whether its build was published")]
     ReleaseProofMissing,
     /// The policy demands a proof of release, which this release cannot verify.
     #[error(
@@ -85,6 +86,9 @@ pub enum Rejection {
     /// The chip is not on the list.
     #[error("chip {reported} is not among the {listed} accepted ones: add it to the policy if it is yours")]
     ChipNotListed { reported: ChipId, listed: usize },
+    /// The chip is on the list of refused ones.
+    #[error("chip {reported} is one the policy refuses by name: it counts as broken")]
+    ChipDenied { reported: ChipId },
     /// The report was made at another privilege level.
     #[error("the report was made at VMPL {reported}, required {required}")]
     Vmpl { reported: u32, required: u32 },
@@ -133,6 +137,26 @@ pub enum Rejection {
     /// The registers are of no accepted build.
     #[error("registers MRTD {}, RTMR0 {}, RTMR1 {}, RTMR2 {} together are of no build the policy accepts", reported.mrtd, reported.rtmr0, reported.rtmr1, reported.rtmr2)]
     TupleUnknown { reported: Box<TdxTuple> },
+    /// The firmware is one whose boot events the policy lists, and there is no log of them.
+    #[error("MRTD {mrtd} is accepted with an event log only and the node sent none: let it read the CCEL table of its firmware")]
+    EventLogMissing { mrtd: MeasurementRegister },
+    /// The event log is none.
+    #[error("the node's event log cannot be read: {reason}")]
+    EventLogMalformed { reason: EventLogError },
+    /// The event log is of another boot, or was changed.
+    #[error("the event log replays to {register} {replayed}, the hardware signed {reported}: the log was changed or is of another boot")]
+    EventLogMismatch { register: Rtmr, replayed: MeasurementRegister, reported: MeasurementRegister },
+    /// Something was measured that the policy does not know.
+    #[error("event {index} of {register} (type {event_type:#x}, digest {digest}) is not among the events the policy allows")]
+    EventNotAllowed { register: Rtmr, index: usize, event_type: u32, digest: MeasurementRegister },
+    /// Something was measured too early, too late or twice.
+    #[error(
+        "event {index} of {register} (type {event_type:#x}, digest {digest}) is repeated or out of order: the policy allows it elsewhere"
+    )]
+    EventOutOfOrder { register: Rtmr, index: usize, event_type: u32, digest: MeasurementRegister },
+    /// Something was not measured.
+    #[error("{register} lacks the event the policy calls {label:?} (type {event_type:#x})")]
+    EventMissing { register: Rtmr, event_type: u32, label: String },
     /// The build is too old.
     #[error("build {release} has security version {reported}, required at least {required}")]
     SvnTooLow { release: String, reported: u32, required: u32 },
@@ -145,6 +169,9 @@ pub enum Rejection {
     /// Another author key was used.
     #[error("the author key's digest is {reported}, required {required}")]
     AuthorKey { reported: MeasurementRegister, required: MeasurementRegister },
+    /// Whether an author key was used and its digest contradict each other.
+    #[error("the report says author key used = {used}, its author key digest is {reported}: these contradict each other")]
+    AuthorKeyFlag { used: bool, reported: MeasurementRegister },
     /// Another family id.
     #[error("FAMILY_ID is {reported:?}, required {required:?}")]
     FamilyId { reported: [u8; 16], required: [u8; 16] },
@@ -161,6 +188,9 @@ pub enum Rejection {
     /// The platform is not on the list.
     #[error("platform {reported} is not among the {listed} accepted ones: add it to the policy if it is yours")]
     PlatformNotListed { reported: Digest, listed: usize },
+    /// The platform is on the list of refused ones.
+    #[error("platform {reported} is one the policy refuses by name: it counts as broken")]
+    PlatformDenied { reported: Digest },
     /// The collateral is from an old evaluation.
     #[error("Intel's statements are of evaluation {reported}, required at least {required}: fetch newer ones")]
     EvaluationTooOld { reported: u32, required: u32 },
@@ -200,6 +230,12 @@ pub enum Rejection {
     /// Service TDs are bound to the TD.
     #[error("service TD {reported} is bound to this TD: it can act on it")]
     ServiceTd { reported: MeasurementRegister },
+    /// The report is of a part of a partitioned TD.
+    #[error("the quote is of virtual machine {reported} inside a partitioned TD, required 0 (the whole TD)")]
+    VmPartition { reported: u8 },
+    /// Devices may reach the TD's memory.
+    #[error("devices are attached to this TD (device information {reported}): they can reach its memory")]
+    DevicesAttached { reported: MeasurementRegister },
     /// The platform can be extended after provisioning, or does not say.
     #[error("the platform's certificate says dynamic platform = {reported:?}, the policy demands false")]
     DynamicPlatform { reported: Option<bool> },

@@ -6,13 +6,14 @@
 //! they are hashed into the binding the hardware signed.
 //! Trusts: what the caller pinned and asked. Out of scope: the handshake (`channel`), membership (`node`). Protocol section 3.
 
+use crate::account::Finding;
 use crate::anchors::Anchors;
-use crate::appraise::{Expected, appraise};
+use crate::appraise::{Expected, appraise_traced};
 use crate::batch::{fold, leaf, session_words, standing_leaf};
 use crate::error::{Layer, VerifyError};
 use crate::rejection::Rejection;
-use crate::step::Step;
-use crate::{Appraised, verify};
+use crate::step::{Stage, Trace};
+use crate::{Appraised, verify_traced};
 use alloc::format;
 use ed25519_dalek::{Signature, VerifyingKey};
 use ringwall_wire::codec::{DecodeError, Message as _};
@@ -112,11 +113,18 @@ pub enum SessionError {
     #[error("slot {slot} is not for {got}")]
     SlotVendor { slot: Slot, got: Vendor },
     /// The evidence is not genuine.
-    #[error("not genuine: {0}")]
+    #[error("{opening}: {0}", opening = opening(.0.finding(), "not genuine", "nobody can tell whether it is genuine"))]
     Verify(VerifyError),
     /// The evidence is not acceptable.
-    #[error("not acceptable: {0}")]
+    #[error("{opening}: {0}", opening = opening(.0.finding(), "not acceptable", "nobody can tell whether it is acceptable"))]
     Rejected(Rejection),
+}
+
+fn opening(finding: Finding, bad: &'static str, unknown: &'static str) -> &'static str {
+    match finding {
+        Finding::Bad => bad,
+        Finding::CannotTell => unknown,
+    }
 }
 
 impl SessionError {
@@ -205,7 +213,28 @@ impl AppraisedPeer {
 
 /// Judges `answer` for the session described by `asked`, on behalf of someone who holds `pinned`.
 pub fn appraise_session(answer: &AttestResp, asked: &Asked<'_>, pinned: &Pinned<'_>) -> Result<AppraisedPeer, SessionError> {
+    appraise_session_traced(answer, asked, pinned, &mut Trace::new())
+}
+
+/// [`appraise_session`], which also writes what it establishes to `trace`, up to the refusal if there is one.
+pub fn appraise_session_traced(
+    answer: &AttestResp,
+    asked: &Asked<'_>,
+    pinned: &Pinned<'_>,
+    trace: &mut Trace,
+) -> Result<AppraisedPeer, SessionError> {
+    let mut own = Trace::new();
+    let judged = judge(answer, asked, pinned, &mut own);
+    trace.absorb(&own);
+    let mut peer = judged?;
+    peer.appraised.trace = own;
+    Ok(peer)
+}
+
+fn judge(answer: &AttestResp, asked: &Asked<'_>, pinned: &Pinned<'_>, trace: &mut Trace) -> Result<AppraisedPeer, SessionError> {
     same_cluster(answer, pinned)?;
+    let cluster_id = pinned.cluster_id;
+    trace.note(Stage::Cluster, format!("the founding record hashes to cluster {cluster_id}, which is pinned, and names the node's policy"));
     same_session(answer, asked)?;
     let boot_config = BootConfig::decode(&answer.boot_config).map_err(SessionError::BootConfig)?;
     boots_here(answer, &boot_config)?;
@@ -213,7 +242,7 @@ pub fn appraise_session(answer: &AttestResp, asked: &Asked<'_>, pinned: &Pinned<
     mode_fits(&answer.proof, asked.mode)?;
     let batch_root = session_root(answer, asked, pinned.now_s)?;
     let binding = Binding {
-        cluster_id: pinned.cluster_id,
+        cluster_id,
         epoch: answer.epoch,
         role: asked.role,
         incarnation: answer.incarnation,
@@ -222,14 +251,15 @@ pub fn appraise_session(answer: &AttestResp, asked: &Asked<'_>, pinned: &Pinned<
         policy: Digest(answer.policy.digest()),
         batch_root,
     };
-    let verified = verify(&answer.evidence, &answer.endorsements, pinned.anchors, pinned.now_s).map_err(SessionError::Verify)?;
+    let verified =
+        verify_traced(&answer.evidence, &answer.endorsements, pinned.anchors, pinned.now_s, trace).map_err(SessionError::Verify)?;
     let expected = Expected { binding: &binding, boot_config: &boot_config, release_proof: &answer.release_proof };
-    let mut appraised = appraise(verified, &answer.policy, &expected).map_err(SessionError::Rejected)?;
-    explain(&mut appraised, answer, &boot_config);
+    let appraised = appraise_traced(verified, &answer.policy, &expected, trace).map_err(SessionError::Rejected)?;
+    explain(trace, answer, &boot_config);
     Ok(AppraisedPeer {
         handshake: *asked.handshake,
         appraised,
-        cluster_id: pinned.cluster_id,
+        cluster_id,
         epoch: answer.epoch,
         role: asked.role,
         incarnation: answer.incarnation,
@@ -362,7 +392,7 @@ fn standing(proof: &StandingProof, answer: &AttestResp, asked: &Asked<'_>, now_s
     signed.map_err(|_| SessionError::StandingSignature)
 }
 
-fn explain(appraised: &mut Appraised, answer: &AttestResp, boot: &BootConfig) {
+fn explain(trace: &mut Trace, answer: &AttestResp, boot: &BootConfig) {
     let how = match &answer.proof {
         SessionProof::Batched(path) if path.leaves <= 1 => "this evidence was made for this session alone",
         SessionProof::Batched(_) => "this session is one of those this evidence was made for",
@@ -370,9 +400,9 @@ fn explain(appraised: &mut Appraised, answer: &AttestResp, boot: &BootConfig) {
             "a key of at most one period, named in the evidence, signed this session (weaker: a leaked period key serves until the period ends)"
         }
     };
-    appraised.steps.push(Step::new(how));
-    appraised.steps.push(Step::new(format!(
-        "the node is of cluster {} (founding record and policy hash to it), slot {}, incarnation {}",
-        answer.cluster_id, boot.slot, answer.incarnation
-    )));
+    trace.note(Stage::Binding, how);
+    trace.finish(
+        Stage::Cluster,
+        format!("the node stands in slot {} as incarnation {}, both bound into its evidence", boot.slot, answer.incarnation),
+    );
 }

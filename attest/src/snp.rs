@@ -5,10 +5,11 @@
 //! product is taken from the report (version 3 and later) and must agree with the certificate.
 //! Trusts: the given anchors and time. Out of scope: whether the claims are acceptable (`appraise`). Protocol section 2.2, "SNP".
 
+pub mod cert_table;
 mod chain;
 mod crl;
-mod product;
-mod report;
+pub(crate) mod product;
+pub(crate) mod report;
 
 pub use crl::Revocation;
 pub use report::FirmwareVersion;
@@ -16,32 +17,30 @@ pub use report::FirmwareVersion;
 use crate::anchors::{Anchors, root_digest};
 use crate::claims::SnpClaims;
 use crate::error::{TcbKind, VerifyError};
-use crate::step::Step;
+use crate::step::{Stage, Trace};
 use alloc::boxed::Box;
 use alloc::format;
-use alloc::vec::Vec;
+use alloc::string::String;
 use ringwall_wire::evidence::{SnpEndorsements, SnpEvidence};
+use ringwall_wire::policy::SnpTcb;
 
-/// Verifies a report; returns what it says and why it is believed.
+/// Verifies a report; returns what it says and writes down why it is believed.
 pub(crate) fn verify(
     evidence: &SnpEvidence,
     endorsements: &SnpEndorsements,
     anchors: &Anchors,
     now_s: u64,
-) -> Result<(SnpClaims, Vec<Step>), VerifyError> {
+    trace: &mut Trace,
+) -> Result<SnpClaims, VerifyError> {
     let report = report::Report::parse(&evidence.report)?;
-    let mut steps = Vec::new();
-    let chain = chain::verify(endorsements, anchors, report.product(), now_s)?;
+    trace.note(Stage::Report, format!("the report is {} bytes of AMD's layout, every reserved byte zero", evidence.report.len()));
+    let chain = chain::verify(endorsements, anchors, report.product(), now_s, trace)?;
     if chain.kind != report.signed_by() {
         return Err(VerifyError::SignerMismatch { report: report.signed_by(), certificate: chain.kind });
     }
     let product = chain.product;
-    steps.push(Step::new(format!("AMD root certificate (ARK-{product:?}) pinned by this program signed AMD's intermediate certificate")));
-    steps.push(Step::new(format!("AMD's intermediate certificate signed the {} certificate; all are in force", chain.kind)));
-    steps.push(Step::new(chain.revocation.explain(now_s)));
-
     report.verify_signature(&chain.key)?;
-    steps.push(Step::new("the chip's key signed this report (ECDSA P-384 over its first 672 bytes)"));
+    trace.finish(Stage::Report, format!("the {} of the certificate signed this report (ECDSA P-384 over its first 672 bytes)", chain.kind));
     if let Some(chip) = chain.chip
         && chip != report.chip_id()
     {
@@ -53,9 +52,22 @@ pub(crate) fn verify(
     if chain.tcb != reported_tcb {
         return Err(VerifyError::CertTcb { certificate: chain.tcb, report: reported_tcb });
     }
-    steps.push(Step::new("the certificate names the same chip and firmware versions as the report"));
+    trace.finish(
+        Stage::Chain,
+        match chain.chip {
+            Some(_) => "the certificate names the same chip and firmware versions as the report",
+            None => "the certificate names the same firmware versions as the report; it is the provider's and names no chip",
+        },
+    );
+    trace.note(Stage::Tcb, format!("the report says it comes from {product:?} with this firmware: {}", tcb_words(&reported_tcb)));
 
     let root = root_digest(anchors.ark(product).expect("the chain was verified under it"));
-    let claims = report.claims(product, root, chain.revocation, [current_tcb, reported_tcb, committed_tcb, launch_tcb]);
-    Ok((claims, steps))
+    Ok(report.claims(product, root, chain.revocation, [current_tcb, reported_tcb, committed_tcb, launch_tcb]))
+}
+
+/// Firmware versions as people read them; a part only Turin has is left out where it is zero.
+pub(crate) fn tcb_words(tcb: &SnpTcb) -> String {
+    let SnpTcb { fmc, boot_loader, tee, snp, microcode } = tcb;
+    let first = if *fmc == 0 { String::new() } else { format!("FMC {fmc}, ") };
+    format!("{first}boot loader {boot_loader}, TEE {tee}, SNP {snp}, microcode {microcode}")
 }

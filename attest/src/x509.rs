@@ -17,7 +17,7 @@ use rsa::signature::hazmat::PrehashVerifier as _;
 use rsa::traits::PublicKeyParts as _;
 use sha2::{Digest as _, Sha384};
 use x509_cert::Certificate;
-use x509_cert::ext::pkix::BasicConstraints;
+use x509_cert::ext::pkix::{BasicConstraints, KeyUsage};
 use x509_cert::spki::AlgorithmIdentifierOwned;
 
 const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
@@ -91,6 +91,9 @@ pub(crate) struct Cert<'a> {
 impl<'a> Cert<'a> {
     /// Reads a certificate.
     pub(crate) fn parse(which: CertName, bytes: &'a [u8]) -> Result<Self, VerifyError> {
+        if bytes.is_empty() {
+            return Err(VerifyError::CertMissing { which });
+        }
         let malformed = |what| VerifyError::CertMalformed { which, what };
         let signed = split_signed(bytes).ok_or(malformed("not exactly one signed DER structure"))?;
         let parsed = Certificate::from_der(bytes).map_err(|_| malformed("not an X.509 certificate"))?;
@@ -133,11 +136,15 @@ impl<'a> Cert<'a> {
         extensions.iter().find(|extension| extension.extn_id == oid).map(|extension| extension.extn_value.as_bytes())
     }
 
+    /// Last second of the certificate's validity, Unix time.
+    pub(crate) fn until_s(&self) -> u64 {
+        self.parsed.tbs_certificate().validity().not_after.to_unix_duration().as_secs()
+    }
+
     /// Fails unless `now_s` is within the certificate's validity.
     pub(crate) fn in_force(&self, now_s: u64) -> Result<(), VerifyError> {
-        let validity = self.parsed.tbs_certificate().validity();
-        let from_s = validity.not_before.to_unix_duration().as_secs();
-        let until_s = validity.not_after.to_unix_duration().as_secs();
+        let from_s = self.parsed.tbs_certificate().validity().not_before.to_unix_duration().as_secs();
+        let until_s = self.until_s();
         if now_s < from_s {
             return Err(VerifyError::CertNotYet { which: self.which, from_s, now_s });
         }
@@ -147,11 +154,15 @@ impl<'a> Cert<'a> {
         Ok(())
     }
 
-    /// Fails unless the basic constraints say exactly whether this certificate may sign others.
+    /// Fails unless basic constraints (and key usage, where it is told) say exactly whether this certificate may sign others.
     pub(crate) fn constrained(&self, may_sign: bool) -> Result<(), VerifyError> {
         let constraints = self.parsed.tbs_certificate().get_extension::<BasicConstraints>();
         let constraints = constraints.map_err(|_| VerifyError::CertConstraints { which: self.which })?;
-        match constraints.is_some_and(|(_, constraints)| constraints.ca) == may_sign {
+        let usage = self.parsed.tbs_certificate().get_extension::<KeyUsage>();
+        let usage = usage.map_err(|_| VerifyError::CertConstraints { which: self.which })?;
+        let authority = constraints.is_some_and(|(_, constraints)| constraints.ca);
+        let signs = usage.is_none_or(|(_, usage)| usage.key_cert_sign());
+        match authority == may_sign && (signs || !may_sign) {
             true => Ok(()),
             false => Err(VerifyError::CertConstraints { which: self.which }),
         }

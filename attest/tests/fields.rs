@@ -9,7 +9,7 @@ use ringwall_attest::{Anchors, Appraised, CertName, Expected, Rejection as R, Tc
 use ringwall_sim::{Lie, QuoteShape, SimTee, TeeProfile, anchors, foreign_anchors, policy_for, world};
 use ringwall_wire::bounded::{Blob, List, Text};
 use ringwall_wire::codec::Message as _;
-use ringwall_wire::evidence::{Binding, Endorsements, Evidence, Role, SnpEndorsements, TdxEndorsements};
+use ringwall_wire::evidence::{Binding, Endorsements, Evidence, Role, SnpEndorsements, TdxEndorsements, TdxEvidence};
 use ringwall_wire::genesis::BootConfig;
 use ringwall_wire::ids::{BootKeys, ClusterId, Digest, Epoch, Incarnation, KemPublic, NoisePublic, SigPublic, Slot, TrustDomain};
 use ringwall_wire::policy::{MeasurementRegister, PolicyDoc, ReleaseRule, ReleaseSigners};
@@ -254,7 +254,7 @@ fn every_byte_of_a_quote_counts() {
         for at in (0..48).chain((48..honest.quote.len()).step_by(step)) {
             let mut bytes = honest.quote.to_vec();
             bytes[at] ^= 0x04;
-            let evidence = Evidence::Tdx(ringwall_wire::evidence::TdxEvidence { quote: Blob::new(bytes).unwrap() });
+            let evidence = Evidence::Tdx(TdxEvidence { quote: Blob::new(bytes).unwrap(), event_log: Blob::default() });
             let outcome = verify(&evidence, &endorsements, &anchors(), NOW_S);
             let context = String::from_utf8_lossy(&honest.quote[at.saturating_sub(9)..honest.quote.len().min(at + 9)]);
             assert!(outcome.is_err(), "{shape:?}, byte {at} of {}, in {context:?}", honest.quote.len());
@@ -325,6 +325,10 @@ fn wrong_surroundings_of_amd_evidence_are_named() {
     let provider = SnpEndorsements { vek: amd_endorsements(&tee.clone().telling(&[Lie::SnpVlek])).vek, ..honest.clone() };
     assert!(with(provider, &anchors()).is_some(), "a VLEK under the ASK");
     for (vek, ask) in [(Blob::default(), honest.ask.clone()), (honest.vek.clone(), Blob::default())] {
+        let error = with(SnpEndorsements { vek, ask, ..honest.clone() }, &anchors());
+        assert!(matches!(error, Some(V::CertMissing { .. })), "{error:?}");
+    }
+    for (vek, ask) in [(Blob::new(vec![0x30, 0]).unwrap(), honest.ask.clone()), (honest.vek.clone(), Blob::new(vec![0; 9]).unwrap())] {
         let error = with(SnpEndorsements { vek, ask, ..honest.clone() }, &anchors());
         assert!(matches!(error, Some(V::CertMalformed { .. })), "{error:?}");
     }

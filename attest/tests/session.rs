@@ -4,135 +4,24 @@
 //! Trusts: minted evidence of `ringwall-sim`. Out of scope: the handshake that gives hash and key (`channel`).
 #![allow(clippy::unwrap_used, clippy::panic, clippy::result_large_err)]
 
+mod node;
+
 use ed25519_dalek::{Signer as _, SigningKey};
-use ringwall_attest::batch::{leaf, session_words, standing_leaf};
+use node::{Handshake, MEMBER, NOW_S, Node, SESSION, STANDING, judge, judge_with, node, node_of, standing};
+use ringwall_attest::batch::{leaf, session_words};
 use ringwall_attest::{
     Anchors, AppraisedPeer, Asked, Batch, CLOCK_TOLERANCE_S, Layer, Pinned, Rejection as R, SessionError as S, VerifyError as V,
-    appraise_session, report_data,
+    appraise_session,
 };
-use ringwall_sim::{Lie, SimTee, anchors, foreign_anchors, policy_for, world};
+use ringwall_sim::{Lie, anchors, foreign_anchors, world};
 use ringwall_wire::bounded::{Blob, List};
 use ringwall_wire::codec::Message as _;
-use ringwall_wire::evidence::{Binding, Role};
-use ringwall_wire::genesis::{BootConfig, GenesisRecord};
+use ringwall_wire::evidence::Role;
+use ringwall_wire::genesis::BootConfig;
 use ringwall_wire::ids::{
-    BootKeys, ClusterId, Digest, Epoch, Incarnation, KemPublic, NoisePublic, Nonce, PolicyVersion, SigPublic, Signature, Slot, TrustDomain,
-    Vendor,
+    ClusterId, Digest, Epoch, Incarnation, NoisePublic, Nonce, PolicyVersion, SigPublic, Signature, Slot, TrustDomain, Vendor,
 };
-use ringwall_wire::policy::PolicyDoc;
-use ringwall_wire::session::{AttestMode, AttestResp, SessionProof, StandingProof};
-
-/// 2026-11-24 12:00:00 UTC.
-const NOW_S: u64 = 1_795_521_600;
-const MEMBER: Incarnation = Incarnation(1 << 40 | 7);
-
-/// A cluster of one AMD and one Intel machine, and one of them as a node.
-#[derive(Clone)]
-struct Node {
-    tee: SimTee,
-    policy: PolicyDoc,
-    genesis: GenesisRecord,
-    boot: BootConfig,
-    keys: BootKeys,
-}
-
-fn machine(chip_name: &str, boot: BootConfig) -> SimTee {
-    SimTee::new(world::machine(chip_name, boot).unwrap(), NOW_S)
-}
-
-/// The node on `chip_name`, slot 1, of the cluster called `name`; `change` edits the policy before the cluster is founded on it.
-fn node_of(chip_name: &str, name: &str, change: impl FnOnce(&mut PolicyDoc)) -> Node {
-    let nowhere = world::joining_config(ClusterId([0; 32]), Slot(1));
-    let all = [machine("genoa-1", nowhere.clone()), machine("tdx-1", nowhere)];
-    let mut policy = policy_for(&[&all[0], &all[1]]);
-    policy.session.standing_period_s = 600;
-    change(&mut policy);
-    let genesis = ringwall_sim::genesis_record(&policy, name, Nonce([9; 32]));
-    let boot = world::joining_config(genesis.cluster_id(), Slot(1));
-    let keys = BootKeys { noise: NoisePublic([1; 32]), sig: SigPublic([2; 32]), kem: KemPublic([3; 1184]) };
-    Node { tee: machine(chip_name, boot.clone()), policy, genesis, boot, keys }
-}
-
-fn node(chip_name: &str) -> Node {
-    node_of(chip_name, "first", |_| ())
-}
-
-/// One side of one handshake.
-#[derive(Clone, Copy)]
-struct Handshake {
-    hash: Digest,
-    nonce: Nonce,
-    noise: NoisePublic,
-    role: Role,
-    mode: AttestMode,
-}
-
-const SESSION: Handshake = Handshake {
-    hash: Digest([0x11; 32]),
-    nonce: Nonce([0x22; 32]),
-    noise: NoisePublic([1; 32]),
-    role: Role::ClientServer,
-    mode: AttestMode::Batched,
-};
-
-/// The same, by someone who accepts a standing key.
-const STANDING: Handshake = Handshake { mode: AttestMode::Standing, ..SESSION };
-
-impl Node {
-    /// What the node binds, for a root over sessions.
-    fn binding(&self, role: Role, incarnation: Incarnation, batch_root: Digest) -> Binding {
-        Binding {
-            cluster_id: self.genesis.cluster_id(),
-            epoch: Epoch(1),
-            role,
-            incarnation,
-            keys: self.keys.clone(),
-            boot_config: self.boot.host_data(),
-            policy: Digest(self.policy.digest()),
-            batch_root,
-        }
-    }
-
-    fn answer(&self, role: Role, incarnation: Incarnation, root: Digest, proof: SessionProof) -> AttestResp {
-        let binding = self.binding(role, incarnation, root);
-        AttestResp {
-            cluster_id: binding.cluster_id,
-            epoch: binding.epoch,
-            role,
-            incarnation,
-            keys: self.keys.clone(),
-            boot_config: Blob::new(self.boot.encode()).unwrap(),
-            genesis: self.genesis.clone(),
-            policy: self.policy.clone(),
-            evidence: self.tee.mint(&report_data(&binding)),
-            endorsements: self.tee.endorse(),
-            proof,
-            release_proof: Blob::default(),
-        }
-    }
-
-    /// An answer for this session, third of five in its batch.
-    fn answers(&self, session: Handshake) -> AttestResp {
-        self.answers_as(session, session.role, if session.role == Role::JoinInit { Incarnation(0) } else { MEMBER })
-    }
-
-    fn answers_as(&self, session: Handshake, role: Role, incarnation: Incarnation) -> AttestResp {
-        let mut leaves: Vec<_> = (0..5).map(|other| leaf(&Digest([other; 32]), &Nonce([other; 32]))).collect();
-        *leaves.get_mut(2).unwrap() = leaf(&session.hash, &session.nonce);
-        let batch = Batch::new(leaves).unwrap();
-        self.answer(role, incarnation, batch.root(), SessionProof::Batched(batch.path(2).unwrap()))
-    }
-}
-
-fn judge_with(answer: &AttestResp, session: Handshake, cluster_id: ClusterId, roots: &Anchors, now_s: u64) -> Result<AppraisedPeer, S> {
-    let asked = Asked { handshake: &session.hash, nonce: &session.nonce, role: session.role, noise: &session.noise, mode: session.mode };
-    let pinned = Pinned { cluster_id, min_policy_version: PolicyVersion(1), anchors: roots, now_s };
-    appraise_session(answer, &asked, &pinned)
-}
-
-fn judge(answer: &AttestResp, session: Handshake, node: &Node) -> Result<AppraisedPeer, S> {
-    judge_with(answer, session, node.genesis.cluster_id(), &anchors(), NOW_S)
-}
+use ringwall_wire::session::{AttestMode, AttestResp, SessionProof};
 
 #[track_caller]
 fn refused(outcome: Result<AppraisedPeer, S>, layer: Layer, named: fn(&S) -> bool) {
@@ -356,16 +245,6 @@ fn a_malformed_path_is_refused() {
         path.index = path.leaves;
     }
     refused(judge(&answer, SESSION, &node), Layer::Parse, |e| matches!(e, S::BatchPath { .. }));
-}
-
-/// An answer by a period key that began at `start_s`.
-fn standing(node: &Node, session: Handshake, start_s: u64) -> AttestResp {
-    let key = SigningKey::from_bytes(&[8; 32]);
-    let public = SigPublic(key.verifying_key().to_bytes());
-    let batch = Batch::new(vec![leaf(&Digest([1; 32]), &Nonce([1; 32])), standing_leaf(&public, start_s)]).unwrap();
-    let signature = Signature(key.sign(&session_words(&session.hash, &session.nonce)).to_bytes());
-    let proof = StandingProof { key: public, period_start_s: start_s, path: batch.path(1).unwrap(), signature };
-    node.answer(session.role, MEMBER, batch.root(), SessionProof::Standing(proof))
 }
 
 /// A client may ask for more than the cheapest binding; a node that gives less is refused, one that gives more is not.

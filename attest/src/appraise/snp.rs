@@ -5,12 +5,16 @@
 //! version of the build then comes from the policy's own table of measurements.
 //! Trusts: the claims. Out of scope: binding and release (`appraise.rs`). Protocol section 2.2, "SNP".
 
-use super::{demand, new_enough};
+use super::{build_accepted, demand, new_enough};
 use crate::claims::SnpClaims;
 use crate::error::{TcbKind, VekKind};
 use crate::rejection::Rejection;
-use crate::snp::Revocation;
+use crate::snp::{Revocation, tcb_words};
+use crate::step::{Stage, Trace};
+use alloc::format;
+use ringwall_wire::ids::Digest;
 use ringwall_wire::policy::{ChipId, Measurement, MeasurementRegister, PolicyDoc, RevocationRule, SnpProductRule, SnpRules, SnpTcb};
+use sha2::{Digest as _, Sha256};
 
 const POLICY_MUST_BE_ONE: u64 = 1 << 17;
 const POLICY_MIGRATE_MA: u64 = 1 << 18;
@@ -18,16 +22,56 @@ const POLICY_DEBUG: u64 = 1 << 19;
 /// Bits 16 and up are flags; below is the least ABI version.
 const POLICY_FLAGS: u64 = !0xffff;
 
-/// Judges the claims; returns the build they measure.
-pub(super) fn appraise<'p>(claims: &SnpClaims, policy: &'p PolicyDoc) -> Result<&'p Measurement, Rejection> {
+/// Judges the claims and writes down what it establishes; returns the build they measure.
+pub(super) fn appraise<'p>(claims: &SnpClaims, policy: &'p PolicyDoc, trace: &mut Trace) -> Result<&'p Measurement, Rejection> {
     let rules = &policy.snp;
     let product = chip(claims, rules)?;
+    let (chip, listed) = (Digest(Sha256::digest(claims.chip_id.0).into()), rules.chips.len());
+    trace.note(
+        Stage::Policy,
+        format!("the chip (SHA-256 of its id {chip}) is one of the {listed} the policy lists; {:?} is an accepted family", claims.product),
+    );
     guest(claims, rules)?;
+    let [minor, major, ..] = claims.guest_policy.to_le_bytes();
+    trace.note(
+        Stage::Policy,
+        format!(
+            "the guest's settings ({:#x}, least ABI {major}.{minor}) allow no debugging and no migration; the report was made at VMPL {}",
+            claims.guest_policy, claims.vmpl
+        ),
+    );
     platform(claims, rules)?;
+    trace.finish(
+        Stage::Policy,
+        format!(
+            "the machine's settings ({:#x}) have every bit of {:#x} and none outside {:#x}",
+            claims.platform_bits, rules.platform_required, rules.platform_allowed
+        ),
+    );
     firmware(claims, product)?;
+    trace.note(
+        Stage::Tcb,
+        format!("what runs, is reported, is committed and ran at launch reaches the policy's minimum: {}", tcb_words(&product.min_tcb)),
+    );
+    trace.finish(
+        Stage::Tcb,
+        format!("firmware {} runs and is committed; every mitigation of {:#x} is on", claims.current_version, product.required_mitigations),
+    );
     revocation(claims, rules)?;
+    trace.finish(
+        Stage::Revocation,
+        match rules.revocation {
+            RevocationRule::Required => "the policy demands a list in force, and there is one",
+            RevocationRule::BestEffort => "the policy accepts what a list, if there is one, does not name",
+        },
+    );
     let build = build(claims, policy)?;
     identity(claims, policy)?;
+    build_accepted(build, policy, trace);
+    trace.finish(
+        Stage::Measurement,
+        format!("the launch measurement is {}; ID key, author key, family and image id are what the policy names", claims.measurement),
+    );
     Ok(build)
 }
 
@@ -44,6 +88,7 @@ fn chip<'p>(claims: &SnpClaims, rules: &'p SnpRules) -> Result<&'p SnpProductRul
     demand(claims.signed_by == VekKind::Vcek || rules.allow_vlek, || Rejection::VlekNotAccepted)?;
     demand(!claims.chip_key_masked, || Rejection::ChipKeyMasked)?;
     demand(claims.chip_id != ChipId([0; 64]), || Rejection::ChipIdMasked)?;
+    demand(!rules.denied_chips.contains(&claims.chip_id), || Rejection::ChipDenied { reported: claims.chip_id })?;
     demand(rules.chips.contains(&claims.chip_id), || Rejection::ChipNotListed { reported: claims.chip_id, listed: rules.chips.len() })?;
     Ok(product)
 }
@@ -122,6 +167,8 @@ fn identity(claims: &SnpClaims, policy: &PolicyDoc) -> Result<(), Rejection> {
     let rules = &policy.snp;
     let (reported, required) = (claims.id_key_digest, rules.id_key_digest);
     demand(reported == required, || Rejection::IdKey { reported, required })?;
+    let (used, reported) = (claims.author_key_used, claims.author_key_digest);
+    demand(used == (reported != MeasurementRegister([0; 48])), || Rejection::AuthorKeyFlag { used, reported })?;
     let (reported, required) = (claims.author_key_digest, rules.author_key_digest);
     demand(reported == required, || Rejection::AuthorKey { reported, required })?;
     let (reported, required) = (claims.family_id, rules.family_id);

@@ -2,12 +2,13 @@
 //!
 //! Decides: platform, firmware status, TDX module, TD attributes, registers and platform flags of a TDX quote against the policy. A flag the
 //! platform's certificate leaves out counts as unknown, and unknown does not satisfy a rule.
-//! Trusts: the claims. Out of scope: binding and release (`appraise.rs`). Protocol section 2.2, "TDX".
+//! Trusts: the claims. Out of scope: builds named by their boot events (`replay.rs`), binding and release (`appraise.rs`). Protocol section 2.2, "TDX".
 
-use super::{demand, new_enough};
+use super::{build_accepted, demand, new_enough, replay};
 use crate::claims::TdxClaims;
 use crate::rejection::Rejection;
-use alloc::boxed::Box;
+use crate::step::{Stage, Trace};
+use alloc::format;
 use ringwall_wire::policy::{Measurement, MeasurementRegister, PolicyDoc, TdxRules};
 
 /// TUD group: the TD is under debug.
@@ -15,15 +16,49 @@ const ATTRIBUTES_UNDER_DEBUG: u64 = 0xff;
 const ATTRIBUTE_MIGRATABLE: u64 = 1 << 29;
 const ZERO: MeasurementRegister = MeasurementRegister([0; 48]);
 
-/// Judges the claims; returns the build they measure.
-pub(super) fn appraise<'p>(claims: &TdxClaims, policy: &'p PolicyDoc) -> Result<&'p Measurement, Rejection> {
+/// Judges the claims and writes down what it establishes; returns the build they measure.
+pub(super) fn appraise<'p>(claims: &TdxClaims, policy: &'p PolicyDoc, trace: &mut Trace) -> Result<&'p Measurement, Rejection> {
     let rules = &policy.tdx;
     platform(claims, rules)?;
+    trace.note(
+        Stage::Policy,
+        format!("platform {} (family {}) is one of the {} the policy lists", claims.platform, claims.fmspc, rules.platforms.len()),
+    );
+    trace.note(
+        Stage::Tcb,
+        format!(
+            "the policy accepts {:?}, demands evaluation {} or later and refuses none of the advisories that apply",
+            claims.status, rules.min_tcb_evaluation
+        ),
+    );
     module(claims, rules)?;
+    trace.finish(
+        Stage::Tcb,
+        match rules.mr_seams.is_empty() {
+            true => "the TDX module is signed by Intel, and Intel's own list of modules decides about it",
+            false => "the TDX module is signed by Intel and one the policy lists",
+        },
+    );
     attributes(claims, rules)?;
+    trace.note(
+        Stage::Policy,
+        format!("the guest's settings ({:#x}) allow no debugging and no migration; no service TD is bound", claims.td_attributes),
+    );
     let build = build(claims, policy)?;
     registers(claims, rules)?;
+    build_accepted(build, policy, trace);
+    trace.finish(
+        Stage::Measurement,
+        format!(
+            "MRTD {} and RTMR0 to RTMR2 are of this build; RTMR3, MROWNER and MROWNERCONFIG are what the policy names",
+            claims.tuple.mrtd
+        ),
+    );
     flags(claims, rules)?;
+    trace.finish(
+        Stage::Policy,
+        "the platform's certificate says nothing the policy excludes (dynamic platform, cached keys, hyper-threading)",
+    );
     Ok(build)
 }
 
@@ -31,6 +66,7 @@ fn platform(claims: &TdxClaims, rules: &TdxRules) -> Result<(), Rejection> {
     let reported = claims.fmspc;
     demand(rules.fmspcs.contains(&reported), || Rejection::FmspcNotListed { reported, listed: rules.fmspcs.len() })?;
     let reported = claims.platform;
+    demand(!rules.denied_platforms.contains(&reported), || Rejection::PlatformDenied { reported })?;
     demand(rules.platforms.contains(&reported), || Rejection::PlatformNotListed { reported, listed: rules.platforms.len() })?;
     let (reported, required) = (claims.tcb_evaluation, rules.min_tcb_evaluation);
     demand(reported >= required, || Rejection::EvaluationTooOld { reported, required })?;
@@ -63,13 +99,16 @@ fn attributes(claims: &TdxClaims, rules: &TdxRules) -> Result<(), Rejection> {
     if let Some(service) = claims.service_tds.iter().find(|service| **service != ZERO) {
         return Err(Rejection::ServiceTd { reported: *service });
     }
+    demand(claims.vm_index == 0, || Rejection::VmPartition { reported: claims.vm_index })?;
+    let reported = claims.device_information;
+    demand(reported == ZERO, || Rejection::DevicesAttached { reported })?;
     let (reported, allowed) = (claims.xfam, rules.xfam_allowed);
     demand(reported & !allowed == 0, || Rejection::XfamForbidden { reported, allowed })
 }
 
 fn build<'p>(claims: &TdxClaims, policy: &'p PolicyDoc) -> Result<&'p Measurement, Rejection> {
-    let known = policy.measurements.iter().find(|build| build.tdx.contains(&claims.tuple));
-    let build = known.ok_or_else(|| Rejection::TupleUnknown { reported: Box::new(claims.tuple.clone()) })?;
+    let named = policy.measurements.iter().find(|build| build.tdx.contains(&claims.tuple));
+    let build = named.map_or_else(|| replay::build(claims, policy), Ok)?;
     new_enough(build, policy)?;
     Ok(build)
 }

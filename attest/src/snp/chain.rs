@@ -7,8 +7,9 @@
 
 use super::crl::{self, Revocation};
 use super::product;
-use crate::anchors::Anchors;
+use crate::anchors::{Anchors, root_digest};
 use crate::error::{CertName, VekKind, VerifyError};
+use crate::step::{Stage, Trace, date};
 use crate::x509::Cert;
 use alloc::format;
 use alloc::string::String;
@@ -39,12 +40,13 @@ pub(crate) struct Chain {
     pub(crate) revocation: Revocation,
 }
 
-/// Verifies the chain; `by_cpu` is the product the report names, where it names one.
+/// Verifies the chain and writes down what it establishes; `by_cpu` is the product the report names, where it names one.
 pub(crate) fn verify(
     endorsements: &SnpEndorsements,
     anchors: &Anchors,
     by_cpu: Option<SnpProduct>,
     now_s: u64,
+    trace: &mut Trace,
 ) -> Result<Chain, VerifyError> {
     let vek = Cert::parse(CertName::Vek, &endorsements.vek)?;
     let ask = Cert::parse(CertName::Ask, &endorsements.ask)?;
@@ -54,7 +56,8 @@ pub(crate) fn verify(
     {
         return Err(VerifyError::ProductMismatch { report, certificate: product });
     }
-    let ark = Cert::parse(CertName::Ark, anchors.ark(product).ok_or(VerifyError::AnchorMissing { product })?)?;
+    let root = anchors.ark(product).ok_or(VerifyError::AnchorMissing { product })?;
+    let ark = Cert::parse(CertName::Ark, root)?;
 
     let kind = kind_of(&vek)?;
     named(CertName::Ark, &ark, format!("ARK-{}", product::name(product)))?;
@@ -67,8 +70,16 @@ pub(crate) fn verify(
     ask.constrained(true)?;
     vek.constrained(false)?;
     ask.issued_by(&ark)?;
+    let (above, middle, digest) = (ark.subject_name(), ask.subject_name(), root_digest(root));
+    trace.finish(Stage::Root, format!("AMD's root {above} (SHA-256 {digest}), pinned by this program, signed AMD's intermediate {middle}"));
     vek.issued_by(&ask)?;
+    let until = date(ark.until_s().min(ask.until_s()).min(vek.until_s()));
+    trace.note(Stage::Chain, format!("AMD's intermediate {middle} signed the {kind} certificate; all three are in force until {until}"));
     let revocation = crl::look_up(&endorsements.crl, &ark, &ask, now_s)?;
+    match revocation {
+        Revocation::Current { .. } => trace.finish(Stage::Revocation, revocation.explain(now_s)),
+        Revocation::Stale { .. } | Revocation::Absent => trace.note(Stage::Revocation, revocation.explain(now_s)),
+    }
 
     let chip = match kind {
         VekKind::Vcek => Some(chip_of(&vek, product)?),

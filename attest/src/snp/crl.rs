@@ -6,6 +6,7 @@
 //! Trusts: the pinned root. Out of scope: Intel's lists (`tdx.rs`). Evidence notes section 3; protocol section 1.2, A11.
 
 use crate::error::{CertName, VerifyError};
+use crate::step::date;
 use crate::x509::{Cert, is_pss_sha384, split_signed};
 use alloc::format;
 use alloc::string::String;
@@ -42,10 +43,11 @@ impl Revocation {
     /// In words for people.
     pub(crate) fn explain(&self, now_s: u64) -> String {
         match self {
-            Revocation::Current { number: Some(number), .. } => {
-                format!("AMD's revocation list no. {number} is in force and names none of these certificates")
+            Revocation::Current { number, issued_s, next_update_s } => {
+                let number = number.map_or_else(String::new, |number| format!(" no. {number}"));
+                let (issued, until) = (date(*issued_s), date(*next_update_s));
+                format!("AMD's revocation list{number} of {issued}, in force until {until}, names none of these certificates")
             }
-            Revocation::Current { .. } => String::from("AMD's revocation list is in force and names none of these certificates"),
             Revocation::Stale { next_update_s, .. } => {
                 let days = now_s.saturating_sub(*next_update_s) / 86_400;
                 format!("AMD's revocation list names none of these certificates, but it is {days} days out of date")
@@ -67,6 +69,9 @@ pub(crate) fn look_up(bytes: &[u8], ark: &Cert<'_>, ask: &Cert<'_>, now_s: u64) 
     let body = &list.tbs_cert_list;
     if body.signature != list.signature_algorithm || !is_pss_sha384(&body.signature) {
         return Err(malformed("not signed with RSASSA-PSS, SHA-384, salt 48"));
+    }
+    if body.crl_extensions.iter().flatten().any(|extension| extension.critical) {
+        return Err(malformed("it has a critical extension: it may not be the whole list"));
     }
     if body.issuer.to_der().unwrap_or_default() != ark.subject_der() {
         return Err(VerifyError::CrlIssuer);

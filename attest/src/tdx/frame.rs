@@ -63,6 +63,21 @@ impl<'a> Rest<'a> {
 impl Frame {
     /// Reads the outer form of `quote`, which must have no byte too many or too few.
     pub(crate) fn parse(quote: &[u8]) -> Result<Self, VerifyError> {
+        let (frame, _, rest) = Self::opening(quote)?;
+        Self::signature_fills(rest)?;
+        Ok(frame)
+    }
+
+    /// The quote's exact length, as its header and its signature data announce it, and its body; what follows the body is not looked at.
+    pub(super) fn announced(quote: &[u8]) -> Result<(usize, &[u8]), VerifyError> {
+        let (_, body, mut rest) = Self::opening(quote)?;
+        let signature = usize::try_from(rest.number("signature data length", 4)?).unwrap_or(usize::MAX);
+        let before = quote.len().saturating_sub(rest.0.len());
+        Ok((before.saturating_add(signature), body))
+    }
+
+    /// Header and body; the rest begins with the signature data's length.
+    fn opening(quote: &[u8]) -> Result<(Self, &[u8], Rest<'_>), VerifyError> {
         let mut rest = Rest(quote);
         let mut header = Rest(rest.take("header", HEADER_BYTES)?);
         let version = header.u16("version")?;
@@ -90,11 +105,11 @@ impl Frame {
                 return Err(VerifyError::QuoteLength { what: "body", announced, got: body_bytes });
             }
         }
-        let mut body = Rest(rest.take("body", body_bytes)?);
-        body.take("body", TD_ATTRIBUTES_AT)?;
-        let td_attributes = body.number("TD attributes", 8)?;
-        Self::signature_fills(rest)?;
-        Ok(Frame { body_type, td_attributes })
+        let body = rest.take("body", body_bytes)?;
+        let mut fields = Rest(body);
+        fields.take("body", TD_ATTRIBUTES_AT)?;
+        let td_attributes = fields.number("TD attributes", 8)?;
+        Ok((Frame { body_type, td_attributes }, body, rest))
     }
 
     /// Signature data, certification data and the PCK chain inside must each end where the next outer part ends.
@@ -121,12 +136,13 @@ impl Frame {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use alloc::vec;
     use alloc::vec::Vec;
 
-    fn quote(version: u16) -> Vec<u8> {
+    /// The smallest quote with every part.
+    pub(in crate::tdx) fn quote(version: u16) -> Vec<u8> {
         let mut chain = vec![5, 0, 3, 0, 0, 0];
         chain.extend_from_slice(b"pem");
         let mut qe = vec![0; QE_REPORT_AND_SIGNATURE_BYTES];
