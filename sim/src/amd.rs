@@ -166,7 +166,8 @@ fn authority_certificate(product: SnpProduct, which: Issuer, root: Issuer) -> Ar
     })
 }
 
-fn key_of(issuer: Issuer) -> Authority {
+/// The key pair of an authority.
+pub(crate) fn key_of(issuer: Issuer) -> Authority {
     static KEYS: LazyLock<[Authority; 4]> = LazyLock::new(|| {
         [
             include_bytes!("../keys/ark.pk8.der").as_slice(),

@@ -8,6 +8,7 @@ use crate::profile::BuildImage;
 use crate::tee::SimTee;
 use crate::world;
 use clap::Parser;
+use ringwall_node::platform::store::EndorsementStore;
 use ringwall_node::platform::{Anchors, Attester, CollectError, Platform, PlatformError};
 use ringwall_wire::evidence::{Endorsements, Evidence};
 use ringwall_wire::genesis::BootConfig;
@@ -82,7 +83,7 @@ impl Attester for Turncoat {
 }
 
 impl Platform for SimulatedMachine {
-    fn attester(&self, boot: &BootConfig) -> Result<Arc<dyn Attester>, PlatformError> {
+    fn attester(&self, boot: &BootConfig, _store: Arc<dyn EndorsementStore>) -> Result<Arc<dyn Attester>, PlatformError> {
         let mut profile = world::machine(&self.chip, boot.clone())
             .ok_or_else(|| PlatformError::Unusable { reason: format!("no simulated chip can be called {:?}", self.chip) })?;
         profile.build = self.build.clone();
@@ -133,7 +134,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 /// The lie whose variant is spelled so.
 fn lie_named(name: &str) -> Option<Lie> {
-    let all = Lie::EITHER.iter().chain(Lie::SNP).chain(Lie::TDX);
+    let all = Lie::EITHER.iter().chain(Lie::SNP).chain(Lie::TDX).chain(Lie::TDX_LOG);
     all.copied().find(|lie| format!("{lie:?}") == name)
 }
 

@@ -165,9 +165,29 @@ impl Service {
         self.sign(qe_identity(judgement))
     }
 
+    /// Raw r and s of the signer of statements.
+    pub(crate) fn signature(&self, text: &[u8]) -> [u8; 64] {
+        let signature: p256::ecdsa::Signature = self.tcb.sign(text);
+        signature.to_bytes().into()
+    }
+
+    /// The root's key.
+    pub(crate) fn root_key(&self) -> Authority {
+        self.root.clone()
+    }
+
+    /// The key that certifies platforms.
+    pub(crate) fn platform_key(&self) -> Authority {
+        self.platform.clone()
+    }
+
+    /// The key that signs statements.
+    pub(crate) fn statement_key(&self) -> Authority {
+        Authority::P256(self.tcb.clone())
+    }
+
     fn sign(&self, text: String) -> Document {
-        let signature: p256::ecdsa::Signature = self.tcb.sign(text.as_bytes());
-        Document { text, signature: signature.to_bytes().into() }
+        Document { signature: self.signature(text.as_bytes()), text }
     }
 }
 

@@ -3,26 +3,34 @@
 //! A [`SimTee`] answers where firmware would: 1,184-byte SNP reports (versions 2, 3, 5; Milan, Genoa, Turin; VCEK or VLEK) and TDX quotes
 //! (versions 4, 5), with certificates, revocation lists and collateral under generated roots. The verifier has no branch for them: only the
 //! trust anchors differ, and the trust domain, which is part of the cluster identity. Every chip, key and measurement derives from a
-//! name, so all processes see one world; every way to lie that evidence can express is a [`Lie`].
+//! name, so all processes see one world; every way to lie that evidence can express is a [`Lie`]. Beside them stands what others published:
+//! the module `published` reads folders of real evidence and judges them by the policy of [`strict`].
 //!
 //! Trusts: nothing; every private key is public. Out of scope: verifying (`ringwall-attest`). Protocol section 0, decision 8.
 
 mod amd;
 mod attester;
+mod boot;
 #[cfg(feature = "demo")]
 pub mod cluster;
 #[cfg(feature = "demo")]
 pub mod daemon;
 #[cfg(feature = "demo")]
 pub mod demo;
+#[cfg(feature = "demo")]
+mod derived_keys;
+pub mod forge;
 mod intel;
 mod lie;
 mod mint_snp;
 mod mint_tdx;
 mod pki;
 mod profile;
+#[cfg(feature = "published")]
+pub mod published;
 mod seed;
 mod snp;
+pub mod strict;
 mod tdx;
 mod tee;
 pub mod world;

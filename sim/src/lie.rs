@@ -208,4 +208,28 @@ lies! {
         /// The certificate says hyper-threading is on.
         TdxSmt,
     }
+    /// Lies about how a TD booted: they matter to a policy that knows builds by boot events, and change nothing for one that names tuples,
+    /// unless the registers change too.
+    TDX_LOG {
+        // -- Intel: the log differs from what was measured --
+        /// There is no event log.
+        TdxLogAbsent,
+        /// A byte of the log is no log's.
+        TdxLogGarbled,
+        /// The log leaves an event out.
+        TdxLogDropped,
+        /// The log has two events in the other order.
+        TdxLogReordered,
+        // -- Intel: log and registers agree on a boot the policy does not know --
+        /// Something was measured that no build names.
+        TdxEventUnlisted,
+        /// The kernel was not measured.
+        TdxEventMissing,
+        /// Initrd and command line were measured in the other order.
+        TdxEventsSwapped,
+        /// The command line was measured twice.
+        TdxEventTwice,
+        /// The machine has a memory size no build names.
+        TdxMemory,
+    }
 }

@@ -22,11 +22,7 @@ const VICTIM: &str = "victim";
 pub(crate) fn evidence(profile: &TeeProfile, product: SnpProduct, report_data: &[u8; 64]) -> SnpEvidence {
     let tells = |lie| profile.tells(lie);
     let report = report(profile, product, report_data);
-    let signer = match tells(Lie::SnpVlek) {
-        true => snp::vlek(product, PROVIDER, &report.reported_tcb),
-        false => snp::vcek(product, &snp::chip_id(product, &profile.chip_name), &report.reported_tcb),
-    };
-    let mut bytes = report.sign(&signer).to_vec();
+    let mut bytes = report.sign(&endorsed_key(profile, product)).to_vec();
     let mut poke = |lie, at: usize, bit: u8| {
         if let Some(byte) = bytes.get_mut(at).filter(|_| tells(lie)) {
             *byte ^= bit;
@@ -62,6 +58,15 @@ pub(crate) fn endorsements(profile: &TeeProfile, product: SnpProduct, now_s: u64
     }
 }
 
+/// The key that signs this machine's reports; where it lies about the VEK, not the one its certificate is for.
+pub(crate) fn endorsed_key(profile: &TeeProfile, product: SnpProduct) -> p384::ecdsa::SigningKey {
+    let reported = amd::tcb_bytes(product, &reported_tcb(profile, product));
+    match profile.tells(Lie::SnpVlek) {
+        true => snp::vlek(product, PROVIDER, &reported),
+        false => snp::vcek(product, &snp::chip_id(product, &profile.chip_name), &reported),
+    }
+}
+
 fn vek(profile: &TeeProfile, product: SnpProduct, now_s: u64) -> Vec<u8> {
     let tells = |lie| profile.tells(lie);
     let chip_name = if tells(Lie::SnpOtherVek) { VICTIM } else { &profile.chip_name };
@@ -88,7 +93,8 @@ fn vek(profile: &TeeProfile, product: SnpProduct, now_s: u64) -> Vec<u8> {
     amd::vek(&vek, &key).to_vec()
 }
 
-fn report(profile: &TeeProfile, product: SnpProduct, report_data: &[u8; 64]) -> Report {
+/// The fields of this machine's report, not yet signed.
+pub(crate) fn report(profile: &TeeProfile, product: SnpProduct, report_data: &[u8; 64]) -> Report {
     let tells = |lie| profile.tells(lie);
     let newest = amd::tcb_bytes(product, &snp::newest_tcb(product));
     let older = amd::tcb_bytes(product, &older(product));
@@ -113,8 +119,8 @@ fn report(profile: &TeeProfile, product: SnpProduct, report_data: &[u8; 64]) -> 
         signature_algo: if tells(Lie::SnpSignatureAlgorithm) { 2 } else { 1 },
         current_tcb: tcb(Lie::SnpOldCurrent),
         platform_info: platform_info(profile, product),
-        // Bit 1: MASK_CHIP_KEY; bits 2 to 4: 0 for a VCEK, 1 for a VLEK.
-        key_info: u32::from(tells(Lie::SnpMaskedKey)) << 1 | u32::from(tells(Lie::SnpVlek)) << 2,
+        // Bit 0: AUTHOR_KEY_EN; bit 1: MASK_CHIP_KEY; bits 2 to 4: 0 for a VCEK, 1 for a VLEK.
+        key_info: u32::from(tells(Lie::SnpAuthorKey)) | u32::from(tells(Lie::SnpMaskedKey)) << 1 | u32::from(tells(Lie::SnpVlek)) << 2,
         report_data: *report_data,
         measurement: build.snp_measurement().0,
         host_data: booted_config(profile).host_data().0,

@@ -1,8 +1,9 @@
 //! What a simulated Intel machine answers, honest or not.
 //!
-//! Decides: how each lie bends quote or collateral; everything else is what genuine firmware and Intel's service would say.
-//! Trusts: nothing. Out of scope: layout (`tdx`), certificates and JSON (`intel`). Protocol section 2.2, "TDX".
+//! Decides: how each lie bends quote, event log or collateral; everything else is what genuine firmware and Intel's service would say.
+//! Trusts: nothing. Out of scope: layout (`tdx`), boot events (`boot`), certificates and JSON (`intel`). Protocol section 2.2, "TDX".
 
+use crate::boot::{self, Measured};
 use crate::intel::{self, Judgement, Platform, Service};
 use crate::lie::Lie;
 use crate::mint_snp::{booted_build, booted_config};
@@ -12,6 +13,7 @@ use crate::seed;
 use crate::tdx::{self, QuoteShape, Quoting, TdReport, attributes};
 use ringwall_wire::bounded::Blob;
 use ringwall_wire::evidence::{TdxEndorsements, TdxEvidence};
+use ringwall_wire::policy::Rtmr;
 
 /// A platform family no policy of ours names.
 const OTHER_FMSPC: [u8; 6] = [0, 0x80, 0x6f, 0x05, 0, 0];
@@ -20,7 +22,7 @@ const OTHER_FMSPC: [u8; 6] = [0, 0x80, 0x6f, 0x05, 0, 0];
 pub(crate) fn evidence(profile: &TeeProfile, report_data: &[u8; 64]) -> TdxEvidence {
     let tells = |lie| profile.tells(lie);
     let platform = platform(profile);
-    let attestation = seed::p256(&[b"attestation key", &platform.ppid]);
+    let attestation = attestation_key(profile);
     let stranger = seed::p256(&[b"attestation key", b"of a stranger"]);
     let chain = service(profile).pck_chain(&platform);
     let by = Quoting {
@@ -46,7 +48,55 @@ pub(crate) fn evidence(profile: &TeeProfile, report_data: &[u8; 64]) -> TdxEvide
     if tells(Lie::Truncated) {
         quote.pop();
     }
-    TdxEvidence { quote: Blob::new(quote).expect("a quote is short") }
+    let event_log = event_log(profile);
+    TdxEvidence { quote: Blob::new(quote).expect("a quote is short"), event_log: Blob::new(event_log).expect("a log is short") }
+}
+
+/// What was really measured while the machine booted.
+fn boot_events(profile: &TeeProfile) -> Vec<Measured> {
+    let tells = |lie| profile.tells(lie);
+    let memory_gib = if tells(Lie::TdxMemory) { 7 } else { profile.memory_gib };
+    let mut events = boot::events(&booted_build(profile).id, memory_gib);
+    // The last events are kernel image, exit of boot services, command line, initrd.
+    let last = events.len().saturating_sub(1);
+    if tells(Lie::TdxEventsSwapped) {
+        events.swap(last, last.saturating_sub(1));
+    }
+    if tells(Lie::TdxEventTwice) {
+        events.extend(events.get(last.saturating_sub(1)).cloned());
+    }
+    if tells(Lie::TdxEventMissing) {
+        events.remove(last.saturating_sub(3));
+    }
+    if tells(Lie::TdxEventUnlisted) {
+        events.push(boot::unlisted());
+    }
+    events
+}
+
+/// What the host says was measured.
+fn event_log(profile: &TeeProfile) -> Vec<u8> {
+    let tells = |lie| profile.tells(lie);
+    let mut events = boot_events(profile);
+    if tells(Lie::TdxLogDropped) {
+        events.pop();
+    }
+    if tells(Lie::TdxLogReordered) {
+        events.swap(0, 1);
+    }
+    let mut log = boot::log(&events);
+    if let Some(byte) = log.first_mut().filter(|_| tells(Lie::TdxLogGarbled)) {
+        *byte = 0x77;
+    }
+    if tells(Lie::TdxLogAbsent) {
+        log.clear();
+    }
+    log
+}
+
+/// The key this machine's quoting enclave signs with.
+pub(crate) fn attestation_key(profile: &TeeProfile) -> p256::ecdsa::SigningKey {
+    seed::p256(&[b"attestation key", &platform(profile).ppid])
 }
 
 /// The collateral for this machine.
@@ -78,8 +128,9 @@ pub(crate) fn endorsements(profile: &TeeProfile, now_s: u64) -> TdxEndorsements 
 fn report(profile: &TeeProfile, report_data: &[u8; 64]) -> TdReport {
     let tells = |lie| profile.tells(lie);
     let register = |lie| [u8::from(tells(lie)); 48];
-    let tuple = booted_build(profile).tdx_tuple();
-    let rtmr2 = if tells(Lie::TdxRtmr2) { seed::bytes(&[b"another command line"]) } else { tuple.rtmr2.0 };
+    let events = boot_events(profile);
+    let rtmr = |register| boot::extended(&events, register);
+    let rtmr2 = if tells(Lie::TdxRtmr2) { seed::bytes(&[b"another command line"]) } else { rtmr(Rtmr::Rtmr2) };
     // A module that was updated under a running TD: launched with the one before.
     let mut launched = intel::TEE_TCB_SVN;
     if let Some(svn) = launched.first_mut().filter(|_| relaunch_advised(profile)) {
@@ -94,11 +145,11 @@ fn report(profile: &TeeProfile, report_data: &[u8; 64]) -> TdReport {
         td_attributes: td_attributes(profile),
         // Bit 63 is no feature Intel has defined.
         xfam: tdx::XFAM | u64::from(tells(Lie::TdxXfam)) << 63,
-        mr_td: tuple.mrtd.0,
+        mr_td: booted_build(profile).tdx_tuple().mrtd.0,
         mr_config_id: booted_config(profile).mr_config_id(),
         mr_owner: register(Lie::TdxMrOwner),
         mr_owner_config: register(Lie::TdxMrOwnerConfig),
-        rtmr: [tuple.rtmr0.0, tuple.rtmr1.0, rtmr2, register(Lie::TdxRtmr3)],
+        rtmr: [rtmr(Rtmr::Rtmr0), rtmr(Rtmr::Rtmr1), rtmr2, register(Lie::TdxRtmr3)],
         report_data: *report_data,
         mr_service_td: register(Lie::TdxServiceTd),
     }
@@ -169,5 +220,6 @@ fn signature_offset(shape: QuoteShape) -> usize {
         QuoteShape::V4 => 48 + 584 + 4,
         QuoteShape::V5 => 48 + 6 + 584 + 4,
         QuoteShape::V5Td15 => 48 + 6 + 648 + 4,
+        QuoteShape::V5Td15Extended => 48 + 6 + 885 + 4,
     }
 }

@@ -110,7 +110,8 @@ impl Authority {
         .expect("the algorithm encodes")
     }
 
-    fn sign(&self, blob: &[u8]) -> BitString {
+    /// The signature over `blob`, as certificates carry it.
+    pub(crate) fn sign(&self, blob: &[u8]) -> BitString {
         match self {
             Authority::Rsa(key) => pss(key, blob),
             Authority::P256(key) => bits::<_, p256::ecdsa::DerSignature>(key, blob),

@@ -3,6 +3,7 @@
 //! Decides: how names become chips and measurements. Equal names give equal machines in every process.
 //! Trusts: nothing. Out of scope: minting (`tee`). Protocol sections 2.1 and 2.2.
 
+use crate::boot;
 use crate::intel;
 use crate::lie::Lie;
 use crate::seed;
@@ -11,7 +12,7 @@ use crate::tdx::QuoteShape;
 use ringwall_wire::bounded::{List, Text};
 use ringwall_wire::genesis::BootConfig;
 use ringwall_wire::ids::{Digest, Vendor};
-use ringwall_wire::policy::{ChipId, Fmspc, Measurement, MeasurementRegister, SnpProduct, TdxTuple};
+use ringwall_wire::policy::{ChipId, Fmspc, Measurement, MeasurementRegister, Rtmr, SnpProduct, TdxReplay, TdxTuple};
 use sha2::{Digest as _, Sha256};
 
 /// The kind of CPU a machine has.
@@ -65,14 +66,28 @@ impl BuildImage {
         self.register("snp launch")
     }
 
-    /// What Intel's registers hold.
+    /// What Intel's registers hold on an ordinary machine, which has 8 GiB of memory.
     pub fn tdx_tuple(&self) -> TdxTuple {
-        TdxTuple {
-            mrtd: self.register("mrtd"),
-            rtmr0: self.register("rtmr0"),
-            rtmr1: self.register("rtmr1"),
-            rtmr2: self.register("rtmr2"),
-        }
+        let events = boot::events(&self.id, boot::MEMORY_GIB);
+        let register = |register| MeasurementRegister(boot::extended(&events, register));
+        TdxTuple { mrtd: self.register("mrtd"), rtmr0: register(Rtmr::Rtmr0), rtmr1: register(Rtmr::Rtmr1), rtmr2: register(Rtmr::Rtmr2) }
+    }
+
+    /// What its firmware may measure on machines with 8, 16 and 32 GiB of memory.
+    ///
+    /// # Panics
+    /// Never: the table is short.
+    pub fn tdx_replay(&self) -> TdxReplay {
+        TdxReplay { mrtd: self.register("mrtd"), events: List::new(boot::table(&self.id)).expect("nine fit") }
+    }
+
+    /// The build as a policy lists it that knows it by its boot events, not by tuples.
+    ///
+    /// # Panics
+    /// When the name is longer than 64 bytes or holds control characters.
+    pub fn measurement_by_events(&self) -> Measurement {
+        let tdx_replays = List::new(vec![self.tdx_replay()]).expect("one fits");
+        Measurement { tdx: List::default(), tdx_replays, ..self.measurement() }
     }
 
     /// The build as a policy lists it.
@@ -85,6 +100,7 @@ impl BuildImage {
             svn: self.svn,
             snp: List::new(vec![self.snp_measurement()]).expect("one fits"),
             tdx: List::new(vec![self.tdx_tuple()]).expect("one fits"),
+            tdx_replays: List::default(),
         }
     }
 
@@ -110,6 +126,8 @@ pub struct TeeProfile {
     pub report_version: u32,
     /// Version and shape of Intel quotes.
     pub quote_shape: QuoteShape,
+    /// Memory of an Intel guest in GiB: part of what its firmware measures.
+    pub memory_gib: u32,
     /// How it lies; empty for an honest machine.
     pub lies: Vec<Lie>,
 }
@@ -125,6 +143,7 @@ impl TeeProfile {
             id_block: false,
             report_version: 5,
             quote_shape: QuoteShape::V4,
+            memory_gib: boot::MEMORY_GIB,
             lies: Vec::new(),
         }
     }

@@ -131,10 +131,7 @@ impl Report {
     pub(crate) fn sign(&self, key: &p384::ecdsa::SigningKey) -> [u8; SNP_REPORT_BYTES] {
         let mut out = [0; SNP_REPORT_BYTES];
         self.write(&mut out);
-        let signature: p384::ecdsa::Signature = key.sign(out.split_at(SIGNED_BYTES).0);
-        let (r, s) = signature.split_bytes();
-        put(&mut out, 0x2a0, &r.iter().rev().copied().collect::<Vec<u8>>());
-        put(&mut out, 0x2a0 + 72, &s.iter().rev().copied().collect::<Vec<u8>>());
+        sign_in_place(&mut out, key);
         out
     }
 
@@ -174,7 +171,15 @@ impl Report {
 }
 
 /// Bytes the signature covers.
-const SIGNED_BYTES: usize = 0x2a0;
+pub(crate) const SIGNED_BYTES: usize = 0x2a0;
+
+/// Writes the signature over the first 672 bytes of `report`, which has more.
+pub(crate) fn sign_in_place(report: &mut [u8], key: &p384::ecdsa::SigningKey) {
+    let signature: p384::ecdsa::Signature = key.sign(report.split_at(SIGNED_BYTES).0);
+    let (r, s) = signature.split_bytes();
+    put(report, 0x2a0, &r.iter().rev().copied().collect::<Vec<u8>>());
+    put(report, 0x2a0 + 72, &s.iter().rev().copied().collect::<Vec<u8>>());
+}
 
 /// Overwrites `out` at `offset`; offsets are the constants above.
 pub(crate) fn put(out: &mut [u8], offset: usize, bytes: &[u8]) {

@@ -31,6 +31,8 @@ pub enum QuoteShape {
     V5,
     /// Version 5, TDX 1.5 body of 648 bytes.
     V5Td15,
+    /// Version 5, extended TDX 1.5 body of 885 bytes.
+    V5Td15Extended,
 }
 
 /// The fields of a TD report, as Intel names them.
@@ -74,7 +76,11 @@ impl TdReport {
         let body = self.body(shape);
         let mut quote = header(version);
         if shape != QuoteShape::V4 {
-            let kind: u16 = if shape == QuoteShape::V5Td15 { 3 } else { 2 };
+            let kind: u16 = match shape {
+                QuoteShape::V4 | QuoteShape::V5 => 2,
+                QuoteShape::V5Td15 => 3,
+                QuoteShape::V5Td15Extended => 4,
+            };
             quote.extend_from_slice(&kind.to_le_bytes());
             quote.extend_from_slice(&length(&body));
         }
@@ -87,7 +93,7 @@ impl TdReport {
     }
 
     fn body(&self, shape: QuoteShape) -> Vec<u8> {
-        let mut out = Vec::with_capacity(648);
+        let mut out = Vec::with_capacity(885);
         out.extend_from_slice(&self.tee_tcb_svn);
         out.extend_from_slice(&self.mr_seam);
         out.extend_from_slice(&self.mr_signer_seam);
@@ -99,9 +105,21 @@ impl TdReport {
         }
         out.extend_from_slice(self.rtmr.as_flattened());
         out.extend_from_slice(&self.report_data);
-        if shape == QuoteShape::V5Td15 {
+        if [QuoteShape::V5Td15, QuoteShape::V5Td15Extended].contains(&shape) {
             out.extend_from_slice(&self.tee_tcb_svn2);
             out.extend_from_slice(&self.mr_service_td);
+        }
+        if shape == QuoteShape::V5Td15Extended {
+            // VM index, TD id, device information, service TD at creation (hash, attributes)
+            out.push(0);
+            out.extend_from_slice(&[0x1d; 32]);
+            out.extend_from_slice(&[0; 48 + 48 + 8]);
+            // CPU, module and family at creation
+            out.extend_from_slice(&CPU_SVN);
+            out.extend_from_slice(&self.tee_tcb_svn);
+            out.extend_from_slice(&[0; 12]);
+            // service TD now (hash, attributes)
+            out.extend_from_slice(&[0; 48 + 8]);
         }
         out
     }

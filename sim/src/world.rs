@@ -174,6 +174,7 @@ impl PolicyBuilder {
             report_versions: List::new(vec![3, 5]).expect("two fit"),
             products: List::new(crate::amd::PRODUCTS.into_iter().filter(used).map(rule).collect()).expect("three fit"),
             chips: List::new(self.chips.iter().map(|(_, id)| *id).collect()).expect("at most 256 chips"),
+            denied_chips: List::default(),
             vmpl: 0,
             policy_required,
             policy_allowed: policy_required | guest::SINGLE_SOCKET | guest::CIPHERTEXT_HIDING | guest::PAGE_SWAP_DISABLE,
@@ -194,6 +195,7 @@ impl PolicyBuilder {
         TdxRules {
             fmspcs: List::new(vec![TeeProfile::fmspc()]).expect("one fits"),
             platforms: List::new(self.platforms.clone()).expect("at most 256 platforms"),
+            denied_platforms: List::default(),
             min_tcb_evaluation: intel::EVALUATION,
             statuses: List::new(vec![TdxTcbStatus::UpToDate]).expect("one fits"),
             denied_advisories: List::new(vec![Text::new(intel::ADVISORY).expect("short")]).expect("one fits"),

@@ -8,10 +8,11 @@
 mod judge;
 
 use judge::{NOW_S, Refused, judge_under};
-use ringwall_attest::{CertName, Rejection as R, Revocation, TcbKind, VerifyError as V};
+use ringwall_attest::{CertName, EventLogError, Rejection as R, Revocation, TcbKind, VerifyError as V};
 use ringwall_sim::{Lie, Platform, SimTee, TeeProfile, anchors, policy_for, world};
+use ringwall_wire::bounded::List;
 use ringwall_wire::ids::{ClusterId, Slot};
-use ringwall_wire::policy::{PolicyDoc, SnpProduct, TdxTcbStatus};
+use ringwall_wire::policy::{PolicyDoc, Rtmr, SnpProduct, TdxTcbStatus};
 
 fn machine(chip_name: &str) -> SimTee {
     SimTee::new(world::machine(chip_name, world::joining_config(ClusterId([7; 32]), Slot(1))).unwrap(), NOW_S)
@@ -118,6 +119,15 @@ fn names_rejection(lie: Lie, rejection: &R, platform: Platform) -> bool {
         Lie::TdxDynamicPlatform => matches!(rejection, R::DynamicPlatform { reported: Some(true) }),
         Lie::TdxCachedKeys => matches!(rejection, R::CachedKeys { reported: Some(true) }),
         Lie::TdxSmt => matches!(rejection, R::Smt { reported: Some(true) }),
+        Lie::TdxLogAbsent => matches!(rejection, R::EventLogMissing { .. }),
+        Lie::TdxLogGarbled => matches!(rejection, R::EventLogMalformed { reason: EventLogError::NoSpecId }),
+        Lie::TdxLogDropped => matches!(rejection, R::EventLogMismatch { register: Rtmr::Rtmr2, .. }),
+        Lie::TdxLogReordered => matches!(rejection, R::EventLogMismatch { register: Rtmr::Rtmr0, .. }),
+        Lie::TdxEventUnlisted => matches!(rejection, R::EventNotAllowed { register: Rtmr::Rtmr2, index: 2, .. }),
+        Lie::TdxEventMissing => matches!(rejection, R::EventMissing { register: Rtmr::Rtmr1, label, .. } if label == "kernel image"),
+        Lie::TdxEventsSwapped => matches!(rejection, R::EventOutOfOrder { register: Rtmr::Rtmr2, index: 0, .. }),
+        Lie::TdxEventTwice => matches!(rejection, R::EventOutOfOrder { register: Rtmr::Rtmr2, index: 2, .. }),
+        Lie::TdxMemory => matches!(rejection, R::EventNotAllowed { register: Rtmr::Rtmr0, index: 0, .. }),
         _ => false,
     }
 }
@@ -127,6 +137,9 @@ fn policy(honest: &SimTee, lie: Lie) -> PolicyDoc {
     let mut policy = policy_for(&[honest]);
     if lie == Lie::SnpGuestSvn {
         policy.snp.id_key_digest = TeeProfile::id_key_digest();
+    }
+    if Lie::TDX_LOG.contains(&lie) {
+        policy.measurements = List::new(vec![honest.profile().build.measurement_by_events()]).unwrap();
     }
     policy
 }
@@ -167,7 +180,44 @@ fn a_turin_machine_cannot_lie() {
 
 #[test]
 fn a_tdx_machine_cannot_lie() {
-    every_lie_is_told_and_named("tdx-1", &[Lie::EITHER, Lie::TDX]);
+    every_lie_is_told_and_named("tdx-1", &[Lie::EITHER, Lie::TDX, Lie::TDX_LOG]);
+}
+
+/// A policy that knows the build's tuple alone refuses a boot that was measured otherwise, and reads no log.
+#[test]
+fn a_tuple_leaves_no_choice_and_needs_no_log() {
+    let honest = machine("tdx-1");
+    let policy = policy_for(&[&honest]);
+    for lie in Lie::TDX_LOG {
+        let outcome = judge_under(&honest.clone().telling(&[*lie]), &policy, &anchors());
+        match lie {
+            Lie::TdxLogAbsent | Lie::TdxLogGarbled | Lie::TdxLogDropped | Lie::TdxLogReordered => assert!(outcome.is_ok(), "{lie:?}"),
+            _ => assert!(matches!(outcome, Err(Refused::Rejected(R::TupleUnknown { .. }))), "{lie:?}: {outcome:?}"),
+        }
+    }
+}
+
+/// What tuples cannot say: three memory sizes, one table, and no fourth.
+#[test]
+fn machines_of_every_listed_shape_are_accepted_by_one_table() {
+    for memory_gib in [8, 16, 32, 64] {
+        let mut profile = machine("tdx-1").profile().clone();
+        profile.memory_gib = memory_gib;
+        let tee = SimTee::new(profile, NOW_S);
+        let mut policy = policy_for(&[&tee]);
+        assert_eq!(judge_under(&tee, &policy, &anchors()).is_ok(), memory_gib == 8, "{memory_gib} GiB by tuple");
+        policy.measurements = List::new(vec![tee.profile().build.measurement_by_events()]).unwrap();
+        match judge_under(&tee, &policy, &anchors()) {
+            Ok(appraised) => {
+                assert!(memory_gib < 64 && appraised.measurement() == world::BUILD);
+                assert!(appraised.steps().iter().any(|step| step.as_str().contains("(8 boot events)")), "{:?}", appraised.steps());
+            }
+            Err(refused) => {
+                let named = matches!(refused, Refused::Rejected(R::EventNotAllowed { register: Rtmr::Rtmr0, index: 0, .. }));
+                assert!(memory_gib == 64 && named, "{memory_gib} GiB: {refused:?}");
+            }
+        }
+    }
 }
 
 /// A clone of another chip's identity does not help even with that chip's genuine certificate, and a listed chip's key signs for itself only.
@@ -183,6 +233,6 @@ fn a_stolen_identity_with_its_certificate_is_refused() {
 fn lies_of_the_other_vendor_are_not_told() {
     let (amd, intel) = (machine("turin-1"), machine("tdx-1"));
     assert!(matches!(amd.profile().platform, Platform::Snp(SnpProduct::Turin)));
-    assert_eq!(amd.mint(&[1; 64]), amd.clone().telling(Lie::TDX).mint(&[1; 64]));
+    assert_eq!(amd.mint(&[1; 64]), amd.clone().telling(Lie::TDX).telling(Lie::TDX_LOG).mint(&[1; 64]));
     assert_eq!(intel.mint(&[1; 64]), intel.clone().telling(Lie::SNP).mint(&[1; 64]));
 }

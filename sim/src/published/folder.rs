@@ -1,0 +1,186 @@
+//! Finds the cases of a folder: a whole set, the folder of one kind, or one case.
+//!
+//! Decides: what is a case, what is shared by cases, what this version does not judge. Trusts: nothing; entries are counted, links to folders
+//! above are not followed further than two levels. Out of scope: reading evidence. docs/conformance.md, "Folders".
+
+use super::case::{self, Case, CaseError, Kind};
+use super::files::{self, FOLDER_ENTRIES};
+use super::measurement::{self, MeasurementCase};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Folders that cases share.
+const SHARED: [&str; 3] = ["roots", "crl", "trusted_roots"];
+/// Kinds of a set that a later version judges.
+const LATER: [&str; 4] = ["sigstore", "tlog", "noise", "shamir"];
+
+/// A case or folder that cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unreadable {
+    /// Its name.
+    pub name: String,
+    /// Why.
+    pub error: CaseError,
+}
+
+/// Something that was seen and left alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotJudged {
+    /// Its name.
+    pub name: String,
+    /// Why.
+    pub why: &'static str,
+}
+
+/// What is in a folder.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// Cases of evidence, by kind and name.
+    pub cases: Vec<Case>,
+    /// Cases of measurements, by name.
+    pub measurements: Vec<MeasurementCase>,
+    /// What cannot be read.
+    pub unreadable: Vec<Unreadable>,
+    /// What this version does not judge.
+    pub not_judged: Vec<NotJudged>,
+}
+
+/// Finds every case in `folder`, or those of one kind.
+pub fn find(folder: &Path, only: Option<Kind>) -> Result<Found, CaseError> {
+    let folder = fs::canonicalize(folder).map_err(|error| unreadable(folder, &error))?;
+    let mut found = Found::default();
+    let own_name = name_of(&folder);
+    if files::named(&folder, "case.json").is_some() {
+        found.take(&folder, None, only);
+    } else if Kind::of_folder(&own_name).is_some() {
+        found.kind_folder(&folder, only)?;
+    } else if is_later(&own_name) {
+        found.not_judged.push(NotJudged { name: own_name, why: LATER_WHY });
+    } else {
+        found.set(&folder, only)?;
+    }
+    found.cases.sort_by(|a, b| (a.kind(), a.id()).cmp(&(b.kind(), b.id())));
+    found.measurements.sort_by(|a, b| a.id.cmp(&b.id));
+    Ok(found)
+}
+
+const LATER_WHY: &str = "not judged by this version";
+
+impl Found {
+    /// A folder of kinds; what is no kind may be a folder of cases that say theirs.
+    fn set(&mut self, folder: &Path, only: Option<Kind>) -> Result<(), CaseError> {
+        for inside in folders(folder)? {
+            let name = name_of(&inside);
+            match Kind::of_folder(&name) {
+                Some(kind) if only.is_none_or(|only| only == kind) => self.kind_folder(&inside, only)?,
+                Some(_) => {}
+                None if SHARED.contains(&name.to_ascii_lowercase().as_str()) => {}
+                None if is_later(&name) => self.not_judged.push(NotJudged { name, why: LATER_WHY }),
+                None if files::named(&inside, "case.json").is_some() => self.take(&inside, None, only),
+                None => self.stranger(&inside, only)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// A folder of another name: its cases say their kind; without any it is told, and no failure.
+    fn stranger(&mut self, folder: &Path, only: Option<Kind>) -> Result<(), CaseError> {
+        let cases: Vec<PathBuf> = folders(folder)?.into_iter().filter(|inside| files::named(inside, "case.json").is_some()).collect();
+        if cases.is_empty() {
+            self.not_judged.push(NotJudged { name: name_of(folder), why: "no folder of a known kind, and no cases in it" });
+        }
+        cases.iter().for_each(|case| self.take(case, None, only));
+        Ok(())
+    }
+
+    /// A folder of one kind: every folder in it is a case, but for shared ones.
+    fn kind_folder(&mut self, folder: &Path, only: Option<Kind>) -> Result<(), CaseError> {
+        let kind = Kind::of_folder(&name_of(folder));
+        for inside in folders(folder)? {
+            if !SHARED.contains(&name_of(&inside).to_ascii_lowercase().as_str()) {
+                self.take(&inside, kind, only);
+            }
+        }
+        if kind == Some(Kind::Measurement) && only.is_none_or(|only| only == Kind::Measurement) {
+            for path in entries(folder)?.into_iter().filter(|path| is_json(path)) {
+                match measurement::of_file(&path) {
+                    Ok(cases) => self.measurements.extend(cases),
+                    Err(error) => self.unreadable.push(Unreadable { name: name_of(&path), error }),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// One case. What it says of its kind counts more than the folder it lies in.
+    fn take(&mut self, folder: &Path, lies_in: Option<Kind>, only: Option<Kind>) {
+        let read = case::facts(folder).and_then(|facts| {
+            let said = facts.get("kind").and_then(serde_json::Value::as_str).unwrap_or_default().to_ascii_lowercase();
+            if LATER.iter().any(|later| said.starts_with(later)) {
+                return Ok(None);
+            }
+            let kind = case::kind_of(folder, &facts)?;
+            match (kind, only.is_none_or(|only| only == kind)) {
+                (_, false) => Ok(None),
+                (Kind::Measurement, true) => measurement::of_folder(folder).map(Taken::Measurement).map(Some),
+                (_, true) => Case::of(folder, kind, facts).map(Taken::Evidence).map(Some),
+            }
+        });
+        match read {
+            Ok(Some(Taken::Evidence(case))) => self.cases.push(case),
+            Ok(Some(Taken::Measurement(case))) => self.measurements.push(case),
+            Ok(None) => self.skipped(folder, only),
+            Err(error) if only.is_none() || lies_in.is_none() || lies_in == only => {
+                self.unreadable.push(Unreadable { name: name_of(folder), error });
+            }
+            Err(_) => {}
+        }
+    }
+
+    fn skipped(&mut self, folder: &Path, only: Option<Kind>) {
+        if only.is_none() {
+            self.not_judged.push(NotJudged { name: name_of(folder), why: LATER_WHY });
+        }
+    }
+}
+
+/// What a folder with `case.json` turned out to be.
+enum Taken {
+    Evidence(Case),
+    Measurement(MeasurementCase),
+}
+
+fn is_json(path: &Path) -> bool {
+    path.is_file() && path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"))
+}
+
+fn is_later(name: &str) -> bool {
+    LATER.contains(&name.to_ascii_lowercase().as_str())
+}
+
+fn name_of(folder: &Path) -> String {
+    folder.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> CaseError {
+    CaseError::Unreadable { path: path.to_owned(), reason: error.to_string() }
+}
+
+/// The folders in a folder, by name.
+fn folders(folder: &Path) -> Result<Vec<PathBuf>, CaseError> {
+    Ok(entries(folder)?.into_iter().filter(|path| path.is_dir()).collect())
+}
+
+/// What is in a folder, by name.
+fn entries(folder: &Path) -> Result<Vec<PathBuf>, CaseError> {
+    let listed = fs::read_dir(folder).map_err(|error| unreadable(folder, &error))?;
+    let mut found = Vec::new();
+    for entry in listed.take(FOLDER_ENTRIES + 1) {
+        found.push(entry.map_err(|error| unreadable(folder, &error))?.path());
+    }
+    if found.len() > FOLDER_ENTRIES {
+        return Err(CaseError::Unreadable { path: folder.to_owned(), reason: format!("more than {FOLDER_ENTRIES} entries") });
+    }
+    found.sort();
+    Ok(found)
+}
