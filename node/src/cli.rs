@@ -1,15 +1,20 @@
 //! The command line every node program has, whatever TEE it is built for.
 //!
-//! Decides: `found`, `run`, `completions`; what ends the process gives its exit code. Trusts: the platform it is called with.
-//! Out of scope: what a node does (`run`).
+//! Decides: `found`, `run`, `platform-check`, `completions`; what ends the process gives its exit code. Trusts: the platform it is called
+//! with. Out of scope: what a node does (`run`), what is examined (`platform::examine`).
 
 use crate::config::{self, Flags, Purpose};
-use crate::platform::Platform;
+use crate::platform::examine::{Subject, examine};
+use crate::platform::store::EndorsementStore;
+use crate::platform::surroundings::Surroundings;
+use crate::platform::tsm_fs::{REPORTS, ReportFolder};
+use crate::platform::{Hardware, Platform};
 use crate::run::{NodeError, Providers, run_node};
-use crate::{clock, entropy, hardening, logging};
+use crate::{clock, endorsements, entropy, hardening, logging};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::ffi::OsString;
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,11 +28,12 @@ const EXIT_CODES: &str = "Exit codes:
   2   wrong command line
   10  configuration
   11  no evidence from this machine
-  12  this machine's evidence is refused by the cluster's policy
+  12  this machine's evidence is refused (by the cluster's policy; by platform-check: under the vendor's roots)
   13  listen address
   14  data folder
   15  founding
   16  no usable generator, or memory cannot be protected
+  17  endorsements could not be fetched, read or kept
   20  this incarnation is out (storage fault, superseded, removed): start again to join as a new one
   70  internal";
 
@@ -44,11 +50,40 @@ enum Command {
     Found(Flags),
     /// Join the cluster of the card, as a new incarnation. Also after every restart.
     Run(Flags),
+    /// Look whether this machine can make evidence, and say step by step what was found. Nothing printed is secret.
+    #[command(name = "platform-check")]
+    Examine(ExamineFlags),
+    /// Look at, fetch or carry what the vendors say about machines.
+    #[command(subcommand)]
+    Endorsements(endorsements::cli::Action),
     /// Print shell completions.
     Completions {
         /// Which shell.
         shell: clap_complete::Shell,
     },
+}
+
+#[derive(Debug, clap::Args)]
+struct ExamineFlags {
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+    /// Show the chip's id, which names this very machine, and not only its digest.
+    #[arg(long)]
+    show_chip_id: bool,
+    /// Use this entry of the report folder instead of making one.
+    #[arg(long, value_name = "NAME", value_parser = entry_name)]
+    tsm_entry: Option<String>,
+    /// Another folder than the kernel's, for tests.
+    #[arg(long, value_name = "FOLDER", hide = true)]
+    tsm_root: Option<PathBuf>,
+}
+
+fn entry_name(name: &str) -> Result<String, &'static str> {
+    match name.is_empty() || name.contains('/') || name.starts_with('.') {
+        true => Err("an entry is named by one word without slashes"),
+        false => Ok(name.to_owned()),
+    }
 }
 
 /// Runs the program with `arguments` (its name first) on `platform`; returns when it ends.
@@ -59,6 +94,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, platform: Arc<dyn Plat
     let (flags, purpose) = match parsed {
         Ok(Arguments { command: Command::Found(flags) }) => (flags, Purpose::Found),
         Ok(Arguments { command: Command::Run(flags) }) => (flags, Purpose::Join),
+        Ok(Arguments { command: Command::Examine(flags) }) => return look(flags, platform.as_ref()),
+        Ok(Arguments { command: Command::Endorsements(action) }) => return endorsements(&action, program),
         Ok(Arguments { command: Command::Completions { shell } }) => {
             clap_complete::generate(shell, &mut command.clone(), program, &mut std::io::stdout());
             return ExitCode::SUCCESS;
@@ -79,15 +116,61 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, platform: Arc<dyn Plat
     }
 }
 
+/// `platform-check`.
+fn look(flags: ExamineFlags, platform: &dyn Platform) -> ExitCode {
+    let mut asked = [0; 64];
+    match entropy::system() {
+        Ok(entropy) => entropy().fill_bytes(&mut asked),
+        Err(fault) => {
+            let _ = writeln!(std::io::stderr(), "{}: {fault}", platform.program());
+            return ExitCode::from(NodeError::Entropy(fault).exit_code());
+        }
+    }
+    let reports = flags.tsm_root.unwrap_or_else(|| PathBuf::from(REPORTS));
+    let found = examine(&Subject {
+        fs: Arc::new(ReportFolder::new(&reports)),
+        surroundings: Surroundings::new("/", reports),
+        adopted: flags.tsm_entry,
+        store: Hardware::store(),
+        derived_keys: &Hardware::derived_keys,
+        anchors: &platform.anchors(),
+        now_s: clock::system()() / 1_000,
+        asked,
+        show_chip_id: flags.show_chip_id,
+    });
+    let shown = if flags.json { found.to_json() } else { found.to_text() };
+    // Nobody is left to tell when standard output is gone; the exit code still says it.
+    let _ = std::io::stdout().write_all(shown.as_bytes());
+    ExitCode::from(found.verdict.exit_code())
+}
+
+/// `endorsements`.
+fn endorsements(action: &endorsements::cli::Action, program: &str) -> ExitCode {
+    match endorsements::cli::run(action, &clock::system(), &mut std::io::stdout()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fault) => {
+            // Nobody is left to tell when standard error is gone.
+            let _ = writeln!(std::io::stderr(), "{program}: {fault}");
+            ExitCode::from(17)
+        }
+    }
+}
+
 fn serve(flags: &Flags, purpose: Purpose, platform: &dyn Platform) -> Result<(), NodeError> {
     hardening::protect_memory()?;
     let config = config::load(flags, purpose)?;
     logging::start(&config.log);
     let entropy = entropy::system()?;
-    let attester = platform.attester(&config.boot)?;
-    let providers = Providers { attester, anchors: platform.anchors(), clock: clock::system(), entropy };
+    let (clock, anchors) = (clock::system(), platform.anchors());
+    let folder = |cause| NodeError::Folder { folder: endorsements::folder(&config.data), cause };
+    let keeper = endorsements::open(&config.endorsements, &config.data, anchors.clone(), Arc::clone(&clock), Arc::clone(&entropy));
+    let keeper = Arc::new(keeper.map_err(folder)?);
+    let store: Arc<dyn EndorsementStore> = keeper.clone();
+    let attester = platform.attester(&config.boot, store)?;
+    let providers = Providers { attester, anchors, clock, entropy };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(NodeError::Runtime)?;
     let outcome = runtime.block_on(async {
+        let refreshing = tokio::spawn(endorsements::keeper::refresh(keeper));
         let mut terminate = signal(SignalKind::terminate()).map_err(NodeError::Runtime)?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(NodeError::Runtime)?;
         let stop = async move {
@@ -96,7 +179,9 @@ fn serve(flags: &Flags, purpose: Purpose, platform: &dyn Platform) -> Result<(),
                 _ = interrupt.recv() => {}
             }
         };
-        run_node(config, providers, stop).await
+        let outcome = run_node(config, providers, stop).await;
+        refreshing.abort();
+        outcome
     });
     // Dropping what tasks hold wipes the keys of this incarnation.
     runtime.shutdown_timeout(WIND_DOWN);

@@ -5,6 +5,7 @@
 //! folders, addresses, logs and operational limits. Documented by deploy/ringwalld.example.toml, which a test reads.
 //! Trusts: nobody with it: a changed file gives other evidence or another address. Out of scope: acting on it. Protocol section 2.1.
 
+use crate::endorsements::settings::{FileEndorsements, Settings};
 use ringwall_wire::bounded::Text;
 use ringwall_wire::codec::Message;
 use ringwall_wire::genesis::{BootCluster, BootConfig, ClusterCard, GenesisTemplate, PROTOCOL_VERSION};
@@ -121,6 +122,8 @@ struct FileConfig {
     limits: FileLimits,
     #[serde(default)]
     timing: FileTiming,
+    #[serde(default)]
+    endorsements: FileEndorsements,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -261,6 +264,8 @@ pub struct Config {
     pub limits: Limits,
     /// Timers.
     pub timing: Timing,
+    /// Where endorsements come from.
+    pub endorsements: Settings,
     /// What is bound into the evidence.
     pub boot: BootConfig,
 }
@@ -349,7 +354,8 @@ impl Reading<'_> {
         let log = LogConfig { format: flags.log_format.unwrap_or(raw.log.format), level: flags.log_level.unwrap_or(raw.log.level) };
         let limits = self.limits(&raw.limits)?;
         let timing = self.timing(&raw.timing)?;
-        Ok(Config { data, listen, advertise_peers, advertise_clients, cluster, peers, log, limits, timing, boot })
+        let endorsements = Settings::read(&raw.endorsements, self.base).map_err(|fault| self.fault(fault.field, fault.cause, fault.fix))?;
+        Ok(Config { data, listen, advertise_peers, advertise_clients, cluster, peers, log, limits, timing, endorsements, boot })
     }
 
     fn fault(&self, field: &'static str, cause: impl Into<String>, fix: &'static str) -> ConfigError {

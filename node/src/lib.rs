@@ -4,7 +4,8 @@
 //! serves until it leaves or is fenced. A restarted process is another life: new keys, a new name, an empty folder.
 //!
 //! - [`cli`], [`config`], [`logging`], [`hardening`]: the process. - [`platform`]: the TEE and its roots, behind one interface.
-//! - [`clock`], [`entropy`]: the only readers of clock and generator. - [`attesting`]: evidence of this node, and judging others'.
+//! - [`endorsements`]: what the vendors say about this machine. - [`attesting`]: evidence of this node, and judging others'.
+//! - [`clock`], [`entropy`]: the only readers of clock and generator.
 //! - [`context`], [`life`]: what parts share, and which states follow which. - [`found`], `join`, [`folders`], [`room`], [`fencing`]: birth, disk and end.
 //! - `accept`, [`peers`], `front`: who may connect, members, clients.
 //!
@@ -21,6 +22,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod context;
+pub mod endorsements;
 pub mod entropy;
 pub mod fencing;
 pub mod folders;

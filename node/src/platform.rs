@@ -1,20 +1,42 @@
 //! Which TEE a daemon runs in, and which roots it believes.
 //!
 //! Decides: the one interface through which evidence reaches the node; a software TEE is another implementation of it with other
-//! roots, in another program, and nothing here knows of it. [`Hardware`] pins the vendors' roots.
-//! Trusts: the guest's own device files to be the firmware's. Out of scope: collecting from hardware, which this release does not do
-//! yet and says so. Style rule 4; protocol section 0, decision 8.
+//! roots, in another program, and nothing here knows of it. [`Hardware`] collects from the guest's kernel and pins the vendors' roots.
+//! `tsm_fs`, `tsm`, `tsm_fault`, `attester`: evidence. `store`, `stapled`: endorsements. `derived_keys`, `sev_guest`: keys of the chip.
+//! `surroundings`, `examine`, `examination`: what a person is told.
+//! Trusts: the guest's kernel to pass on what the firmware said. Out of scope: believing it (`attest`). Style rule 4; protocol section 0,
+//! decision 8.
 
+pub mod attester;
+pub mod derived_keys;
+pub mod examination;
+pub mod examine;
+pub mod sev_guest;
+pub mod stapled;
+pub mod store;
+pub mod surroundings;
+pub mod tsm;
+pub mod tsm_fault;
+pub mod tsm_fs;
+
+use attester::TsmAttester;
+use derived_keys::{DerivedKeyError, DerivedKeys, NoDerivedKeys};
 pub use ringwall_attest::{Anchors, Attester, CollectError};
 use ringwall_wire::genesis::BootConfig;
+use ringwall_wire::ids::Vendor;
 use std::path::Path;
 use std::sync::Arc;
+use store::EndorsementStore;
+use surroundings::{Presence, Surroundings};
+use tsm::Provider;
+use tsm_fs::{REPORTS, ReportFolder};
 
 /// A TEE and its roots.
 pub trait Platform {
     /// Makes the collector of evidence for a node with this boot configuration. On hardware the configuration was measured at launch
     /// and this only opens the device.
-    fn attester(&self, boot: &BootConfig) -> Result<Arc<dyn Attester>, PlatformError>;
+    /// `store` has what the vendor says about this machine; a software TEE says that itself.
+    fn attester(&self, boot: &BootConfig, store: Arc<dyn EndorsementStore>) -> Result<Arc<dyn Attester>, PlatformError>;
 
     /// The roots this program believes.
     fn anchors(&self) -> Anchors;
@@ -28,19 +50,16 @@ pub trait Platform {
 pub enum PlatformError {
     /// No attestation device.
     #[error(
-        "no attestation device: looked for {}; run inside an AMD SEV-SNP or Intel TDX guest whose kernel has the guest driver, or use the \
-         simulated daemon of `cargo demo` (which protects nothing against its host)",
-        looked_for.join(", ")
+        "no attestation device: looked for {}; {}. Run inside an AMD SEV-SNP or Intel TDX guest whose kernel has the guest driver (`ringwalld \
+         platform-check` looks closer), or use the simulated daemon of `cargo demo` (which protects nothing against its host)",
+        looked_for.join(", "),
+        hints.join("; ")
     )]
     NoDevice {
         /// Paths that were looked for.
         looked_for: Vec<&'static str>,
-    },
-    /// There is a device and this release cannot use it.
-    #[error("{device} is there, and this release does not collect evidence from hardware yet; use a release that does")]
-    NotYet {
-        /// The device.
-        device: &'static str,
+        /// What follows from what else was found.
+        hints: Vec<String>,
     },
     /// The TEE could not be opened.
     #[error("the attestation device cannot be opened: {reason}")]
@@ -50,19 +69,44 @@ pub enum PlatformError {
     },
 }
 
-/// Where Linux guests show their attestation device.
-pub const DEVICES: [&str; 3] = ["/dev/sev-guest", "/dev/tdx_guest", "/sys/kernel/config/tsm/report"];
+/// Where Linux guests show that they can attest.
+pub const DEVICES: [&str; 3] = [REPORTS, surroundings::DEVICES[0], surroundings::DEVICES[1]];
 
 /// A confidential VM of AMD or Intel, under the vendors' roots.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Hardware;
 
-impl Platform for Hardware {
-    fn attester(&self, _boot: &BootConfig) -> Result<Arc<dyn Attester>, PlatformError> {
-        match DEVICES.into_iter().find(|device| Path::new(device).exists()) {
-            Some(device) => Err(PlatformError::NotYet { device }),
-            None => Err(PlatformError::NoDevice { looked_for: DEVICES.to_vec() }),
+impl Hardware {
+    /// Opens the attester of the machine whose files are below `surroundings`.
+    pub fn open(surroundings: &Surroundings, store: Arc<dyn EndorsementStore>) -> Result<TsmAttester, PlatformError> {
+        let found = surroundings.look();
+        if found.reports == Presence::Absent {
+            return Err(PlatformError::NoDevice { looked_for: DEVICES.to_vec(), hints: found.hints() });
         }
+        let attester = TsmAttester::open(Arc::new(ReportFolder::new(surroundings.reports())), None, store)?;
+        Ok(match attester.provider() {
+            Provider::SevGuest => attester,
+            Provider::TdxGuest => attester.with_event_log(surroundings.event_log()),
+        })
+    }
+
+    /// Where this program gets endorsements: from what the host handed over.
+    pub fn store() -> Arc<dyn EndorsementStore> {
+        Arc::new(stapled::Stapled)
+    }
+
+    /// Keys this machine's chip derives; Intel's derives none.
+    pub fn derived_keys(vendor: Vendor) -> Result<Box<dyn DerivedKeys>, DerivedKeyError> {
+        match vendor {
+            Vendor::Amd => Ok(Box::new(sev_guest::SevGuest::open(Path::new(sev_guest::DEVICE))?)),
+            Vendor::Intel => Ok(Box::new(NoDerivedKeys(vendor))),
+        }
+    }
+}
+
+impl Platform for Hardware {
+    fn attester(&self, _boot: &BootConfig, store: Arc<dyn EndorsementStore>) -> Result<Arc<dyn Attester>, PlatformError> {
+        Ok(Arc::new(Hardware::open(&Surroundings::new("/", REPORTS), store)?))
     }
 
     fn anchors(&self) -> Anchors {

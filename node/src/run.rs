@@ -9,6 +9,7 @@ use crate::attesting::{self, Claim, Wanted};
 use crate::clock::Clock;
 use crate::config::{ClusterPart, Config, ConfigError};
 use crate::context::{Node, Site};
+use crate::endorsements::limits::START_WAITS;
 use crate::entropy::{self, Entropy, EntropyError};
 use crate::fencing::{self, FenceReason};
 use crate::found::{self, FIRST_EPOCH, FoundError};
@@ -126,8 +127,12 @@ impl NodeError {
 
 /// Runs a node until `stop` resolves (then it leaves in good order) or it ends by itself.
 pub async fn run_node(config: Config, providers: Providers, stop: impl Future<Output = ()>) -> Result<(), NodeError> {
+    tokio::pin!(stop);
     let (site, card) = prepare(config, providers)?;
-    let own_evidence = try_own_evidence(&site).await?;
+    let own_evidence = tokio::select! {
+        tried = try_own_evidence(&site) => tried?,
+        () = stop.as_mut() => return Ok(()),
+    };
     site.life.step(Life::Unjoined).expect("a booted node is unjoined");
     info!(cluster = %site.cluster_id, slot = %site.slot(), address = %site.config.listen, vendor = %own_evidence.vendor, "own evidence is accepted");
     let (member, members) = watch::channel(None);
@@ -189,7 +194,17 @@ async fn try_own_evidence(site: &Arc<Site>) -> Result<OwnEvidence, NodeError> {
         ClusterPart::Join(_) => Role::JoinInit,
     };
     let claim = Claim { role, incarnation: Incarnation(0), keys: secrets.public().clone(), handshake, nonce };
-    let answer = attesting::answer(site, claim).await?;
+    let mut waits = START_WAITS.into_iter();
+    let answer = loop {
+        match (attesting::answer(site, claim.clone()).await, waits.next()) {
+            // A vendor's service that is down for a moment is no reason to give up a start.
+            (Err(CollectError::NoEndorsements { reason }), Some(wait)) => {
+                warn!(reason, wait_s = wait.as_secs(), "no endorsements yet");
+                tokio::time::sleep(wait).await;
+            }
+            (outcome, _) => break outcome?,
+        }
+    };
     let wanted = Wanted { role, handshake, nonce, noise: secrets.public().noise };
     let peer = attesting::judge(site, answer, wanted).await?;
     let judged = peer.appraised();

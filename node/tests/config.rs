@@ -75,6 +75,7 @@ fn the_example_file_is_complete_and_legal() {
     let (_folder, flags) = folder(GOOD);
     let defaults: Config = load(&flags, Purpose::Join).unwrap();
     assert_eq!((defaults.limits, defaults.timing), (joining.limits, joining.timing));
+    assert_eq!(defaults.endorsements, joining.endorsements);
 }
 
 #[test]
@@ -118,6 +119,7 @@ fn unknown_fields_and_broken_toml_are_refused_with_their_place() {
     for (text, line, word) in [
         (format!("{GOOD}\n[limits]\nconnexions = 5\n"), "line 11", "connexions"),
         (format!("insecure = true\n{GOOD}"), "line 1", "insecure"),
+        (format!("{GOOD}\n[endorsements]\nverify = false\n"), "line 11", "verify"),
         (GOOD.replace("slot = 2", "slot = \"two\""), "line 3", "invalid type"),
         (GOOD.replace("slot = 2", "slot = 300"), "line 3", "300"),
         ("data = [".to_owned(), "line 1", ""),
@@ -152,6 +154,9 @@ fn fields_that_cannot_be_used_are_named() {
         (format!("{GOOD}\n[timing]\nheartbeat_ms = 1"), "timing.heartbeat_ms"),
         (format!("{GOOD}\n[timing]\nelection_min_ms = 60"), "timing.election_min_ms"),
         (format!("{GOOD}\n[timing]\nelection_max_ms = 100"), "timing.election_max_ms"),
+        (format!("{GOOD}\n[endorsements]\nsource = \"nowhere\""), "endorsements.source"),
+        (format!("{GOOD}\n[endorsements]\namd = \"http://mirror.example\""), "endorsements.amd"),
+        (format!("{GOOD}\n[endorsements]\nrefresh_hours = 0"), "endorsements.refresh_hours"),
     ] {
         assert_eq!(field_of(&text).0, field, "{text}");
     }

@@ -37,6 +37,7 @@ fn config(folder: &Path, port: u16, cluster: ClusterPart, boot: BootConfig, peer
         log: LogConfig { format: LogFormat::Text, level: LogLevel::Debug },
         limits: Limits { connections: 256, connections_per_address: 256, handshake: Duration::from_secs(5), disk_reserve_bytes: 0 },
         timing: Timing { heartbeat_ms: 100, election_ms: (600, 1_200) },
+        endorsements: Default::default(),
         boot,
     }
 }

@@ -56,6 +56,7 @@ pub(crate) fn site_of(chip: &str, slot: u8, lies: &[Lie]) -> Arc<Site> {
         log: LogConfig::default(),
         limits: Limits { connections: 64, connections_per_address: 64, handshake: Duration::from_secs(10), disk_reserve_bytes: 0 },
         timing: Timing { heartbeat_ms: 50, election_ms: (250, 500) },
+        endorsements: Default::default(),
         boot,
     };
     Arc::new(Site {

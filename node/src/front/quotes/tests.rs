@@ -83,12 +83,17 @@ impl World {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lone_asker_is_served_at_once_and_a_crowd_shares_quotes() {
-    let world = world(Fake { takes: Duration::from_millis(8), ..Fake::default() }, 0);
-    let began = Instant::now();
+    // Who waits for the gap waits for it each time; a busy machine delays somebody now and then.
+    let mut at_once = false;
+    for _ in 0..20 {
+        let world = world(Fake { takes: Duration::from_millis(8), ..Fake::default() }, 0);
+        let began = Instant::now();
+        world.ask(0, AttestMode::Batched).await.unwrap();
+        at_once |= began.elapsed() < QUOTE_GAP;
+    }
+    assert!(at_once, "lone askers wait for the gap");
+    let world = Arc::new(world(Fake { takes: Duration::from_millis(8), ..Fake::default() }, 0));
     world.ask(0, AttestMode::Batched).await.unwrap();
-    let alone = began.elapsed();
-    assert!(alone < QUOTE_GAP, "a lone asker waited {alone:?}");
-    let world = Arc::new(world);
     let asks = (1..=500).map(|session| {
         let world = world.clone();
         tokio::spawn(async move { world.ask(session, AttestMode::Batched).await.unwrap() })
