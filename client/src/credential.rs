@@ -5,18 +5,14 @@
 //! Trusts: the file system to keep permissions. Out of scope: enrolment of further devices, recovery keys. Protocol section 9.
 
 use crate::entropy;
+use crate::seed_file::{self, SeedFileError};
 use ed25519_dalek::SigningKey;
 use ringwall_wire::ids::{CredPublic, UserId};
 use ringwall_wire::secret::Secret;
-use ringwall_wire::text::{hex, read_hex};
-use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
-use zeroize::{Zeroize, Zeroizing};
 
 /// First line of a credential file.
 const HEADER: &str = "ringwall credential 1";
-/// Bytes of a credential file: the header, 64 hex digits, two line ends, and room for a comment.
-const FILE_BYTES: u64 = 4096;
 
 /// An Ed25519 credential. Dropped, it leaves no trace in memory.
 #[derive(Clone)]
@@ -103,50 +99,24 @@ impl Credential {
 
     /// Makes a new credential in a new file that its owner alone can read, on stable storage when this returns.
     pub fn create(path: &Path) -> Result<Self, CredentialError> {
-        let failed = |source: std::io::Error| match source.kind() {
-            ErrorKind::AlreadyExists => CredentialError::Exists { path: path.into() },
-            _ => CredentialError::Io { path: path.into(), source },
-        };
-        let mut options = std::fs::OpenOptions::new();
-        options.write(true).create_new(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut file = options.open(path).map_err(failed)?;
-        let credential = Credential::generate();
-        let text = Zeroizing::new(format!("{HEADER}\n{}\n", *Zeroizing::new(hex(credential.seed.expose()))));
-        file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        std::fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
-        Ok(credential)
+        Ok(Credential { seed: seed_file::create(path, HEADER)? })
     }
 
     /// Reads a credential file, and refuses one that others can read.
     pub fn read(path: &Path) -> Result<Self, CredentialError> {
-        let failed = |source| CredentialError::Io { path: path.into(), source };
-        let file = std::fs::File::open(path).map_err(failed)?;
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt;
-            let mode = file.metadata().map_err(failed)?.permissions().mode() & 0o777;
-            if mode & 0o077 != 0 {
-                return Err(CredentialError::Exposed { path: path.into(), mode });
-            }
-        }
-        let mut text = Zeroizing::new(String::with_capacity(FILE_BYTES as usize));
-        file.take(FILE_BYTES).read_to_string(&mut text).map_err(failed)?;
-        parse(&text).ok_or_else(|| CredentialError::Malformed { path: path.into() })
+        Ok(Credential { seed: seed_file::read(path, HEADER)? })
     }
 }
 
-fn parse(text: &str) -> Option<Credential> {
-    let mut lines = text.lines().filter(|line| !line.starts_with('#'));
-    if lines.next()? != HEADER {
-        return None;
+impl From<SeedFileError> for CredentialError {
+    fn from(fault: SeedFileError) -> Self {
+        match fault {
+            SeedFileError::Exists { path } => CredentialError::Exists { path },
+            SeedFileError::Exposed { path, mode } => CredentialError::Exposed { path, mode },
+            SeedFileError::Malformed { path, .. } => CredentialError::Malformed { path },
+            SeedFileError::Io { path, source } => CredentialError::Io { path, source },
+        }
     }
-    let mut seed: [u8; 32] = read_hex(lines.next()?)?;
-    let credential = Credential { seed: Secret::from_mut(&mut seed) };
-    seed.zeroize();
-    lines.all(|line| line.trim().is_empty()).then_some(credential)
 }
 
 #[cfg(test)]
@@ -193,12 +163,11 @@ mod tests {
 
     #[test]
     fn anything_else_is_malformed() {
-        let digits = "00".repeat(32);
-        assert!(parse(&format!("{HEADER}\n{digits}\n")).is_some());
-        assert!(parse(&format!("# mine\n{HEADER}\n{digits}\n\n")).is_some());
-        for bad in ["", HEADER, "ringwall credential 9\n", &format!("{HEADER}\n{digits}00\n"), &format!("{HEADER}\n{digits}\nmore\n")] {
-            assert!(parse(bad).is_none(), "{bad:?}");
-        }
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("me");
+        Credential::create(&path).unwrap();
+        std::fs::write(&path, "ringwall credential 9\n").unwrap();
+        assert!(matches!(Credential::read(&path), Err(CredentialError::Malformed { .. })));
     }
 
     #[test]

@@ -9,20 +9,22 @@ use crate::clock;
 use crate::credential::Credential;
 use crate::entropy::{self, Entropy};
 use crate::error::{Attempt, ConnectError, code_name};
+use crate::exchange::Exchange;
 use crate::link::{Dial, DialError, Link, LinkError, Opened};
 use crate::options::Options;
 use crate::refused::RefusedNodes;
-use crate::verification::Verification;
-use ringwall_attest::{Anchors, Asked, Pinned, SessionError, appraise_session};
+use crate::verification::{Examined, Verification};
+use ringwall_attest::{Anchors, SessionError, Trace};
 use ringwall_channel::user::{UserBinding, sign_user};
 use ringwall_channel::{Attested, ChannelError, ClientDial, ClientPrologue, Opener, Sealer, Session, Unverified};
 use ringwall_quic::{Alpn, CloseCode, FrameError, FrameReader, FrameWriter};
-use ringwall_wire::bounded::List;
+use ringwall_wire::bounded::{Blob, List};
 use ringwall_wire::codec::Message;
-use ringwall_wire::evidence::Role;
 use ringwall_wire::ids::{ClientId, ClusterId, NoisePublic, Nonce, PolicyVersion};
 use ringwall_wire::limits::{ATTEST_MESSAGE_BYTES, HANDSHAKE_MESSAGE_BYTES, REQUEST_BYTES};
-use ringwall_wire::session::{AttestMode, AttestReq, GetDescriptor, NodeDescriptor, Refusal, RefusalCode, UserAuth, UserReady};
+use ringwall_wire::session::{
+    AttestMode, AttestReq, GetDescriptor, NodeDescriptor, Refusal, RefusalCode, SavedExchange, UserAuth, UserReady,
+};
 use ringwall_wire::version::SUPPORTED;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -118,19 +120,31 @@ impl NodeDialler {
         dial.finish(&msg2).map_err(|fault| hint(&msg2, fault.to_string()))
     }
 
-    /// Steps 3 to 5: evidence for this very session, judged here.
-    async fn attest(&self, pipe: &mut Pipe, mut session: Session<Unverified>, nonce: &Nonce) -> Result<Session<Attested>, DialError> {
+    /// Steps 3 and 4: evidence for this very session, not judged yet.
+    async fn ask(&self, pipe: &mut Pipe, session: &mut Session<Unverified>, nonce: &Nonce) -> Result<Exchange, DialError> {
         let min_policy_version = PolicyVersion(self.min_policy_version.load(Ordering::Relaxed));
         let question = AttestReq { nonce: *nonce, mode: self.attest, min_policy_version, known: None };
         let sealed = session.seal_attest_req(&question).map_err(of_channel)?;
         pipe.write(&sealed).await?;
         let sealed = pipe.read(SEALED_ATTEST_BYTES).await?;
         let answer = session.open_attest_resp(&sealed).map_err(of_channel)?;
-        let handshake = *session.handshake();
         let noise = *session.remote_noise().ok_or_else(|| DialError::Handshake("the node has no static key".into()))?;
-        let asked = Asked { handshake: &handshake, nonce, role: Role::ClientServer, noise: &noise, mode: self.attest };
-        let pinned = Pinned { cluster_id: self.cluster_id, min_policy_version, anchors: &self.anchors, now_s: clock::now_s() };
-        let peer = appraise_session(&answer, &asked, &pinned).map_err(|error| self.refuse(noise, error))?;
+        let asked = SavedExchange {
+            cluster_id: self.cluster_id,
+            min_policy_version,
+            handshake: *session.handshake(),
+            nonce: *nonce,
+            noise,
+            mode: self.attest,
+            at_s: clock::now_s(),
+            answer: Blob::default(),
+        };
+        Ok(Exchange::new(asked, answer))
+    }
+
+    /// Step 5: the evidence is judged here.
+    fn attest(&self, session: Session<Unverified>, exchange: &Exchange, trace: &mut Trace) -> Result<Session<Attested>, DialError> {
+        let peer = exchange.judge(&self.anchors, trace).map_err(|error| self.refuse(session.remote_noise(), error))?;
         self.min_policy_version.fetch_max(peer.policy().version.0, Ordering::Relaxed);
         session.establish(peer).map_err(of_channel)
     }
@@ -140,9 +154,11 @@ impl NodeDialler {
     }
 
     /// Remembers a refused node by its key: for a while it is not even asked again.
-    fn refuse(&self, noise: NoisePublic, error: SessionError) -> DialError {
+    fn refuse(&self, noise: Option<&NoisePublic>, error: SessionError) -> DialError {
         let error = Arc::new(error);
-        self.refused.lock().unwrap_or_else(PoisonError::into_inner).note(noise, &error, clock::now());
+        if let Some(noise) = noise {
+            self.refused.lock().unwrap_or_else(PoisonError::into_inner).note(*noise, &error, clock::now());
+        }
         DialError::Evidence(error)
     }
 
@@ -153,8 +169,13 @@ impl NodeDialler {
         sign_user(&binding, &client, &self.credential.signing_key())
     }
 
-    /// Steps 0 to 5, with a fresh nonce.
-    async fn judge(&self, connection: &quinn::Connection, nonce: &Nonce, until: Instant) -> Result<(Pipe, Session<Attested>), DialError> {
+    /// Steps 0 to 4, with a fresh nonce.
+    async fn question(
+        &self,
+        connection: &quinn::Connection,
+        nonce: &Nonce,
+        until: Instant,
+    ) -> Result<(Pipe, Session<Unverified>, Exchange), DialError> {
         let streams = tokio::time::timeout_at(until, connection.open_bi()).await;
         let (send, recv) = match streams {
             Ok(Ok(streams)) => streams,
@@ -162,16 +183,27 @@ impl NodeDialler {
             Err(_) => return Err(DialError::Unreachable("no stream was granted in time".into())),
         };
         let mut pipe = Pipe { reader: FrameReader::new(recv), writer: FrameWriter::new(send), until };
-        let session = self.handshake(&mut pipe, &ringwall_quic::transport_binding(connection)).await?;
-        let session = self.attest(&mut pipe, session, nonce).await?;
-        Ok((pipe, session))
+        let mut session = self.handshake(&mut pipe, &ringwall_quic::transport_binding(connection)).await?;
+        let exchange = self.ask(&mut pipe, &mut session, nonce).await?;
+        Ok((pipe, session, exchange))
     }
 
-    async fn verify(&self, address: &str, until: Instant) -> Result<Verification, DialError> {
+    /// Steps 0 to 5, and what was said on the way; then the node is left.
+    async fn examine(&self, address: &str, until: Instant) -> Result<(Exchange, Examined), DialError> {
         let connection = self.connect(address, until).await?;
-        let judged = self.judge(&connection, &Nonce(entropy::bytes()), until).await;
-        let seen = judged.map(|(_, session)| explain(&session, address));
-        ringwall_quic::close(&connection, if seen.is_ok() { CloseCode::Done } else { CloseCode::Refused });
+        let asked = self.question(&connection, &Nonce(entropy::bytes()), until).await;
+        let seen = asked.and_then(|(_, session, exchange)| {
+            let mut trace = Trace::new();
+            let verdict = match self.attest(session, &exchange, &mut trace) {
+                Ok(session) => Ok(explain(&session, address)),
+                Err(DialError::Evidence(error)) => Err(error),
+                Err(fault) => return Err(fault),
+            };
+            let examined = Examined { place: address.into(), at_s: exchange.at_s(), verdict, trace };
+            Ok((exchange, examined))
+        });
+        let verified = matches!(&seen, Ok((_, examined)) if examined.verdict.is_ok());
+        ringwall_quic::close(&connection, if verified { CloseCode::Done } else { CloseCode::Refused });
         tokio::time::sleep(GOODBYE).await;
         seen
     }
@@ -186,7 +218,8 @@ impl NodeDialler {
         let nonce = Nonce(entropy::bytes());
         // The evidence is younger than this moment, so the session ends no later than the policy says.
         let asked_at = clock::now();
-        let (pipe, mut session) = self.judge(&connection, &nonce, until).await?;
+        let (pipe, session, exchange) = self.question(&connection, &nonce, until).await?;
+        let mut session = self.attest(session, &exchange, &mut Trace::new())?;
         let reattest_by = asked_at + reattest_after(&session);
         let verification = explain(&session, address);
         let auth = self.user_auth(&session, &nonce, client);
@@ -231,12 +264,19 @@ impl Dial for NodeDialler {
 
 /// Verifies the node at `address` and leaves without saying who asked: no credential is used, nothing of the user is sent.
 pub async fn verify_node(options: &Options, address: &str) -> Result<Verification, ConnectError> {
+    let (_, examined) = examine_node(options, address).await?;
+    examined.verdict.map_err(|error| ConnectError::of_evidence(address.to_owned(), error, Vec::new()))
+}
+
+/// [`verify_node`] with all its reasons, whichever way it ended, and the exchange itself, which can be kept and judged again. An error means
+/// that there is nothing to judge.
+pub async fn examine_node(options: &Options, address: &str) -> Result<(Exchange, Examined), ConnectError> {
     let dialler = NodeDialler::new(options.clone())?;
     let until = clock::now() + options.timeouts.dial;
-    let seen = dialler.verify(address, until).await;
+    let seen = dialler.examine(address, until).await;
     let (address, tried) = (address.to_owned(), Vec::new());
     seen.map_err(|fault| match fault {
-        DialError::Evidence(error) => ConnectError::Evidence { address, error, tried },
+        DialError::Evidence(error) => ConnectError::of_evidence(address, error, tried),
         DialError::OtherCluster { claimed, pinned } => ConnectError::OtherCluster { address, claimed, pinned, tried },
         fault => {
             let waited_ms = clock::millis(options.timeouts.dial);
@@ -261,21 +301,7 @@ fn reattest_after(session: &Session<Attested>) -> Duration {
 }
 
 fn explain(session: &Session<Attested>, address: &str) -> Verification {
-    let peer = session.peer().expect("an attested session has a peer");
-    let appraised = peer.appraised();
-    Verification {
-        address: address.into(),
-        cluster_id: peer.cluster_id(),
-        epoch: peer.epoch(),
-        incarnation: peer.incarnation(),
-        trust_domain: peer.policy().trust_domain,
-        vendor: appraised.vendor(),
-        chip: appraised.chip(),
-        measurement: appraised.measurement().into(),
-        svn: appraised.svn(),
-        policy_version: peer.policy().version,
-        steps: appraised.steps().iter().map(ToString::to_string).collect(),
-    }
+    Verification::of(session.peer().expect("an attested session has a peer"), address)
 }
 
 /// Frames of one stream until a deadline.

@@ -15,7 +15,7 @@
 //! Decides: the order of protocol section 3 (nothing of the user leaves before evidence, cluster and policy are appraised with this
 //! machine's clock), failover with re-attestation, and exactly-once retries ([`Client`]). Every operation is bounded in time
 //! ([`Timeouts`]) and fails with an error that has a stable code. Trusts: the card or cluster id it is given, its roots, its machine.
-//! Out of scope: receipts, recovery keys, governance.
+//! Out of scope: receipts, recovery keys, carrying a changed policy to a cluster. [`policy`] reads, writes and explains policies.
 
 mod batch;
 pub mod card;
@@ -27,6 +27,8 @@ mod dial;
 mod driver;
 mod entropy;
 mod error;
+mod exchange;
+mod explain;
 #[cfg(test)]
 mod failover;
 mod lane;
@@ -35,9 +37,11 @@ mod listing;
 mod namespace;
 mod once;
 mod options;
+pub mod policy;
 mod refused;
 #[cfg(test)]
 mod scripted;
+mod seed_file;
 mod seek;
 mod verification;
 mod watch;
@@ -46,13 +50,16 @@ mod watches;
 pub use batch::Batch;
 pub use client::Client;
 pub use credential::{Credential, CredentialError};
-pub use dial::verify_node;
+pub use dial::{examine_node, verify_node};
 pub use error::{Attempt, ConnectError, NamespaceError, ReadError, WatchError, WriteError};
+pub use exchange::{EXCHANGE_FILE_BYTES, Exchange, ReadExchangeError};
+pub use explain::{Explanation, Mark, RefusalAccount, StageAccount, Verdict};
 pub use listing::{Item, Listing};
 pub use namespace::{Found, NamespaceHandle, PutOptions};
 pub use options::{Options, Timeouts};
-pub use ringwall_attest::Anchors;
+pub use ringwall_attest::{Advice, Anchors, Finding, SessionError, Stage, Step, Trace};
 pub use ringwall_wire::ids::{ClusterId, Revision, UserId};
 pub use ringwall_wire::request::{ClusterStatus, Expect};
-pub use verification::Verification;
+pub use seed_file::SeedFileError;
+pub use verification::{Examined, Verification};
 pub use watch::{Change, Watch};

@@ -4,7 +4,7 @@
 //! Trusts: nothing. Out of scope: how links are made (`dial.rs`), which node is next (`seek.rs`). Protocol section 3.
 
 use crate::verification::Verification;
-use ringwall_attest::SessionError;
+use ringwall_attest::{Finding, SessionError};
 use ringwall_wire::ids::{ClientId, ClusterId, Revision};
 use ringwall_wire::session::UserReady;
 use std::future::Future;
@@ -97,7 +97,12 @@ pub(crate) enum DialError {
 }
 
 impl DialError {
-    /// Whether the node proved to be one that must not be used.
+    /// Whether nobody can tell what the node is: it is not used, and it is not called bad.
+    pub(crate) fn is_undecided(&self) -> bool {
+        matches!(self, DialError::Evidence(error) if error.finding() == Finding::CannotTell)
+    }
+
+    /// Whether the node is one that must not be used.
     pub(crate) fn is_final_for_node(&self) -> bool {
         matches!(self, DialError::OtherCluster { .. } | DialError::Evidence(_) | DialError::WentBack { .. })
     }

@@ -5,7 +5,7 @@
 //! statements that are missing or too old. Trusts: nothing; forgetting early costs a handshake and nothing else.
 //! Out of scope: addresses (`seek.rs`). Protocol section 3.
 
-use ringwall_attest::{Layer, Rejection, SessionError};
+use ringwall_attest::{Layer, Rejection, SessionError, VerifyError};
 use ringwall_wire::ids::NoisePublic;
 use std::sync::Arc;
 use std::time::Duration;
@@ -51,14 +51,14 @@ impl RefusedNodes {
 
 /// Whether the node can answer better without becoming another: after a clock was set, or with fresh endorsements.
 fn may_pass(error: &SessionError) -> bool {
+    let missing = matches!(error, SessionError::Verify(VerifyError::CertMissing { .. } | VerifyError::CollateralMissing { .. }));
     let stapled = matches!(error, SessionError::Rejected(Rejection::RevocationUnknown { .. } | Rejection::EvaluationTooOld { .. }));
-    stapled || error.layer() == Layer::Time
+    missing || stapled || error.layer() == Layer::Time
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ringwall_attest::VerifyError;
     use ringwall_wire::ids::Slot;
 
     const NODE: NoisePublic = NoisePublic([7; 32]);
@@ -86,6 +86,7 @@ mod tests {
             SessionError::Verify(VerifyError::IntelTime { now_s: 1, reason: "stale".into() }),
             SessionError::Verify(VerifyError::CrlNotYet { from_s: 2, now_s: 1 }),
             SessionError::Rejected(Rejection::EvaluationTooOld { reported: 1, required: 2 }),
+            SessionError::Verify(VerifyError::CollateralMissing { what: "Intel's TCB info" }),
         ];
         for error in passing {
             let error = Arc::new(error);

@@ -170,7 +170,7 @@ fn verification(address: &str) -> Verification {
         measurement: "build".into(),
         svn: 1,
         policy_version: PolicyVersion(1),
-        steps: vec!["scripted".into()],
+        steps: vec![ringwall_attest::Step::new(ringwall_attest::Stage::Cluster, "scripted")],
     }
 }
 

@@ -131,15 +131,15 @@ impl Book {
         self.places.iter().filter_map(attempt).collect()
     }
 
-    /// What stands in the way, after `waited_ms`: a refused node is told before one out of reach.
+    /// What stands in the way, after `waited_ms`: a bad node is told before one nobody can tell of, and that before one out of reach.
     pub(crate) fn trouble(&self, waited_ms: u64) -> ConnectError {
         let tried = self.tried();
-        let refused = self.places.iter().find_map(|place| match &place.trouble {
+        let refused = self.places.iter().filter_map(|place| match &place.trouble {
             Some(trouble) if trouble.is_final_for_node() => Some((place.address.clone(), trouble.clone())),
             _ => None,
         });
-        match refused {
-            Some((address, DialError::Evidence(error))) => ConnectError::Evidence { address, error, tried },
+        match refused.min_by_key(|(_, trouble)| trouble.is_undecided()) {
+            Some((address, DialError::Evidence(error))) => ConnectError::of_evidence(address, error, tried),
             Some((address, DialError::OtherCluster { claimed, pinned })) => ConnectError::OtherCluster { address, claimed, pinned, tried },
             Some((address, DialError::WentBack { known, got })) => ConnectError::WentBack { address, known, got, tried },
             _ => ConnectError::Unavailable { waited_ms, tried },

@@ -1,9 +1,11 @@
-//! What was verified of the node in use, in plain words.
+//! What was verified of a node, or why it was not: facts, and the chain of reasons.
 //!
-//! Decides: how the appraisal's chain of reasons is kept for people (`verify --explain`, `--json`). Holds no secret.
-//! Trusts: the appraised peer it is made from. Out of scope: the judging (`attest`). Protocol sections 2.2 and 3.
+//! Decides: how the appraisal's reasons are kept for people and programs (`verify --explain`, `--json`). Holds no secret.
+//! Trusts: the appraised peer or the refusal it is made from. Out of scope: the judging (`attest`). Protocol sections 2.2 and 3.
 
+use ringwall_attest::{AppraisedPeer, SessionError, Step, Trace};
 use ringwall_wire::ids::{ClusterId, Digest, Epoch, Incarnation, PolicyVersion, TrustDomain, Vendor};
+use std::sync::Arc;
 
 /// Why a node was believed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +30,39 @@ pub struct Verification {
     pub svn: u32,
     /// Version of the policy it was judged by.
     pub policy_version: PolicyVersion,
-    /// The chain of reasons, for people.
-    pub steps: Vec<String>,
+    /// The chain of reasons, for people, in the order of the stages.
+    pub steps: Vec<Step>,
+}
+
+impl Verification {
+    /// What the judged peer proved; `address` is where it answers, or what to call it.
+    pub(crate) fn of(peer: &AppraisedPeer, address: &str) -> Self {
+        let appraised = peer.appraised();
+        Verification {
+            address: address.into(),
+            cluster_id: peer.cluster_id(),
+            epoch: peer.epoch(),
+            incarnation: peer.incarnation(),
+            trust_domain: peer.policy().trust_domain,
+            vendor: appraised.vendor(),
+            chip: appraised.chip(),
+            measurement: appraised.measurement().into(),
+            svn: appraised.svn(),
+            policy_version: peer.policy().version,
+            steps: appraised.steps().to_vec(),
+        }
+    }
+}
+
+/// One judgement with everything that led to it, whichever way it ended.
+#[derive(Clone, Debug)]
+pub struct Examined {
+    /// Address of the node, or the file the exchange came from.
+    pub place: String,
+    /// As of when it was judged, Unix seconds.
+    pub at_s: u64,
+    /// What was verified, or the refusal.
+    pub verdict: Result<Verification, Arc<SessionError>>,
+    /// What was established, up to the refusal if there is one.
+    pub trace: Trace,
 }

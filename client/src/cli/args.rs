@@ -4,6 +4,7 @@
 //! read them: values come from standard input or `--file`. Key names may be arguments; `--key-file` is there for names that are secret.
 //! Trusts: nothing. Out of scope: what verbs do (`verbs.rs`).
 
+use super::policy_args::PolicyVerb;
 use clap::{ArgGroup, Args, Parser, Subcommand};
 use clap_complete::Shell;
 use ringwall_wire::ids::ClusterId;
@@ -17,6 +18,7 @@ Exit codes:
    3  a node's evidence was refused     9  too large or too long; nothing was sent
    4  not found                        10  card, credential or input file unusable
    5  a precondition did not hold      11  refused by the node for another reason
+                                       12  nobody can tell whether a node is good
 
 Values are read from standard input or --file, never from arguments, which other users of the
 machine can see. Key names may be arguments; use --key-file where a name is itself a secret.";
@@ -82,8 +84,15 @@ pub(crate) enum Verb {
     Watch(Watch),
     /// Show members, leader and revision
     Status,
-    /// Verify nodes without telling them who asks
+    /// Verify nodes without telling them who asks; or judge saved evidence, without a network
+    #[command(after_help = VERIFY_HELP)]
     Verify(Verify),
+    /// Write, inspect, explain, sign and verify appraisal policies (no network)
+    Policy {
+        /// What to do with it.
+        #[command(subcommand)]
+        verb: PolicyVerb,
+    },
     /// Print shell completions
     Completions {
         /// For which shell
@@ -97,6 +106,14 @@ Changes are objects with an \"op\" and a key:
     {\"op\": \"put\", \"key_hex\": \"00ff\", \"value_hex\": \"0102\", \"expect\": {\"version\": 7}},
     {\"op\": \"delete\", \"key\": \"b\", \"expect\": \"present\"},
     {\"op\": \"require\", \"key\": \"c\", \"expect\": \"absent\"} ]";
+
+const VERIFY_HELP: &str = "\
+Three ways:
+  ringwall verify                      every node of the card (or of --address)
+  ringwall verify --from FILE          an exchange kept with --save, judged again
+  ringwall verify --report FILE ...    a vendor's own files (also --quote), as far as they go
+
+A node that is bad ends with 3, one of which nobody can tell with 12; neither is used.";
 
 /// A namespace and a key.
 #[derive(Debug, Args)]
@@ -212,12 +229,57 @@ pub(crate) struct Watch {
     pub(crate) count: Option<u64>,
 }
 
+/// As of when something is judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum At {
+    /// This machine's clock.
+    Now,
+    /// Unix seconds.
+    Seconds(u64),
+}
+
+fn at(text: &str) -> Result<At, String> {
+    match (text, text.parse()) {
+        ("now", _) => Ok(At::Now),
+        (_, Ok(seconds)) => Ok(At::Seconds(seconds)),
+        (_, Err(_)) => Err("a moment is a number of Unix seconds, or the word now".into()),
+    }
+}
+
 /// Arguments of `verify`.
 #[derive(Debug, Args)]
+#[command(group = ArgGroup::new("offline").args(["from", "report", "quote"]))]
 pub(crate) struct Verify {
-    /// Print the whole chain of reasons
+    /// Print the whole chain of reasons, as a tree
     #[arg(long)]
     pub(crate) explain: bool,
+    /// Keep what was asked and answered in a new file, whichever way the judgement ends
+    #[arg(long, value_name = "FILE", conflicts_with = "offline")]
+    pub(crate) save: Option<PathBuf>,
+    /// Judge an exchange that was kept with --save; no network is used
+    #[arg(long, value_name = "FILE")]
+    pub(crate) from: Option<PathBuf>,
+    /// Judge as of this moment (default: when the exchange was made; for raw files, now)
+    #[arg(long, value_name = "SECONDS|now", value_parser = at, requires = "offline")]
+    pub(crate) at: Option<At>,
+    /// Judge a raw SNP report (1,184 bytes); needs --vek and --ask
+    #[arg(long, value_name = "FILE", requires_all = ["vek", "ask"])]
+    pub(crate) report: Option<PathBuf>,
+    /// VCEK or VLEK certificate, DER
+    #[arg(long, value_name = "FILE", requires = "report")]
+    pub(crate) vek: Option<PathBuf>,
+    /// ASK or ASVK certificate, DER
+    #[arg(long, value_name = "FILE", requires = "report")]
+    pub(crate) ask: Option<PathBuf>,
+    /// AMD's revocation list of the product, DER
+    #[arg(long, value_name = "FILE", requires = "report")]
+    pub(crate) crl: Option<PathBuf>,
+    /// Judge a raw TDX quote, cut to its exact length; needs --collateral
+    #[arg(long, value_name = "FILE", requires = "collateral")]
+    pub(crate) quote: Option<PathBuf>,
+    /// Intel's collateral as JSON with the fields of docs/explain.md
+    #[arg(long, value_name = "FILE", requires = "quote")]
+    pub(crate) collateral: Option<PathBuf>,
 }
 
 #[cfg(test)]
@@ -250,7 +312,14 @@ mod tests {
             "ringwall watch notes --after 0 --count 1",
             "ringwall status --timeout 5",
             "ringwall verify --explain --address h:1 --address h:2",
+            "ringwall verify --save f --address h:1",
+            "ringwall verify --from f --at now --card c --json",
+            "ringwall verify --report r --vek v --ask a --crl c --at 1795521600",
+            "ringwall verify --quote q --collateral c --explain",
             "ringwall completions bash",
+            "ringwall policy new --simulated --out p.toml",
+            "ringwall policy explain p.toml --against old.bin --json",
+            "ringwall policy sign p.bin --first --key k --out s",
         ] {
             assert!(parse(line).is_ok(), "{line}: {:?}", parse(line).err().map(|error| error.to_string()));
         }
@@ -268,6 +337,17 @@ mod tests {
             ("ringwall cas notes k", ErrorKind::MissingRequiredArgument),
             ("ringwall status --timeout 0", ErrorKind::ValueValidation),
             ("ringwall frobnicate", ErrorKind::InvalidSubcommand),
+            ("ringwall verify --from f --save g", ErrorKind::ArgumentConflict),
+            ("ringwall verify --from f --quote q --collateral c", ErrorKind::ArgumentConflict),
+            ("ringwall verify --report r --vek v", ErrorKind::MissingRequiredArgument),
+            ("ringwall verify --quote q", ErrorKind::MissingRequiredArgument),
+            ("ringwall verify --crl c", ErrorKind::MissingRequiredArgument),
+            ("ringwall verify --at 5", ErrorKind::MissingRequiredArgument),
+            ("ringwall verify --from f --at noon", ErrorKind::ValueValidation),
+            ("ringwall policy sign p.bin --key k", ErrorKind::MissingRequiredArgument),
+            ("ringwall policy sign p.bin --key k --out s --first --against o", ErrorKind::ArgumentConflict),
+            ("ringwall policy verify s --against o --threshold 1", ErrorKind::ArgumentConflict),
+            ("ringwall policy verify s --threshold 0 --governor 00", ErrorKind::ValueValidation),
         ] {
             assert_eq!(parse(line).unwrap_err().kind(), kind, "{line}");
         }

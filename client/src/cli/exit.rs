@@ -3,10 +3,12 @@
 //! Decides: which exit code a failure has; the numbers are stable and listed in `--help`. Trusts: nothing.
 //! Out of scope: the failures themselves (`error.rs`, `credential.rs`, `card.rs`).
 
+use crate::SeedFileError;
 use crate::card::ReadCardError;
 use crate::credential::CredentialError;
 use crate::error::{ConnectError, NamespaceError, ReadError, WatchError, WriteError};
-use serde_json::json;
+use crate::exchange::ReadExchangeError;
+use serde_json::{Value, json};
 use std::process::ExitCode;
 
 /// How a run ended.
@@ -37,6 +39,8 @@ pub(crate) enum Exit {
     File = 10,
     /// Refused by the node for another reason.
     Refused = 11,
+    /// Nobody can tell whether a node is good; it is not used.
+    CannotTell = 12,
 }
 
 impl Exit {
@@ -55,12 +59,14 @@ impl Exit {
         Exit::TooLarge,
         Exit::File,
         Exit::Refused,
+        Exit::CannotTell,
     ];
 
     /// The exit code of a failure with this stable code.
     fn of(code: &str) -> Exit {
         match code {
             "RW-C-EVIDENCE" | "RW-C-OTHER-CLUSTER" | "RW-C-WENT-BACK" => Exit::Evidence,
+            "RW-C-CANNOT-TELL" => Exit::CannotTell,
             "RW-C-NOT-FOUND" | "RW-C-NO-NAMESPACE" => Exit::NotFound,
             "RW-C-CONFLICT" => Exit::Conflict,
             "RW-C-UNAVAILABLE" | "RW-C-ENDPOINT" | "RW-C-CLOSED" => Exit::Unavailable,
@@ -70,7 +76,7 @@ impl Exit {
             "RW-C-NO-ADDRESS" | "RW-C-USAGE" | "RW-C-BATCH-SHAPE" | "RW-C-NAMESPACE-NAME" => Exit::Usage,
             "RW-C-OUTPUT" => Exit::Local,
             "RW-C-INPUT" => Exit::File,
-            _ if code.starts_with("RW-C-CARD-") || code.starts_with("RW-C-CREDENTIAL-") => Exit::File,
+            _ if ["RW-C-CARD-", "RW-C-CREDENTIAL-", "RW-C-POLICY-", "RW-C-KEY-"].iter().any(|start| code.starts_with(start)) => Exit::File,
             _ => Exit::Refused,
         }
     }
@@ -101,9 +107,14 @@ impl Trouble {
         Exit::of(self.code)
     }
 
+    /// What a program is told of it.
+    pub(crate) fn error_json(&self) -> Value {
+        json!({ "code": self.code, "exit": self.exit() as u8, "message": self.message })
+    }
+
     /// One line of JSON.
     pub(crate) fn json(&self) -> String {
-        json!({ "error": { "code": self.code, "exit": self.exit() as u8, "message": self.message } }).to_string()
+        json!({ "error": self.error_json() }).to_string()
     }
 }
 
@@ -116,7 +127,17 @@ macro_rules! troubles {
         }
     )*};
 }
-troubles!(ConnectError, NamespaceError, ReadError, WriteError, WatchError, CredentialError, ReadCardError);
+troubles!(
+    ConnectError,
+    NamespaceError,
+    ReadError,
+    WriteError,
+    WatchError,
+    CredentialError,
+    ReadCardError,
+    ReadExchangeError,
+    SeedFileError
+);
 
 #[cfg(test)]
 mod tests {
@@ -138,7 +159,10 @@ mod tests {
             (Trouble::new("RW-C-NODE-MALFORMED", ""), 11),
             (Trouble::new("RW-C-CARD-IO", ""), 10),
             (Trouble::new("RW-C-CREDENTIAL-EXISTS", ""), 10),
+            (Trouble::new("RW-C-POLICY-MALFORMED", ""), 10),
+            (Trouble::new("RW-C-KEY-EXPOSED", ""), 10),
             (Trouble::new("RW-C-EVIDENCE", ""), 3),
+            (Trouble::new("RW-C-CANNOT-TELL", ""), 12),
         ] {
             assert_eq!(trouble.exit() as u8, exit, "{}", trouble.code);
         }

@@ -1,19 +1,24 @@
-//! What the command line reads: values, key files, batches.
+//! What the command line reads: values, key files, batches, a vendor's raw files.
 //!
 //! Decides: everything read is bounded before it is held, and a batch is parsed strictly (unknown fields are refused).
 //! Trusts: nothing. Out of scope: sizes of values and batches (the library refuses those). Protocol section 3, step 7.
 
+use super::args::Verify;
 use super::exit::Trouble;
 use crate::namespace::expect_version;
 use crate::{Batch, NamespaceHandle, PutOptions, WriteError};
+use ringwall_wire::bounded::Blob;
+use ringwall_wire::evidence::{Endorsements, Evidence, SnpEndorsements, SnpEvidence};
 use ringwall_wire::ids::Revision;
-use ringwall_wire::limits::{KEY_BYTES, REQUEST_BYTES, VALUE_BYTES};
+use ringwall_wire::limits::{COLLATERAL_JSON_BYTES, CRL_BYTES, KEY_BYTES, PEM_CHAIN_BYTES, REQUEST_BYTES, VALUE_BYTES};
 use ringwall_wire::request::Expect;
 use ringwall_wire::text::read_hex_vec;
 use serde::Deserialize;
 use std::io::{IsTerminal, Read};
 use std::path::Path;
 
+/// Bytes of collateral as JSON: every part of the full size, lists in hex, text with every character escaped.
+const COLLATERAL_FILE_BYTES: usize = 2 * (3 * PEM_CHAIN_BYTES + 2 * CRL_BYTES + 2 * COLLATERAL_JSON_BYTES) + 8 * 1024;
 /// Bytes of a batch as JSON: a batch of the full size, every byte in hex, with its framing.
 const BATCH_JSON_BYTES: usize = 3 * REQUEST_BYTES;
 
@@ -72,6 +77,37 @@ pub(crate) fn batch(namespace: &NamespaceHandle, file: Option<&Path>) -> Result<
         batch = change.add_to(batch)?;
     }
     Ok(batch)
+}
+
+/// A vendor's raw files, if the arguments name any.
+pub(crate) fn vendor_files(verify: &Verify) -> Result<Option<(Evidence, Endorsements)>, Trouble> {
+    match (&verify.report, &verify.vek, &verify.ask, &verify.quote, &verify.collateral) {
+        (Some(report), Some(vek), Some(ask), ..) => {
+            let crl = verify.crl.as_deref().map(blob).transpose()?.unwrap_or_default();
+            let endorsements = SnpEndorsements { vek: blob(vek)?, ask: blob(ask)?, crl };
+            Ok(Some((Evidence::Snp(SnpEvidence { report: blob(report)? }), Endorsements::Snp(endorsements))))
+        }
+        (.., Some(quote), Some(path)) => {
+            let json = bounded_file(path, COLLATERAL_FILE_BYTES)?;
+            let endorsements =
+                super::evidence::collateral(&json).map_err(|why| Trouble::new("RW-C-INPUT", format!("{}: {why}", path.display())))?;
+            Ok(Some((super::evidence::tdx(blob(quote)?), Endorsements::Tdx(endorsements))))
+        }
+        _ => Ok(None),
+    }
+}
+
+fn blob<const MAX: usize>(path: &Path) -> Result<Blob<MAX>, Trouble> {
+    let bytes = bounded_file(path, MAX)?;
+    Ok(Blob::new(bytes).expect("the file was found to be within the limit"))
+}
+
+fn bounded_file(path: &Path, most: usize) -> Result<Vec<u8>, Trouble> {
+    let bytes = read_bounded(Some(path), most, "")?;
+    match bytes.len() > most {
+        true => Err(Trouble::new("RW-C-INPUT", format!("{} is longer than {most} bytes, which is the most it can be", path.display()))),
+        false => Ok(bytes),
+    }
 }
 
 fn parse_batch(bytes: &[u8]) -> Result<Vec<ChangeJson>, Trouble> {

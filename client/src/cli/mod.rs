@@ -5,10 +5,15 @@
 //! Trusts: its arguments and environment for where and as whom, not for whom to believe. Out of scope: the operations (the library).
 
 mod args;
+mod evidence;
 mod exit;
 mod input;
+mod policy;
+mod policy_args;
+mod policy_show;
 mod show;
 mod verbs;
+mod verify;
 
 use crate::Anchors;
 use args::Arguments;

@@ -33,6 +33,13 @@ pub(crate) fn note(text: &str) {
     let _ = writeln!(std::io::stderr().lock(), "ringwall: {text}");
 }
 
+/// The same, unless a program reads.
+pub(crate) fn note_unless(json: bool, text: &str) {
+    if !json {
+        note(text);
+    }
+}
+
 /// Bytes as people read them.
 pub(crate) fn words(bytes: &[u8]) -> String {
     match std::str::from_utf8(bytes) {
@@ -137,7 +144,7 @@ pub(crate) fn verification_json(seen: &Verification) -> Value {
         "measurement": seen.measurement,
         "svn": seen.svn,
         "policy_version": seen.policy_version.0,
-        "steps": seen.steps,
+        "steps": seen.steps.iter().map(ToString::to_string).collect::<Vec<_>>(),
     })
 }
 
@@ -148,19 +155,14 @@ fn domain(domain: TrustDomain) -> &'static str {
     }
 }
 
-/// What was verified, for people; with every step when `explain`.
-pub(crate) fn verification_text(seen: &Verification, explain: bool) -> String {
+/// What was verified, for people.
+pub(crate) fn verification_text(seen: &Verification) -> String {
     let mut text = format!("{}: verified, {}, incarnation {}\n", seen.address, seen.vendor, short(seen.incarnation));
     text.push_str(&wrap(&format!("build {} (security version {}), policy version {}", seen.measurement, seen.svn, seen.policy_version), 2));
     text.push_str(&wrap(&format!("cluster {}", seen.cluster_id), 2));
     text.push_str(&wrap(&format!("chip {}", seen.chip), 2));
     if seen.trust_domain == TrustDomain::Simulated {
         text.push_str(&wrap("SIMULATED roots of trust: this protects nothing from whoever runs the machine", 2));
-    }
-    if explain {
-        for (number, step) in seen.steps.iter().enumerate() {
-            text.push_str(&wrap(&format!("{:>2}. {step}", number.saturating_add(1)), 6));
-        }
     }
     text
 }
@@ -199,6 +201,7 @@ fn cut(text: &str, columns: usize) -> String {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::{Stage, Step};
     use ringwall_wire::bounded::{List, Text};
     use ringwall_wire::ids::{ClusterId, Digest, Epoch, PolicyVersion, Revision, Slot, Vendor};
 
@@ -233,18 +236,17 @@ mod tests {
             measurement: "release-1".into(),
             svn: 3,
             policy_version: PolicyVersion(2),
-            steps: vec!["word ".repeat(60), "the report is signed".into()],
+            steps: vec![Step::new(Stage::Report, "the report is signed")],
         }
     }
 
     #[test]
     fn text_fits_a_hundred_columns() {
-        for text in [status_text(&status()), verification_text(&verification(), true), wrap(&"x".repeat(40).repeat(2), 4)] {
+        for text in [status_text(&status()), verification_text(&verification()), wrap(&"x".repeat(40).repeat(2), 4)] {
             assert!(text.lines().all(|line| line.chars().count() <= COLUMNS), "{text}");
         }
         assert!(status_text(&status()).contains("leader 1/1, term 4"));
-        assert!(verification_text(&verification(), false).contains("SIMULATED"));
-        assert!(!verification_text(&verification(), false).contains("the report is signed"));
+        assert!(verification_text(&verification()).contains("SIMULATED"));
     }
 
     #[test]

@@ -5,9 +5,8 @@
 
 use super::args::{self, Arguments, SharedOptions, Verb};
 use super::exit::{Exit, Trouble};
-use super::{input, show};
+use super::{input, show, verify};
 use crate::card::read_card;
-use crate::dial::verify_node;
 use crate::namespace::expect_version;
 use crate::{Anchors, Client, Credential, Expect, NamespaceHandle, Options, PutOptions, Revision, Timeouts, WriteError};
 use clap::CommandFactory;
@@ -27,7 +26,8 @@ pub(crate) async fn run(arguments: Arguments, anchors: Anchors) -> Result<Exit, 
             clap_complete::generate(shell, &mut Arguments::command(), "ringwall", &mut script);
             show::print(&script).map(|()| Exit::Done)
         }
-        Verb::Verify(verify) => verify_all(&shared, anchors, verify.explain).await,
+        Verb::Policy { verb } => super::policy::run(verb, shared.json),
+        Verb::Verify(args) => verify::run(&shared, anchors, &args).await,
         Verb::Put(put) => {
             let options = PutOptions { ttl_s: put.ttl, expect: put_condition(&put) };
             store(&shared, anchors, &put.place, put.file.as_deref(), options).await
@@ -66,7 +66,7 @@ fn credential_path(shared: &SharedOptions) -> Result<&Path, Trouble> {
 }
 
 /// What a client of this run is told, with a given credential.
-fn options(shared: &SharedOptions, anchors: Anchors, credential: Credential) -> Result<Options, Trouble> {
+pub(super) fn options(shared: &SharedOptions, anchors: Anchors, credential: Credential) -> Result<Options, Trouble> {
     let mut options = match (&shared.card, shared.cluster) {
         (Some(path), expected) => Options::from_card(&read_card(path, expected)?, anchors, credential)
             .map_err(|fault| Trouble::new("RW-C-CARD-CONTRADICTION", fault.to_string()))?,
@@ -94,7 +94,7 @@ async fn connect(shared: &SharedOptions, anchors: Anchors) -> Result<Client, Tro
 }
 
 /// A spinner on a terminal, nothing elsewhere.
-fn spinner(shared: &SharedOptions, words: &'static str) -> ProgressBar {
+pub(super) fn spinner(shared: &SharedOptions, words: &'static str) -> ProgressBar {
     if shared.json || !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
@@ -191,8 +191,8 @@ async fn read(shared: &SharedOptions, anchors: Anchors, get: &args::Get) -> Resu
     Ok(Exit::Done)
 }
 
-/// Writes a value to a new file that its owner alone can read.
-fn write_new(path: &Path, value: &[u8]) -> Result<(), Trouble> {
+/// Writes to a new file that its owner alone can read.
+pub(super) fn write_new(path: &Path, value: &[u8]) -> Result<(), Trouble> {
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
@@ -271,34 +271,4 @@ async fn status(shared: &SharedOptions, anchors: Anchors) -> Result<Exit, Troubl
         false => show::print(show::status_text(&status).as_bytes())?,
     }
     Ok(Exit::Done)
-}
-
-/// Verifies every address; the worst result decides the exit code: refused before unreachable before verified.
-async fn verify_all(shared: &SharedOptions, anchors: Anchors, explain: bool) -> Result<Exit, Trouble> {
-    // The user does not matter here and is not told to anybody.
-    let options = options(shared, anchors, Credential::generate())?;
-    let mut worst = Exit::Done;
-    if options.addresses.is_empty() {
-        return Err(crate::ConnectError::NoAddress.into());
-    }
-    for address in options.addresses.clone() {
-        let spinner = spinner(shared, "verifying");
-        let seen = verify_node(&options, &address).await;
-        spinner.finish_and_clear();
-        match (seen, shared.json) {
-            (Ok(seen), true) => show::line(show::verification_json(&seen).to_string())?,
-            (Ok(seen), false) => show::print(show::verification_text(&seen, explain).as_bytes())?,
-            (Err(fault), json) => {
-                let trouble = Trouble::from(fault);
-                if worst != Exit::Evidence {
-                    worst = trouble.exit();
-                }
-                match json {
-                    true => show::line(trouble.json())?,
-                    false => show::line(format!("{address}: NOT verified\n{}", show::wrap(&trouble.message, 2).trim_end()))?,
-                }
-            }
-        }
-    }
-    Ok(worst)
 }

@@ -1,0 +1,211 @@
+//! What each verb of `ringwall policy` does.
+//!
+//! Decides: which library call a verb is, what it writes and how it ends. Nothing here talks to anybody; files that are written are new.
+//! Trusts: the library. Out of scope: parsing (`policy_args.rs`), layout (`policy_show.rs`). Protocol section 8.
+
+use super::exit::{Exit, Trouble};
+use super::policy_args::{self, PolicyVerb};
+use super::{policy_show, show};
+use crate::policy::{GovernorKey, PolicyFault, PolicyFile, compare, explain, simulated_template, template, to_toml};
+use ringwall_attest::{ApprovalError, Authority, verify_approval};
+use ringwall_wire::bounded::{Blob, List, Text};
+use ringwall_wire::codec::Message as _;
+use ringwall_wire::genesis::GenesisTemplate;
+use ringwall_wire::ids::Digest;
+use ringwall_wire::policy::{PolicyDoc, SignedPolicy};
+use serde_json::{Value, json};
+use std::io::Write as _;
+use std::path::Path;
+
+/// Runs one verb.
+pub(crate) fn run(verb: PolicyVerb, json: bool) -> Result<Exit, Trouble> {
+    match verb {
+        PolicyVerb::New(new) => begin(&new, json),
+        PolicyVerb::Check(one) => inspect(&one.file, json),
+        PolicyVerb::Encode(encode) => write_bytes(&encode, json),
+        PolicyVerb::Show(one) => text(&one.file, json),
+        PolicyVerb::Digest(one) => {
+            let digest = digest(read(&one.file)?.policy());
+            say(json, &digest.to_string(), json!({ "digest": digest.to_string() }))
+        }
+        PolicyVerb::Explain(arguments) => in_words(&arguments, json),
+        PolicyVerb::Keygen(keygen) => {
+            let key = GovernorKey::create(&keygen.file)?.public().to_string();
+            let path = keygen.file.display().to_string();
+            say(json, &format!("governor {key}"), json!({ "governor": key, "key_file": path }))?;
+            show::note_unless(json, &format!("{path} approves changes of policies: keep it offline, and a copy in a safe place"));
+            Ok(Exit::Done)
+        }
+        PolicyVerb::Sign(sign) => approve(&sign, json),
+        PolicyVerb::Verify(verify) => verify_signed(&verify, json),
+        PolicyVerb::Genesis(genesis) => founding(&genesis, json),
+    }
+}
+
+fn read(path: &Path) -> Result<PolicyFile, Trouble> {
+    PolicyFile::read(path).map_err(|fault| match &fault {
+        PolicyFault::Io { .. } => Trouble::new(fault.code(), fault.to_string()),
+        _ => Trouble::new(fault.code(), format!("{}: {fault}", path.display())),
+    })
+}
+
+fn digest(policy: &PolicyDoc) -> Digest {
+    Digest(policy.digest())
+}
+
+/// Prints one line, or one object.
+fn say(json: bool, text: &str, object: Value) -> Result<Exit, Trouble> {
+    match json {
+        true => show::line(object.to_string())?,
+        false => show::line(text)?,
+    }
+    Ok(Exit::Done)
+}
+
+/// Writes a file that was not there.
+fn write_new(path: &Path, bytes: &[u8]) -> Result<(), Trouble> {
+    let opened = std::fs::OpenOptions::new().write(true).create_new(true).open(path);
+    let written = opened.and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()));
+    written.map_err(|fault| Trouble::new("RW-C-OUTPUT", format!("{}: {fault}; name a file that does not exist yet", path.display())))
+}
+
+fn begin(new: &policy_args::New, json: bool) -> Result<Exit, Trouble> {
+    let text = if new.simulated { simulated_template() } else { template().to_owned() };
+    let Some(path) = &new.out else {
+        return match json {
+            true => say(true, "", json!({ "toml": text })),
+            false => show::print(text.as_bytes()).map(|()| Exit::Done),
+        };
+    };
+    write_new(path, text.as_bytes())?;
+    let shown = path.display().to_string();
+    say(json, &format!("{shown}: fill the lists marked FILL, then run: ringwall policy check {shown}"), json!({ "written": shown }))
+}
+
+/// Exit code 10 when no machine at all could be let in.
+fn inspect(path: &Path, json: bool) -> Result<Exit, Trouble> {
+    let file = read(path)?;
+    let explained = explain(file.policy());
+    match json {
+        true => show::line(policy_show::inspection_json(&file, &explained).to_string())?,
+        false => show::print(policy_show::inspection_text(&path.display().to_string(), &file, &explained).as_bytes())?,
+    }
+    Ok(if explained.obstacles.lets_nothing_in() { Exit::File } else { Exit::Done })
+}
+
+fn write_bytes(encode: &policy_args::Encode, json: bool) -> Result<Exit, Trouble> {
+    let policy = read(&encode.file)?.into_policy();
+    let bytes = policy.encode();
+    write_new(&encode.out, &bytes)?;
+    let (digest, shown) = (digest(&policy).to_string(), encode.out.display().to_string());
+    let object = json!({ "written": shown, "bytes": bytes.len(), "digest": digest });
+    say(json, &format!("{shown}: {} bytes, policy {digest}", bytes.len()), object)
+}
+
+fn text(path: &Path, json: bool) -> Result<Exit, Trouble> {
+    let file = read(path)?;
+    let text = to_toml(file.policy());
+    match json {
+        true => say(true, "", json!({ "form": file.form(), "digest": digest(file.policy()).to_string(), "toml": text })),
+        false => show::print(text.as_bytes()).map(|()| Exit::Done),
+    }
+}
+
+fn in_words(arguments: &policy_args::Explain, json: bool) -> Result<Exit, Trouble> {
+    let policy = read(&arguments.file)?.into_policy();
+    let old = arguments.against.as_deref().map(read).transpose()?.map(PolicyFile::into_policy);
+    let explained = explain(&policy);
+    let changed = old.as_ref().map(|old| (old, compare(old, &policy)));
+    match json {
+        true => show::line(policy_show::explanation_json(&explained, changed.as_ref()).to_string())?,
+        false => show::print(policy_show::explanation_text(&explained, changed.as_ref()).as_bytes())?,
+    }
+    Ok(Exit::Done)
+}
+
+fn refused(path: &Path, words: impl std::fmt::Display) -> Trouble {
+    Trouble::new("RW-C-POLICY-NOT-SIGNED", format!("{}: {words}", path.display()))
+}
+
+fn approve(sign: &policy_args::Sign, json: bool) -> Result<Exit, Trouble> {
+    let old = sign.against.as_deref().map(read).transpose()?.map(PolicyFile::into_policy);
+    let replaces = old.as_ref().map(digest);
+    let mut signed = match read(&sign.file)? {
+        PolicyFile::Signed(_, signed) => {
+            if (sign.first || old.is_some()) && signed.replaces != replaces {
+                return Err(refused(&sign.file, "it was signed for another step than the one named; start from the policy itself"));
+            }
+            signed
+        }
+        _ if !sign.first && old.is_none() => {
+            return Err(Trouble::new("RW-C-USAGE", "name the policy in force with --against, or say --first for a new cluster"));
+        }
+        file => {
+            let bytes = Blob::new(file.policy().encode()).expect("a policy that was read has a policy's size");
+            SignedPolicy { replaces, policy: bytes, signatures: List::default() }
+        }
+    };
+    let key = GovernorKey::read(&sign.key)?;
+    if old.as_ref().is_some_and(|old| !old.governance.keys.contains(&key.public())) {
+        return Err(refused(&sign.key, format!("governor {} is none of the policy in force, the approval would be refused", key.public())));
+    }
+    if signed.signatures.iter().any(|approval| approval.key == key.public()) {
+        return Err(refused(&sign.file, format!("governor {} signed it already", key.public())));
+    }
+    let full = |_| refused(&sign.file, "it has as many signatures as a cluster can have governors");
+    signed.signatures.push(key.approve(&signed)).map_err(full)?;
+    write_new(&sign.out, &signed.encode())?;
+    let (shown, count) = (sign.out.display().to_string(), signed.signatures.len());
+    let object = json!({ "written": shown, "governor": key.public().to_string(), "signatures": count });
+    say(json, &format!("{shown}: approved by governor {}, {count} signature(s) in all", key.public()), object)
+}
+
+fn verify_signed(verify: &policy_args::VerifyPolicy, json: bool) -> Result<Exit, Trouble> {
+    let PolicyFile::Signed(_, signed) = read(&verify.file)? else {
+        return Err(refused(&verify.file, "it is a policy without signatures; `ringwall policy sign` makes them"));
+    };
+    let old = verify.against.as_deref().map(read).transpose()?.map(PolicyFile::into_policy);
+    let authority = match &old {
+        Some(old) => Authority::Change(old),
+        None => Authority::First { keys: &verify.governor, threshold: verify.threshold.unwrap_or(0) },
+    };
+    let not_approved = |fault: ApprovalError| Trouble::new("RW-C-POLICY-NOT-APPROVED", format!("{}: {fault}", verify.file.display()));
+    let approved = verify_approval(&signed, authority).map_err(not_approved)?;
+    if let Some(path) = &verify.out {
+        write_new(path, &approved.policy().encode())?;
+    }
+    let governors: Vec<String> = approved.approvers().iter().map(ToString::to_string).collect();
+    let changed = old.as_ref().map(|old| (old, compare(old, approved.policy())));
+    let object = json!({
+        "approved": digest(approved.policy()).to_string(),
+        "version": approved.policy().version.0,
+        "governors": governors,
+        "change": changed.as_ref().map(policy_show::verdict_json),
+    });
+    let mut text = format!("policy {} (version {}) is approved by:", digest(approved.policy()), approved.policy().version);
+    governors.iter().for_each(|governor| text.push_str(&format!("\n  governor {governor}")));
+    if let Some(changed) = &changed {
+        text.push_str(&format!("\n{}", policy_show::verdict_text(changed)));
+    }
+    say(json, &text, object)
+}
+
+fn founding(genesis: &policy_args::Genesis, json: bool) -> Result<Exit, Trouble> {
+    let policy = read(&genesis.file)?.into_policy();
+    let name = Text::new(genesis.name.as_str())
+        .map_err(|_| Trouble::new("RW-C-USAGE", "the name of a cluster has at most 64 bytes and no control characters"))?;
+    let template = GenesisTemplate {
+        trust_domain: policy.trust_domain,
+        name,
+        custodians: List::default(),
+        custody_threshold: 0,
+        slots: policy.slots.clone(),
+        policy: digest(&policy),
+    };
+    write_new(&genesis.out, &template.encode())?;
+    let shown = genesis.out.display().to_string();
+    let object = json!({ "written": shown, "template": Digest(template.digest()).to_string(), "policy": digest(&policy).to_string() });
+    say(json, &format!("{shown}: founding template {}, policy {}", Digest(template.digest()), digest(&policy)), object)?;
+    show::note_unless(json, "no custodians are named: recovery after a total outage is not built yet");
+    Ok(Exit::Done)
+}

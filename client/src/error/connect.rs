@@ -1,0 +1,160 @@
+//! Why there is no session with any node.
+//!
+//! Decides: how a node that is out of reach, one that proved itself bad, and one of which nobody can tell are told apart; the last two are
+//! never used. Trusts: nothing. Out of scope: exit codes (`cli/exit.rs`), the judging (`attest`).
+
+use ringwall_attest::{Finding, SessionError};
+use ringwall_wire::ids::{ClusterId, Revision};
+use std::sync::Arc;
+
+/// One address that was tried, and what came of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    /// The address.
+    pub address: String,
+    /// What happened, for people.
+    pub cause: String,
+    /// Whether the node was refused (evidence, cluster or history), as opposed to being out of reach.
+    pub refused: bool,
+}
+
+/// Addresses and causes on one line each, for messages.
+fn tried_lines(tried: &[Attempt]) -> String {
+    tried.iter().map(|attempt| format!("\n  {}: {}", attempt.address, attempt.cause)).collect()
+}
+
+/// Why there is no session with any node.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The options name nobody to talk to.
+    #[error("no address to connect to; give a cluster card with addresses, or addresses beside the pinned cluster id")]
+    NoAddress,
+    /// This machine cannot open a UDP socket or set up QUIC.
+    #[error("no QUIC endpoint on this machine: {cause}; check its network and its limits on open files")]
+    Endpoint {
+        /// What the system said.
+        cause: String,
+    },
+    /// A node's evidence was judged and refused; nothing was sent to it. It is not asked again.
+    #[error(
+        "the evidence of {address} was refused: {error}; nothing was sent to it. What to do: {}", .error.advice()
+    )]
+    Evidence {
+        /// The node.
+        address: String,
+        /// What the appraisal found.
+        error: Arc<SessionError>,
+        /// All addresses that were tried.
+        tried: Vec<Attempt>,
+    },
+    /// A node's evidence was judged and nobody can tell whether it is good: something is missing, out of date, or unknown to this version.
+    /// Nothing was sent to it.
+    #[error(
+        "whether {address} is what it says cannot be told: {error}; nothing was sent to it. This does not say that the node is bad, and it is \
+         not used: {}", .error.advice()
+    )]
+    CannotTell {
+        /// The node.
+        address: String,
+        /// What the appraisal lacks.
+        error: Arc<SessionError>,
+        /// All addresses that were tried.
+        tried: Vec<Attempt>,
+    },
+    /// A node says it serves another cluster than the pinned one.
+    #[error(
+        "{address} serves cluster {claimed}, pinned is {pinned}; nothing was sent to it. Compare the card with the one you were given \
+         by the founders"
+    )]
+    OtherCluster {
+        /// The node.
+        address: String,
+        /// What it claims.
+        claimed: ClusterId,
+        /// What is pinned.
+        pinned: ClusterId,
+        /// All addresses that were tried.
+        tried: Vec<Attempt>,
+    },
+    /// An attested node answered with an older revision than it, or another, had confirmed before: a rollback or a fork.
+    #[error(
+        "{address} answered as of revision {got} although revision {known} had been confirmed: its history was rolled back or forked; \
+         keep this message and tell the operators"
+    )]
+    WentBack {
+        /// The node.
+        address: String,
+        /// Newest revision known when the question was sent.
+        known: Revision,
+        /// Revision of the answer.
+        got: Revision,
+        /// All addresses that were tried.
+        tried: Vec<Attempt>,
+    },
+    /// An attested node does not accept the user.
+    #[error("{address} does not accept this credential: {detail}; use the credential the data was written with")]
+    NotAuthorized {
+        /// The node.
+        address: String,
+        /// The node's words.
+        detail: String,
+    },
+    /// No node could be used before the deadline.
+    #[error("no node could be used within {waited_ms} ms:{}\nCheck that a majority of the nodes runs and can be reached", tried_lines(.tried))]
+    Unavailable {
+        /// How long was waited, milliseconds.
+        waited_ms: u64,
+        /// All addresses that were tried last, with causes.
+        tried: Vec<Attempt>,
+    },
+    /// The client was closed.
+    #[error("the client was closed; make a new one")]
+    Closed,
+}
+
+impl ConnectError {
+    /// A refusal of the node at `address`, by what it says of the node.
+    pub(crate) fn of_evidence(address: String, error: Arc<SessionError>, tried: Vec<Attempt>) -> Self {
+        match error.finding() {
+            Finding::Bad => ConnectError::Evidence { address, error, tried },
+            Finding::CannotTell => ConnectError::CannotTell { address, error, tried },
+        }
+    }
+
+    /// Stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            ConnectError::NoAddress => "RW-C-NO-ADDRESS",
+            ConnectError::Endpoint { .. } => "RW-C-ENDPOINT",
+            ConnectError::Evidence { .. } => "RW-C-EVIDENCE",
+            ConnectError::CannotTell { .. } => "RW-C-CANNOT-TELL",
+            ConnectError::OtherCluster { .. } => "RW-C-OTHER-CLUSTER",
+            ConnectError::WentBack { .. } => "RW-C-WENT-BACK",
+            ConnectError::NotAuthorized { .. } => "RW-C-NOT-AUTHORIZED",
+            ConnectError::Unavailable { .. } => "RW-C-UNAVAILABLE",
+            ConnectError::Closed => "RW-C-CLOSED",
+        }
+    }
+
+    /// The addresses that were tried, where the error concerns several.
+    pub fn tried(&self) -> &[Attempt] {
+        match self {
+            ConnectError::Evidence { tried, .. }
+            | ConnectError::CannotTell { tried, .. }
+            | ConnectError::OtherCluster { tried, .. }
+            | ConnectError::WentBack { tried, .. }
+            | ConnectError::Unavailable { tried, .. } => tried,
+            _ => &[],
+        }
+    }
+
+    /// Whether a node was refused for what it proved, or failed to prove, to be.
+    pub fn is_refused_evidence(&self) -> bool {
+        match self {
+            ConnectError::Evidence { .. } | ConnectError::CannotTell { .. } => true,
+            ConnectError::OtherCluster { .. } | ConnectError::WentBack { .. } => true,
+            ConnectError::NoAddress | ConnectError::Endpoint { .. } | ConnectError::NotAuthorized { .. } => false,
+            ConnectError::Unavailable { .. } | ConnectError::Closed => false,
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! One attestation, as it was asked and answered: judged at once when a node is dialled, and again later from a file.
+//!
+//! Decides: that both judgements are the same function over the same facts; what a file of it holds and that a damaged one is not read. A file is
+//! a record: it shows what was proved to the session that asked, at the time it names, and nothing about who answers now. The checksum at its
+//! end finds damage; whoever can write the file can write the checksum too, which is why the evidence inside is judged anew.
+//! Trusts: nothing in the file; the cluster is pinned by whoever judges. Out of scope: the judging (`attest`). Protocol section 3.1, steps 3 to 5;
+//! docs/formats.md, "Saved exchange".
+
+use crate::verification::{Examined, Verification};
+use ringwall_attest::{Anchors, AppraisedPeer, Asked, Pinned, SessionError, Trace, appraise_session_traced};
+use ringwall_wire::bounded::Blob;
+use ringwall_wire::codec::{DecodeError, Message};
+use ringwall_wire::evidence::Role;
+use ringwall_wire::ids::{ClusterId, PolicyVersion};
+use ringwall_wire::limits::ATTEST_MESSAGE_BYTES;
+use ringwall_wire::session::{AttestResp, SavedExchange};
+use sha2::{Digest as _, Sha256};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+const CHECKSUM_BYTES: usize = 32;
+/// Bytes of a saved exchange: the largest answer, and room for the question and the checksum.
+pub const EXCHANGE_FILE_BYTES: usize = ATTEST_MESSAGE_BYTES + 1_024;
+
+/// What a node was asked and what it answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exchange {
+    asked: SavedExchange,
+    answer: AttestResp,
+}
+
+/// Why a file holds no exchange.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadExchangeError {
+    /// The system refused.
+    #[error("{}: {source}", .path.display())]
+    Io {
+        /// Where.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// It is larger than any exchange.
+    #[error("{} is larger than any saved exchange ({most} bytes); is it another file?", .path.display())]
+    TooLarge {
+        /// Where.
+        path: PathBuf,
+        /// Most bytes.
+        most: usize,
+    },
+    /// Its checksum is another one.
+    #[error("{} is damaged: its checksum does not fit; save the exchange again", .path.display())]
+    Damaged {
+        /// Where.
+        path: PathBuf,
+    },
+    /// It is no exchange.
+    #[error("{} is no saved exchange: {source}; make one with `ringwall verify --save`", .path.display())]
+    Malformed {
+        /// Where.
+        path: PathBuf,
+        /// What is wrong.
+        source: DecodeError,
+    },
+}
+
+impl ReadExchangeError {
+    /// Stable code.
+    pub fn code(&self) -> &'static str {
+        "RW-C-INPUT"
+    }
+}
+
+impl Exchange {
+    /// The question and its answer. `asked.answer` is left empty: it is written when the exchange is.
+    pub(crate) fn new(asked: SavedExchange, answer: AttestResp) -> Self {
+        Exchange { asked, answer }
+    }
+
+    /// The cluster that was pinned when the node was asked.
+    pub fn cluster_id(&self) -> ClusterId {
+        self.asked.cluster_id
+    }
+
+    /// When it was judged first, Unix seconds by that client's clock.
+    pub fn at_s(&self) -> u64 {
+        self.asked.at_s
+    }
+
+    /// The same exchange, to be judged for someone who pins this cluster and demands this policy version or a later one.
+    #[must_use]
+    pub fn pinned_to(mut self, cluster_id: ClusterId, min_policy_version: PolicyVersion) -> Self {
+        self.asked.cluster_id = cluster_id;
+        self.asked.min_policy_version = self.asked.min_policy_version.max(min_policy_version);
+        self
+    }
+
+    /// The same exchange, to be judged as of another moment (Unix seconds).
+    #[must_use]
+    pub fn as_of(mut self, at_s: u64) -> Self {
+        self.asked.at_s = at_s;
+        self
+    }
+
+    /// Judges it, and writes down why.
+    pub(crate) fn judge(&self, anchors: &Anchors, trace: &mut Trace) -> Result<AppraisedPeer, SessionError> {
+        let SavedExchange { cluster_id, min_policy_version, handshake, nonce, noise, mode, at_s, .. } = &self.asked;
+        let asked = Asked { handshake, nonce, role: Role::ClientServer, noise, mode: *mode };
+        let pinned = Pinned { cluster_id: *cluster_id, min_policy_version: *min_policy_version, anchors, now_s: *at_s };
+        appraise_session_traced(&self.answer, &asked, &pinned, trace)
+    }
+
+    /// Judges it without a network. `place` is what to call it: an address or a file.
+    pub fn examine(&self, anchors: &Anchors, place: &str) -> Examined {
+        let mut trace = Trace::new();
+        let verdict = self.judge(anchors, &mut trace).map(|peer| Verification::of(&peer, place)).map_err(Into::into);
+        Examined { place: place.into(), at_s: self.at_s(), verdict, trace }
+    }
+
+    /// The bytes of a file.
+    ///
+    /// # Panics
+    /// Never for an exchange that came over the wire or from a file: its answer is within the limits of the protocol.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let answer = Blob::new(self.answer.encode()).expect("an answer that was decoded is within the limits of the protocol");
+        let mut bytes = SavedExchange { answer, ..self.asked.clone() }.encode();
+        let checksum = Sha256::digest(&bytes);
+        bytes.extend_from_slice(&checksum);
+        bytes
+    }
+
+    /// Reads a file.
+    pub fn read(path: &Path) -> Result<Self, ReadExchangeError> {
+        let failed = |source| ReadExchangeError::Io { path: path.into(), source };
+        let most = EXCHANGE_FILE_BYTES;
+        let mut bytes = Vec::new();
+        std::fs::File::open(path).map_err(failed)?.take(most as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
+        if bytes.len() > most {
+            return Err(ReadExchangeError::TooLarge { path: path.into(), most });
+        }
+        let Some((body, checksum)) = bytes.len().checked_sub(CHECKSUM_BYTES).and_then(|at| bytes.split_at_checked(at)) else {
+            return Err(ReadExchangeError::Damaged { path: path.into() });
+        };
+        if Sha256::digest(body).as_slice() != checksum {
+            return Err(ReadExchangeError::Damaged { path: path.into() });
+        }
+        Self::decode(body).map_err(|source| ReadExchangeError::Malformed { path: path.into(), source })
+    }
+
+    fn decode(body: &[u8]) -> Result<Self, DecodeError> {
+        let mut asked = SavedExchange::decode(body)?;
+        let answer = AttestResp::decode(&asked.answer)?;
+        asked.answer = Blob::default();
+        Ok(Exchange { asked, answer })
+    }
+}

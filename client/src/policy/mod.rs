@@ -1,0 +1,35 @@
+//! The appraisal policy as people read, write, sign and explain it.
+//!
+//! - [`from_toml`] and [`to_toml`]: the readable form, lossless both ways; [`PolicyFile`] reads either form from a file.
+//! - [`template`]: what an operator starts from; [`simulated_template`] for clusters that protect nothing.
+//! - [`explain`]: what a policy lets in and why, its dangerous allowances ([`Explanation`]), and why it may let nothing in.
+//! - [`compare`]: what a change tightens and what it loosens.
+//! - [`GovernorKey`]: the key of one who may change a policy; approvals are verified in `attest`.
+//!
+//! Decides: nothing about evidence; a policy read here is the document `attest` judges by, byte for byte. Trusts: nothing it reads.
+//! Out of scope: carrying a policy to a running cluster. Protocol sections 2.2 and 8; docs/policy.md.
+
+mod compare;
+mod dangers;
+mod explain;
+mod fault;
+mod file;
+mod governor;
+mod names;
+mod obstacles;
+mod read;
+mod repeated;
+mod table;
+mod template;
+mod write;
+
+pub use compare::{Change, Difference, compare};
+pub use dangers::dangers;
+pub use explain::{Explanation, Point, Section, explain};
+pub use fault::{Place, PolicyFault};
+pub use file::PolicyFile;
+pub use governor::GovernorKey;
+pub use obstacles::{Obstacles, obstacles};
+pub use read::{POLICY_FILE_BYTES, from_toml};
+pub use template::{simulated_template, template};
+pub use write::to_toml;
