@@ -73,6 +73,7 @@ def main():
         linked.update((word[0], word[1].removeprefix("v")) for word in words if word[1].startswith("v"))
     packages = {key: everything[key] for key in sorted(linked)}
     allow = set(deny["licenses"]["allow"])
+    excepted = {entry["crate"]: allow | set(entry["allow"]) for entry in deny["licenses"].get("exceptions", [])}
     banned = {entry["name"]: entry["reason"] for entry in deny["bans"]["deny"]}
     registries = {f"registry+{registry}" for registry in deny["sources"]["allow-registry"]}
     bad = []
@@ -82,8 +83,9 @@ def main():
             bad.append(f"{name} comes from {package['source']}")
         if package["name"] in banned:
             bad.append(f"{name} is banned: {banned[package['name']]}")
-        if not package["license"] or not allowed(package["license"], allow):
+        if not package["license"] or not allowed(package["license"], excepted.get(package["name"], allow)):
             bad.append(f"{name} has licence {package['license'] or 'none'}")
+    bad += [f"{name} is excepted in deny.toml and not locked" for name in excepted if not any(key[0] == name for key in packages)]
     for line in sorted(bad):
         print(f"sources: {line}", file=sys.stderr)
     print(f"sources: {len(packages)} packages held against deny.toml, {len(bad)} refused")

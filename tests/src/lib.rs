@@ -5,8 +5,10 @@
 
 pub mod bench;
 pub mod canary;
+pub mod fuzzing;
 pub mod history;
 pub mod linearizable;
 pub mod load;
 pub mod local;
+pub mod mutants;
 pub mod tap;

@@ -109,6 +109,26 @@ fn nothing_is_left_over() {
 }
 
 #[test]
+fn unsafe_code_stands_in_one_file() {
+    let found: Vec<String> = sources()
+        .into_iter()
+        .filter(|(path, text)| !path.starts_with("tests/tests/tidy") && rules::is_unsafe(text))
+        .map(|(path, _)| path)
+        .collect();
+    assert_eq!(found, [rules::UNSAFE_PLACE]);
+    // The crate of that file repeats the workspace's lints; every other crate inherits them.
+    let (workspace, node) = (read("Cargo.toml").unwrap(), read("node/Cargo.toml").unwrap());
+    let (_, lints) = workspace.split_once("[workspace.lints.rust]").unwrap();
+    let (lints, _) = lints.split_once("[workspace.dependencies]").unwrap();
+    let repeated =
+        lints.replace("unsafe_code = \"forbid\"", "unsafe_code = \"deny\"").replace("[workspace.lints.clippy]", "[lints.clippy]");
+    assert!(lints.contains("unsafe_code = \"forbid\"") && node.contains(repeated.trim()), "node's lints differ: {repeated}");
+    for (member, _, _) in graph::ARROWS.iter().filter(|(member, _, _)| *member != "node") {
+        assert!(read(&format!("{member}/Cargo.toml")).unwrap().contains("[lints]\nworkspace = true"), "{member} inherits the lints");
+    }
+}
+
+#[test]
 fn arrows_and_budgets_hold() {
     let metadata = metadata();
     for (member, _, budget) in graph::ARROWS {
@@ -191,7 +211,7 @@ fn documents_keep_their_length() {
 fn limits_are_documented() {
     let page = read("docs/limits.md").unwrap_or_default();
     let mut missing = Vec::new();
-    for path in ["wire/src/limits.rs", "quic/src/limits.rs", "node/src/front/limits.rs"] {
+    for path in ["wire/src/limits.rs", "quic/src/limits.rs", "node/src/front/limits.rs", "node/src/endorsements/limits.rs"] {
         let limits = Source::new(&read(path).unwrap_or_else(|| panic!("no {path}")));
         let names: Vec<String> = limits.items().into_iter().filter(|(_, item)| item.kind == "const").map(|(_, item)| item.name).collect();
         assert!(names.len() > 10, "{path} declares its limits as constants");

@@ -147,7 +147,7 @@ fn measure(chip: &str, arguments: &Arguments) -> Result<Vec<Row>, String> {
     let middle = |at: usize| turns[at][turns[at].len() / 2];
     let row = |(at, (contender, _)): (usize, &(&'static str, Work<'_>))| Row {
         evidence: chip.trim_end_matches("-1").to_owned(),
-        contender: *contender,
+        contender,
         microseconds: middle(at),
         spread: turns[at][turns[at].len() - 1] / turns[at][0],
         peak_heap_bytes: heap[at],
@@ -199,6 +199,7 @@ fn peer(subject: &Subject) -> Result<(&'static str, Work<'_>), String> {
 
 fn sev_verify(ark: &[u8], ask: &[u8], vek: &[u8], report: &[u8; 1184]) -> Result<(), String> {
     use sev::certs::snp::{Certificate, Chain, Verifiable as _, ca};
+    use sev::parser::ByteParser as _;
     let read = |der: &[u8]| Certificate::from_der(der).map_err(|error| error.to_string());
     let chain = Chain { ca: ca::Chain { ark: read(ark)?, ask: read(ask)? }, vek: read(vek)? };
     let report = sev::firmware::guest::AttestationReport::from_bytes(report).map_err(|error| error.to_string())?;

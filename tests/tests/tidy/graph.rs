@@ -15,10 +15,10 @@ pub(crate) const ARROWS: [(&str, &[&str], usize); 10] = [
     ("keys", &["wire"], 27),
     ("quic", &[], 71),
     ("consensus", &["wire"], 79),
-    ("node", &["wire", "attest", "channel", "keys", "quic", "consensus"], 219),
+    ("node", &["wire", "attest", "channel", "keys", "quic", "consensus"], 226),
     ("client", &["wire", "attest", "channel", "quic"], 195),
-    ("sim", &["wire", "attest", "node", "client"], 227),
-    ("tests", &["wire", "attest", "channel", "keys", "quic", "consensus", "node", "client", "sim"], 240),
+    ("sim", &["wire", "attest", "node", "client"], 234),
+    ("tests", &["wire", "attest", "channel", "keys", "quic", "consensus", "node", "client", "sim"], 300),
 ];
 /// `#![no_std]`, no sockets, files, threads, clocks.
 pub(crate) const PURE: [&str; 4] = ["wire", "attest", "channel", "keys"];

@@ -1,0 +1,123 @@
+//! The seeds of the fuzz targets, made from minted evidence and sampled messages, and kept small.
+//!
+//! Decides: what is committed under `fuzz/corpus`: one folder a target, one file a seed. Equal code makes equal files.
+//! Trusts: `ringwall-sim`. Out of scope: what a fuzzer finds; new inputs are kept by hand, as the regression they are.
+
+use super::{MINTED, base};
+use ringwall_attest::{Batch, report_data};
+use ringwall_sim::{SimTee, genesis_record, policy_for, world};
+use ringwall_wire::bounded::Blob;
+use ringwall_wire::codec::{Field as _, Message as _};
+use ringwall_wire::evidence::{Binding, Endorsements, Evidence, Role};
+use ringwall_wire::genesis::ClusterCard;
+use ringwall_wire::ids::{BootKeys, ClusterId, Digest, Epoch, Incarnation, KemPublic, NoisePublic, Nonce, PolicyVersion, SigPublic, Slot};
+use ringwall_wire::session::{AttestMode, AttestReq, AttestResp, SessionProof};
+use std::io;
+use std::path::Path;
+
+/// A seed: its target, its name, its bytes.
+pub type Seed = (&'static str, String, Vec<u8>);
+
+fn tagged(tag: u8, bytes: &[u8]) -> Vec<u8> {
+    [&[tag], bytes].concat()
+}
+
+/// Every seed.
+pub fn seeds() -> Vec<Seed> {
+    let mut seeds = Vec::new();
+    for original in MINTED.iter() {
+        let name = original.name.replace(' ', "-").to_lowercase();
+        match &original.subject.evidence {
+            Evidence::Snp(evidence) => seeds.push(("snp_report", name, evidence.report.to_vec())),
+            Evidence::Tdx(evidence) => seeds.push(("tdx_quote", name, evidence.quote.to_vec())),
+        }
+    }
+    if let Endorsements::Snp(all) = &base(true).subject.endorsements {
+        seeds.push(("snp_certificates", "vcek".into(), tagged(0, &all.vek)));
+        seeds.push(("snp_certificates", "ask".into(), tagged(1, &all.ask)));
+        seeds.push(("snp_crl", "crl".into(), all.crl.to_vec()));
+        seeds.push(("snp_crl", "none".into(), Vec::new()));
+    }
+    if let Endorsements::Tdx(all) = &base(false).subject.endorsements {
+        let members: [(&str, &[u8]); 9] = [
+            ("crl-chain", &all.pck_crl_issuer_chain),
+            ("root-crl", &all.root_ca_crl),
+            ("pck-crl", &all.pck_crl),
+            ("tcb-chain", &all.tcb_info_issuer_chain),
+            ("tcb-info", &all.tcb_info),
+            ("tcb-signature", &all.tcb_info_signature),
+            ("qe-chain", &all.qe_identity_issuer_chain),
+            ("qe-identity", &all.qe_identity),
+            ("qe-signature", &all.qe_identity_signature),
+        ];
+        for (tag, (name, bytes)) in (0u8..).zip(members) {
+            seeds.push(("tdx_collateral", name.into(), tagged(tag, bytes)));
+        }
+    }
+    for number in 0u8..8 {
+        let choices: Vec<u8> = (0..64u8).map(|at| at.wrapping_mul(37).wrapping_add(number.wrapping_mul(101))).collect();
+        seeds.push(("verify_mutants", format!("choices-{number}"), choices));
+    }
+    seeds.extend(documents());
+    seeds
+}
+
+fn documents() -> Vec<Seed> {
+    let boot = world::joining_config(ClusterId([7; 32]), Slot(1));
+    let tee = SimTee::new(world::machine("turin-1", boot.clone()).expect("a known name"), base(true).now_s);
+    let policy = policy_for(&[&tee]);
+    let genesis = genesis_record(&policy, "fuzzed", Nonce([9; 32]));
+    let batch = Batch::new((0..5u8).map(|at| Digest([at; 32])).collect()).expect("five leaves");
+    let path = batch.path(2).expect("there is a third leaf");
+    let keys = BootKeys { noise: NoisePublic([1; 32]), sig: SigPublic([2; 32]), kem: KemPublic([3; 1184]) };
+    let binding = Binding {
+        cluster_id: genesis.cluster_id(),
+        epoch: Epoch(1),
+        role: Role::ClientServer,
+        incarnation: Incarnation::new(Epoch(1), 7),
+        keys: keys.clone(),
+        boot_config: boot.host_data(),
+        policy: Digest(policy.digest()),
+        batch_root: batch.root(),
+    };
+    let answer = AttestResp {
+        cluster_id: binding.cluster_id,
+        epoch: binding.epoch,
+        role: binding.role,
+        incarnation: binding.incarnation,
+        keys,
+        boot_config: Blob::new(boot.encode()).expect("short"),
+        genesis: genesis.clone(),
+        policy: policy.clone(),
+        evidence: tee.mint(&report_data(&binding)),
+        endorsements: tee.endorse(),
+        proof: SessionProof::Batched(path.clone()),
+        release_proof: Blob::default(),
+    };
+    let ask = AttestReq { nonce: Nonce([5; 32]), mode: AttestMode::Batched, min_policy_version: PolicyVersion(1), known: None };
+    let card = ClusterCard { genesis: genesis.clone(), policy: policy.clone(), addresses: Default::default() };
+    let seeds: [(&'static str, &str, u8, Vec<u8>); 10] = [
+        ("wire_documents", "boot-config", 0, boot.encode()),
+        ("wire_documents", "policy", 1, policy.encode()),
+        ("wire_documents", "genesis", 2, genesis.encode()),
+        ("wire_documents", "card", 3, card.encode()),
+        ("wire_documents", "binding", 4, binding.to_bytes()),
+        ("wire_documents", "evidence", 5, answer.evidence.to_bytes()),
+        ("wire_documents", "endorsements", 6, answer.endorsements.to_bytes()),
+        ("attest_messages", "request", 0, ask.encode()),
+        ("attest_messages", "path", 1, path.to_bytes()),
+        ("attest_messages", "answer", 2, answer.encode()),
+    ];
+    seeds.into_iter().map(|(target, name, tag, bytes)| (target, name.to_owned(), tagged(tag, &bytes))).collect()
+}
+
+/// Writes every seed under `folder`.
+pub fn write(folder: &Path) -> io::Result<usize> {
+    let seeds = seeds();
+    for (target, name, bytes) in &seeds {
+        let place = folder.join(target);
+        std::fs::create_dir_all(&place)?;
+        std::fs::write(place.join(name), bytes)?;
+    }
+    Ok(seeds.len())
+}
