@@ -109,6 +109,7 @@ fn report(table: &mut Table, vectors: &Path, case: &str, chip: &str) {
     table.row(format!("{id}.vek_for_ask"), "V::CertNamed { which: Ask", judge(&honest, &vek, &vek));
 }
 
+// tidy: a table of one row a field, clearer in one piece
 fn quote(table: &mut Table, vectors: &Path, case: &str) {
     let folder = vectors.join("tdx").join(case);
     let quote = std::fs::read(folder.join("quote.bin")).unwrap();

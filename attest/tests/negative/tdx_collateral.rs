@@ -249,6 +249,7 @@ fn tcb_levels(table: &mut Table, intel: &Intel) {
     table.row("tdx.level.none", "V::TdxTcbBelowAll … No matching TCB level", none);
 }
 
+// tidy: a table of one row a field, clearer in one piece
 fn qe_identity(table: &mut Table, intel: &Intel) {
     let mut row = |kind: &str, expected: &str, old: &str, new: &str| {
         table.row(format!("tdx.qe_identity.{kind}"), expected, intel.qe_identity(old, new))
