@@ -1,7 +1,7 @@
 //! Endorsements of this machine: fetched, verified, kept on disk, refreshed, and there for every quote.
 //!
 //! Evidence is worth nothing without what the vendor says about the machine that made it, and a client may have no way to the vendor. So the
-//! node sends both. [`keeper`] answers quotes from memory and makes rounds; [`schedule`] says when. A round asks a [`source`]: AMD's service
+//! node sends both. [`keeper`] answers quotes from memory and makes rounds; [`schedule`] says when. A round asks a [`mod@source`]: AMD's service
 //! ([`kds`]), Intel's or a caching service ([`pcs`]), both over one bounded GET ([`http`]), or a folder ([`cache`]). [`part`] names documents,
 //! [`document`] reads them, [`subject`] says which ones evidence needs, [`shelf`] decides what may replace what, [`cache`] keeps it on disk,
 //! [`status`] tells people, [`settings`] and [`cli`] are the operator's, [`limits`] bounds everything.
