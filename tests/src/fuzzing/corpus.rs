@@ -4,6 +4,7 @@
 //! Trusts: `ringwall-sim`. Out of scope: what a fuzzer finds; new inputs are kept by hand, as the regression they are.
 
 use super::{MINTED, base};
+use ringwall_attest::cert_table::Guid;
 use ringwall_attest::{Batch, report_data};
 use ringwall_sim::{SimTee, genesis_record, policy_for, world};
 use ringwall_wire::bounded::Blob;
@@ -22,6 +23,21 @@ fn tagged(tag: u8, bytes: &[u8]) -> Vec<u8> {
     [&[tag], bytes].concat()
 }
 
+/// A host's certificate table (GHCB specification): entries of 24 bytes, one of zeros, then the certificates.
+fn table(certificates: &[(Guid, &[u8])]) -> Vec<u8> {
+    let mut at = 24 * (certificates.len() + 1);
+    let (mut head, mut rest) = (Vec::new(), Vec::new());
+    for (guid, bytes) in certificates {
+        head.extend_from_slice(&guid.0);
+        for number in [at, bytes.len()] {
+            head.extend_from_slice(&u32::try_from(number).expect("tables are short").to_le_bytes());
+        }
+        at += bytes.len();
+        rest.extend_from_slice(bytes);
+    }
+    [head, vec![0; 24], rest].concat()
+}
+
 /// Every seed.
 pub fn seeds() -> Vec<Seed> {
     let mut seeds = Vec::new();
@@ -37,6 +53,11 @@ pub fn seeds() -> Vec<Seed> {
         seeds.push(("snp_certificates", "ask".into(), tagged(1, &all.ask)));
         seeds.push(("snp_crl", "crl".into(), all.crl.to_vec()));
         seeds.push(("snp_crl", "none".into(), Vec::new()));
+        seeds.push(("cert_table", "vcek-ask".into(), table(&[(Guid::VCEK, &all.vek), (Guid::ASK, &all.ask)])));
+        seeds.push(("cert_table", "none".into(), Vec::new()));
+    }
+    if let Evidence::Tdx(evidence) = &base(false).subject.evidence {
+        seeds.push(("event_log", "minted".into(), evidence.event_log.to_vec()));
     }
     if let Endorsements::Tdx(all) = &base(false).subject.endorsements {
         let members: [(&str, &[u8]); 9] = [

@@ -9,13 +9,13 @@ pub mod corpus;
 
 use crate::mutants::{Dice, Mutant, Original, Subject, Verdict, judge, mutant, originals};
 use ringwall_attest::batch::{fold, leaf};
-use ringwall_attest::{Anchors, Asked, Pinned, VerifyError, appraise_session, verify};
+use ringwall_attest::{Anchors, Asked, EventLog, Pinned, VerifyError, appraise_session, cert_table, verify};
 use ringwall_wire::bounded::Blob;
 use ringwall_wire::codec::{Field, Message};
 use ringwall_wire::evidence::{BatchPath, Binding, Endorsements, Evidence, Role};
 use ringwall_wire::genesis::{BootConfig, ClusterCard, GenesisRecord};
 use ringwall_wire::ids::{ClusterId, Digest, NoisePublic, Nonce, PolicyVersion};
-use ringwall_wire::policy::PolicyDoc;
+use ringwall_wire::policy::{PolicyDoc, Rtmr};
 use ringwall_wire::session::{AttestMode, AttestReq, AttestResp};
 use std::sync::LazyLock;
 
@@ -27,6 +27,8 @@ pub const TARGETS: &[Target] = &[
     ("snp_report", snp_report),
     ("snp_certificates", snp_certificates),
     ("snp_crl", snp_crl),
+    ("cert_table", cert_table),
+    ("event_log", event_log),
     ("tdx_quote", tdx_quote),
     ("tdx_collateral", tdx_collateral),
     ("verify_mutants", verify_mutants),
@@ -92,6 +94,25 @@ fn snp_crl(bytes: &[u8]) {
         put(&mut endorsements.crl, bytes);
     }
     not_believed(original, subject);
+}
+
+/// A host's certificate table: every entry lies within it, and there are few.
+fn cert_table(bytes: &[u8]) {
+    let Ok(table) = cert_table::parse(bytes) else { return };
+    let within = table.entries().iter().all(|entry| bytes.windows(entry.bytes.len().max(1)).any(|part| part == entry.bytes));
+    assert!(table.entries().len() <= cert_table::CERT_TABLE_ENTRIES && within, "an entry is not in the table");
+}
+
+/// A TD's event log: one that replays to the registers of the honest one has the events of the honest one, register by register.
+fn event_log(bytes: &[u8]) {
+    let Ok(log) = EventLog::parse(bytes) else { return };
+    let Evidence::Tdx(evidence) = &base(false).subject.evidence else { panic!("an Intel machine") };
+    let honest = EventLog::parse(&evidence.event_log).expect("minted");
+    for register in [Rtmr::Rtmr0, Rtmr::Rtmr1, Rtmr::Rtmr2, Rtmr::Rtmr3] {
+        let digests = |log: &EventLog| log.of(register).map(|event| event.digest).collect::<Vec<_>>();
+        let same = log.replay(register) == honest.replay(register);
+        assert_eq!(same, digests(&log) == digests(&honest), "{register}");
+    }
 }
 
 fn tdx_quote(bytes: &[u8]) {
