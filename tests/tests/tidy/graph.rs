@@ -168,7 +168,7 @@ mod tests {
 
     #[test]
     fn budgets_and_impurities_bite() {
-        let many: BTreeSet<String> = (0..16).map(|number| format!("crate-{number}@1.0.0")).collect();
+        let many: BTreeSet<String> = (0..18).map(|number| format!("crate-{number}@1.0.0")).collect();
         assert!(over_budget("wire", &many).is_some());
         let tokio: BTreeSet<String> = ["tokio@1.0.0".to_owned(), "sha2@0.11.0".to_owned()].into();
         assert_eq!(impurities(&tokio), ["tokio"]);
