@@ -11,6 +11,8 @@ mod node;
 mod policy;
 mod real;
 mod session;
+#[path = "../shelf/mod.rs"]
+mod shelf;
 mod snp_chain;
 mod snp_report;
 #[path = "../strict/mod.rs"]

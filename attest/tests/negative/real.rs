@@ -4,27 +4,15 @@
 //! Out of scope: edits that need signing again (the other files). Vectors: `$RINGWALL_VECTORS` or `../shared/vectors`.
 
 use crate::harness::{Table, not_genuine, rejected};
+use crate::shelf::{self, Quoted, vectors};
 use ringwall_attest::{Anchors, Expected, appraise, verify};
 use ringwall_sim::forge::{QuoteParts, Tlv};
 use ringwall_wire::bounded::Blob;
 use ringwall_wire::evidence::{Endorsements, Evidence, SnpEndorsements, SnpEvidence, TdxEndorsements, TdxEvidence};
 use ringwall_wire::ids::TrustDomain;
 use ringwall_wire::policy::ReleaseRule;
-use ringwall_wire::text::read_hex_vec;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
-
-/// The vectors' folder, or none outside CI.
-fn vectors() -> Option<PathBuf> {
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/vectors");
-    let folder = std::env::var_os("RINGWALL_VECTORS").map_or(beside, PathBuf::from);
-    if folder.join("README.md").exists() {
-        return Some(folder);
-    }
-    assert!(std::env::var("CI").as_deref() != Ok("true"), "no vectors at {}", folder.display());
-    eprintln!("SKIPPED: no vectors at {}; set RINGWALL_VECTORS", folder.display());
-    None
-}
 
 /// Whether the vectors are there.
 pub fn there() -> bool {
@@ -36,7 +24,7 @@ pub fn rows(table: &mut Table) {
     for (case, chip) in [("milan-v2-virtee", "milan"), ("genoa-v5-oak-genoa-oc", "genoa"), ("turin-v5-msft", "turin")] {
         report(table, &folder, case, chip);
     }
-    quote(table, &folder, "tdx-v5-v5-google-90c06f@2026-03-01");
+    quote(table, "tdx-v5-v5-google-90c06f@2026-03-01");
 }
 
 fn moment(folder: &Path) -> u64 {
@@ -109,25 +97,8 @@ fn report(table: &mut Table, vectors: &Path, case: &str, chip: &str) {
     table.row(format!("{id}.vek_for_ask"), "V::CertNamed { which: Ask", judge(&honest, &vek, &vek));
 }
 
-// tidy: a table of one row a field, clearer in one piece
-fn quote(table: &mut Table, vectors: &Path, case: &str) {
-    let folder = vectors.join("tdx").join(case);
-    let quote = std::fs::read(folder.join("quote.bin")).unwrap();
-    let json: Value = serde_json::from_slice(&std::fs::read(folder.join("collateral.json")).unwrap()).unwrap();
-    let text = |key: &str| json[key].as_str().unwrap().as_bytes().to_vec();
-    let bytes = |key: &str| read_hex_vec(json[key].as_str().unwrap()).unwrap();
-    let collateral = TdxEndorsements {
-        pck_crl_issuer_chain: Blob::new(text("pck_crl_issuer_chain")).unwrap(),
-        root_ca_crl: Blob::new(bytes("root_ca_crl")).unwrap(),
-        pck_crl: Blob::new(bytes("pck_crl")).unwrap(),
-        tcb_info_issuer_chain: Blob::new(text("tcb_info_issuer_chain")).unwrap(),
-        tcb_info: Blob::new(text("tcb_info")).unwrap(),
-        tcb_info_signature: Blob::new(bytes("tcb_info_signature")).unwrap(),
-        qe_identity_issuer_chain: Blob::new(text("qe_identity_issuer_chain")).unwrap(),
-        qe_identity: Blob::new(text("qe_identity")).unwrap(),
-        qe_identity_signature: Blob::new(bytes("qe_identity_signature")).unwrap(),
-    };
-    let now_s = moment(&folder);
+fn quote(table: &mut Table, case: &str) {
+    let Quoted { quote, endorsements: collateral, now_s } = shelf::quoted(case).unwrap();
     let judge = |quote: Vec<u8>, collateral: TdxEndorsements| {
         let evidence = Evidence::Tdx(TdxEvidence { quote: Blob::new(quote).unwrap(), event_log: Blob::default() });
         verify(&evidence, &Endorsements::Tdx(collateral), &Anchors::production(), now_s)

@@ -2,11 +2,10 @@
 //!
 //! Decides: the folder: `$RINGWALL_VECTORS`, or `../shared/vectors` beside the workspace; its absence is a failure in CI.
 //! Trusts: nothing. Out of scope: what the vectors say.
-#![allow(clippy::unwrap_used, clippy::print_stderr, dead_code, unreachable_pub, reason = "each test binary uses a part")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr, dead_code, unreachable_pub, reason = "each test binary uses a part")]
 
-use ringwall_wire::bounded::Blob;
-use ringwall_wire::evidence::TdxEndorsements;
-use ringwall_wire::text::read_hex_vec;
+use ringwall_sim::published::{Case, Offered};
+use ringwall_wire::evidence::{Endorsements, Evidence, TdxEndorsements};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
@@ -41,21 +40,10 @@ pub struct Quoted {
 
 /// The TDX case called `id`.
 pub fn quoted(id: &str) -> Option<Quoted> {
-    let facts = json(&format!("tdx/{id}/case.json"))?;
-    let statements = json(&format!("tdx/{id}/collateral.json"))?;
-    let text = |key: &str| statements[key].as_str().unwrap().as_bytes().to_vec();
-    let bytes = |key: &str| read_hex_vec(statements[key].as_str().unwrap()).unwrap();
-    let endorsements = TdxEndorsements {
-        pck_crl_issuer_chain: Blob::new(text("pck_crl_issuer_chain")).unwrap(),
-        root_ca_crl: Blob::new(bytes("root_ca_crl")).unwrap(),
-        pck_crl: Blob::new(bytes("pck_crl")).unwrap(),
-        tcb_info_issuer_chain: Blob::new(text("tcb_info_issuer_chain")).unwrap(),
-        tcb_info: Blob::new(text("tcb_info")).unwrap(),
-        tcb_info_signature: Blob::new(bytes("tcb_info_signature")).unwrap(),
-        qe_identity_issuer_chain: Blob::new(text("qe_identity_issuer_chain")).unwrap(),
-        qe_identity: Blob::new(text("qe_identity")).unwrap(),
-        qe_identity_signature: Blob::new(bytes("qe_identity_signature")).unwrap(),
+    let case = Case::read(&vectors()?.join("tdx").join(id)).unwrap();
+    let Offered::Whole(offer) = case.offer().unwrap() else { panic!("{id} cannot be used") };
+    let (Evidence::Tdx(evidence), Endorsements::Tdx(endorsements)) = (offer.evidence, offer.endorsements) else {
+        panic!("{id} is not Intel's")
     };
-    let quote = file(&format!("tdx/{id}/quote.bin"))?;
-    Some(Quoted { quote, endorsements, now_s: facts["verify_at"].as_u64().unwrap() })
+    Some(Quoted { quote: evidence.quote.to_vec(), endorsements, now_s: offer.now_s })
 }
