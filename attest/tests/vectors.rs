@@ -9,24 +9,12 @@
 mod strict;
 
 use ringwall_attest::{Anchors, Claims, Layer, Rejection, Revocation, TcbKind, Verified, VerifyError, verify};
-use ringwall_sim::published::{Case, Expect, Kind, Offer, Offered, Outcome, find, judge, judge_with};
+use ringwall_sim::published::{Case, Expect, Kind, Offer, Offered, Outcome, find, judge, judge_with, vectors};
 use ringwall_wire::bounded::Blob;
 use ringwall_wire::evidence::{Endorsements, Evidence, SnpEndorsements, TdxEndorsements};
 use ringwall_wire::policy::{RevocationRule, SnpProduct, TdxTcbStatus};
 use std::fs;
 use std::path::{Path, PathBuf};
-
-/// The vectors' folder, or none outside CI.
-fn vectors() -> Option<PathBuf> {
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/vectors");
-    let folder = std::env::var_os("RINGWALL_VECTORS").map_or(beside, PathBuf::from);
-    if folder.join("README.md").exists() {
-        return Some(folder);
-    }
-    assert!(std::env::var("CI").as_deref() != Ok("true"), "no vectors at {}", folder.display());
-    eprintln!("SKIPPED: no vectors at {}; set RINGWALL_VECTORS", folder.display());
-    None
-}
 
 fn cases(kind: Kind) -> Vec<Case> {
     let Some(folder) = vectors() else { return Vec::new() };

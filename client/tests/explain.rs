@@ -15,6 +15,7 @@ use ringwall_client::{
     Anchors, ConnectError, Credential, Exchange, Explanation, Finding, Mark, Options, ReadExchangeError, Stage, Verdict, cli, examine_node,
     verify_node,
 };
+use ringwall_sim::published::vectors;
 use ringwall_sim::{Lie, anchors};
 use ringwall_wire::codec::Message as _;
 use ringwall_wire::ids::{ClusterId, PolicyVersion};
@@ -278,18 +279,6 @@ fn the_shipped_command_refuses_simulated_evidence_and_says_why_as_data() {
     assert_eq!(code, Some(3));
     assert!(text.contains("[FAILED] Root of trust") && text.contains("NOT verified"), "{text}");
     assert!(!text.contains('\u{1b}'), "colour in a pipe");
-}
-
-/// The vectors' folder, or none outside CI.
-fn vectors() -> Option<PathBuf> {
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/vectors");
-    let folder = std::env::var_os("RINGWALL_VECTORS").map_or(beside, PathBuf::from);
-    if folder.join("README.md").exists() {
-        return Some(folder);
-    }
-    assert!(std::env::var("CI").as_deref() != Ok("true"), "no vectors at {}", folder.display());
-    eprintln!("SKIPPED: no vectors at {}; set RINGWALL_VECTORS", folder.display());
-    None
 }
 
 fn case(folder: &Path) -> (String, impl Fn(&str) -> String + use<>) {

@@ -6,11 +6,13 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use ringwall_client::policy::{PolicyFile, from_toml, simulated_template, to_toml};
+use ringwall_sim::published::vectors;
 use ringwall_wire::bounded::List;
 use ringwall_wire::codec::Message as _;
 use ringwall_wire::genesis::GenesisTemplate;
 use ringwall_wire::ids::{Digest, PolicyVersion, SigPublic};
 use ringwall_wire::policy::{PolicyDoc, SignedPolicy};
+use ringwall_wire::text::hex;
 use std::path::Path;
 use std::process::Command;
 
@@ -267,4 +269,35 @@ fn json_says_the_same() {
     assert_eq!((object["change"]["kind"].as_str(), object["change"]["wait_s"].as_u64()), (Some("loosening"), Some(259_200)));
     let checked = json(&run(folder, "policy check old.toml --json").1);
     assert_eq!((checked["lets_nothing_in"].as_bool(), checked["form"].as_str()), (Some(false), Some("toml")));
+}
+
+#[test]
+fn a_known_boot_becomes_a_table_that_fits_its_quote() {
+    let Some(case) = vectors().map(|folder| folder.join("measurement/ccel-cos113")) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    // Version 4: a header of 48 bytes, then the report: MRTD at 136, RTMR0 to RTMR3 from 328.
+    let quote = std::fs::read(case.join("quote.bin")).unwrap();
+    let register = |at: usize| hex(quote.get(48 + at..96 + at).unwrap());
+    let line = format!("policy events {} --mrtd {}", case.join("ccel.bin").display(), register(136));
+    let text = done(folder.path(), &line);
+    for (name, at) in [("rtmr0", 328), ("rtmr1", 376), ("rtmr2", 424)] {
+        assert!(text.contains(&format!("#   {name} {}\n", register(at))), "{name}: {text}");
+    }
+    // It stands where the page says, and is read as it was meant.
+    let start = text.find("[[measurements.tdx_replays]]").unwrap();
+    let whole =
+        filled().replacen("tdx_replays = []\n", "", 1).replacen("\n[[slots]]\n", &format!("\n{}\n[[slots]]\n", text.split_at(start).1), 1);
+    let policy = from_toml(&whole).unwrap();
+    let [build] = &policy.measurements[..] else { panic!("one build") };
+    let [table] = &build.tdx_replays[..] else { panic!("one table") };
+    assert_eq!(table.mrtd.to_string(), register(136));
+    let object = json(&done(folder.path(), &format!("--json {line}")));
+    assert_eq!((object["events"].as_u64(), object["rtmr1"].as_str()), (Some(table.events.len() as u64), Some(register(376).as_str())));
+    assert!(table.events.len() > 20 && table.events.iter().all(|event| event.digests.len() == 1), "{object}");
+    // What is no log is refused with its reason.
+    std::fs::write(folder.path().join("short"), &std::fs::read(case.join("ccel.bin")).unwrap()[..100]).unwrap();
+    std::fs::write(folder.path().join("long"), vec![0; 70_000]).unwrap();
+    fails(folder.path(), &format!("policy events short --mrtd {}", register(136)), 10, "short: ");
+    fails(folder.path(), &format!("policy events long --mrtd {}", register(136)), 10, "longer than 65536 bytes");
+    fails(folder.path(), "policy events short --mrtd 00", 2, "96 lower-case hex digits");
 }

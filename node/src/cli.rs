@@ -4,7 +4,11 @@
 //! with. Out of scope: what a node does (`run`), what is examined (`platform::examine`).
 
 use crate::config::{self, Flags, Purpose};
+use crate::endorsements::cli::ServiceFlags;
+use crate::endorsements::settings::Origin;
+use crate::entropy::Entropy;
 use crate::platform::examine::{Subject, examine};
+use crate::platform::stapled::Stapled;
 use crate::platform::store::EndorsementStore;
 use crate::platform::surroundings::Surroundings;
 use crate::platform::tsm_fs::{REPORTS, ReportFolder};
@@ -12,9 +16,10 @@ use crate::platform::{Hardware, Platform};
 use crate::run::{NodeError, Providers, run_node};
 use crate::{clock, endorsements, entropy, hardening, logging};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use ringwall_attest::Anchors;
 use std::ffi::OsString;
-use std::io::Write;
-use std::path::PathBuf;
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -71,6 +76,14 @@ struct ExamineFlags {
     /// Show the chip's id, which names this very machine, and not only its digest.
     #[arg(long)]
     show_chip_id: bool,
+    #[command(flatten)]
+    services: ServiceFlags,
+    /// Take endorsements from this folder, as `endorsements fetch` writes them; no service is asked.
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["amd", "intel", "intel_root_crl"])]
+    from: Option<PathBuf>,
+    /// Ask no service: only what the host hands over counts.
+    #[arg(long, conflicts_with_all = ["from", "amd", "intel", "intel_root_crl"])]
+    offline: bool,
     /// Use this entry of the report folder instead of making one.
     #[arg(long, value_name = "NAME", value_parser = entry_name)]
     tsm_entry: Option<String>,
@@ -118,20 +131,26 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, platform: Arc<dyn Plat
 
 /// `platform-check`.
 fn look(flags: ExamineFlags, platform: &dyn Platform) -> ExitCode {
+    let complain = |fault: &dyn std::fmt::Display, code: u8| {
+        let _ = writeln!(std::io::stderr(), "{}: {fault}", platform.program());
+        ExitCode::from(code)
+    };
+    let entropy = match entropy::system() {
+        Ok(entropy) => entropy,
+        Err(fault) => return complain(&fault.to_string(), NodeError::Entropy(fault).exit_code()),
+    };
     let mut asked = [0; 64];
-    match entropy::system() {
-        Ok(entropy) => entropy().fill_bytes(&mut asked),
-        Err(fault) => {
-            let _ = writeln!(std::io::stderr(), "{}: {fault}", platform.program());
-            return ExitCode::from(NodeError::Entropy(fault).exit_code());
-        }
-    }
+    entropy().fill_bytes(&mut asked);
+    let store = match store_for(&flags, platform.anchors(), entropy) {
+        Ok(store) => store,
+        Err(fault) => return complain(&fault, 2),
+    };
     let reports = flags.tsm_root.unwrap_or_else(|| PathBuf::from(REPORTS));
     let found = examine(&Subject {
         fs: Arc::new(ReportFolder::new(&reports)),
         surroundings: Surroundings::new("/", reports),
         adopted: flags.tsm_entry,
-        store: Hardware::store(),
+        store,
         derived_keys: &Hardware::derived_keys,
         anchors: &platform.anchors(),
         now_s: clock::system()() / 1_000,
@@ -142,6 +161,26 @@ fn look(flags: ExamineFlags, platform: &dyn Platform) -> ExitCode {
     // Nobody is left to tell when standard output is gone; the exit code still says it.
     let _ = std::io::stdout().write_all(shown.as_bytes());
     ExitCode::from(found.verdict.exit_code())
+}
+
+/// Where `platform-check` gets endorsements: as a node would, with nothing kept, unless told otherwise.
+fn store_for(flags: &ExamineFlags, anchors: Anchors, entropy: Entropy) -> Result<Arc<dyn EndorsementStore>, endorsements::cli::CliError> {
+    if flags.offline {
+        return Ok(Arc::new(Stapled));
+    }
+    let mut settings = flags.services.settings()?;
+    if let Some(folder) = &flags.from {
+        settings.origin = Origin::Folder(folder.clone());
+    } else if std::io::stderr().is_terminal() {
+        let _ = writeln!(
+            std::io::stderr(),
+            "asking {} where the host hands over too little ...",
+            endorsements::source(&settings.origin).name()
+        );
+    }
+    // Without a cache the data folder is not looked at.
+    let place = |cause| endorsements::cli::CliError::Folder { place: PathBuf::new(), cause };
+    Ok(Arc::new(endorsements::open(&settings, Path::new(""), anchors, clock::system(), entropy).map_err(place)?))
 }
 
 /// `endorsements`.

@@ -90,11 +90,6 @@ impl Hardware {
         })
     }
 
-    /// Where this program gets endorsements: from what the host handed over.
-    pub fn store() -> Arc<dyn EndorsementStore> {
-        Arc::new(stapled::Stapled)
-    }
-
     /// Keys this machine's chip derives; Intel's derives none.
     pub fn derived_keys(vendor: Vendor) -> Result<Box<dyn DerivedKeys>, DerivedKeyError> {
         match vendor {

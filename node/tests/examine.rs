@@ -6,14 +6,19 @@
 
 mod fifo;
 mod kernel;
+mod vendors;
 
 use fifo::FifoFolder;
 use kernel::{EBUSY, Fault, Kernel, NOW_S, outblob, table};
 use ringwall_attest::Anchors;
+use ringwall_node::endorsements::keeper::{Keeper, Tools};
+use ringwall_node::endorsements::subject::Subject as Machine;
+use ringwall_node::entropy;
 use ringwall_node::platform::derived_keys::{DerivedKeyError, DerivedKeys, KeyFields, NoDerivedKeys};
 use ringwall_node::platform::examination::{Examination, Outcome, Verdict};
 use ringwall_node::platform::examine::{Subject, examine};
 use ringwall_node::platform::stapled::Stapled;
+use ringwall_node::platform::store::EndorsementStore;
 use ringwall_node::platform::surroundings::Surroundings;
 use ringwall_node::platform::tsm_fs::{ReportFolder, TsmFs};
 use ringwall_node::platform::{Hardware, PlatformError};
@@ -26,6 +31,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
+use vendors::{Act, Counter, Service, answer};
 
 const ASKED: [u8; 64] = [0x33; 64];
 const KEY: [u8; 32] = [0xab; 32];
@@ -51,12 +57,16 @@ fn keys(vendor: Vendor) -> Result<Box<dyn DerivedKeys>, DerivedKeyError> {
 }
 
 fn examined(fs: Arc<dyn TsmFs>, anchors: &Anchors, show_chip_id: bool) -> Examination {
+    examined_with(Arc::new(Stapled), fs, anchors, show_chip_id)
+}
+
+fn examined_with(store: Arc<dyn EndorsementStore>, fs: Arc<dyn TsmFs>, anchors: &Anchors, show_chip_id: bool) -> Examination {
     let place = tempfile::tempdir().unwrap();
     examine(&Subject {
         surroundings: Surroundings::new(place.path(), place.path()),
         fs,
         adopted: None,
-        store: Arc::new(Stapled),
+        store,
         derived_keys: &keys,
         anchors,
         now_s: NOW_S,
@@ -129,6 +139,39 @@ fn each_obstacle_has_its_verdict_and_its_words() {
     let found = examined(Arc::new(Kernel::of(tee("tdx-1"))), &anchors(), false);
     assert_eq!(found.verdict, Verdict::NoEndorsements);
     assert!(said(&found, "evidence").contains(" zeros") && said(&found, "derived key").contains("derive no keys"));
+}
+
+#[test]
+fn what_the_host_does_not_hand_over_is_asked_of_the_vendor() {
+    for (chip, asked) in [("genoa-1", 3), ("turin-1", 3), ("tdx-1", 4)] {
+        let (minter, shop) = (tee(chip), Counter::default());
+        let machine = Machine::of(&minter.mint(&ASKED), None).unwrap();
+        shop.0.stock(vendors::documents(machine.parts(), &minter.endorse()));
+        let keeper = Keeper::new(Tools {
+            source: Box::new(shop.clone()),
+            cache: None,
+            anchors: anchors(),
+            clock: Arc::new(|| NOW_S * 1_000),
+            entropy: entropy::system().unwrap(),
+            refresh: Duration::from_secs(86_400),
+            amd_product: None,
+        });
+        let provider = if chip.starts_with("tdx") { "tdx_guest" } else { "sev_guest" };
+        let bare = Kernel::new(provider, Box::new(move |asked, _| Ok((outblob(&minter.mint(asked)), Vec::new()))));
+        let found = examined_with(Arc::new(keeper), Arc::new(bare), &anchors(), false);
+        assert_eq!((found.verdict, shop.0.asked()), (Verdict::Ready, asked), "{chip}: {}", found.to_text());
+    }
+}
+
+#[test]
+fn what_cannot_be_told_is_not_called_a_forgery() {
+    let found = examined(Arc::new(Kernel::of(tee("turin-1").telling(&[Lie::SnpVekExpired]))), &anchors(), false);
+    assert_eq!(found.verdict, Verdict::CannotTell, "{}", found.to_text());
+    assert!(
+        found.to_text().replace('\n', " ").contains("no sign of a forgery") && found.to_json().contains("\"cannot-tell\""),
+        "{}",
+        found.to_text()
+    );
 }
 
 #[test]
@@ -238,7 +281,7 @@ fn the_program_walks_a_live_entry_to_the_vendors_root() {
         (outblob(&minter.mint(asked)), table(&[(kernel::VCEK, &chain.vek), (kernel::ASK, &chain.ask), (kernel::ARK, b"ark")]))
     }));
     let root = live.folder.path().to_str().unwrap();
-    let output = platform_check(&["--json", "--tsm-root", root, "--tsm-entry", fifo::ENTRY]);
+    let output = platform_check(&["--json", "--offline", "--tsm-root", root, "--tsm-entry", fifo::ENTRY]);
     let found = json_of(&output);
     // Everything but the root is right: what the program pins is AMD's.
     assert_eq!((found["verdict"].as_str(), output.status.code()), (Some("not-genuine"), Some(12)), "{found:#}");
@@ -253,10 +296,33 @@ fn the_program_walks_a_live_entry_to_the_vendors_root() {
 }
 
 #[test]
+fn the_program_asks_the_service_it_is_told_and_none_when_told() {
+    let service = Service::start(|_, _| vec![Act::Send(answer("404 Not Found", &[], b""))]);
+    let empty = tempfile::tempdir().unwrap();
+    let ways: [(&[&str], usize); 3] =
+        [(&["--offline"], 0), (&["--from", empty.path().to_str().unwrap()], 0), (&["--amd", &service.url], 3)];
+    for (way, asked) in ways {
+        let minter = tee("genoa-1");
+        let live = FifoFolder::of(Box::new(move |asked| (outblob(&minter.mint(asked.try_into().unwrap())), Vec::new())));
+        let place = ["--json", "--tsm-root", live.folder.path().to_str().unwrap(), "--tsm-entry", fifo::ENTRY];
+        let output = platform_check(&[&place[..], way].concat());
+        let found = json_of(&output);
+        assert_eq!((found["verdict"].as_str(), output.status.code()), (Some("no-endorsements"), Some(12)), "{found:#}");
+        assert_eq!((service.count(), output.stderr.as_slice()), (asked, &b""[..]), "quiet when piped: {output:?}");
+    }
+    let paths = service.requests.lock().unwrap().clone();
+    assert!(paths.iter().any(|path| path.contains("/vcek/v1/Genoa/") && path.contains("blSPL=")), "{paths:?}");
+    let wrong = platform_check(&["--offline", "--amd", &service.url]);
+    assert_eq!(wrong.status.code(), Some(2), "{wrong:?}");
+    let wrong = platform_check(&["--amd", "ftp://example.org"]);
+    assert_eq!((wrong.status.code(), wrong.stdout.len()), (Some(2), 0), "{wrong:?}");
+}
+
+#[test]
 fn the_program_says_that_there_is_nothing_here() {
     let folder = tempfile::tempdir().unwrap();
     let absent = folder.path().join("report");
-    let output = platform_check(&["--tsm-root", absent.to_str().unwrap()]);
+    let output = platform_check(&["--offline", "--tsm-root", absent.to_str().unwrap()]);
     let text = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(11), "{text}");
     assert!(text.contains("BAD   report folder         /") && text.ends_with("A node does not start here.\n"), "{text}");

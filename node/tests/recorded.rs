@@ -17,9 +17,8 @@ use ringwall_node::platform::examine::{Subject, examine};
 use ringwall_node::platform::stapled::Stapled;
 use ringwall_node::platform::store::EndorsementStore;
 use ringwall_node::platform::surroundings::Surroundings;
-use ringwall_wire::bounded::Blob;
-use ringwall_wire::evidence::{Evidence, SnpEndorsements, SnpEvidence, TdxEndorsements, TdxEvidence};
-use ringwall_wire::text::read_hex_vec;
+use ringwall_sim::published::{Case, Offered, vectors};
+use ringwall_wire::evidence::{Endorsements, Evidence, SnpEndorsements, SnpEvidence, TdxEndorsements, TdxEvidence};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -36,18 +35,6 @@ const REPORTS: [(&str, &str, &str); 6] = [
 /// Quotes of version 4 and 5, of Google and others.
 const QUOTES: [&str; 3] =
     ["tdx-v4-cos113-google-00806f@2025-10-30", "tdx-v4-phala-v4-b0c06f@2025-06-25", "tdx-v5-v5-google-90c06f@2026-03-01"];
-
-/// The vectors' folder, or none outside CI.
-fn vectors() -> Option<PathBuf> {
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/vectors");
-    let folder = std::env::var_os("RINGWALL_VECTORS").map_or(beside, PathBuf::from);
-    if folder.join("README.md").exists() {
-        return Some(folder);
-    }
-    assert!(std::env::var("CI").as_deref() != Ok("true"), "no vectors at {}", folder.display());
-    eprintln!("SKIPPED: no vectors at {}; set RINGWALL_VECTORS", folder.display());
-    None
-}
 
 fn now_s(case: &Path) -> u64 {
     let facts: Value = serde_json::from_slice(&std::fs::read(case.join("case.json")).unwrap()).unwrap();
@@ -70,8 +57,9 @@ fn quote(vectors: &Path, case: &str) -> (Vec<u8>, u64, Arc<Kernel>, Recorded) {
     let mut padded = quote.clone();
     padded.resize(8_000, 0);
     let kernel = Arc::new(Kernel::new("tdx_guest", Box::new(move |_, _| Ok((padded.clone(), Vec::new())))));
-    let json: Value = serde_json::from_slice(&std::fs::read(case.join("collateral.json")).unwrap()).unwrap();
-    (quote, now_s(&case), kernel, Recorded(json))
+    let Offered::Whole(offer) = Case::read(&case).unwrap().offer().unwrap() else { panic!("{} lacks something", case.display()) };
+    let Endorsements::Tdx(collateral) = offer.endorsements else { panic!("{} is not Intel's", case.display()) };
+    (quote, now_s(&case), kernel, Recorded(collateral))
 }
 
 /// Where REPORTDATA is in a quote.
@@ -81,7 +69,7 @@ fn asked(quote: &[u8]) -> [u8; 64] {
 }
 
 /// Intel's collateral of one day.
-struct Recorded(Value);
+struct Recorded(TdxEndorsements);
 
 impl EndorsementStore for Recorded {
     fn for_snp(&self, _report: &SnpEvidence, _stapled: Option<&CertTable>) -> Result<SnpEndorsements, CollectError> {
@@ -89,19 +77,7 @@ impl EndorsementStore for Recorded {
     }
 
     fn for_tdx(&self, _quote: &TdxEvidence) -> Result<TdxEndorsements, CollectError> {
-        let text = |key: &str| self.0[key].as_str().unwrap().as_bytes().to_vec();
-        let bytes = |key: &str| read_hex_vec(self.0[key].as_str().unwrap()).unwrap();
-        Ok(TdxEndorsements {
-            pck_crl_issuer_chain: Blob::new(text("pck_crl_issuer_chain")).unwrap(),
-            root_ca_crl: Blob::new(bytes("root_ca_crl")).unwrap(),
-            pck_crl: Blob::new(bytes("pck_crl")).unwrap(),
-            tcb_info_issuer_chain: Blob::new(text("tcb_info_issuer_chain")).unwrap(),
-            tcb_info: Blob::new(text("tcb_info")).unwrap(),
-            tcb_info_signature: Blob::new(bytes("tcb_info_signature")).unwrap(),
-            qe_identity_issuer_chain: Blob::new(text("qe_identity_issuer_chain")).unwrap(),
-            qe_identity: Blob::new(text("qe_identity")).unwrap(),
-            qe_identity_signature: Blob::new(bytes("qe_identity_signature")).unwrap(),
-        })
+        Ok(self.0.clone())
     }
 }
 

@@ -5,6 +5,7 @@
 //! Vectors: `$RINGWALL_VECTORS` or `../shared/vectors` beside the workspace; their absence is a failure in CI.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr, clippy::indexing_slicing)]
 
+use ringwall_sim::published::vectors;
 use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,18 +13,6 @@ use std::process::Command;
 
 /// What is broken, and how.
 type Breakage<'a> = (&'a str, &'a dyn Fn(&Path));
-
-/// The vectors' folder, or none outside CI.
-fn vectors() -> Option<PathBuf> {
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/vectors");
-    let folder = std::env::var_os("RINGWALL_VECTORS").map_or(beside, PathBuf::from);
-    if folder.join("README.md").exists() {
-        return Some(folder);
-    }
-    assert!(std::env::var("CI").as_deref() != Ok("true"), "no vectors at {}", folder.display());
-    eprintln!("SKIPPED: no vectors at {}; set RINGWALL_VECTORS", folder.display());
-    None
-}
 
 /// What the program said of a folder.
 struct Said {

@@ -17,7 +17,7 @@ mod mutants;
 use foreign::{Foreign, Word};
 use known::{LOOSER, STRICTER};
 use ringwall_attest::VerifyError;
-use ringwall_sim::published::{Kind, Offer, Offered, Outcome, find, judge_with};
+use ringwall_sim::published::{Kind, Offer, Offered, Outcome, find, judge_with, vectors};
 use ringwall_sim::{Lie, SimTee, anchors, world};
 use ringwall_wire::ids::{ClusterId, Slot};
 use serde_json::json;
@@ -30,18 +30,6 @@ const SEED: u64 = 0x5eed_0007;
 const MUTANTS: [(Kind, usize); 2] = [(Kind::Snp, 2_400), (Kind::Tdx, 1_200)];
 /// When minted evidence is judged, Unix seconds.
 const MINTED_AT_S: u64 = 1_780_000_000;
-
-/// The vectors' folder, or none outside CI.
-fn vectors() -> Option<PathBuf> {
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/vectors");
-    let folder = std::env::var_os("RINGWALL_VECTORS").map_or(beside, PathBuf::from);
-    if folder.join("README.md").exists() {
-        return Some(folder);
-    }
-    assert!(std::env::var("CI").as_deref() != Ok("true"), "no vectors at {}", folder.display());
-    eprintln!("SKIPPED: no vectors at {}; set RINGWALL_VECTORS", folder.display());
-    None
-}
 
 /// Evidence to judge, with a name that finds it again.
 pub(crate) struct Subject {

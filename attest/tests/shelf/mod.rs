@@ -1,25 +1,14 @@
-//! Where the published vectors are, and how those are read that more than one test looks at.
+//! How those published vectors are read that more than one test looks at.
 //!
-//! Decides: the folder: `$RINGWALL_VECTORS`, or `../shared/vectors` beside the workspace; its absence is a failure in CI.
+//! Decides: nothing; `ringwall_sim::published` finds and reads them.
 //! Trusts: nothing. Out of scope: what the vectors say.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr, dead_code, unreachable_pub, reason = "each test binary uses a part")]
 
+pub use ringwall_sim::published::vectors;
 use ringwall_sim::published::{Case, Offered};
 use ringwall_wire::evidence::{Endorsements, Evidence, TdxEndorsements};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
-
-/// The vectors' folder, or none outside CI.
-pub fn vectors() -> Option<PathBuf> {
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/vectors");
-    let folder = std::env::var_os("RINGWALL_VECTORS").map_or(beside, PathBuf::from);
-    if folder.join("README.md").exists() {
-        return Some(folder);
-    }
-    assert!(std::env::var("CI").as_deref() != Ok("true"), "no vectors at {}", folder.display());
-    eprintln!("SKIPPED: no vectors at {}; set RINGWALL_VECTORS", folder.display());
-    None
-}
 
 /// One file of them.
 pub fn file(path: &str) -> Option<Vec<u8>> {

@@ -102,7 +102,7 @@ fn blob<const MAX: usize>(path: &Path) -> Result<Blob<MAX>, Trouble> {
     Ok(Blob::new(bytes).expect("the file was found to be within the limit"))
 }
 
-fn bounded_file(path: &Path, most: usize) -> Result<Vec<u8>, Trouble> {
+pub(crate) fn bounded_file(path: &Path, most: usize) -> Result<Vec<u8>, Trouble> {
     let bytes = read_bounded(Some(path), most, "")?;
     match bytes.len() > most {
         true => Err(Trouble::new("RW-C-INPUT", format!("{} is longer than {most} bytes, which is the most it can be", path.display()))),

@@ -4,14 +4,18 @@
 //! Trusts: the library. Out of scope: parsing (`policy_args.rs`), layout (`policy_show.rs`). Protocol section 8.
 
 use super::exit::{Exit, Trouble};
+use super::input::bounded_file;
 use super::policy_args::{self, PolicyVerb};
 use super::{policy_show, show};
-use crate::policy::{GovernorKey, PolicyFault, PolicyFile, compare, explain, simulated_template, template, to_toml};
+use crate::policy::{
+    GovernorKey, PolicyFault, PolicyFile, boot_table, compare, explain, replay_to_toml, simulated_template, template, to_toml,
+};
 use ringwall_attest::{ApprovalError, Authority, verify_approval};
 use ringwall_wire::bounded::{Blob, List, Text};
 use ringwall_wire::codec::Message as _;
 use ringwall_wire::genesis::GenesisTemplate;
 use ringwall_wire::ids::Digest;
+use ringwall_wire::limits::EVENT_LOG_BYTES;
 use ringwall_wire::policy::{PolicyDoc, SignedPolicy};
 use serde_json::{Value, json};
 use std::io::Write as _;
@@ -29,6 +33,7 @@ pub(crate) fn run(verb: PolicyVerb, json: bool) -> Result<Exit, Trouble> {
             say(json, &digest.to_string(), json!({ "digest": digest.to_string() }))
         }
         PolicyVerb::Explain(arguments) => in_words(&arguments, json),
+        PolicyVerb::Events(events) => tabulate(&events, json),
         PolicyVerb::Keygen(keygen) => {
             let key = GovernorKey::create(&keygen.file)?.public().to_string();
             let path = keygen.file.display().to_string();
@@ -121,6 +126,25 @@ fn in_words(arguments: &policy_args::Explain, json: bool) -> Result<Exit, Troubl
         false => show::print(policy_show::explanation_text(&explained, changed.as_ref()).as_bytes())?,
     }
     Ok(Exit::Done)
+}
+
+/// The table goes to standard output, to be put behind its measurement; what to compare it with stands in its comments.
+fn tabulate(arguments: &policy_args::Events, json: bool) -> Result<Exit, Trouble> {
+    let log = bounded_file(&arguments.log, EVENT_LOG_BYTES)?;
+    let shown = arguments.log.display();
+    let table = boot_table(&log, arguments.mrtd).map_err(|fault| Trouble::new("RW-C-INPUT", format!("{shown}: {fault}")))?;
+    let toml = replay_to_toml(&table.replay);
+    let [rtmr0, rtmr1, rtmr2] = table.registers.map(|register| register.to_string());
+    if json {
+        let object = json!({ "toml": toml, "events": table.replay.events.len(), "rtmr0": rtmr0, "rtmr1": rtmr1, "rtmr2": rtmr2 });
+        return say(true, "", object);
+    }
+    let head = format!(
+        "# {} boot events. They count for this machine only if its verified quote has:\n#   rtmr0 {rtmr0}\n#   rtmr1 {rtmr1}\n#   rtmr2 {rtmr2}\n\
+         # Put the table behind its measurement, in place of `tdx_replays = []`.\n",
+        table.replay.events.len()
+    );
+    show::print((head + &toml).as_bytes()).map(|()| Exit::Done)
 }
 
 fn refused(path: &Path, words: impl std::fmt::Display) -> Trouble {

@@ -5,6 +5,7 @@
 
 use clap::{ArgGroup, Args, Subcommand};
 use ringwall_wire::ids::SigPublic;
+use ringwall_wire::policy::MeasurementRegister;
 use std::path::PathBuf;
 
 /// Verbs of `ringwall policy`. Files may hold TOML, canonical bytes or a signed policy.
@@ -22,6 +23,8 @@ pub(crate) enum PolicyVerb {
     Digest(OneFile),
     /// Explain what a policy lets in, and why; or what a change of it does
     Explain(Explain),
+    /// Make a table of allowed boot events from the event log of a known Intel guest
+    Events(Events),
     /// Make a governor's key file (mode 0600) and print its public half; never overwrites
     Keygen(Keygen),
     /// Approve a policy as a governor
@@ -68,6 +71,16 @@ pub(crate) struct Explain {
     /// Older policy: say what the change tightens and what it loosens
     #[arg(long, value_name = "OLD")]
     pub(crate) against: Option<PathBuf>,
+}
+
+/// Arguments of `policy events`.
+#[derive(Debug, Args)]
+pub(crate) struct Events {
+    /// The log, as the guest has it in /sys/firmware/acpi/tables/data/CCEL
+    pub(crate) log: PathBuf,
+    /// MRTD of the same boot, 96 hex digits (`ringwalld platform-check` prints it)
+    #[arg(long, value_name = "HEX", value_parser = mrtd)]
+    pub(crate) mrtd: MeasurementRegister,
 }
 
 /// Arguments of `policy keygen`.
@@ -128,6 +141,10 @@ pub(crate) struct Genesis {
     /// New file for the founding template
     #[arg(long, short, value_name = "FILE")]
     pub(crate) out: PathBuf,
+}
+
+fn mrtd(text: &str) -> Result<MeasurementRegister, String> {
+    text.parse().map_err(|_| "an MRTD is 96 lower-case hex digits".into())
 }
 
 fn governor(text: &str) -> Result<SigPublic, String> {

@@ -2,6 +2,7 @@
 //!
 //! - [`from_toml`] and [`to_toml`]: the readable form, lossless both ways; [`PolicyFile`] reads either form from a file.
 //! - [`template`]: what an operator starts from; [`simulated_template`] for clusters that protect nothing.
+//! - [`boot_table`]: a table of allowed boot events from the log of a known boot; [`replay_to_toml`] writes it.
 //! - [`explain`]: what a policy lets in and why, its dangerous allowances ([`Explanation`]), and why it may let nothing in.
 //! - [`compare`]: what a change tightens and what it loosens.
 //! - [`GovernorKey`]: the key of one who may change a policy; approvals are verified in `attest`.
@@ -9,6 +10,7 @@
 //! Decides: nothing about evidence; a policy read here is the document `attest` judges by, byte for byte. Trusts: nothing it reads.
 //! Out of scope: carrying a policy to a running cluster. Protocol sections 2.2 and 8; docs/policy.md.
 
+mod boot_table;
 mod compare;
 mod dangers;
 mod explain;
@@ -23,6 +25,7 @@ mod table;
 mod template;
 mod write;
 
+pub use boot_table::{BootTable, boot_table};
 pub use compare::{Change, Difference, compare};
 pub use dangers::dangers;
 pub use explain::{Explanation, Point, Section, explain};
@@ -32,4 +35,4 @@ pub use governor::GovernorKey;
 pub use obstacles::{Obstacles, obstacles};
 pub use read::{POLICY_FILE_BYTES, from_toml};
 pub use template::{simulated_template, template};
-pub use write::to_toml;
+pub use write::{replay_to_toml, to_toml};

@@ -54,6 +54,13 @@ pub fn to_toml(policy: &PolicyDoc) -> String {
     page.0
 }
 
+/// One table of boot events as TOML, to stand behind the measurement it belongs to.
+pub fn replay_to_toml(replay: &TdxReplay) -> String {
+    let mut page = Page(String::new());
+    page.replay(replay);
+    page.0
+}
+
 /// A TOML string.
 fn string(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
@@ -117,18 +124,20 @@ impl Page {
                 self.value(key, quote(register));
             }
         }
-        for TdxReplay { mrtd, events } in tdx_replays.iter() {
-            self.header("[[measurements.tdx_replays]]");
-            self.value("mrtd", quote(mrtd));
-            self.empty_tables("events", events.is_empty());
-            for BootEvent { register, event_type, digests, presence, label } in events.iter() {
-                self.header("[[measurements.tdx_replays.events]]");
-                self.quoted("register", register.name());
-                self.value("event_type", format!("{event_type:#x}"));
-                self.array("digests", digests.iter().map(quote));
-                self.quoted("presence", presence.name());
-                self.quoted("label", label);
-            }
+        tdx_replays.iter().for_each(|replay| self.replay(replay));
+    }
+
+    fn replay(&mut self, TdxReplay { mrtd, events }: &TdxReplay) {
+        self.header("[[measurements.tdx_replays]]");
+        self.value("mrtd", quote(mrtd));
+        self.empty_tables("events", events.is_empty());
+        for BootEvent { register, event_type, digests, presence, label } in events.iter() {
+            self.header("[[measurements.tdx_replays.events]]");
+            self.quoted("register", register.name());
+            self.value("event_type", format!("{event_type:#x}"));
+            self.array("digests", digests.iter().map(quote));
+            self.quoted("presence", presence.name());
+            self.quoted("label", label);
         }
     }
 

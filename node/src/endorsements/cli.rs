@@ -27,15 +27,9 @@ pub enum Action {
         /// Where the files go.
         #[arg(long, value_name = "FOLDER")]
         out: PathBuf,
-        /// AMD's service or a mirror.
-        #[arg(long, value_name = "URL")]
-        amd: Option<String>,
-        /// Intel's service or a caching service.
-        #[arg(long, value_name = "URL")]
-        intel: Option<String>,
-        /// Where the list of Intel's root is.
-        #[arg(long, value_name = "URL")]
-        intel_root_crl: Option<String>,
+        /// Who is asked.
+        #[command(flatten)]
+        services: ServiceFlags,
         /// Names, as `show` and a node's log spell them: amd-genoa-crl, intel-tdx-tcb-90c06f000000.
         #[arg(required = true, value_name = "NAME")]
         names: Vec<Part>,
@@ -49,6 +43,30 @@ pub enum Action {
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
     },
+}
+
+/// Which services are asked: the vendors' own, where no flag names another.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct ServiceFlags {
+    /// AMD's service or a mirror.
+    #[arg(long, value_name = "URL")]
+    amd: Option<String>,
+    /// Intel's service or a caching service.
+    #[arg(long, value_name = "URL")]
+    intel: Option<String>,
+    /// Where the list of Intel's root is.
+    #[arg(long, value_name = "URL")]
+    intel_root_crl: Option<String>,
+}
+
+impl ServiceFlags {
+    /// The settings these flags stand for; nothing is kept on disk.
+    pub fn settings(&self) -> Result<Settings, CliError> {
+        let raw = FileEndorsements::services(self.amd.clone(), self.intel.clone(), self.intel_root_crl.clone());
+        let settings = Settings::read(&raw, Path::new(""));
+        let settings = settings.map_err(|fault| CliError::Address { cause: fault.cause, fix: fault.fix })?;
+        Ok(Settings { cache: false, ..settings })
+    }
 }
 
 /// Why nothing, or not everything, was done.
@@ -95,11 +113,8 @@ pub enum CliError {
 pub fn run(action: &Action, clock: &Clock, out: &mut dyn Write) -> Result<(), CliError> {
     match action {
         Action::Show { data } => show(&super::folder(data), out),
-        Action::Fetch { out: folder, amd, intel, intel_root_crl, names } => {
-            let raw = FileEndorsements::services(amd.clone(), intel.clone(), intel_root_crl.clone());
-            let settings = Settings::read(&raw, Path::new(""));
-            let settings = settings.map_err(|fault| CliError::Address { cause: fault.cause, fix: fault.fix })?;
-            let source = super::source(&settings.origin);
+        Action::Fetch { out: folder, services, names } => {
+            let source = super::source(&services.settings()?.origin);
             std::fs::create_dir_all(folder).map_err(|cause| CliError::Folder { place: folder.clone(), cause })?;
             for part in names {
                 let document = source.fetch(part)?;

@@ -44,6 +44,8 @@ pub enum Verdict {
     NoEvidence,
     /// Evidence was made, and its endorsements could not be had.
     NoEndorsements,
+    /// Evidence was made, and what there is does not say whether it is genuine: dates, missing lists, formats of another time.
+    CannotTell,
     /// Evidence was made, and does not verify under the pinned roots.
     NotGenuine,
 }
@@ -54,7 +56,7 @@ impl Verdict {
         match self {
             Verdict::Ready => 0,
             Verdict::NoEvidence => 11,
-            Verdict::NoEndorsements | Verdict::NotGenuine => 12,
+            Verdict::NoEndorsements | Verdict::CannotTell | Verdict::NotGenuine => 12,
         }
     }
 
@@ -66,6 +68,10 @@ impl Verdict {
             }
             Verdict::NoEvidence => "NOT READY: this machine makes no evidence. A node does not start here.",
             Verdict::NoEndorsements => "NOT READY: there is evidence, and the vendor's endorsements for it could not be had.",
+            Verdict::CannotTell => {
+                "NOT READY: there is evidence, and whether it is genuine cannot be told from what is there. That is no sign of a forgery; the \
+                 line marked BAD says what is missing."
+            }
             Verdict::NotGenuine => "NOT READY: there is evidence, and it does not verify under the vendor's pinned roots.",
         }
     }
@@ -159,7 +165,7 @@ mod tests {
 
     #[test]
     fn verdicts_have_the_exit_codes_of_a_node() {
-        let codes = [Verdict::Ready, Verdict::NoEvidence, Verdict::NoEndorsements, Verdict::NotGenuine].map(Verdict::exit_code);
-        assert_eq!(codes, [0, 11, 12, 12]);
+        let verdicts = [Verdict::Ready, Verdict::NoEvidence, Verdict::NoEndorsements, Verdict::CannotTell, Verdict::NotGenuine];
+        assert_eq!(verdicts.map(Verdict::exit_code), [0, 11, 12, 12, 12]);
     }
 }

@@ -11,7 +11,7 @@ use super::store::EndorsementStore;
 use super::surroundings::{Findings, Presence, Surroundings};
 use super::tsm::Entry;
 use super::tsm_fs::TsmFs;
-use ringwall_attest::{Anchors, Attester as _, Claims, SnpClaims, TdxClaims, verify};
+use ringwall_attest::{Anchors, Attester as _, Claims, Finding, SnpClaims, TdxClaims, verify};
 use ringwall_wire::evidence::{Endorsements, Evidence};
 use ringwall_wire::ids::Vendor;
 use ringwall_wire::policy::SnpTcb;
@@ -118,7 +118,10 @@ fn walk(subject: &Subject<'_>, notes: &mut Notes) -> Verdict {
         }
         Err(fault) => {
             notes.bad("verified", fault.to_string());
-            Verdict::NotGenuine
+            match fault.finding() {
+                Finding::Bad => Verdict::NotGenuine,
+                Finding::CannotTell => Verdict::CannotTell,
+            }
         }
     }
 }

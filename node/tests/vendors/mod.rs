@@ -7,6 +7,8 @@ use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 use ringwall_node::endorsements::document::Document;
 use ringwall_node::endorsements::part::Part;
 use ringwall_node::endorsements::source::{FetchError, Source};
+pub(crate) use ringwall_sim::published::vectors;
+use ringwall_sim::published::{Case, Offered};
 use ringwall_wire::bounded::Blob;
 use ringwall_wire::evidence::{Endorsements, Evidence, SnpEvidence, TdxEndorsements, TdxEvidence};
 use ringwall_wire::text::{hex, read_hex_vec};
@@ -17,18 +19,6 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-
-/// The vectors' folder, or none outside CI.
-pub(crate) fn vectors() -> Option<PathBuf> {
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/vectors");
-    let folder = std::env::var_os("RINGWALL_VECTORS").map_or(beside, PathBuf::from);
-    if folder.join("README.md").exists() {
-        return Some(folder);
-    }
-    assert!(std::env::var("CI").as_deref() != Ok("true"), "no vectors at {}", folder.display());
-    eprintln!("SKIPPED: no vectors at {}; set RINGWALL_VECTORS", folder.display());
-    None
-}
 
 /// One real quote, and Intel's real collateral for it at three times.
 pub(crate) const TDX: [(&str, u64); 3] = [
@@ -46,21 +36,11 @@ pub(crate) fn quote(folder: &Path) -> TdxEvidence {
 
 /// Intel's collateral, as a node sends it.
 pub(crate) fn collateral(folder: &Path, case: &str) -> TdxEndorsements {
-    let json: serde_json::Value =
-        serde_json::from_slice(&std::fs::read(folder.join("tdx").join(case).join("collateral.json")).unwrap()).unwrap();
-    let text = |key: &str| json[key].as_str().unwrap().as_bytes().to_vec();
-    let bytes = |key: &str| read_hex_vec(json[key].as_str().unwrap()).unwrap();
-    TdxEndorsements {
-        pck_crl_issuer_chain: Blob::new(text("pck_crl_issuer_chain")).unwrap(),
-        root_ca_crl: Blob::new(bytes("root_ca_crl")).unwrap(),
-        pck_crl: Blob::new(bytes("pck_crl")).unwrap(),
-        tcb_info_issuer_chain: Blob::new(text("tcb_info_issuer_chain")).unwrap(),
-        tcb_info: Blob::new(text("tcb_info")).unwrap(),
-        tcb_info_signature: Blob::new(bytes("tcb_info_signature")).unwrap(),
-        qe_identity_issuer_chain: Blob::new(text("qe_identity_issuer_chain")).unwrap(),
-        qe_identity: Blob::new(text("qe_identity")).unwrap(),
-        qe_identity_signature: Blob::new(bytes("qe_identity_signature")).unwrap(),
-    }
+    let Offered::Whole(offer) = Case::read(&folder.join("tdx").join(case)).unwrap().offer().unwrap() else {
+        panic!("{case} lacks something")
+    };
+    let Endorsements::Tdx(endorsements) = offer.endorsements else { panic!("{case} is not Intel's") };
+    endorsements
 }
 
 /// A real report with its VCEK, AMD's intermediate and AMD's list, all in force at the time given.

@@ -13,6 +13,7 @@ mod files;
 mod folder;
 mod judge;
 mod measurement;
+mod shared;
 mod snp;
 mod tdx;
 
@@ -21,3 +22,4 @@ pub use expect::{Exception, Expect};
 pub use folder::{Found, NotJudged, Unreadable, find};
 pub use judge::{Judged, Outcome, Record, Run, judge, judge_with, run};
 pub use measurement::MeasurementCase;
+pub use shared::vectors;

@@ -6,23 +6,17 @@
 
 use super::{Original, Subject};
 use ringwall_attest::{Anchors, verify};
+use ringwall_sim::published::vectors;
 use ringwall_sim::{Lie, QuoteShape, SimTee, TeeProfile, anchors, world};
 use ringwall_wire::bounded::Blob;
 use ringwall_wire::evidence::{Endorsements, Evidence, SnpEndorsements, SnpEvidence, TdxEndorsements, TdxEvidence};
 use ringwall_wire::ids::{ClusterId, Slot};
 use ringwall_wire::text::read_hex_vec;
 use serde_json::Value;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// 2026-11-24 12:00:00 UTC.
 const NOW_S: u64 = 1_795_521_600;
-
-/// The vectors' folder, if it is there.
-fn vectors() -> Option<PathBuf> {
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/vectors");
-    let folder = std::env::var_os("RINGWALL_VECTORS").map_or(beside, PathBuf::from);
-    folder.join("README.md").exists().then_some(folder)
-}
 
 /// Minted originals, and real ones where the vectors are.
 ///
