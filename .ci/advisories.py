@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Looks up every locked package in a dated snapshot of the RustSec database, without a network.
 
-Decides: whether Cargo.lock holds a version an advisory names and deny.toml does not accept with a reason.
+Decides: whether a tracked Cargo.lock (LOCKS) holds a version an advisory names and deny.toml does not accept with a reason.
 The snapshot is a folder with advisories.tsv (package, id, date, kind, patched, unaffected, title), named by RINGWALL_ADVISORIES or
 standing beside the checkout as ../shared/advisory-db. Without one this check says so and passes: it cannot know.
 An accepted id nobody needs any more fails too, so that the list does not rot.
@@ -13,6 +13,8 @@ import sys
 import tomllib
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+# The workspace, and the packages that stand outside it; prove_complete() finds any other.
+LOCKS = ["Cargo.lock", "fuzz/Cargo.lock", "docs/model/Cargo.lock"]
 
 
 def version(text):
@@ -55,12 +57,25 @@ def prove():
         assert within(version(locked), ranges) == wanted, (locked, ranges)
 
 
+def prove_complete():
+    """No lock file of the tree is left out. Build folders hold others' lock files and are not the tree."""
+    out = {".git", "target"}
+    found = set()
+    for folder, folders, files in os.walk(ROOT):
+        folders[:] = [name for name in folders if name not in out]
+        if "Cargo.lock" in files:
+            found.add((pathlib.Path(folder) / "Cargo.lock").relative_to(ROOT).as_posix())
+    assert found == set(LOCKS), f"lock files {sorted(found ^ set(LOCKS))} are not both in the tree and in LOCKS"
+
+
 def main():
     prove()
+    prove_complete()
     folder = pathlib.Path(os.environ.get("RINGWALL_ADVISORIES", ROOT.parent / "shared" / "advisory-db"))
     snapshot = folder / "advisories.tsv"
     accepted = {entry["id"]: entry["reason"] for entry in tomllib.loads((ROOT / "deny.toml").read_text())["advisories"]["ignore"]}
-    lock = tomllib.loads((ROOT / "Cargo.lock").read_text())["package"]
+    packages = [package for path in LOCKS for package in tomllib.loads((ROOT / path).read_text())["package"]]
+    lock = list({(package["name"], package["version"]): package for package in packages}.values())
     if not snapshot.is_file():
         print("advisories: NOT LOOKED UP. No snapshot of the RustSec database was found; set RINGWALL_ADVISORIES to a folder with advisories.tsv.")
         print(f"advisories: {len(lock)} locked packages remain unjudged by this run.")
@@ -82,7 +97,7 @@ def main():
             else:
                 bad.append(f"{ident} ({kind}) {name} {held}: {title}; patched in {patched}")
     bad += [f"{ident} is accepted in deny.toml and names nothing that is locked: take it out" for ident in sorted(accepted.keys() - used)]
-    print(f"advisories: {len(lock)} locked packages, {len(rows)} advisories of {dated.group(1) if dated else 'unknown date'}, {len(used)} accepted, {len(bad)} open")
+    print(f"advisories: {len(lock)} packages in {len(LOCKS)} lock files, {len(rows)} advisories of {dated.group(1) if dated else 'unknown date'}, {len(used)} accepted, {len(bad)} open")
     for line in bad:
         print(f"advisories: {line}", file=sys.stderr)
     return 1 if bad else 0
