@@ -14,6 +14,7 @@ mod compare;
 pub mod disk;
 mod fence;
 pub mod gate;
+mod ground;
 pub mod log;
 pub mod machine;
 mod membership;
@@ -23,6 +24,7 @@ pub mod replica;
 pub mod report;
 pub mod transport;
 mod types;
+pub mod workers;
 
 pub use machine::view::{ChangeEvent, MemberRow, MemberStanding, Page, ProposalRow, SpaceRow, StoredRecord, View};
 pub use options::Options;

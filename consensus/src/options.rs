@@ -4,6 +4,7 @@
 //! Out of scope: where the values come from (`node`). Protocol sections 4 and 5.1.
 
 use crate::disk::{Disk, OsDisk};
+use crate::workers::{Threads, Workers};
 use ringwall_wire::ids::{ClusterId, Incarnation};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -40,8 +41,10 @@ pub struct Options {
     pub snapshot_entries: u64,
     /// Entries kept in the log although a snapshot holds them, so that a short absence needs no snapshot.
     pub keep_entries: u64,
-    /// The disk the log is written to.
+    /// The disk all files are on.
     pub disk: Arc<dyn Disk>,
+    /// Who does work that blocks.
+    pub workers: Arc<dyn Workers>,
 }
 
 impl Options {
@@ -62,6 +65,7 @@ impl Options {
             snapshot_entries: 20_000,
             keep_entries: 5_000,
             disk: Arc::new(OsDisk),
+            workers: Arc::new(Threads),
         }
     }
 }
