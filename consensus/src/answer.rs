@@ -3,6 +3,7 @@
 //! Decides: one lane of appends for each member keeps their order without waiting for the disk between them; a snapshot is taken in
 //! only if its digest is the announced one. Trusts: what the gate let pass. Out of scope: the gate's rules. Protocol section 4.
 
+use crate::disk::authentic::STREAM_BLOCK_BYTES;
 use crate::disk::{Disk, DiskFile, write_whole};
 use crate::ground::Ground;
 use crate::machine::raft::{Machine, SnapshotFile};
@@ -142,7 +143,7 @@ impl Answerer {
         };
         let count = self.incoming_count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let path = self.ground.dir.join(format!("incoming-{count:08}"));
-        let file = match self.ground.fence.watch("incoming snapshot", self.ground.disk.create_empty(&path)) {
+        let file = match self.ground.fence.watch("incoming snapshot", self.ground.create(&path, STREAM_BLOCK_BYTES)) {
             Ok(file) => file,
             Err(why) => return self.fenced(why),
         };

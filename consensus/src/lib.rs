@@ -12,6 +12,8 @@ extern crate alloc; // the record! macro of the wire crate names it
 mod answer;
 mod compare;
 pub mod disk;
+#[cfg(any(test, feature = "faults"))]
+pub mod exercise;
 mod fence;
 pub mod gate;
 mod ground;

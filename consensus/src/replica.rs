@@ -302,6 +302,11 @@ impl Replica {
         self.inner.log.stop().await;
     }
 
+    /// Bytes of memory that the digests of this replica's files take; at most [`crate::disk::TAG_BYTES`].
+    pub fn tag_bytes(&self) -> u64 {
+        self.inner.ground.account.bytes()
+    }
+
     pub(crate) fn inner(&self) -> &Inner {
         &self.inner
     }

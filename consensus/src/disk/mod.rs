@@ -5,11 +5,17 @@
 //! Trusts: nothing that is read back: who reads compares first. Out of scope: what is written (`log`, `machine`).
 //! Protocol section 5.1.
 
+pub(crate) mod authentic;
+#[cfg(test)]
+mod authentic_tests;
+pub mod fault;
 pub(crate) mod flow;
 #[cfg(any(test, feature = "faults"))]
 pub mod memory;
 mod os;
 
+pub use authentic::TAG_BYTES;
+pub use fault::DiskFault;
 pub use os::OsDisk;
 
 use std::io;
@@ -67,6 +73,6 @@ pub(crate) fn read_exact(file: &dyn DiskFile, mut at: u64, mut bytes: &mut [u8])
 pub(crate) fn write_whole(file: &dyn DiskFile, at: u64, bytes: &[u8]) -> io::Result<()> {
     match file.write_at(at, bytes)? {
         written if written == bytes.len() => Ok(()),
-        written => Err(io::Error::other(format!("short write: {written} of {} bytes", bytes.len()))),
+        taken => Err(DiskFault::Short { taken, wanted: bytes.len() }.into()),
     }
 }

@@ -6,7 +6,7 @@
 
 use crate::disk::{DiskFile, write_whole};
 use crate::ground::Ground;
-use crate::log::frame::{HEADER_BYTES, Opening, PAYLOAD_BYTES, Record};
+use crate::log::frame::{HEADER_BYTES, Opening, PAYLOAD_BYTES, Record, Spot};
 use crate::log::store::Shared;
 use crate::types::{self, Entry, Types};
 use crate::workers::{Ahead, Service, Step};
@@ -44,8 +44,7 @@ enum Waiter {
 #[derive(Clone)]
 pub(crate) struct Place {
     pub(crate) file: Arc<dyn DiskFile>,
-    pub(crate) segment: u64,
-    pub(crate) at: u64,
+    pub(crate) spot: Spot,
     pub(crate) len: usize,
 }
 
@@ -80,7 +79,7 @@ impl Writer {
         let path = segment_path(&ground.dir, 1);
         let file = ground.disk.create(&path, segment_bytes)?;
         let current = Segment { number: 1, path, file, last_index: 0 };
-        let opening = Opening { vote: None, committed: None, purged: None };
+        let opening = Opening { vote: None, committed: None, purged: None, previous_end: 0 };
         let mut writer = Writer {
             ground,
             segment_bytes,
@@ -167,7 +166,8 @@ impl Writer {
     /// Adds a frame to the group; begins a new segment when this one is full.
     fn put(&mut self, record: &Record) -> io::Result<()> {
         let start = self.buffer.len();
-        record.put(self.current.number, &mut self.buffer);
+        let spot = self.spot();
+        record.put(spot, &mut self.buffer);
         let len = self.buffer.len() - start;
         if len > HEADER_BYTES + PAYLOAD_BYTES {
             return Err(io::Error::other(format!("a record of {len} bytes")));
@@ -178,25 +178,31 @@ impl Writer {
             self.next_segment()?;
             return self.put_here(record);
         }
-        self.note(record, start, len);
+        self.note(record, spot, len);
         Ok(())
     }
 
     /// Adds a frame to a segment that was just begun.
     fn put_here(&mut self, record: &Record) -> io::Result<()> {
         let start = self.buffer.len();
-        record.put(self.current.number, &mut self.buffer);
+        let spot = self.spot();
+        record.put(spot, &mut self.buffer);
         if self.end + self.buffer.len() as u64 > self.segment_bytes {
             return Err(io::Error::other("a segment does not hold one record"));
         }
-        self.note(record, start, self.buffer.len() - start);
+        self.note(record, spot, self.buffer.len() - start);
         Ok(())
     }
 
-    fn note(&mut self, record: &Record, start: usize, len: usize) {
+    /// Where the next frame of this group goes.
+    fn spot(&self) -> Spot {
+        // A group is at most `GROUP_BYTES` and one record: `back` fits its three bytes.
+        Spot { segment: self.current.number, at: self.end + self.buffer.len() as u64, back: self.buffer.len() as u32 }
+    }
+
+    fn note(&mut self, record: &Record, spot: Spot, len: usize) {
         if let Record::Entry(entry) = record {
-            let at = self.end + start as u64;
-            let place = Place { file: Arc::clone(&self.current.file), segment: self.current.number, at, len };
+            let place = Place { file: Arc::clone(&self.current.file), spot, len };
             self.current.last_index = self.current.last_index.max(entry.at.index);
             self.placed.push((entry.at, place));
         }
@@ -222,6 +228,7 @@ impl Writer {
         let file = self.ground.disk.open(&path)?;
         let old = std::mem::replace(&mut self.current, Segment { number, path, file, last_index: 0 });
         self.full.push_back(old);
+        self.opening.previous_end = self.end;
         self.end = 0;
         self.put_here(&Record::Opening(self.opening.clone()))
     }

@@ -16,5 +16,7 @@ pub(crate) mod rows;
 pub(crate) mod snapshot;
 pub(crate) mod store;
 #[cfg(test)]
+mod store_tests;
+#[cfg(test)]
 mod tests;
 pub mod view;

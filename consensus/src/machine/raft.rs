@@ -5,6 +5,7 @@
 //! Out of scope: what commands do (`state`). Protocol sections 4 and 5.
 
 use crate::disk::DiskFile;
+use crate::disk::authentic::STREAM_BLOCK_BYTES;
 use crate::disk::flow::Flow;
 use crate::ground::Ground;
 use crate::machine::base::Base;
@@ -306,10 +307,10 @@ impl RaftSnapshotBuilder<Types> for Builder {
 }
 
 /// Temporary file, fsync, rename, fsync of the folder.
-fn build(capture: &Capture, ground: &Ground) -> io::Result<SnapshotOf<Types, SnapshotFile>> {
+pub(crate) fn build(capture: &Capture, ground: &Ground) -> io::Result<SnapshotOf<Types, SnapshotFile>> {
     let path = snapshot_path(&ground.dir, capture.applied);
     let temporary = path.with_extension("tmp");
-    let file = ground.disk.create_empty(&temporary)?;
+    let file = ground.create(&temporary, STREAM_BLOCK_BYTES)?;
     let (bytes, digest) = capture.write(Flow::of(Arc::clone(&file)))?;
     file.sync()?;
     ground.disk.rename(&temporary, &path)?;

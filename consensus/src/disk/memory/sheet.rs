@@ -1,6 +1,6 @@
 //! The bytes of one simulated file: sparse, and shared between copies until one of them is written.
 //!
-//! Decides: what was never written is zero; a copy costs a pointer a page, so that a crash image of a whole disk is cheap.
+//! Decides: what was never written is zero; a copy costs a pointer, so that a crash image of a whole disk is cheap.
 //! Trusts: nothing. Out of scope: which bytes survive a crash (`mod`). Protocol section 5.1.
 
 use std::collections::BTreeMap;
@@ -13,13 +13,13 @@ const PAGE: u64 = 4096;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Sheet {
     len: u64,
-    pages: BTreeMap<u64, Arc<[u8; PAGE as usize]>>,
+    pages: Arc<BTreeMap<u64, Arc<[u8; PAGE as usize]>>>,
 }
 
 impl Sheet {
     /// So many zeroes.
     pub(crate) fn zeroes(len: u64) -> Self {
-        Sheet { len, pages: BTreeMap::new() }
+        Sheet { len, pages: Arc::default() }
     }
 
     pub(crate) fn len(&self) -> u64 {
@@ -42,9 +42,13 @@ impl Sheet {
 
     /// Writes at an offset, growing if need be.
     pub(crate) fn write(&mut self, at: u64, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
         self.len = self.len.max(at + bytes.len() as u64);
+        let pages = Arc::make_mut(&mut self.pages);
         for (page, within, part) in parts(at, bytes.len()) {
-            let page = self.pages.entry(page).or_insert_with(|| Arc::new([0; PAGE as usize]));
+            let page = pages.entry(page).or_insert_with(|| Arc::new([0; PAGE as usize]));
             let target = Arc::make_mut(page).split_at_mut(within).1.split_at_mut(part.len()).0;
             target.copy_from_slice(bytes.split_at(part.start).1.split_at(part.len()).0);
         }
@@ -53,8 +57,9 @@ impl Sheet {
     /// Cuts off, or grows with zeroes.
     pub(crate) fn set_len(&mut self, len: u64) {
         if len < self.len {
-            drop(self.pages.split_off(&len.div_ceil(PAGE)));
-            if let Some(page) = self.pages.get_mut(&(len / PAGE)) {
+            let pages = Arc::make_mut(&mut self.pages);
+            drop(pages.split_off(&len.div_ceil(PAGE)));
+            if let Some(page) = pages.get_mut(&(len / PAGE)) {
                 Arc::make_mut(page).split_at_mut((len % PAGE) as usize).1.fill(0);
             }
         }
