@@ -3,6 +3,7 @@
 //! Decides: that the first fault is final; there is no way back but a new incarnation. Trusts: nothing.
 //! Out of scope: noticing faults (`log`, `machine`). Protocol section 4, state FENCED, and section 5.1.
 
+use crate::disk::fault;
 use std::sync::{Arc, OnceLock};
 use tokio::sync::watch;
 
@@ -44,7 +45,15 @@ impl Fence {
 
     /// Raises the fence for a failed storage call and passes the failure on.
     pub(crate) fn watch<T>(&self, what: &str, result: std::io::Result<T>) -> std::io::Result<T> {
-        result.inspect_err(|why| self.raise(format!("{what}: {why}")))
+        result.inspect_err(|why| self.fault(what, why))
+    }
+
+    /// Raises the fence for a fault of the disk, in words that say what happened and what to do.
+    pub(crate) fn fault(&self, what: &str, why: &std::io::Error) {
+        match fault::advice(why) {
+            Some(advice) => self.raise(format!("{what}: {why}; {advice}")),
+            None => self.raise(format!("{what}: {why}")),
+        }
     }
 
     pub(crate) fn subscribe(&self) -> watch::Receiver<bool> {

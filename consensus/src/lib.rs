@@ -12,8 +12,11 @@ extern crate alloc; // the record! macro of the wire crate names it
 mod answer;
 mod compare;
 pub mod disk;
+#[cfg(any(test, feature = "faults"))]
+pub mod exercise;
 mod fence;
 pub mod gate;
+mod ground;
 pub mod log;
 pub mod machine;
 mod membership;
@@ -23,6 +26,7 @@ pub mod replica;
 pub mod report;
 pub mod transport;
 mod types;
+pub mod workers;
 
 pub use machine::view::{ChangeEvent, MemberRow, MemberStanding, Page, ProposalRow, SpaceRow, StoredRecord, View};
 pub use options::Options;

@@ -4,6 +4,7 @@
 //! Out of scope: where the values come from (`node`). Protocol sections 4 and 5.1.
 
 use crate::disk::{Disk, OsDisk};
+use crate::workers::{Threads, Workers};
 use ringwall_wire::ids::{ClusterId, Incarnation};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -36,12 +37,19 @@ pub struct Options {
     pub tail_bytes: usize,
     /// Bytes of changes kept in memory before they must be in the database.
     pub overlay_bytes: usize,
+    /// Bytes of its file the database may keep in memory.
+    pub cache_bytes: usize,
     /// Entries between two snapshots.
     pub snapshot_entries: u64,
     /// Entries kept in the log although a snapshot holds them, so that a short absence needs no snapshot.
     pub keep_entries: u64,
-    /// The disk the log is written to.
+    /// The disk all files are on.
     pub disk: Arc<dyn Disk>,
+    /// Who does work that blocks.
+    pub workers: Arc<dyn Workers>,
+    /// Whether files go without digests in memory: to measure what those cost, in builds for tests.
+    #[cfg(any(test, feature = "faults"))]
+    pub bare: bool,
 }
 
 impl Options {
@@ -59,9 +67,13 @@ impl Options {
             segment_bytes: 32 * 1024 * 1024,
             tail_bytes: 16 * 1024 * 1024,
             overlay_bytes: 32 * 1024 * 1024,
+            cache_bytes: 32 * 1024 * 1024,
             snapshot_entries: 20_000,
             keep_entries: 5_000,
             disk: Arc::new(OsDisk),
+            workers: Arc::new(Threads),
+            #[cfg(any(test, feature = "faults"))]
+            bare: false,
         }
     }
 }

@@ -23,7 +23,7 @@ const STRANDED: Duration = Duration::from_secs(60);
 pub enum FenceReason {
     /// Its storage failed.
     #[error(
-        "its storage failed ({0}); nothing acknowledged is lost while a majority lives; repair or replace the disk, then start the node again"
+        "its storage failed: {0}; nothing acknowledged is lost while a majority lives; when this is mended, start the node again: it joins anew"
     )]
     Storage(String),
     /// Another incarnation was admitted to its slot.

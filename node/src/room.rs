@@ -49,7 +49,7 @@ impl Room {
         let short = free.is_none_or(|free| free < self.reserve_bytes);
         match (looked.short, short) {
             (false, true) => {
-                warn!(folder = %self.folder.display(), ?free, reserve = self.reserve_bytes, "disk reserve reached: writes are refused");
+                warn!(folder = %self.folder.display(), ?free, reserve = self.reserve_bytes, "disk reserve reached: what takes space is refused until more is free; make room or enlarge the disk");
             }
             (true, false) => info!(folder = %self.folder.display(), ?free, "disk reserve is free again: writes are taken"),
             (true, true) | (false, false) => {}

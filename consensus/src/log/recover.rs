@@ -1,11 +1,13 @@
 //! Reads a log back: entries, vote, commit position, and how the log ends.
 //!
-//! Decides: the log ends at the first frame that is not whole; what follows a torn frame in the last segment was never acknowledged.
-//! A damaged frame with a later segment after it is reported, not skipped.
+//! Decides: the log ends at the first frame that is not whole. If nothing behind it was begun later than that frame's group, it was never
+//! acknowledged: the end is torn. If something was, the frame was on disk once: the log is damaged there, which is reported.
+//! A log cut off at the end of a group is an earlier log; only positions known elsewhere tell (section 6.1, DR5).
 //! Trusts: nothing it reads, and gives nobody a vote: a node never resumes from it (protocol section 4). It serves total-outage
 //! recovery (section 6.1, DR3) and tests. Out of scope: deciding which of several logs counts.
 
-use crate::log::frame::{FrameError, Opening, Record};
+use crate::disk::{Disk, DiskFile, read_exact};
+use crate::log::frame::{FrameError, Opening, Record, next_whole};
 use ringwall_wire::peer::{Ballot, LogEntry, LogPosition};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -49,41 +51,38 @@ pub struct Recovered {
     pub ending: Ending,
 }
 
-/// Reads the log in `dir`. Reads only.
-pub fn recover(dir: &Path) -> io::Result<Recovered> {
-    let mut found = Recovered { entries: Vec::new(), vote: None, committed: None, purged: None, ending: Ending::Clean };
-    let segments = segments(dir)?;
-    let last = segments.last().map(|(number, _)| *number);
-    let mut expected = None;
-    let first = segments.first().map_or(0, |(number, _)| *number);
-    for (number, path) in segments {
-        if expected.is_some_and(|expected| expected != number) {
-            found.ending = Ending::Damaged { segment: number, at: 0 };
-            return Ok(found);
-        }
-        expected = number.checked_add(1);
-        match read_segment(number, &path, &mut found)? {
-            None => {}
-            Some(at) if Some(number) == last => {
-                found.ending = Ending::Torn { segment: number, at };
-                return Ok(found);
-            }
-            Some(at) => {
-                found.ending = Ending::Damaged { segment: number, at };
-                return Ok(found);
-            }
+/// Reads the log in `dir` of a disk. Reads only.
+pub fn recover(disk: &dyn Disk, dir: &Path) -> io::Result<Recovered> {
+    let runs = runs(segments(disk, dir)?);
+    // A removal may be undone by a crash, and leave old segments before a gap. They are passed over if what follows needs none of them.
+    if let Some((last, before)) = runs.split_last()
+        && !before.is_empty()
+    {
+        let found = read_run(disk, last)?;
+        if found.begins_after_purge() && found.opened {
+            return Ok(found.told);
         }
     }
-    if !found.begins_after_purge() {
-        found.ending = Ending::Damaged { segment: first, at: 0 };
+    let Some(first) = runs.first() else { return Ok(Reading::default().told) };
+    let mut found = read_run(disk, first)?;
+    let gap = runs.get(1).and_then(|run| run.first()).map(|(number, _)| *number);
+    match gap {
+        Some(segment) if !matches!(found.told.ending, Ending::Damaged { .. }) => found.told.ending = Ending::Damaged { segment, at: 0 },
+        Some(_) => {}
+        None if !found.begins_after_purge() && !matches!(found.told.ending, Ending::Damaged { .. }) => {
+            let segment = first.first().map_or(0, |(number, _)| *number);
+            found.told.ending = Ending::Damaged { segment, at: 0 };
+        }
+        None => {}
     }
-    Ok(found)
+    Ok(found.told)
 }
 
-fn segments(dir: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
+type Segments = Vec<(u64, PathBuf)>;
+
+fn segments(disk: &dyn Disk, dir: &Path) -> io::Result<Segments> {
     let mut found = Vec::new();
-    for item in std::fs::read_dir(dir)? {
-        let path = item?.path();
+    for path in disk.list(dir)? {
         let number = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_prefix("log-")).map(str::parse::<u64>);
         if let Some(Ok(number)) = number {
             found.push((number, path));
@@ -93,24 +92,120 @@ fn segments(dir: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
     Ok(found)
 }
 
-/// Gives the offset of the frame that could not be read, if the segment does not end cleanly.
-fn read_segment(number: u64, path: &Path, found: &mut Recovered) -> io::Result<Option<u64>> {
-    if std::fs::metadata(path)?.len() > SEGMENT_BYTES {
-        return Ok(Some(0));
+/// Segments cut where a number is missing.
+fn runs(segments: Segments) -> Vec<Segments> {
+    let mut runs: Vec<Segments> = Vec::new();
+    for (number, path) in segments {
+        let follows = |run: &Segments| run.last().is_some_and(|(last, _)| last.checked_add(1) == Some(number));
+        match runs.last_mut().filter(|run| follows(run)) {
+            Some(run) => run.push((number, path)),
+            None => runs.push(vec![(number, path)]),
+        }
     }
-    let bytes = std::fs::read(path)?;
+    runs
+}
+
+/// Where a segment stops being readable.
+enum End {
+    /// Nothing follows.
+    Clean(u64),
+    /// What follows was never acknowledged.
+    Torn(u64),
+    /// Something that was acknowledged is missing.
+    Damaged(u64),
+}
+
+/// A log as far as it was read.
+struct Reading {
+    told: Recovered,
+    /// Whether an opening was read.
+    opened: bool,
+    /// Segment and offset where the segment before ended.
+    before: Option<(u64, u64)>,
+}
+
+impl Default for Reading {
+    fn default() -> Self {
+        let told = Recovered { entries: Vec::new(), vote: None, committed: None, purged: None, ending: Ending::Clean };
+        Reading { told, opened: false, before: None }
+    }
+}
+
+fn read_run(disk: &dyn Disk, run: &Segments) -> io::Result<Reading> {
+    let mut found = Reading::default();
+    for (at, (number, path)) in run.iter().enumerate() {
+        let segment = *number;
+        let last = at + 1 == run.len();
+        let end = read_segment(segment, disk.open_to_read(path)?.as_ref(), &mut found)?;
+        if let Some(damaged) = found.told.damage() {
+            found.told.ending = damaged;
+            return Ok(found);
+        }
+        match end {
+            // A file that was taken into use and not written to: the one before is the last.
+            End::Clean(0) if last => {}
+            End::Clean(at) if last || at > 0 => found.before = Some((segment, at)),
+            // The first write of a segment was cut off.
+            End::Torn(at) if last => {
+                found.told.ending = Ending::Torn { segment, at };
+                return Ok(found);
+            }
+            End::Clean(at) | End::Torn(at) | End::Damaged(at) => {
+                found.told.ending = Ending::Damaged { segment, at };
+                return Ok(found);
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn read_segment(number: u64, file: &dyn DiskFile, found: &mut Reading) -> io::Result<End> {
+    let size = file.size()?;
+    if size > SEGMENT_BYTES {
+        return Ok(End::Damaged(0));
+    }
+    let mut bytes = vec![0; size as usize];
+    read_exact(file, 0, &mut bytes)?;
     let mut at = 0;
     loop {
-        match Record::take(number, bytes.get(at..).unwrap_or_default()) {
-            Ok((record, len)) => {
-                if !found.take(record, at == 0) {
-                    return Ok(Some(at as u64));
+        let here = at as u64;
+        match Record::take(number, here, bytes.get(at..).unwrap_or_default()) {
+            Ok((record, _, len)) => {
+                if let Record::Opening(opening) = &record
+                    && let Some((segment, end)) = found.before.filter(|(_, end)| *end != opening.previous_end)
+                {
+                    // The segment before went on further than it can be read.
+                    found.told.ending = Ending::Damaged { segment, at: end };
+                    return Ok(End::Damaged(0));
                 }
+                if (at == 0) != matches!(record, Record::Opening(_)) || !found.told.take(record) {
+                    return Ok(End::Damaged(here));
+                }
+                found.opened = true;
                 at += len;
             }
-            Err(FrameError::Nothing) => return Ok(None),
-            Err(FrameError::Damaged) => return Ok(Some(at as u64)),
+            Err(why) => {
+                // A group is written when the one before is on disk: one that begins after this place proves that the place was.
+                let mut from = at;
+                while let Some(spot) = next_whole(number, &bytes, from) {
+                    if spot.at.saturating_sub(u64::from(spot.back)) > here {
+                        return Ok(End::Damaged(here));
+                    }
+                    from = spot.at as usize + 1;
+                }
+                return Ok(match why {
+                    FrameError::Nothing if from == at => End::Clean(here),
+                    FrameError::Nothing | FrameError::Damaged => End::Torn(here),
+                });
+            }
         }
+    }
+}
+
+impl Reading {
+    fn begins_after_purge(&self) -> bool {
+        let next = self.told.purged.map_or(0, |purged| purged.index.saturating_add(1));
+        self.told.entries.first().is_none_or(|entry| entry.at.index == next)
     }
 }
 
@@ -120,19 +215,18 @@ impl Recovered {
         self.entries.last().map(|entry| entry.at).or(self.purged)
     }
 
-    fn begins_after_purge(&self) -> bool {
-        let next = self.purged.map_or(0, |purged| purged.index.saturating_add(1));
-        self.entries.first().is_none_or(|entry| entry.at.index == next)
+    fn damage(&self) -> Option<Ending> {
+        matches!(self.ending, Ending::Damaged { .. }).then(|| self.ending.clone())
     }
 
     /// Replays one record; false when it cannot follow the ones before it.
-    fn take(&mut self, record: Record, first: bool) -> bool {
+    fn take(&mut self, record: Record) -> bool {
         match record {
-            Record::Opening(Opening { vote, committed, purged }) => {
+            Record::Opening(Opening { vote, committed, purged, previous_end: _ }) => {
                 self.vote = vote;
                 self.committed = committed;
                 self.purge(purged);
-                first
+                true
             }
             Record::Entry(entry) => {
                 // The first entry of the oldest segment that is left may stand alone: the record that purged what was before

@@ -3,16 +3,16 @@
 //! Decides: which entries stay in memory (the newest, up to a bound; everything that is not on disk yet). A vote is durable before
 //! `save_vote` returns. Trusts: Raft to call in order. Out of scope: writing (`writer`). Protocol section 5.1.
 
-use crate::disk::{Disk, read_exact};
-use crate::fence::Fence;
-use crate::log::frame::Record;
-use crate::log::writer::{Job, Place, Writer};
+use crate::disk::{DiskFault, read_exact};
+use crate::ground::Ground;
+use crate::log::frame::{Record, Spot};
+use crate::log::writer::{Job, LogService, Place, Writer};
 use crate::types::{self, Entry, EntryPayload, LogId, Types, Vote};
+use crate::workers::Wake;
 use futures_util::{Stream, StreamExt, stream};
 use openraft::base::BoxStream;
 use openraft::storage::{IOFlushed, RaftLogReader, RaftLogStorage};
 use openraft::{LogState, OptionalSend};
-use ringwall_wire::codec::Field;
 use ringwall_wire::limits::ENTRY_BYTES;
 use ringwall_wire::peer::LogPosition;
 use sha2::{Digest as _, Sha256};
@@ -20,7 +20,6 @@ use std::collections::VecDeque;
 use std::fmt::Debug;
 use std::io;
 use std::ops::{Bound, RangeBounds};
-use std::path::PathBuf;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::oneshot;
@@ -38,7 +37,7 @@ struct Slot {
     entry: Option<Entry>,
     /// On disk, once it is.
     place: Option<Place>,
-    /// SHA-256 of the encoded entry, once only the disk has it: the disk is the host's, and a checksum the host can make.
+    /// SHA-256 of the frame, once only the disk has it: the disk is the host's, and a checksum the host can make.
     digest: Option<[u8; 32]>,
 }
 
@@ -66,23 +65,25 @@ pub(crate) struct Shared {
 pub(crate) struct LogStore {
     shared: Arc<Shared>,
     jobs: Sender<Job>,
-    fence: Fence,
+    wake: Wake,
+    ground: Ground,
 }
 
 impl LogStore {
-    /// Makes an empty log in `dir` and starts its writer.
-    pub(crate) fn create(disk: Arc<dyn Disk>, dir: PathBuf, segment_bytes: u64, tail_bytes: usize, fence: Fence) -> io::Result<Self> {
+    /// Makes an empty log and starts its writer.
+    pub(crate) fn create(ground: Ground, segment_bytes: u64, tail_bytes: usize) -> io::Result<Self> {
         let shared = Arc::new(Shared { inner: Mutex::new(Inner::default()), tail_bytes });
-        let writer = Writer::create(disk, dir, segment_bytes, fence.clone(), Arc::clone(&shared))?;
+        let writer = Writer::create(ground.clone(), segment_bytes, Arc::clone(&shared))?;
         let (jobs, queue) = channel();
-        std::thread::Builder::new().name("log-writer".into()).spawn(move || writer.run(queue))?;
-        Ok(LogStore { shared, jobs, fence })
+        let wake = ground.workers.serve("log-writer", Box::new(LogService::new(writer, queue)))?;
+        Ok(LogStore { shared, jobs, wake, ground })
     }
 
     /// Writes what waits and ends the writer.
     pub(crate) async fn stop(&self) {
         let (done, stopped) = oneshot::channel();
         if self.jobs.send(Job::Stop(done)).is_ok() {
+            (self.wake)();
             let _ = stopped.await;
         }
     }
@@ -92,11 +93,29 @@ impl LogStore {
         types::positions(&self.shared.lock().last())
     }
 
-    fn queue(&self, job: Job) -> io::Result<()> {
-        if self.fence.reason().is_some() {
-            return Err(self.fence.error());
+    pub(crate) fn queue(&self, job: Job) -> io::Result<()> {
+        if self.ground.fence.reason().is_some() {
+            return Err(self.ground.fence.error());
         }
-        self.jobs.send(job).map_err(|_| io::Error::other("the log writer has ended"))
+        self.jobs.send(job).map_err(|_| io::Error::other("the log writer has ended"))?;
+        (self.wake)();
+        Ok(())
+    }
+
+    /// Reads the entries of `range` that exist, here and now.
+    #[cfg(any(test, feature = "faults"))]
+    pub(crate) fn read_here(&self, range: (u64, u64)) -> io::Result<Vec<Entry>> {
+        self.shared.fetch(self.shared.look_up(range, usize::MAX))
+    }
+
+    /// What is known of the entries, over the segments of another disk: so that a test can try many disks against one memory.
+    #[cfg(any(test, feature = "faults"))]
+    pub(crate) fn read_over(&self, disk: &dyn crate::disk::Disk, range: (u64, u64)) -> io::Result<Vec<Entry>> {
+        let mut found = self.shared.look_up(range, usize::MAX);
+        for place in found.iter_mut().filter_map(|found| found.place.as_mut()) {
+            place.file = disk.open_to_read(&crate::log::writer::segment_path(&self.ground.dir, place.spot.segment))?;
+        }
+        self.shared.fetch(found)
     }
 
     /// Reads the entries of `range` that exist, at most `limit` bytes of them but at least one.
@@ -106,8 +125,8 @@ impl LogStore {
             return Ok(found.into_iter().filter_map(|slot| slot.entry).collect());
         }
         let shared = Arc::clone(&self.shared);
-        let read = tokio::task::spawn_blocking(move || shared.fetch(found)).await;
-        self.fence.watch("log read", read.unwrap_or_else(|why| Err(io::Error::other(why))))
+        let read = self.ground.done("log read", move || shared.fetch(found)).await;
+        self.ground.fence.watch("log read", read)
     }
 }
 
@@ -160,7 +179,7 @@ impl Shared {
         for slot in found {
             match (slot.entry, slot.place) {
                 (Some(entry), _) => entries.push(entry),
-                (None, Some(place)) => match read_entry(&place, slot.id, slot.digest) {
+                (None, Some(place)) => match read_entry(&place, slot.digest) {
                     Ok(entry) => entries.push(entry),
                     Err(_) if self.lock().purged.is_some_and(|purged| slot.id.index <= purged.index) => {}
                     Err(why) => return Err(why),
@@ -225,10 +244,7 @@ impl Inner {
         while self.cached_bytes > tail_bytes {
             let at = self.cached_from.max(self.first);
             let Some(slot) = self.slot_mut(at) else { return };
-            if slot.place.is_none() {
-                return;
-            }
-            let Some(digest) = slot.entry.as_ref().and_then(digest) else { return };
+            let Some(digest) = slot.entry.as_ref().zip(slot.place.as_ref()).and_then(|(entry, place)| digest(entry, place)) else { return };
             slot.digest = Some(digest);
             slot.entry = None;
             let freed = slot.bytes;
@@ -247,25 +263,30 @@ fn weight(entry: &Entry) -> usize {
     payload + ENTRY_OVERHEAD_BYTES
 }
 
-/// None for an entry that was too large to be written, which cannot be.
-fn digest(entry: &Entry) -> Option<[u8; 32]> {
-    let entry = types::entry_out(entry).ok()?;
-    Some(Sha256::digest(entry.to_bytes()).into())
+/// Digest of the frame as it was written at `place`. None for an entry that was too large to be written, which cannot be.
+fn digest(entry: &Entry, place: &Place) -> Option<[u8; 32]> {
+    let mut frame = Vec::with_capacity(place.len);
+    Record::Entry(types::entry_out(entry).ok()?).put(place.spot, &mut frame);
+    Some(Sha256::digest(frame).into())
 }
 
-/// Reads an entry back, and refuses one that is not, byte for byte, what was written.
-fn read_entry(place: &Place, id: LogId, wanted: Option<[u8; 32]>) -> io::Result<Entry> {
-    let mut bytes = vec![0; place.len];
-    read_exact(place.file.as_ref(), place.at, &mut bytes)?;
-    match Record::take(place.segment, &bytes) {
-        Ok((Record::Entry(entry), _)) if entry.at == types::position(&id) => {
-            let entry = types::entry_in(entry).map_err(io::Error::other)?;
-            match digest(&entry) == wanted && wanted.is_some() {
-                true => Ok(entry),
-                false => Err(io::Error::other(format!("entry {id} is another one on disk than was written"))),
-            }
-        }
-        _ => Err(io::Error::other(format!("entry {id} is damaged on disk"))),
+/// Reads an entry back. Bytes that are not, one by one, what was written are refused before anything looks into them.
+fn read_entry(place: &Place, wanted: Option<[u8; 32]>) -> io::Result<Entry> {
+    let Spot { segment, at, .. } = place.spot;
+    let file = || format!("log segment {segment}");
+    let mut frame = vec![0; place.len];
+    match read_exact(place.file.as_ref(), at, &mut frame) {
+        Ok(()) => {}
+        Err(why) if why.kind() == io::ErrorKind::UnexpectedEof => return Err(DiskFault::Missing { file: file(), at }.into()),
+        Err(why) => return Err(why),
+    }
+    let found: [u8; 32] = Sha256::digest(&frame).into();
+    if wanted != Some(found) {
+        return Err(DiskFault::Changed { file: file(), at }.into());
+    }
+    match Record::take(segment, at, &frame) {
+        Ok((Record::Entry(entry), ..)) => types::entry_in(entry).map_err(io::Error::other),
+        _ => Err(io::Error::other(format!("{}: a frame of this member does not decode", file()))),
     }
 }
 
@@ -335,7 +356,7 @@ impl RaftLogStorage<Types> for LogStore {
     async fn save_vote(&mut self, vote: &Vote) -> io::Result<()> {
         let (done, saved) = oneshot::channel();
         self.queue(Job::Vote(types::ballot(vote), done))?;
-        saved.await.unwrap_or_else(|_| Err(self.fence.error()))?;
+        saved.await.unwrap_or_else(|_| Err(self.ground.fence.error()))?;
         self.shared.lock().vote = Some(*vote);
         Ok(())
     }
@@ -359,7 +380,7 @@ impl RaftLogStorage<Types> for LogStore {
         {
             let mut inner = self.shared.lock();
             for entry in &entries {
-                self.fence.watch("log append", inner.push(entry.clone()))?;
+                self.ground.fence.watch("log append", inner.push(entry.clone()))?;
             }
         }
         self.queue(Job::Append(entries, callback))

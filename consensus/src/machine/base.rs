@@ -2,34 +2,57 @@
 //!
 //! Decides: rows are written in large sorted batches off the commit path; most commits are not durable, because nothing resumes from
 //! this file: it keeps values out of memory, no more. Every call is behind a panic boundary.
-//! Trusts: redb to return what was written; a fault or a panic is passed up and fences the replica.
+//! Trusts: redb, over a file whose every block is compared with memory first (`disk/authentic.rs`); a fault or a panic is passed up
+//! and fences the replica.
 //! Out of scope: which rows (`store`). Protocol section 5.1.
 
+use crate::disk::Disk;
+use crate::disk::authentic::PAGE_BLOCK_BYTES;
+use crate::ground::Ground;
+use crate::machine::backend::Backend;
 use bytes::Bytes;
-use redb::backends::FileBackend;
 use redb::{Database, Durability, ReadOnlyTable, ReadableDatabase, TableDefinition};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::Arc;
 
 const ROWS: TableDefinition<'static, &'static [u8], &'static [u8]> = TableDefinition::new("rows");
-
-/// Bytes redb may keep in memory.
-const CACHE_BYTES: usize = 32 * 1024 * 1024;
 
 /// Commits between two durable ones: redb reuses freed pages only after a durable commit.
 const SOFT_COMMITS: u32 = 8;
 
 /// The database file.
 pub(crate) struct Base {
-    database: Database,
+    database: Arc<Open>,
+    disk: Arc<dyn Disk>,
     path: PathBuf,
     soft_commits: u32,
 }
 
-/// The rows as of one commit.
+/// The rows as of one commit. Keeps the database open: redb refuses reads once it is closed.
 pub(crate) struct BaseView {
     rows: ReadOnlyTable<&'static [u8], &'static [u8]>,
+    _database: Arc<Open>,
+}
+
+/// An open database. It is closed behind the panic boundary too.
+struct Open(Option<Database>);
+
+impl Open {
+    fn database(&self) -> &Database {
+        self.0.as_ref().expect("taken only by drop")
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        let database = self.0.take();
+        let _ = guarded(|| {
+            drop(database);
+            Ok(())
+        });
+    }
 }
 
 /// A change of a row: a value, or none to remove it.
@@ -38,6 +61,7 @@ pub(crate) type Change = (Vec<u8>, Option<Bytes>);
 fn guarded<T>(work: impl FnOnce() -> Result<T, redb::Error>) -> io::Result<T> {
     match catch_unwind(AssertUnwindSafe(work)) {
         Ok(Ok(value)) => Ok(value),
+        Ok(Err(redb::Error::Io(why))) => Err(why),
         Ok(Err(why)) => Err(io::Error::other(format!("database: {why}"))),
         Err(_) => Err(io::Error::other("the database panicked")),
     }
@@ -45,12 +69,13 @@ fn guarded<T>(work: impl FnOnce() -> Result<T, redb::Error>) -> io::Result<T> {
 
 impl Base {
     /// Makes an empty database; the file must not exist.
-    pub(crate) fn create(path: &Path) -> io::Result<Self> {
-        let file = std::fs::OpenOptions::new().read(true).write(true).create_new(true).open(path)?;
-        let database = guarded(|| Ok(Database::builder().set_cache_size(CACHE_BYTES).create_with_backend(FileBackend::new(file)?)?))?;
-        let mut base = Base { database, path: path.to_path_buf(), soft_commits: 0 };
+    pub(crate) fn create(ground: &Ground, name: &str) -> io::Result<Self> {
+        let path = ground.dir.join(name);
+        let file = ground.create(&path, PAGE_BLOCK_BYTES)?;
+        let database = guarded(|| Ok(Database::builder().set_cache_size(ground.cache_bytes).create_with_backend(Backend(file))?))?;
+        let database = Arc::new(Open(Some(database)));
+        let mut base = Base { database, disk: Arc::clone(&ground.disk), path, soft_commits: 0 };
         base.write(Vec::new(), true)?;
-        crate::disk::sync_parent(path)?;
         Ok(base)
     }
 
@@ -58,7 +83,7 @@ impl Base {
     pub(crate) fn write(&mut self, changes: Vec<Change>, durable: bool) -> io::Result<()> {
         let durable = durable || self.soft_commits >= SOFT_COMMITS;
         guarded(|| {
-            let mut transaction = self.database.begin_write()?;
+            let mut transaction = self.database.database().begin_write()?;
             transaction.set_durability(if durable { Durability::Immediate } else { Durability::None })?;
             {
                 let mut rows = transaction.open_table(ROWS)?;
@@ -79,14 +104,14 @@ impl Base {
     /// A look at the rows as of the last commit.
     pub(crate) fn view(&self) -> io::Result<BaseView> {
         guarded(|| {
-            let rows = self.database.begin_read()?.open_table(ROWS)?;
-            Ok(BaseView { rows })
+            let rows = self.database.database().begin_read()?.open_table(ROWS)?;
+            Ok(BaseView { rows, _database: Arc::clone(&self.database) })
         })
     }
 
     /// Removes the file; what is open stays readable.
     pub(crate) fn unlink(&self) -> io::Result<()> {
-        std::fs::remove_file(&self.path)
+        self.disk.remove(&self.path)
     }
 }
 

@@ -5,6 +5,7 @@
 
 #[cfg(test)]
 mod admission_tests;
+pub(crate) mod backend;
 pub(crate) mod base;
 pub(crate) mod clients;
 pub(crate) mod history;
@@ -14,6 +15,8 @@ pub(crate) mod roster;
 pub(crate) mod rows;
 pub(crate) mod snapshot;
 pub(crate) mod store;
+#[cfg(test)]
+mod store_tests;
 #[cfg(test)]
 mod tests;
 pub mod view;

@@ -1,0 +1,286 @@
+//! A file whose bytes are compared before anybody sees them: the newest digest of every block is in memory.
+//!
+//! Decides: a block is what this process wrote there last, or zeroes where it never wrote; anything else (damage, an earlier block,
+//! another block, a lost write) is a fault, which raises the fence and ends the file. A failed or short write does the same, because
+//! nobody knows what the disk holds then. A write of part of a block compares the rest first.
+//! Trusts: memory, and SHA-256 cut to 192 bits. Out of scope: reading a disk without this memory (docs/decisions/0017-blocks-are-compared-with-memory.md).
+//! Protocol section 5.1; register row R5.
+
+use crate::disk::fault::DiskFault;
+use crate::disk::{Disk, DiskFile, write_whole};
+use crate::fence::Fence;
+use sha2::{Digest as _, Sha256};
+use std::io;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+/// Bytes of a block of the database: one of its pages, so that nearly all reads and writes are whole blocks.
+pub(crate) const PAGE_BLOCK_BYTES: usize = 4 * 1024;
+/// Bytes of a block of a snapshot: written and read from front to back.
+pub(crate) const STREAM_BLOCK_BYTES: usize = 64 * 1024;
+/// Bytes of memory the digests of one replica may take: 768 MiB stand for 128 GiB of database.
+pub const TAG_BYTES: u64 = 768 * 1024 * 1024;
+
+/// SHA-256 of a block, cut to 192 bits. The block's place is the tag's place in the table.
+type Tag = [u8; 24];
+
+/// Memory the digests of one replica take.
+#[derive(Clone, Default)]
+pub(crate) struct Account {
+    bytes: Arc<AtomicU64>,
+}
+
+impl Account {
+    /// Bytes in use.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    fn take(&self, bytes: u64) -> bool {
+        let within = |held: u64| held.checked_add(bytes).filter(|held| *held <= TAG_BYTES);
+        self.bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, within).is_ok()
+    }
+
+    fn give(&self, bytes: u64) {
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+/// What is known of a file.
+struct Known {
+    len: u64,
+    tags: Vec<Tag>,
+    failed: bool,
+}
+
+/// A file that is compared with memory.
+pub(crate) struct Authentic {
+    file: Arc<dyn DiskFile>,
+    name: String,
+    block: usize,
+    zero: Tag,
+    known: RwLock<Known>,
+    fence: Fence,
+    account: Account,
+}
+
+/// Bytes read, with where they begin and what they should be.
+struct Blocks {
+    first: u64,
+    bytes: Vec<u8>,
+    tags: Vec<Tag>,
+}
+
+impl Authentic {
+    /// Makes an empty file; `block` is what is compared at once.
+    pub(crate) fn create(disk: &dyn Disk, path: &Path, block: usize, fence: &Fence, account: &Account) -> io::Result<Self> {
+        let file = disk.create_empty(path)?;
+        let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+        let known = RwLock::new(Known { len: 0, tags: Vec::new(), failed: false });
+        let zero = tag_of(&vec![0; block]);
+        Ok(Authentic { file, name, block, zero, known, fence: fence.clone(), account: account.clone() })
+    }
+
+    /// What is known, over another file: so that a test can try many disks against one memory.
+    #[cfg(any(test, feature = "faults"))]
+    pub(crate) fn over(&self, file: Arc<dyn DiskFile>, fence: &Fence) -> Self {
+        let known = {
+            let known = self.reading();
+            Known { len: known.len, tags: known.tags.clone(), failed: known.failed }
+        };
+        let (name, account) = (self.name.clone(), Account::default());
+        account.take((known.tags.len() * size_of::<Tag>()) as u64);
+        let known = RwLock::new(known);
+        Authentic { file, name, block: self.block, zero: self.zero, known, fence: fence.clone(), account }
+    }
+
+    fn reading(&self) -> RwLockReadGuard<'_, Known> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn writing(&self) -> RwLockWriteGuard<'_, Known> {
+        self.known.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn alive(&self, known: &Known) -> io::Result<()> {
+        match known.failed {
+            true => Err(DiskFault::Failed { file: self.name.clone() }.into()),
+            false => Ok(()),
+        }
+    }
+
+    /// Ends the file for a fault and raises the fence: whoever called may swallow the error (redb does, when it writes ahead of need).
+    fn end(&self, known: &mut Known, why: io::Error) -> io::Error {
+        if !known.failed {
+            known.failed = true;
+            self.fence.fault(&self.name, &why);
+        }
+        why
+    }
+
+    fn changed(&self, block: u64) -> io::Error {
+        DiskFault::Changed { file: self.name.clone(), at: block * self.block as u64 }.into()
+    }
+
+    /// Reads whole blocks from `first` as they are on the disk, zeroes beyond the end, together with what they should be.
+    fn fetch(&self, known: &Known, first: u64, count: usize) -> io::Result<Blocks> {
+        let start = first * self.block as u64;
+        let mut bytes = vec![0; count * self.block];
+        let there = known.len.saturating_sub(start).min(bytes.len() as u64) as usize;
+        let mut done = 0;
+        while done < there {
+            let rest = bytes.split_at_mut(there).0.split_at_mut(done).1;
+            match self.file.read_at(start + done as u64, rest)? {
+                0 => return Err(DiskFault::Missing { file: self.name.clone(), at: start + done as u64 }.into()),
+                len => done += len,
+            }
+        }
+        let tags = known.tags.iter().skip(first as usize).take(count).copied().collect();
+        Ok(Blocks { first, bytes, tags })
+    }
+
+    fn compare(&self, blocks: &Blocks) -> io::Result<()> {
+        let pairs = blocks.bytes.chunks(self.block).zip(&blocks.tags);
+        match pairs.enumerate().find(|(_, (bytes, tag))| tag_of(bytes) != **tag) {
+            None => Ok(()),
+            Some((at, _)) => Err(self.changed(blocks.first + at as u64)),
+        }
+    }
+
+    /// One block, compared.
+    fn block(&self, known: &Known, number: u64) -> io::Result<Vec<u8>> {
+        let blocks = self.fetch(known, number, 1)?;
+        self.compare(&blocks)?;
+        Ok(blocks.bytes)
+    }
+
+    /// Makes the table longer or shorter. New blocks are zeroes.
+    fn resize(&self, known: &mut Known, len: u64) -> io::Result<()> {
+        let (old, new) = (known.tags.len() as u64, len.div_ceil(self.block as u64));
+        let size = size_of::<Tag>() as u64;
+        match new.checked_sub(old) {
+            Some(more) if !self.account.take(more * size) => {
+                return Err(DiskFault::TooLarge { file: self.name.clone(), max: TAG_BYTES }.into());
+            }
+            Some(_) => {}
+            None => self.account.give((old - new) * size),
+        }
+        known.tags.resize(new as usize, self.zero);
+        known.len = len;
+        Ok(())
+    }
+
+    fn write(&self, known: &mut Known, at: u64, bytes: &[u8]) -> io::Result<()> {
+        let block = self.block as u64;
+        let first = at / block;
+        let mut tags = Vec::with_capacity(bytes.len() / self.block + 2);
+        let mut rest = bytes;
+        let mut here = at;
+        while !rest.is_empty() {
+            let within = (here % block) as usize;
+            let (part, later) = rest.split_at((self.block - within).min(rest.len()));
+            if part.len() == self.block {
+                tags.push(tag_of(part));
+            } else if here - within as u64 >= known.len {
+                let mut whole = vec![0; self.block];
+                whole.split_at_mut(within).1.split_at_mut(part.len()).0.copy_from_slice(part);
+                tags.push(tag_of(&whole));
+            } else {
+                let mut whole = self.block(known, here / block)?;
+                whole.split_at_mut(within).1.split_at_mut(part.len()).0.copy_from_slice(part);
+                tags.push(tag_of(&whole));
+            }
+            here += part.len() as u64;
+            rest = later;
+        }
+        if here > known.len && !bytes.is_empty() {
+            self.resize(known, here)?;
+        }
+        write_whole(self.file.as_ref(), at, bytes)?;
+        for (slot, tag) in known.tags.iter_mut().skip(first as usize).zip(tags) {
+            *slot = tag;
+        }
+        Ok(())
+    }
+
+    fn cut(&self, known: &mut Known, len: u64) -> io::Result<()> {
+        let within = (len % self.block as u64) as usize;
+        let last = len / self.block as u64;
+        let kept = match len < known.len && within > 0 {
+            false => None,
+            true => {
+                let mut whole = self.block(known, last)?;
+                whole.split_at_mut(within).1.fill(0);
+                Some(tag_of(&whole))
+            }
+        };
+        self.file.set_size(len)?;
+        self.resize(known, len)?;
+        if let Some((slot, tag)) = known.tags.get_mut(last as usize).zip(kept) {
+            *slot = tag;
+        }
+        Ok(())
+    }
+}
+
+fn tag_of(block: &[u8]) -> Tag {
+    let digest: [u8; 32] = Sha256::digest(block).into();
+    let mut tag = [0; 24];
+    tag.copy_from_slice(digest.split_at(24).0);
+    tag
+}
+
+impl DiskFile for Authentic {
+    fn write_at(&self, at: u64, bytes: &[u8]) -> io::Result<usize> {
+        let mut known = self.writing();
+        self.alive(&known)?;
+        match self.write(&mut known, at, bytes) {
+            Ok(()) => Ok(bytes.len()),
+            Err(why) => Err(self.end(&mut known, why)),
+        }
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.alive(&self.reading())?;
+        self.file.sync().map_err(|why| self.end(&mut self.writing(), why))
+    }
+
+    fn read_at(&self, at: u64, out: &mut [u8]) -> io::Result<usize> {
+        let known = self.reading();
+        self.alive(&known)?;
+        let len = known.len.saturating_sub(at).min(out.len() as u64) as usize;
+        if len == 0 {
+            return Ok(0);
+        }
+        let (first, end) = (at / self.block as u64, (at + len as u64).div_ceil(self.block as u64));
+        // Bytes and digests belong to one moment, because no write goes on meanwhile; hashing needs no lock.
+        let fetched = self.fetch(&known, first, (end - first) as usize);
+        drop(known);
+        match fetched.and_then(|blocks| self.compare(&blocks).map(|()| blocks)) {
+            Ok(blocks) => {
+                let skip = (at - first * self.block as u64) as usize;
+                out.split_at_mut(len).0.copy_from_slice(blocks.bytes.split_at(skip).1.split_at(len).0);
+                Ok(len)
+            }
+            Err(why) => Err(self.end(&mut self.writing(), why)),
+        }
+    }
+
+    fn size(&self) -> io::Result<u64> {
+        Ok(self.reading().len)
+    }
+
+    fn set_size(&self, bytes: u64) -> io::Result<()> {
+        let mut known = self.writing();
+        self.alive(&known)?;
+        self.cut(&mut known, bytes).map_err(|why| self.end(&mut known, why))
+    }
+}
+
+impl Drop for Authentic {
+    fn drop(&mut self) {
+        let tags = self.reading().tags.len();
+        self.account.give((tags * size_of::<Tag>()) as u64);
+    }
+}
