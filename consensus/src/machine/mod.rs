@@ -7,7 +7,9 @@
 mod admission_tests;
 pub(crate) mod base;
 pub(crate) mod clients;
+pub(crate) mod expected;
 pub(crate) mod history;
+pub(crate) mod log_tree;
 pub(crate) mod raft;
 pub(crate) mod replicated;
 pub(crate) mod roster;

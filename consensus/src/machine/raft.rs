@@ -6,6 +6,7 @@
 
 use crate::fence::Fence;
 use crate::machine::base::Base;
+use crate::machine::expected::Expected;
 use crate::machine::history::History;
 use crate::machine::replicated::ReplicatedState;
 use crate::machine::snapshot::{self, Capture};
@@ -18,6 +19,7 @@ use openraft::storage::{ApplyResponder, EntryResponder, RaftSnapshotBuilder, Raf
 use openraft::type_config::alias::{SnapshotMetaOf, SnapshotOf};
 use openraft::{OptionalSend, Snapshot};
 use ringwall_wire::ids::{ClusterId, Digest};
+use ringwall_wire::receipt::TreePoint;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
@@ -38,6 +40,7 @@ pub(crate) struct SnapshotFile {
     pub(crate) path: PathBuf,
     pub(crate) bytes: u64,
     pub(crate) digest: Digest,
+    pub(crate) tree: TreePoint,
 }
 
 type Meta = SnapshotMetaOf<Types>;
@@ -52,6 +55,7 @@ pub(crate) struct Readers {
     marks: Mutex<BTreeMap<u64, Option<Digest>>>,
     pub(crate) marked: watch::Sender<()>,
     current: Mutex<Option<(Meta, SnapshotFile)>>,
+    pub(crate) expected: Expected,
 }
 
 /// The state machine.
@@ -142,6 +146,7 @@ impl Machine {
             marks: Mutex::default(),
             marked: watch::Sender::new(()),
             current: Mutex::default(),
+            expected: Expected::default(),
         });
         let machine = Machine { state, dir: dir.to_path_buf(), fence, readers: Arc::clone(&readers), installed: 0 };
         Ok((machine, readers))
@@ -161,6 +166,7 @@ impl Machine {
         while let Some(item) = entries.next().await {
             let (entry, responder) = item?;
             let effect = self.state.apply(&entry)?;
+            self.readers.expected.met(&self.state.tree)?;
             if let Some(responder) = responder {
                 told.push((responder, Answers(effect.outcomes)));
             }
@@ -213,7 +219,7 @@ impl Machine {
         let applied = types::log_ids(&restored.meta.applied);
         let members = types::membership_in(&restored.meta.membership).map_err(io::Error::other)?;
         let membership = StoredMembership::new(types::log_ids(&restored.meta.membership_at), members);
-        if applied != meta.last_log_id || membership != meta.last_membership {
+        if applied != meta.last_log_id || membership != meta.last_membership || restored.tree.point() != snapshot.tree {
             return Err(io::Error::other("a snapshot is not what its announcement says"));
         }
         self.state.applied = applied;
@@ -222,6 +228,8 @@ impl Machine {
         self.state.time_ms = restored.meta.time_ms;
         self.state.roster = Arc::new(restored.roster);
         self.state.clients = restored.clients;
+        self.state.tree = restored.tree;
+        self.readers.expected.met(&self.state.tree)?;
         self.state.history = Arc::new(RwLock::new(restored.history));
         self.readers.swap(&self.state, base)?;
         let path = snapshot_path(&self.dir, applied);
@@ -308,5 +316,5 @@ fn build(capture: &Capture, dir: &Path) -> io::Result<SnapshotOf<Types, Snapshot
     std::fs::rename(&temporary, &path)?;
     crate::disk::sync_parent(&path)?;
     let meta = Meta { last_log_id: capture.applied, last_membership: capture.membership.clone() };
-    Ok(Snapshot { meta, snapshot: SnapshotFile { file: Arc::new(file), path, bytes, digest } })
+    Ok(Snapshot { meta, snapshot: SnapshotFile { file: Arc::new(file), path, bytes, digest, tree: capture.tree() } })
 }
