@@ -68,12 +68,12 @@ impl VerifiedUser {
     }
 }
 
-/// Signs for one session; the user is the one the key names ([`UserId::of`]).
+/// Signs for one session; the user is the one the key names ([`UserId::of`]). What the client has seen of the log is not signed: it only asks.
 pub fn sign_user(binding: &UserBinding<'_>, client: &ClientId, key: &SigningKey) -> UserAuth {
     let cred = CredPublic(key.verifying_key().to_bytes());
     let user = UserId::of(&cred);
     let signature = Signature(key.sign(&signed(binding, &user, client)).to_bytes());
-    UserAuth { user, cred, client: *client, signature }
+    UserAuth { user, cred, client: *client, signature, known: None }
 }
 
 /// Verifies a user's word on the session it came over.

@@ -210,5 +210,6 @@ pub(crate) fn answer_name(answer: &Answer) -> &'static str {
         Answer::Events(_) => "events",
         Answer::Status(_) => "a status",
         Answer::Done => "nothing",
+        Answer::Receipt(_) => "a receipt",
     }
 }

@@ -4,6 +4,7 @@
 //! the only things sent are the protocol versions, handshake messages and the request for evidence; the types allow nothing else.
 //! Trusts: `channel` and `attest` for their verdicts, the roots it is given. Out of scope: which node is tried when (`seek.rs`).
 
+use crate::anchor::{self, Keeper, Sitting};
 use crate::client::GOODBYE;
 use crate::clock;
 use crate::credential::Credential;
@@ -48,6 +49,7 @@ pub(crate) struct NodeDialler {
     cluster_id: ClusterId,
     anchors: Arc<Anchors>,
     credential: Credential,
+    keeper: Arc<Keeper>,
     attest: AttestMode,
     min_policy_version: AtomicU64,
     refused: Mutex<RefusedNodes>,
@@ -67,6 +69,7 @@ impl NodeDialler {
             cluster_id: options.cluster_id,
             anchors: options.anchors,
             credential: options.credential,
+            keeper: Keeper::new(options.anchor),
             attest: options.attest,
             min_policy_version: AtomicU64::new(options.min_policy_version.0),
             refused: Mutex::new(RefusedNodes::default()),
@@ -123,7 +126,7 @@ impl NodeDialler {
     /// Steps 3 and 4: evidence for this very session, not judged yet.
     async fn ask(&self, pipe: &mut Pipe, session: &mut Session<Unverified>, nonce: &Nonce) -> Result<Exchange, DialError> {
         let min_policy_version = PolicyVersion(self.min_policy_version.load(Ordering::Relaxed));
-        let question = AttestReq { nonce: *nonce, mode: self.attest, min_policy_version, known: None };
+        let question = AttestReq { nonce: *nonce, mode: self.attest, min_policy_version };
         let sealed = session.seal_attest_req(&question).map_err(of_channel)?;
         pipe.write(&sealed).await?;
         let sealed = pipe.read(SEALED_ATTEST_BYTES).await?;
@@ -215,14 +218,17 @@ impl NodeDialler {
         client: ClientId,
         until: Instant,
     ) -> Result<Opened<NodeLink>, DialError> {
-        let nonce = Nonce(entropy::bytes());
+        let opening = self.keeper.begin().await?;
+        let nonce = opening.nonce;
         // The evidence is younger than this moment, so the session ends no later than the policy says.
         let asked_at = clock::now();
         let (pipe, session, exchange) = self.question(&connection, &nonce, until).await?;
         let mut session = self.attest(session, &exchange, &mut Trace::new())?;
         let reattest_by = asked_at + reattest_after(&session);
         let verification = explain(&session, address);
-        let auth = self.user_auth(&session, &nonce, client);
+        let auth = UserAuth { known: opening.known(), ..self.user_auth(&session, &nonce, client) };
+        let peer = session.peer().expect("an attested session has a peer");
+        let expected = anchor::Session::new(peer, auth.user, client, nonce);
         let (sealer, opener) = session.split(0, REQUEST_BYTES).map_err(of_channel)?;
         let mut link = NodeLink {
             connection,
@@ -232,14 +238,20 @@ impl NodeDialler {
             opener,
             out: Vec::new(),
             written: 0,
+            sitting: None,
         };
         let ready = link.authenticate(auth, until).await?;
+        link.sitting = Some(Sitting::open(&self.keeper, opening, (expected, exchange), &ready.receipt)?);
         Ok(Opened { link, ready, verification, reattest_by })
     }
 }
 
 impl Dial for NodeDialler {
     type Link = NodeLink;
+
+    async fn settle(&self) {
+        self.keeper.settle().await;
+    }
 
     type Reach = quinn::Connection;
 
@@ -336,6 +348,8 @@ pub(crate) struct NodeLink {
     opener: Opener,
     out: Vec<u8>,
     written: usize,
+    /// The session's receipts; none before it is open.
+    sitting: Option<Sitting>,
 }
 
 impl NodeLink {
@@ -347,6 +361,7 @@ impl NodeLink {
                 Ok(Ok(())) => {}
                 Ok(Err(LinkError::Lost(why))) => return Err(DialError::Unreachable(why)),
                 Ok(Err(LinkError::Breach(why))) => return Err(DialError::Breach(why)),
+                Ok(Err(LinkError::History(trouble))) => return Err(trouble.into()),
                 Err(_) => return Err(DialError::Unreachable("the user was neither accepted nor refused in time".into())),
             }
         }
@@ -362,7 +377,10 @@ impl NodeLink {
     /// Takes what was decrypted.
     fn drain(&mut self, arrived: &mut Vec<Vec<u8>>) -> Result<(), LinkError> {
         while let Some(message) = self.opener.next().map_err(|fault| LinkError::Breach(fault.to_string()))? {
-            arrived.push(message);
+            let passes = self.sitting.as_mut().map_or(Ok(true), |sitting| sitting.passes(&message))?;
+            if passes {
+                arrived.push(message);
+            }
         }
         Ok(())
     }
@@ -378,6 +396,9 @@ impl Link for NodeLink {
     }
 
     async fn step(&mut self, arrived: &mut Vec<Vec<u8>>) -> Result<(), LinkError> {
+        if let Some(sitting) = &self.sitting {
+            sitting.goes_on()?;
+        }
         let NodeLink { send, recv, out, written, .. } = self;
         let rest = out.get(*written..).unwrap_or_default();
         tokio::select! {

@@ -90,7 +90,7 @@ impl<D: Dial> Driver<D> {
                 Some(found) => found,
                 None => match self.find().await {
                     Some(found) => found,
-                    None => return,
+                    None => return self.seeker.settle().await,
                 },
             };
             let before = self.lane.settled();
@@ -100,7 +100,7 @@ impl<D: Dial> Driver<D> {
                 false => 0,
             };
             match left {
-                Left::Closed => return,
+                Left::Closed => return self.seeker.settle().await,
                 Left::Renewed => self.lane.renew(ClientId(entropy::bytes())),
                 Left::Aged => {}
                 Left::Node(trouble) => self.seeker.book(|book| book.leave(&address, trouble)),
@@ -299,5 +299,6 @@ fn of_link(fault: LinkError) -> DialError {
     match fault {
         LinkError::Lost(why) => DialError::Unreachable(format!("the connection was lost: {why}")),
         LinkError::Breach(why) => DialError::Breach(why),
+        LinkError::History(trouble) => DialError::History(trouble),
     }
 }

@@ -284,6 +284,8 @@ refusal_names! {
     Fenced = "FENCED",
     ModeNotOffered = "MODE-NOT-OFFERED",
     OtherCluster = "OTHER-CLUSTER",
+    Behind = "BEHIND",
+    OtherHistory = "OTHER-HISTORY",
     ClientForgotten = "CLIENT-FORGOTTEN",
 }
 
@@ -295,6 +297,8 @@ mod tests {
 
     /// Every code this crate can name. Programs match on them: a line may be added, none may change.
     const CODES: &[&str] = &[
+        "RW-C-ANCHOR-IO",
+        "RW-C-ANCHOR-MALFORMED",
         "RW-C-BATCH-SHAPE",
         "RW-C-BATCH-TOO-LARGE",
         "RW-C-CANNOT-TELL",
@@ -311,7 +315,9 @@ mod tests {
         "RW-C-CREDENTIAL-IO",
         "RW-C-CREDENTIAL-MALFORMED",
         "RW-C-ENDPOINT",
+        "RW-C-EPOCH-UNPROVEN",
         "RW-C-EVIDENCE",
+        "RW-C-FORK-DETECTED",
         "RW-C-INPUT",
         "RW-C-KEY-TOO-LONG",
         "RW-C-NAMESPACE-NAME",
@@ -324,6 +330,8 @@ mod tests {
         "RW-C-OTHER-MODE",
         "RW-C-OUTCOME-UNKNOWN",
         "RW-C-OUTPUT",
+        "RW-C-RECEIPT",
+        "RW-C-ROLLBACK-DETECTED",
         "RW-C-TOO-MANY-WATCHES",
         "RW-C-UNAVAILABLE",
         "RW-C-USAGE",
@@ -341,6 +349,9 @@ mod tests {
         let sources = [
             include_str!("error.rs"),
             include_str!("error/connect.rs"),
+            include_str!("anchor/store.rs"),
+            include_str!("anchor/keeper.rs"),
+            include_str!("anchor/evidence.rs"),
             include_str!("card.rs"),
             include_str!("credential.rs"),
             include_str!("exchange.rs"),

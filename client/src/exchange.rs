@@ -122,11 +122,16 @@ impl Exchange {
     /// # Panics
     /// Never for an exchange that came over the wire or from a file: its answer is within the limits of the protocol.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let answer = Blob::new(self.answer.encode()).expect("an answer that was decoded is within the limits of the protocol");
-        let mut bytes = SavedExchange { answer, ..self.asked.clone() }.encode();
+        let mut bytes = self.encode();
         let checksum = Sha256::digest(&bytes);
         bytes.extend_from_slice(&checksum);
         bytes
+    }
+
+    /// The exchange without the checksum of a file.
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let answer = Blob::new(self.answer.encode()).expect("an answer that was decoded is within the limits of the protocol");
+        SavedExchange { answer, ..self.asked.clone() }.encode()
     }
 
     /// Reads a file.
@@ -147,7 +152,7 @@ impl Exchange {
         Self::decode(body).map_err(|source| ReadExchangeError::Malformed { path: path.into(), source })
     }
 
-    fn decode(body: &[u8]) -> Result<Self, DecodeError> {
+    pub(crate) fn decode(body: &[u8]) -> Result<Self, DecodeError> {
         let mut asked = SavedExchange::decode(body)?;
         let answer = AttestResp::decode(&asked.answer)?;
         asked.answer = Blob::default();

@@ -471,6 +471,6 @@ fn shows(body: &Answer) -> Option<Revision> {
         Answer::Page(page) => Some(page.revision),
         Answer::Conflict(conflict) => Some(conflict.current),
         Answer::Status(status) => Some(status.revision),
-        Answer::Refused(_) | Answer::Events(_) | Answer::Done => None,
+        Answer::Refused(_) | Answer::Events(_) | Answer::Done | Answer::Receipt(_) => None,
     }
 }

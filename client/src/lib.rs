@@ -15,8 +15,10 @@
 //! Decides: the order of protocol section 3 (nothing of the user leaves before evidence, cluster and policy are appraised with this
 //! machine's clock), failover with re-attestation, and exactly-once retries ([`Client`]). Every operation is bounded in time
 //! ([`Timeouts`]) and fails with an error that has a stable code. Trusts: the card or cluster id it is given, its roots, its machine.
-//! Out of scope: receipts, recovery keys, carrying a changed policy to a cluster. [`policy`] reads, writes and explains policies.
+//! What the cluster confirmed is remembered ([`anchor`]): a rollback or a fork is noticed, proven, and ends all writing.
+//! Out of scope: recovery keys, carrying a changed policy to a cluster. [`policy`] reads, writes and explains policies.
 
+pub mod anchor;
 mod batch;
 pub mod card;
 pub mod cli;

@@ -3,6 +3,7 @@
 //! Decides: a link exists only after its node was verified and the user was accepted; before that there is nothing to send requests on.
 //! Trusts: nothing. Out of scope: how links are made (`dial.rs`), which node is next (`seek.rs`). Protocol section 3.
 
+use crate::anchor::Trouble;
 use crate::verification::Verification;
 use ringwall_attest::{Finding, SessionError};
 use ringwall_wire::ids::{ClientId, ClusterId, Revision};
@@ -34,6 +35,9 @@ pub(crate) enum LinkError {
     /// The bytes were not what the session's keys sealed, or passed a limit.
     #[error("the node broke the protocol: {0}")]
     Breach(String),
+    /// What it says of the cluster's history does not stand, or could not be kept.
+    #[error(transparent)]
+    History(#[from] Trouble),
 }
 
 /// Makes links.
@@ -52,6 +56,10 @@ pub(crate) trait Dial: Send + Sync + 'static {
         client: ClientId,
         until: Instant,
     ) -> impl Future<Output = Result<Opened<Self::Link>, DialError>> + Send;
+    /// Keeps what is remembered, before the client ends.
+    fn settle(&self) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
+    }
 }
 
 /// A fresh link.
@@ -91,6 +99,9 @@ pub(crate) enum DialError {
     /// Its history went back when it was used before.
     #[error("it answered as of revision {got} after {known} had been confirmed")]
     WentBack { known: Revision, got: Revision },
+    /// What it says of the cluster's history does not stand, or could not be kept.
+    #[error(transparent)]
+    History(#[from] Trouble),
     /// The user was not accepted.
     #[error("it does not accept this credential: {0}")]
     NotAuthorized(String),
@@ -104,6 +115,6 @@ impl DialError {
 
     /// Whether the node is one that must not be used.
     pub(crate) fn is_final_for_node(&self) -> bool {
-        matches!(self, DialError::OtherCluster { .. } | DialError::Evidence(_) | DialError::WentBack { .. })
+        matches!(self, DialError::OtherCluster { .. } | DialError::Evidence(_) | DialError::WentBack { .. } | DialError::History(_))
     }
 }

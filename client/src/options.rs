@@ -4,6 +4,7 @@
 //! shipped binary sets to the vendors' roots. Trusts: the person who supplied the card or the id.
 //! Out of scope: judging evidence (`attest`). Protocol sections 2.1 and 3.
 
+use crate::anchor::{AnchorStore, InMemory};
 use crate::credential::Credential;
 use ringwall_attest::Anchors;
 use ringwall_wire::genesis::{CardError, ClusterCard};
@@ -46,6 +47,9 @@ pub struct Options {
     pub min_policy_version: PolicyVersion,
     /// Patience.
     pub timeouts: Timeouts,
+    /// Where what the cluster confirmed is remembered (protocol section 5.2): [`crate::anchor::AnchorFiles`] keeps it for later processes, the
+    /// default only for this client.
+    pub anchor: Arc<dyn AnchorStore>,
     /// An endpoint to share between clients; none makes one of its own (one UDP socket).
     pub endpoint: Option<quinn::Endpoint>,
 }
@@ -67,6 +71,7 @@ impl Options {
             attest: AttestMode::Batched,
             min_policy_version: PolicyVersion(0),
             timeouts: Timeouts::default(),
+            anchor: Arc::new(InMemory::default()),
             endpoint: None,
         }
     }

@@ -12,7 +12,9 @@ use ringwall_attest::SessionError;
 use ringwall_wire::bounded::{List, Text};
 use ringwall_wire::codec::Message;
 use ringwall_wire::ids::{ClientId, ClusterId, Digest, Epoch, Incarnation, PolicyVersion, Revision, Slot, TrustDomain, UserId, Vendor};
+use ringwall_wire::receipt::Receipted;
 use ringwall_wire::request::{Answer, Change, Conflict, Entry, Event, Events, Expect, Once, Op, Page, Reply, Request, Write};
+use ringwall_wire::sample::{Sample as _, Source};
 use ringwall_wire::session::{MemberHint, Refusal, RefusalCode, UserReady};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
@@ -152,7 +154,9 @@ impl Dial for Scripted {
         let members = List::new(world.hints.iter().map(hint).collect()).unwrap();
         let (tell, told) = mpsc::unbounded_channel();
         let link = ScriptedLink { world: Arc::clone(&self.0), address: address.into(), client, tell, told };
-        let ready = UserReady { revision: Revision(world.revision), members };
+        // Receipts are looked at below this seam, in the link of real nodes.
+        let receipt = Receipted::sample(&mut Source::new(1));
+        let ready = UserReady { revision: Revision(world.revision), members, receipt };
         let reattest_by = Instant::now() + world.reattest.unwrap_or(Duration::from_secs(86_400));
         Ok(Opened { link, ready, verification: verification(address), reattest_by })
     }

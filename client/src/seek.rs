@@ -6,6 +6,7 @@
 //! that passes is used. Addresses come from the options and from verified nodes only.
 //! Trusts: nothing; an address is where to ask, never who answers. Out of scope: opening a session (`dial.rs`). Protocol section 3.
 
+use crate::anchor::Trouble;
 use crate::error::{Attempt, ConnectError};
 use crate::link::{Dial, DialError, Opened};
 use crate::options::Timeouts;
@@ -141,6 +142,7 @@ impl Book {
         match refused.min_by_key(|(_, trouble)| trouble.is_undecided()) {
             Some((address, DialError::Evidence(error))) => ConnectError::of_evidence(address, error, tried),
             Some((address, DialError::OtherCluster { claimed, pinned })) => ConnectError::OtherCluster { address, claimed, pinned, tried },
+            Some((address, DialError::History(trouble))) => ConnectError::of_history(address, trouble, tried),
             Some((address, DialError::WentBack { known, got })) => ConnectError::WentBack { address, known, got, tried },
             _ => ConnectError::Unavailable { waited_ms, tried },
         }
@@ -151,6 +153,11 @@ impl<D: Dial> Seeker<D> {
     /// A seeker over these addresses.
     pub(crate) fn new(dialler: D, addresses: Vec<String>, timeouts: Timeouts) -> Self {
         Seeker { dialler, timeouts, book: Arc::new(Mutex::new(Book::new(addresses))) }
+    }
+
+    /// Keeps what is remembered.
+    pub(crate) async fn settle(&self) {
+        self.dialler.settle().await;
     }
 
     /// Runs `with` on the address book.
@@ -197,6 +204,10 @@ impl<D: Dial> Seeker<D> {
                 Ok(opened) => {
                     self.book(|book| book.found(&address, &opened.ready.members));
                     return Ok((address, opened));
+                }
+                // No other node would make it better.
+                Err(DialError::History(trouble @ (Trouble::Detected(_) | Trouble::Store { .. }))) => {
+                    return Err(ConnectError::of_history(address, trouble, self.book(|book| book.tried())));
                 }
                 Err(DialError::NotAuthorized(detail)) => return Err(ConnectError::NotAuthorized { address, detail }),
                 Err(trouble) => self.book(|book| book.note(&address, Some(trouble))),

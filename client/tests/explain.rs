@@ -8,6 +8,7 @@
 
 #[allow(dead_code, reason = "the hostile acts are played in hostile.rs")]
 mod impostor;
+mod ledger;
 mod saved;
 
 use impostor::{Act, Impostor};

@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod impostor;
+mod ledger;
 
 use impostor::{Act, Impostor};
 use ringwall_attest::{SessionError, VerifyError};

@@ -196,6 +196,7 @@ impl Answerer {
                 path: incoming.path.clone(),
                 bytes: incoming.head.bytes,
                 digest: incoming.head.digest,
+                tree: incoming.head.tree,
             },
         };
         match self.raft.install_full_snapshot(vote, snapshot).await {

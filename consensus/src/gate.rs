@@ -182,7 +182,7 @@ mod tests {
 
     fn append(leader: u64, committed: bool) -> PeerCall {
         let ballot = Ballot { term: 3, leader: id(leader), committed };
-        PeerCall::Append(AppendCall { ballot, previous: None, entries: List::default(), committed: None })
+        PeerCall::Append(AppendCall { ballot, previous: None, entries: List::default(), committed: None, tree: None })
     }
 
     fn pass(me: u64, from: Incarnation, call: &PeerCall) -> Result<(), Stopped> {

@@ -6,7 +6,7 @@
 
 use crate::disk::read_exact;
 use crate::ground::Ground;
-use crate::machine::raft::SnapshotFile;
+use crate::machine::raft::{Readers, SnapshotFile};
 use crate::transport::{Class, Transport, TransportError};
 use crate::types::{self, Types, Vote};
 use futures_util::{Stream, StreamExt, future, stream};
@@ -25,6 +25,7 @@ use ringwall_wire::limits::SNAPSHOT_CHUNK_BYTES;
 use ringwall_wire::peer::{
     AppendAnswer, AppendCall, Member, PeerAnswer, PeerCall, SnapshotChunk, SnapshotHead, TransferAnswer, TransferCall, VoteCall,
 };
+use ringwall_wire::receipt::{TreeHead, TreePoint, landmark_of};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,6 +40,7 @@ pub(crate) struct Factory {
     pub(crate) transport: Arc<dyn Transport>,
     pub(crate) timeout: Duration,
     pub(crate) ground: Ground,
+    pub(crate) readers: Arc<Readers>,
 }
 
 /// The way to one member.
@@ -49,6 +51,7 @@ pub(crate) struct Network {
     timeout: Duration,
     appends: Class,
     ground: Ground,
+    readers: Arc<Readers>,
 }
 
 impl Factory {
@@ -60,6 +63,7 @@ impl Factory {
             timeout: self.timeout,
             appends,
             ground: self.ground.clone(),
+            readers: Arc::clone(&self.readers),
         }
     }
 }
@@ -114,7 +118,8 @@ impl Network {
     ) -> impl Future<Output = Result<StreamAppendResult<Types>, RPCError<Types>>> + 'static {
         let previous = rpc.prev_log_id;
         let last = rpc.entries.last().map(|entry| entry.log_id).or(previous);
-        let sent = append_call(rpc).map(|call| self.call(self.appends, call, self.timeout));
+        let tree = self.tree_for(last.map_or(0, |last| last.index + 1), !rpc.entries.is_empty());
+        let sent = append_call(rpc, tree).map(|call| self.call(self.appends, call, self.timeout));
         async move {
             match sent?.await? {
                 PeerAnswer::Append(AppendAnswer::Success) => Ok(Ok(last)),
@@ -126,6 +131,21 @@ impl Network {
                 },
                 other => Err(unexpected(other)),
             }
+        }
+    }
+
+    /// The log tree that goes with an append whose receiver will have `through` entries: the applied one, or an earlier one for a member that lags.
+    fn tree_for(&self, through: u64, entries: bool) -> Option<TreePoint> {
+        let TreeHead { size, root, .. } = self.readers.published().tree.head;
+        match through {
+            0 => None,
+            through if through >= size => Some(TreePoint { size, root }).filter(|_| size > 0),
+            through if entries => {
+                let view = self.readers.view();
+                let exact = view.tree_at(through).ok().flatten();
+                exact.or_else(|| view.tree_at(landmark_of(through)).ok().flatten())
+            }
+            _ => None,
         }
     }
 
@@ -143,6 +163,7 @@ impl Network {
             membership,
             bytes: snapshot.bytes,
             digest: snapshot.digest,
+            tree: snapshot.tree,
         };
         match self.call(Class::Bulk, PeerCall::SnapshotBegin(head), self.timeout).await? {
             PeerAnswer::Done => {}
@@ -165,7 +186,7 @@ impl Network {
     }
 }
 
-fn append_call(rpc: AppendEntriesRequest<Types>) -> Result<PeerCall, RPCError<Types>> {
+fn append_call(rpc: AppendEntriesRequest<Types>, tree: Option<TreePoint>) -> Result<PeerCall, RPCError<Types>> {
     let entries = rpc.entries.iter().map(types::entry_out).collect::<Result<Vec<_>, _>>();
     let entries = entries.and_then(List::new).map_err(Unreachable::from_string)?;
     Ok(PeerCall::Append(AppendCall {
@@ -173,6 +194,7 @@ fn append_call(rpc: AppendEntriesRequest<Types>) -> Result<PeerCall, RPCError<Ty
         previous: types::positions(&rpc.prev_log_id),
         entries,
         committed: types::positions(&rpc.leader_commit),
+        tree,
     }))
 }
 

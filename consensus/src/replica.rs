@@ -119,7 +119,7 @@ impl Replica {
         let files = ground.done("open", move || Ok(set_up(theirs, &setup)));
         let (log, machine, readers) = files.await??;
         let timeout = Duration::from_millis(options.call_ms);
-        let factory = Factory { transport: Arc::clone(&transport), timeout, ground: ground.clone() };
+        let factory = Factory { transport: Arc::clone(&transport), timeout, ground: ground.clone(), readers: Arc::clone(&readers) };
         let raft = Raft::new(options.me, Arc::new(config), factory, log.clone(), machine).await;
         let raft = raft.map_err(|why| OpenError::Storage(std::io::Error::other(why.to_string())))?;
         let answerer = Answerer::new(raft.clone(), ground.clone());
@@ -197,6 +197,11 @@ impl Replica {
         }
     }
 
+    /// Index of the last applied entry that readers see.
+    pub fn applied(&self) -> u64 {
+        self.inner.readers.progress.borrow().applied
+    }
+
     /// A look at the state as of now; for a linearizable one after [`Replica::read_index`] and [`Replica::wait_applied`].
     pub fn view(&self) -> Result<View, ReadError> {
         self.inner.alive()?;
@@ -234,6 +239,10 @@ impl Replica {
         }
         match call {
             PeerCall::Append(call) => {
+                if let Some(Err(why)) = call.tree.map(|tree| inner.readers.expected.compare(&tree, || inner.readers.view())) {
+                    tracing::error!(%from, %why, "a leader has another history: its entries are refused");
+                    return Box::pin(std::future::ready(refuse(RefusalCode::OtherHistory, why)));
+                }
                 let queued = inner.answerer.queue_append(from, call);
                 Box::pin(async move {
                     match queued {

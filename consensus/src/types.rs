@@ -8,10 +8,11 @@ use bytes::Bytes;
 use openraft::impls::leader_id_std;
 use openraft::type_config::alias::{CommittedLeaderIdOf, EntryOf, LogIdOf, StoredMembershipOf, VoteOf};
 use ringwall_wire::bounded::{Blob, List};
-use ringwall_wire::codec::DecodeError;
+use ringwall_wire::codec::{DecodeError, Field as _};
 use ringwall_wire::command::Outcome;
-use ringwall_wire::ids::Incarnation;
+use ringwall_wire::ids::{Digest, Incarnation};
 use ringwall_wire::peer::{self, Ballot, LogEntry, LogPosition, Member, NamedMember};
+use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The type parameters of Raft, written out because openraft's macro cannot express a generic responder.
@@ -122,6 +123,23 @@ pub(crate) fn entry_out(entry: &Entry) -> Result<LogEntry, DecodeError> {
     Ok(LogEntry { at: position(&entry.log_id), payload })
 }
 
+/// SHA-256 of a payload's encoding: what the log tree holds of it.
+pub(crate) fn payload_digest(payload: &EntryPayload) -> std::io::Result<Digest> {
+    let hash = match payload {
+        EntryPayload::Normal(bytes) => {
+            // `peer::EntryPayload::Command`, without a copy of the bytes.
+            let len = u32::try_from(bytes.0.len()).map_err(std::io::Error::other)?;
+            Sha256::new().chain_update([2]).chain_update(len.to_be_bytes()).chain_update(&bytes.0).finalize()
+        }
+        EntryPayload::Blank => Sha256::digest(peer::EntryPayload::Blank.to_bytes()),
+        EntryPayload::Membership(membership) => {
+            let membership = membership_out(membership).map_err(std::io::Error::other)?;
+            Sha256::digest(peer::EntryPayload::Membership(membership).to_bytes())
+        }
+    };
+    Ok(Digest(hash.into()))
+}
+
 /// Reads an entry.
 pub(crate) fn entry_in(entry: LogEntry) -> Result<Entry, DecodeError> {
     let payload = match entry.payload {
@@ -130,4 +148,18 @@ pub(crate) fn entry_in(entry: LogEntry) -> Result<Entry, DecodeError> {
         peer::EntryPayload::Membership(membership) => EntryPayload::Membership(membership_in(&membership)?),
     };
     Ok(Entry { log_id: log_id(&entry.at), payload })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn the_digest_of_a_command_is_that_of_its_encoding() {
+        let bytes = vec![7; 300];
+        let encoded = peer::EntryPayload::Command(Blob::new(bytes.clone()).unwrap()).to_bytes();
+        let payload = EntryPayload::Normal(Payload(Bytes::from(bytes)));
+        assert_eq!(payload_digest(&payload).unwrap().0, <[u8; 32]>::from(Sha256::digest(encoded)));
+    }
 }

@@ -5,7 +5,7 @@
 //!
 //! - [`codec`], [`mod@shape`], [`bounded`]: the canonical encoding and the types that carry their limits.
 //! - [`ids`], [`evidence`], [`policy`], [`genesis`]: identities, evidence, the appraisal policy, the founding record.
-//! - [`session`], [`admission`], [`request`], [`receipt`]: what clients and nodes say to each other.
+//! - [`session`], [`admission`], [`request`], [`receipt`]: what clients and nodes say to each other. [`tree`]: Merkle trees.
 //! - [`command`], [`peer`]: what the group replicates and how members talk.
 //!
 //! It depends on no other member, has no I/O, no clock and no generator.
@@ -33,4 +33,5 @@ pub mod sample;
 pub mod secret;
 pub mod session;
 pub mod text;
+pub mod tree;
 pub mod version;

@@ -53,6 +53,19 @@ pub const SESSION_IN_FLIGHT: usize = 256;
 /// Watches of one client session.
 pub const SESSION_WATCHES: usize = 16;
 
+/// Namespaces one receipt names: answers about more leave under several receipts.
+pub const RECEIPT_SPACES: usize = 32;
+/// Hashes of a consistency path: one a level, and the one it opens with.
+pub const TREE_PATH: usize = 65;
+/// Receipts an anchor holds beside the newest: one for each namespace the newest does not name. The oldest goes first.
+pub const ANCHOR_RECEIPTS: usize = 32;
+/// Bytes of an anchor file: the receipts it may hold, each with a full group path.
+pub const ANCHOR_BYTES: usize = 192 * 1024;
+/// Bytes of an evidence file: two receipts, and two attestation answers of the full size.
+pub const RECEIPT_EVIDENCE_BYTES: usize = 2 * ATTEST_MESSAGE_BYTES + 64 * 1024;
+/// Complete tiles of 256 leaves of the log tree that are kept: consistency can be proven from every size in them, and from landmarks for ever.
+pub const LOG_TREE_TILES: u64 = 1_024;
+
 /// Slots of a cluster.
 pub const SLOTS: usize = 16;
 /// Chips or platforms a policy can name.

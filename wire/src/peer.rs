@@ -8,6 +8,7 @@ use crate::bounded::{Blob, List, Text};
 use crate::command::{Outcomes, SealedWrite};
 use crate::ids::{Digest, Incarnation, NoisePublic, Slot, Vendor};
 use crate::limits::{APPEND_ENTRIES, ENTRY_BYTES, ENTRY_WRITES, SLOTS, SNAPSHOT_CHUNK_BYTES};
+use crate::receipt::TreePoint;
 use crate::session::Refusal;
 use crate::{choice, message, record};
 
@@ -146,6 +147,8 @@ record! {
         pub entries: List<LogEntry, APPEND_ENTRIES>,
         /// Commit position.
         pub committed: Option<LogPosition>,
+        /// The leader's log tree: at the last of these entries, or as far as it has applied.
+        pub tree: Option<TreePoint>,
     }
 }
 
@@ -190,6 +193,8 @@ record! {
         pub bytes: u64,
         /// SHA-256 of all its bytes.
         pub digest: Digest,
+        /// The log tree through its last entry.
+        pub tree: TreePoint,
     }
 }
 

@@ -4,10 +4,13 @@
 //! once. Trusts: nothing. Out of scope: sealing (`keys`), order (`consensus`). Protocol section 3, step 7.
 
 use crate::bounded::{Blob, List, Text};
+use crate::codec::{Message as _, open_enc};
 use crate::ids::Revision;
 use crate::limits::{BATCH_MUTATIONS, KEY_BYTES, NAMESPACE_BYTES, PAGE_ENTRIES, VALUE_BYTES, WATCH_EVENTS};
+use crate::receipt::Receipted;
 use crate::session::{MemberHint, Refusal};
 use crate::{choice, message, record};
+use alloc::boxed::Box;
 
 /// Name of a namespace.
 pub type Namespace = Text<NAMESPACE_BYTES>;
@@ -214,6 +217,23 @@ choice! {
         9 => Status(ClusterStatus),
         /// Done, nothing to say.
         10 => Done,
+        /// Where the log stood for the replies that follow; number 0.
+        11 => Receipt(Box<Receipted>),
+    }
+}
+
+impl Reply {
+    /// Tag of a refusal in [`Reply::peek`].
+    pub const REFUSED: u8 = 1;
+    /// Tag of a receipt in [`Reply::peek`].
+    pub const RECEIPT: u8 = 11;
+
+    /// Number and answer tag of an encoded reply, read where they stand, without decoding the answer; none for what cannot be a reply.
+    pub fn peek(bytes: &[u8]) -> Option<(u64, u8)> {
+        let opening = open_enc(Self::LABEL, 2, 0);
+        let rest = bytes.strip_prefix(opening.as_slice())?.strip_prefix(&8_u32.to_be_bytes())?;
+        let (number, rest) = rest.split_first_chunk::<8>()?;
+        Some((u64::from_be_bytes(*number), *rest.get(4)?))
     }
 }
 

@@ -12,7 +12,7 @@ use crate::ids::{
 };
 use crate::limits::{ATTEST_MESSAGE_BYTES, RELEASE_PROOF_BYTES, SLOTS};
 use crate::policy::PolicyDoc;
-use crate::receipt::Receipt;
+use crate::receipt::{KnownPoint, Receipted};
 use crate::{choice, message, record};
 
 message! {
@@ -65,8 +65,6 @@ message! {
         pub mode: AttestMode,
         /// Least policy version.
         pub min_policy_version: PolicyVersion,
-        /// Newest receipt the asker holds.
-        pub known: Option<Receipt>,
     }
 }
 
@@ -158,6 +156,8 @@ message! {
         pub client: ClientId,
         /// Signature over `enc("user-auth-signed", h, nonce, incarnation, user, client)`.
         pub signature: Signature,
+        /// How far it has seen this cluster's log; none when it has no receipt.
+        pub known: Option<KnownPoint>,
     }
 }
 
@@ -168,6 +168,8 @@ message! {
         pub revision: Revision,
         /// Where the members of the cluster were last seen; hints.
         pub members: List<MemberHint, SLOTS>,
+        /// Where the log stands, continuing what the client knew.
+        pub receipt: Receipted,
     }
 }
 
@@ -227,6 +229,10 @@ choice! {
         18 => ClientForgotten,
         /// The disk reserve of this node or of the leader is reached: this write, which takes space, was not applied by this try.
         19 => NoRoom,
+        /// The node has not applied what the client has seen, and could not learn in time whether anybody has: ask it later, or another one.
+        20 => Behind,
+        /// The log tree that came with entries is not the one this node has: nothing was taken in.
+        21 => OtherHistory,
     }
 }
 

@@ -143,5 +143,5 @@ impl Cluster {
 }
 
 pub fn request(nonce: u8) -> AttestReq {
-    AttestReq { nonce: Nonce([nonce; 32]), mode: AttestMode::Single, min_policy_version: PolicyVersion(1), known: None }
+    AttestReq { nonce: Nonce([nonce; 32]), mode: AttestMode::Single, min_policy_version: PolicyVersion(1) }
 }

@@ -5,6 +5,7 @@
 //! Trusts: nothing. Out of scope: what verbs do (`verbs.rs`).
 
 use super::policy_args::PolicyVerb;
+use super::receipt::ReceiptVerb;
 use clap::{ArgGroup, Args, Parser, Subcommand};
 use clap_complete::Shell;
 use ringwall_wire::ids::ClusterId;
@@ -18,7 +19,7 @@ Exit codes:
    3  a node's evidence was refused     9  too large or too long; nothing was sent
    4  not found                        10  card, credential or input file unusable
    5  a precondition did not hold      11  refused by the node for another reason
-                                       12  nobody can tell whether a node is good
+  13  a rollback or a fork was detected 12  nobody can tell whether a node is good
 
 Values are read from standard input or --file, never from arguments, which other users of the
 machine can see. Key names may be arguments; use --key-file where a name is itself a secret.";
@@ -87,6 +88,13 @@ pub(crate) enum Verb {
     /// Verify nodes without telling them who asks; or judge saved evidence, without a network
     #[command(after_help = VERIFY_HELP)]
     Verify(Verify),
+    /// Show, compare and verify receipts: what the cluster confirmed (no network)
+    #[command(after_help = RECEIPT_HELP)]
+    Receipt {
+        /// What to do.
+        #[command(subcommand)]
+        verb: ReceiptVerb,
+    },
     /// Write, inspect, explain, sign and verify appraisal policies (no network)
     Policy {
         /// What to do with it.
@@ -114,6 +122,11 @@ Three ways:
   ringwall verify --report FILE ...    a vendor's own files (also --quote), as far as they go
 
 A node that is bad ends with 3, one of which nobody can tell with 12; neither is used.";
+
+const RECEIPT_HELP: &str = "\
+A client remembers what the cluster confirmed, in CREDENTIAL.CLUSTER.anchor beside the credential file.
+When the cluster later shows less, or something else, it writes nothing more and keeps the proof in
+CREDENTIAL.CLUSTER.detected, which anybody can verify with `ringwall receipt verify`.";
 
 /// A namespace and a key.
 #[derive(Debug, Args)]

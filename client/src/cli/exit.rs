@@ -4,6 +4,7 @@
 //! Out of scope: the failures themselves (`error.rs`, `credential.rs`, `card.rs`).
 
 use crate::SeedFileError;
+use crate::anchor::{AnchorError, ReadEvidenceError};
 use crate::card::ReadCardError;
 use crate::credential::CredentialError;
 use crate::error::{ConnectError, NamespaceError, ReadError, WatchError, WriteError};
@@ -41,6 +42,8 @@ pub(crate) enum Exit {
     Refused = 11,
     /// Nobody can tell whether a node is good; it is not used.
     CannotTell = 12,
+    /// A rollback or a fork of the cluster was detected.
+    Detected = 13,
 }
 
 impl Exit {
@@ -60,13 +63,15 @@ impl Exit {
         Exit::File,
         Exit::Refused,
         Exit::CannotTell,
+        Exit::Detected,
     ];
 
     /// The exit code of a failure with this stable code.
     fn of(code: &str) -> Exit {
         match code {
-            "RW-C-EVIDENCE" | "RW-C-OTHER-CLUSTER" | "RW-C-WENT-BACK" => Exit::Evidence,
-            "RW-C-CANNOT-TELL" => Exit::CannotTell,
+            "RW-C-EVIDENCE" | "RW-C-OTHER-CLUSTER" | "RW-C-WENT-BACK" | "RW-C-RECEIPT" => Exit::Evidence,
+            "RW-C-ROLLBACK-DETECTED" | "RW-C-FORK-DETECTED" => Exit::Detected,
+            "RW-C-CANNOT-TELL" | "RW-C-EPOCH-UNPROVEN" => Exit::CannotTell,
             "RW-C-NOT-FOUND" | "RW-C-NO-NAMESPACE" => Exit::NotFound,
             "RW-C-CONFLICT" => Exit::Conflict,
             "RW-C-UNAVAILABLE" | "RW-C-ENDPOINT" | "RW-C-CLOSED" => Exit::Unavailable,
@@ -76,7 +81,12 @@ impl Exit {
             "RW-C-NO-ADDRESS" | "RW-C-USAGE" | "RW-C-BATCH-SHAPE" | "RW-C-NAMESPACE-NAME" => Exit::Usage,
             "RW-C-OUTPUT" => Exit::Local,
             "RW-C-INPUT" => Exit::File,
-            _ if ["RW-C-CARD-", "RW-C-CREDENTIAL-", "RW-C-POLICY-", "RW-C-KEY-"].iter().any(|start| code.starts_with(start)) => Exit::File,
+            _ if ["RW-C-CARD-", "RW-C-CREDENTIAL-", "RW-C-POLICY-", "RW-C-KEY-", "RW-C-ANCHOR-"]
+                .iter()
+                .any(|start| code.starts_with(start)) =>
+            {
+                Exit::File
+            }
             _ => Exit::Refused,
         }
     }
@@ -136,7 +146,9 @@ troubles!(
     CredentialError,
     ReadCardError,
     ReadExchangeError,
-    SeedFileError
+    SeedFileError,
+    AnchorError,
+    ReadEvidenceError
 );
 
 #[cfg(test)]
@@ -163,6 +175,10 @@ mod tests {
             (Trouble::new("RW-C-KEY-EXPOSED", ""), 10),
             (Trouble::new("RW-C-EVIDENCE", ""), 3),
             (Trouble::new("RW-C-CANNOT-TELL", ""), 12),
+            (Trouble::new("RW-C-ROLLBACK-DETECTED", ""), 13),
+            (Trouble::new("RW-C-FORK-DETECTED", ""), 13),
+            (Trouble::new("RW-C-RECEIPT", ""), 3),
+            (Trouble::new("RW-C-ANCHOR-IO", ""), 10),
         ] {
             assert_eq!(trouble.exit() as u8, exit, "{}", trouble.code);
         }

@@ -3,7 +3,7 @@
 //! Decides: everything read is bounded before it is held, and a batch is parsed strictly (unknown fields are refused).
 //! Trusts: nothing. Out of scope: sizes of values and batches (the library refuses those). Protocol section 3, step 7.
 
-use super::args::Verify;
+use super::args::{SharedOptions, Verify};
 use super::exit::Trouble;
 use crate::namespace::expect_version;
 use crate::{Batch, NamespaceHandle, PutOptions, WriteError};
@@ -21,6 +21,14 @@ use std::path::Path;
 const COLLATERAL_FILE_BYTES: usize = 2 * (3 * PEM_CHAIN_BYTES + 2 * CRL_BYTES + 2 * COLLATERAL_JSON_BYTES) + 8 * 1024;
 /// Bytes of a batch as JSON: a batch of the full size, every byte in hex, with its framing.
 const BATCH_JSON_BYTES: usize = 3 * REQUEST_BYTES;
+
+/// The credential file of this run.
+pub(crate) fn credential_path(shared: &SharedOptions) -> Result<&Path, Trouble> {
+    shared
+        .credential
+        .as_deref()
+        .ok_or_else(|| Trouble::new("RW-C-USAGE", "name a credential file with --credential or RINGWALL_CREDENTIAL"))
+}
 
 fn unreadable(what: &str, fault: &std::io::Error) -> Trouble {
     Trouble::new("RW-C-INPUT", format!("{what}: {fault}"))

@@ -11,6 +11,7 @@ mod input;
 mod policy;
 mod policy_args;
 mod policy_show;
+mod receipt;
 mod show;
 mod verbs;
 mod verify;

@@ -6,6 +6,7 @@
 use super::args::{self, Arguments, SharedOptions, Verb};
 use super::exit::{Exit, Trouble};
 use super::{input, show, verify};
+use crate::anchor::AnchorFiles;
 use crate::card::read_card;
 use crate::namespace::expect_version;
 use crate::{Anchors, Client, Credential, Expect, NamespaceHandle, Options, PutOptions, Revision, Timeouts, WriteError};
@@ -14,6 +15,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Map, json};
 use std::io::{IsTerminal, Write};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Runs one verb.
@@ -26,6 +28,7 @@ pub(crate) async fn run(arguments: Arguments, anchors: Anchors) -> Result<Exit, 
             clap_complete::generate(shell, &mut Arguments::command(), "ringwall", &mut script);
             show::print(&script).map(|()| Exit::Done)
         }
+        Verb::Receipt { verb } => super::receipt::run(&shared, &anchors, verb),
         Verb::Policy { verb } => super::policy::run(verb, shared.json),
         Verb::Verify(args) => verify::run(&shared, anchors, &args).await,
         Verb::Put(put) => {
@@ -46,7 +49,7 @@ pub(crate) async fn run(arguments: Arguments, anchors: Anchors) -> Result<Exit, 
 }
 
 fn init(shared: &SharedOptions) -> Result<Exit, Trouble> {
-    let path = credential_path(shared)?;
+    let path = input::credential_path(shared)?;
     let credential = Credential::create(path)?;
     match shared.json {
         true => show::line(json!({ "user": credential.user().to_string(), "credential": path.display().to_string() }).to_string())?,
@@ -56,13 +59,6 @@ fn init(shared: &SharedOptions) -> Result<Exit, Trouble> {
         }
     }
     Ok(Exit::Done)
-}
-
-fn credential_path(shared: &SharedOptions) -> Result<&Path, Trouble> {
-    shared
-        .credential
-        .as_deref()
-        .ok_or_else(|| Trouble::new("RW-C-USAGE", "name a credential file with --credential or RINGWALL_CREDENTIAL"))
 }
 
 /// What a client of this run is told, with a given credential.
@@ -85,8 +81,9 @@ pub(super) fn options(shared: &SharedOptions, anchors: Anchors, credential: Cred
 }
 
 async fn connect(shared: &SharedOptions, anchors: Anchors) -> Result<Client, Trouble> {
-    let credential = Credential::read(credential_path(shared)?)?;
-    let options = options(shared, anchors, credential)?;
+    let path = input::credential_path(shared)?;
+    let mut options = options(shared, anchors, Credential::read(path)?)?;
+    options.anchor = Arc::new(AnchorFiles::beside(path, &options.cluster_id));
     let spinner = spinner(shared, "verifying a node");
     let client = Client::connect(options).await;
     spinner.finish_and_clear();

@@ -3,8 +3,9 @@
 //! Decides: how a node that is out of reach, one that proved itself bad, and one of which nobody can tell are told apart; the last two are
 //! never used. Trusts: nothing. Out of scope: exit codes (`cli/exit.rs`), the judging (`attest`).
 
+use crate::anchor::{Detected, Misdeed, ReceiptFault, Trouble};
 use ringwall_attest::{Finding, SessionError};
-use ringwall_wire::ids::{ClusterId, Revision};
+use ringwall_wire::ids::{ClusterId, Epoch, Revision};
 use std::sync::Arc;
 
 /// One address that was tried, and what came of it.
@@ -91,6 +92,61 @@ pub enum ConnectError {
         /// All addresses that were tried.
         tried: Vec<Attempt>,
     },
+    /// What the cluster had confirmed is gone. Nothing was written, and nothing will be until the matter is settled.
+    #[error(
+        "ROLLBACK_DETECTED: {what}. Nothing was written and nothing will be. Evidence: {evidence}; anybody can verify it with `ringwall receipt \
+         verify`. Tell the operators and the other users; when the matter is settled, move that file away"
+    )]
+    RollbackDetected {
+        /// What is lost.
+        what: String,
+        /// Where the evidence lies.
+        evidence: String,
+    },
+    /// The cluster shows two histories. Nothing was written, and nothing will be until the matter is settled.
+    #[error(
+        "FORK_DETECTED: {what}. Nothing was written and nothing will be. Evidence: {evidence}; anybody can verify it with `ringwall receipt \
+         verify`. Tell the operators and the other users; when the matter is settled, move that file away"
+    )]
+    ForkDetected {
+        /// What differs.
+        what: String,
+        /// Where the evidence lies.
+        evidence: String,
+    },
+    /// An attested node sent something in place of a receipt.
+    #[error("{address} is not used: its receipt is refused: {fault}; tell the operators")]
+    Receipt {
+        /// The node.
+        address: String,
+        /// What is wrong.
+        fault: ReceiptFault,
+        /// All addresses that were tried.
+        tried: Vec<Attempt>,
+    },
+    /// The cluster was recovered into a higher epoch, and nothing proves that this kept what was confirmed.
+    #[error(
+        "{address} serves epoch {got}; epoch {known} was seen before, and nothing proves what became of it. This version knows no proof of a \
+         recovery; ask the operators and custodians"
+    )]
+    EpochUnproven {
+        /// The node.
+        address: String,
+        /// Epoch known.
+        known: Epoch,
+        /// Epoch served.
+        got: Epoch,
+        /// All addresses that were tried.
+        tried: Vec<Attempt>,
+    },
+    /// The anchor could not be read or kept: without it a rollback would go unnoticed.
+    #[error("the anchor that remembers what was confirmed is of no use: {words}")]
+    Anchor {
+        /// Stable code.
+        code: &'static str,
+        /// What is wrong.
+        words: String,
+    },
     /// An attested node does not accept the user.
     #[error("{address} does not accept this credential: {detail}; use the credential the data was written with")]
     NotAuthorized {
@@ -121,6 +177,22 @@ impl ConnectError {
         }
     }
 
+    /// What a node's receipts came to.
+    pub(crate) fn of_history(address: String, trouble: Trouble, tried: Vec<Attempt>) -> Self {
+        match trouble {
+            Trouble::Detected(found) => {
+                let Detected { misdeed, what, evidence } = (*found).clone();
+                match misdeed {
+                    Misdeed::Rollback => ConnectError::RollbackDetected { what, evidence },
+                    Misdeed::Fork => ConnectError::ForkDetected { what, evidence },
+                }
+            }
+            Trouble::Receipt(fault) => ConnectError::Receipt { address, fault, tried },
+            Trouble::Epoch { known, got } => ConnectError::EpochUnproven { address, known, got, tried },
+            Trouble::Store { code, words } => ConnectError::Anchor { code, words },
+        }
+    }
+
     /// Stable code.
     pub fn code(&self) -> &'static str {
         match self {
@@ -130,6 +202,11 @@ impl ConnectError {
             ConnectError::CannotTell { .. } => "RW-C-CANNOT-TELL",
             ConnectError::OtherCluster { .. } => "RW-C-OTHER-CLUSTER",
             ConnectError::WentBack { .. } => "RW-C-WENT-BACK",
+            ConnectError::RollbackDetected { .. } => "RW-C-ROLLBACK-DETECTED",
+            ConnectError::ForkDetected { .. } => "RW-C-FORK-DETECTED",
+            ConnectError::Receipt { .. } => "RW-C-RECEIPT",
+            ConnectError::EpochUnproven { .. } => "RW-C-EPOCH-UNPROVEN",
+            ConnectError::Anchor { code, .. } => code,
             ConnectError::NotAuthorized { .. } => "RW-C-NOT-AUTHORIZED",
             ConnectError::Unavailable { .. } => "RW-C-UNAVAILABLE",
             ConnectError::Closed => "RW-C-CLOSED",
@@ -143,6 +220,8 @@ impl ConnectError {
             | ConnectError::CannotTell { tried, .. }
             | ConnectError::OtherCluster { tried, .. }
             | ConnectError::WentBack { tried, .. }
+            | ConnectError::Receipt { tried, .. }
+            | ConnectError::EpochUnproven { tried, .. }
             | ConnectError::Unavailable { tried, .. } => tried,
             _ => &[],
         }
@@ -153,7 +232,10 @@ impl ConnectError {
         match self {
             ConnectError::Evidence { .. } | ConnectError::CannotTell { .. } => true,
             ConnectError::OtherCluster { .. } | ConnectError::WentBack { .. } => true,
+            ConnectError::RollbackDetected { .. } | ConnectError::ForkDetected { .. } => true,
+            ConnectError::Receipt { .. } | ConnectError::EpochUnproven { .. } => true,
             ConnectError::NoAddress | ConnectError::Endpoint { .. } | ConnectError::NotAuthorized { .. } => false,
+            ConnectError::Anchor { .. } => false,
             ConnectError::Unavailable { .. } | ConnectError::Closed => false,
         }
     }

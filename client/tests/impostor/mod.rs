@@ -3,7 +3,9 @@
 //! Decides: at which step it departs from the protocol; before that it is an honest node of a cluster of its own. It writes down every
 //! frame it was sent, and every byte that came after its evidence.
 //! Trusts: nothing, protects nothing. Out of scope: being a cluster.
+#![allow(dead_code, reason = "each test file uses its part")]
 
+use crate::ledger::{Ledger, To, resign};
 use core::convert::Infallible;
 use rand_core::{TryCryptoRng, TryRng};
 use ringwall_attest::{Batch, batch, report_data};
@@ -18,6 +20,7 @@ use ringwall_wire::genesis::{BootConfig, GenesisRecord};
 use ringwall_wire::ids::{ClusterId, Digest, Epoch, Incarnation, Nonce, Revision, Slot};
 use ringwall_wire::limits::REQUEST_BYTES;
 use ringwall_wire::policy::PolicyDoc;
+use ringwall_wire::receipt::{Receipt, Receipted, space_name};
 use ringwall_wire::request::{Answer, Op, Reply, Request};
 use ringwall_wire::session::{
     AttestReq, AttestResp, GetDescriptor, NodeDescriptor, Refusal, RefusalCode, SessionProof, UserAuth, UserReady,
@@ -49,6 +52,54 @@ pub(crate) enum Act {
     NeverReplies,
 }
 
+/// What it says of its history from now on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Tale {
+    #[default]
+    True,
+    /// An older world: the last entries never were.
+    Older,
+    /// Another entry in the past, and more since.
+    Forked,
+    /// Another entry in the past, at the same size.
+    ForkedInPlace,
+    /// A shorter tree, though the namespaces are as they were.
+    Shrunk,
+    /// A root its path does not lead to.
+    WrongRoot,
+    /// The namespace has seen as many changes, and other ones.
+    WrongDigest,
+    /// The namespace has seen fewer changes, though the log went on.
+    FewerChanges,
+    /// The signature of the receipt before.
+    OldSignature,
+    /// Another client's receipt.
+    OtherClient,
+    /// The receipt of another session.
+    OtherNonce,
+    /// Another user's receipt.
+    OtherUser,
+    /// The receipt before, once more.
+    Repeated,
+    /// Replies without any.
+    Nothing,
+    /// It has not seen as much, and says so.
+    Behind,
+}
+
+/// Its history, and how it tells it.
+struct Book {
+    ledger: Ledger,
+    tale: Tale,
+    last: Option<Receipt>,
+}
+
+/// What it knows of one session.
+struct Visitor {
+    nonce: Nonce,
+    to: Option<To>,
+}
+
 #[derive(Default)]
 struct Log {
     frames: Vec<Vec<u8>>,
@@ -61,6 +112,7 @@ pub(crate) struct Impostor {
     pub(crate) cluster_id: ClusterId,
     pub(crate) address: String,
     log: Arc<Mutex<Log>>,
+    book: Arc<Mutex<Book>>,
 }
 
 struct Node {
@@ -71,6 +123,7 @@ struct Node {
     genesis: GenesisRecord,
     boot: BootConfig,
     log: Arc<Mutex<Log>>,
+    book: Arc<Mutex<Book>>,
 }
 
 struct Generator;
@@ -115,7 +168,9 @@ impl Impostor {
         let tee = SimTee::new(world::machine("genoa-1", boot.clone()).unwrap(), 0).with_clock(now_s).telling(&lies);
         let log = Arc::new(Mutex::new(Log::default()));
         let secrets = NodeSecrets::generate(&mut Generator);
-        let node = Arc::new(Node { act, secrets, tee, policy, genesis, boot, log: Arc::clone(&log) });
+        let book = Book { ledger: Ledger::new(cluster_id, EPOCH, 6), tale: Tale::True, last: None };
+        let book = Arc::new(Mutex::new(book));
+        let node = Arc::new(Node { act, secrets, tee, policy, genesis, boot, log: Arc::clone(&log), book: Arc::clone(&book) });
         let endpoint = bind("0.0.0.0:0".parse().unwrap(), Some(server_config().unwrap())).unwrap();
         let address = format!("127.0.0.1:{}", endpoint.local_addr().unwrap().port());
         tokio::spawn(async move {
@@ -129,7 +184,17 @@ impl Impostor {
                 });
             }
         });
-        Impostor { cluster_id, address, log }
+        Impostor { cluster_id, address, log, book }
+    }
+
+    /// Changes what it says of its history.
+    pub(crate) fn tell(&self, tale: Tale) {
+        self.book.lock().unwrap().tale = tale;
+    }
+
+    /// Requests that were answered with a write.
+    pub(crate) fn entries(&self) -> u64 {
+        self.book.lock().unwrap().ledger.size()
     }
 
     /// Bytes the client sent after the evidence.
@@ -190,7 +255,8 @@ impl Node {
         self.log.lock().unwrap().requests.push(request.clone());
         let Some(answer) = self.evidence(&mut session, &request.nonce) else { return self.listen(reader).await };
         writer.write(&answer, WITHIN).await.ok()?;
-        self.serve_records(session, reader, writer).await
+        let visitor = Visitor { nonce: request.nonce, to: None };
+        self.serve_records(session, reader, writer, visitor).await
     }
 
     async fn read(&self, reader: &mut FrameReader) -> Option<Vec<u8>> {
@@ -270,7 +336,7 @@ impl Node {
         Some(session.seal_attest_resp(&answer).unwrap())
     }
 
-    async fn serve_records(&self, session: Session<Unverified>, reader: FrameReader, writer: FrameWriter) -> End {
+    async fn serve_records(&self, session: Session<Unverified>, reader: FrameReader, writer: FrameWriter, mut visitor: Visitor) -> End {
         let (mut sealer, mut opener) = session.serve().ok()?.split(0, 2 * REQUEST_BYTES).ok()?;
         let (mut recv, mut send) = (reader.into_stream(), writer.into_stream());
         loop {
@@ -278,22 +344,27 @@ impl Node {
             self.log.lock().unwrap().after += chunk.bytes.len();
             opener.push(&chunk.bytes).ok()?;
             while let Some(message) = next(&mut opener) {
-                self.answer(&message, &mut sealer, &mut send).await?;
+                self.answer(&message, &mut sealer, &mut send, &mut visitor).await?;
             }
         }
     }
 
-    async fn answer(&self, message: &[u8], sealer: &mut Sealer, send: &mut quinn::SendStream) -> End {
+    async fn answer(&self, message: &[u8], sealer: &mut Sealer, send: &mut quinn::SendStream, visitor: &mut Visitor) -> End {
         let mut out = Vec::new();
-        if UserAuth::decode(message).is_ok() {
+        if let Ok(auth) = UserAuth::decode(message) {
+            let from = auth.known.map_or(0, |known| known.size);
+            visitor.to = Some(To { user: auth.user, client: auth.client, nonce: visitor.nonce, number: 0, from });
+            let behind = self.book.lock().unwrap().tale == Tale::Behind;
             let word = match self.act {
                 Act::RefusesUser => refusal(RefusalCode::NotAuthorized).encode(),
-                _ => UserReady { revision: Revision(5), members: List::default() }.encode(),
+                _ if behind => refusal(RefusalCode::Behind).encode(),
+                _ => UserReady { revision: Revision(5), members: List::default(), receipt: self.receipt(visitor, None, 0) }.encode(),
             };
             sealer.seal(&word, &mut out).unwrap();
             return send.write_all(&out).await.ok();
         }
         let Request { number, op } = Request::decode(message).ok()?;
+        let space = visitor.to.and_then(|to| self.space(&op, &to));
         let body = match (self.act, op) {
             (Act::NeverReplies, _) => return Some(()),
             (Act::GarbageRecords, _) => return send.write_all(&[0x42; 4_096]).await.ok(),
@@ -303,10 +374,77 @@ impl Node {
                 return send.write_all(&out).await.ok();
             }
             (_, Op::OpenNamespace(_)) => Answer::Opened(Revision(1)),
+            (_, Op::Write(_)) => Answer::Written(Revision(6)),
             _ => Answer::Absent(Revision(5)),
         };
-        sealer.seal(&Reply { number, body }.encode(), &mut out).unwrap();
+        if let (Answer::Written(_), Some(space)) = (&body, &space) {
+            self.book.lock().unwrap().ledger.write(space);
+        }
+        let mut messages = vec![Reply { number, body }.encode()];
+        if self.book.lock().unwrap().tale != Tale::Nothing {
+            let receipt = Box::new(self.receipt(visitor, space, 1));
+            messages.insert(0, Reply { number: 0, body: Answer::Receipt(receipt) }.encode());
+        }
+        sealer.seal_many(&messages, &mut out).unwrap();
         send.write_all(&out).await.ok()
+    }
+}
+
+impl Node {
+    fn space(&self, op: &Op, to: &To) -> Option<Digest> {
+        let namespace = match op {
+            Op::OpenNamespace(ask) => &ask.namespace,
+            Op::Write(ask) => &ask.namespace,
+            Op::Get(ask) => &ask.namespace,
+            _ => return None,
+        };
+        Some(space_name(&self.genesis.cluster_id(), &to.user, namespace))
+    }
+
+    /// The next receipt of a session, as the tale wants it.
+    fn receipt(&self, visitor: &mut Visitor, space: Option<Digest>, covers: u16) -> Receipted {
+        let sign = |words: &[u8]| self.secrets.sign(words);
+        let mut book = self.book.lock().unwrap();
+        let Book { ledger, tale, last } = &mut *book;
+        let to = visitor.to.as_mut().unwrap();
+        to.number += 1;
+        let spaces: Vec<Digest> = space.into_iter().collect();
+        let mut told = ledger.clone();
+        match tale {
+            Tale::Older => told.leaves.truncate(4),
+            Tale::Shrunk => told.leaves.truncate(told.leaves.len() - 1),
+            Tale::Forked => {
+                told.grow(3);
+                told.rewrite(2);
+            }
+            Tale::ForkedInPlace => told.rewrite(2),
+            Tale::WrongDigest => told.spaces.values_mut().for_each(|(_, digest)| digest.0[9] ^= 1),
+            Tale::FewerChanges => {
+                told.grow(1);
+                told.spaces.values_mut().for_each(|(seq, _)| *seq -= 1);
+            }
+            Tale::WrongRoot => told.grow(1),
+            _ => {}
+        }
+        let mut given = told.receipt(to, &spaces, covers, sign);
+        let receipt = &mut given.receipt;
+        match tale {
+            Tale::WrongRoot => receipt.head.tree.root.0[0] ^= 1,
+            Tale::OtherClient => receipt.leaf.client.0[0] ^= 1,
+            Tale::OtherNonce => receipt.leaf.nonce.0[0] ^= 1,
+            Tale::OtherUser => receipt.leaf.user.0[0] ^= 1,
+            Tale::Repeated => *receipt = last.clone().unwrap_or_else(|| receipt.clone()),
+            _ => {}
+        }
+        if *tale != Tale::Repeated {
+            resign(receipt, &sign);
+        }
+        if let (Tale::OldSignature, Some(last)) = (*tale, &last) {
+            receipt.head.signature = last.head.signature;
+        }
+        to.from = receipt.head.tree.size;
+        *last = Some(receipt.clone());
+        given
     }
 }
 

@@ -144,7 +144,7 @@ fn a_slot_has_one_live_incarnation_and_old_proposals_die() {
 
     let (at, _) = propose(&mut bench, &cert(6, 6, Vendor::Intel), Incarnation(0));
     endorse(&mut bench, at, first, true);
-    bench.index += crate::machine::roster::PROPOSAL_ENTRIES;
+    bench.pass(crate::machine::roster::PROPOSAL_ENTRIES);
     assert_eq!(commit(&mut bench, at), Outcome::Denied(Denial::NoProposal), "too late");
 }
 

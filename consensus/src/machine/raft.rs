@@ -9,6 +9,7 @@ use crate::disk::authentic::STREAM_BLOCK_BYTES;
 use crate::disk::flow::Flow;
 use crate::ground::Ground;
 use crate::machine::base::Base;
+use crate::machine::expected::Expected;
 use crate::machine::history::History;
 use crate::machine::replicated::ReplicatedState;
 use crate::machine::snapshot::{self, Capture};
@@ -21,6 +22,7 @@ use openraft::storage::{ApplyResponder, EntryResponder, RaftSnapshotBuilder, Raf
 use openraft::type_config::alias::{SnapshotMetaOf, SnapshotOf};
 use openraft::{OptionalSend, Snapshot};
 use ringwall_wire::ids::{ClusterId, Digest};
+use ringwall_wire::receipt::TreePoint;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
@@ -41,6 +43,7 @@ pub(crate) struct SnapshotFile {
     pub(crate) path: PathBuf,
     pub(crate) bytes: u64,
     pub(crate) digest: Digest,
+    pub(crate) tree: TreePoint,
 }
 
 impl fmt::Debug for SnapshotFile {
@@ -62,6 +65,7 @@ pub(crate) struct Readers {
     marks: Mutex<BTreeMap<u64, Option<Digest>>>,
     pub(crate) marked: watch::Sender<()>,
     current: Mutex<Option<(Meta, SnapshotFile)>>,
+    pub(crate) expected: Expected,
 }
 
 /// The state machine.
@@ -152,6 +156,7 @@ impl Machine {
             marks: Mutex::default(),
             marked: watch::Sender::new(()),
             current: Mutex::default(),
+            expected: Expected::default(),
         });
         let machine = Machine { state, ground, readers: Arc::clone(&readers), installed: 0 };
         Ok((machine, readers))
@@ -171,6 +176,7 @@ impl Machine {
         while let Some(item) = entries.next().await {
             let (entry, responder) = item?;
             let effect = self.state.apply(&entry)?;
+            self.readers.expected.met(&self.state.tree)?;
             if let Some(responder) = responder {
                 told.push((responder, Answers(effect.outcomes)));
             }
@@ -224,7 +230,7 @@ impl Machine {
         let applied = types::log_ids(&restored.meta.applied);
         let members = types::membership_in(&restored.meta.membership).map_err(io::Error::other)?;
         let membership = StoredMembership::new(types::log_ids(&restored.meta.membership_at), members);
-        if applied != meta.last_log_id || membership != meta.last_membership {
+        if applied != meta.last_log_id || membership != meta.last_membership || restored.tree.point() != snapshot.tree {
             return Err(io::Error::other("a snapshot is not what its announcement says"));
         }
         self.state.applied = applied;
@@ -233,6 +239,8 @@ impl Machine {
         self.state.time_ms = restored.meta.time_ms;
         self.state.roster = Arc::new(restored.roster);
         self.state.clients = restored.clients;
+        self.state.tree = restored.tree;
+        self.readers.expected.met(&self.state.tree)?;
         self.state.history = Arc::new(RwLock::new(restored.history));
         self.readers.swap(&self.state, base)?;
         let path = snapshot_path(&self.ground.dir, applied);
@@ -315,5 +323,5 @@ pub(crate) fn build(capture: &Capture, ground: &Ground) -> io::Result<SnapshotOf
     file.sync()?;
     ground.disk.rename(&temporary, &path)?;
     let meta = Meta { last_log_id: capture.applied, last_membership: capture.membership.clone() };
-    Ok(Snapshot { meta, snapshot: SnapshotFile { file, path, bytes, digest } })
+    Ok(Snapshot { meta, snapshot: SnapshotFile { file, path, bytes, digest, tree: capture.tree() } })
 }

@@ -6,24 +6,30 @@
 
 use crate::machine::clients::{Admission, At, Clients, LIMITS};
 use crate::machine::history::History;
+use crate::machine::log_tree::LogTree;
 use crate::machine::roster::{Roster, Voter};
-use crate::machine::rows::{self, RecordHead, SpaceValue};
+use crate::machine::rows::{self, ChainValue, RecordHead, SpaceValue};
 use crate::machine::store::Store;
-use crate::machine::view::{ChangeEvent, Published};
-use crate::types::{Entry, EntryPayload, LogId, StoredMembership};
+use crate::machine::view::{ChangeEvent, Published, PublishedTree};
+use crate::types::{self, Entry, EntryPayload, LogId, StoredMembership};
 use bytes::Bytes;
 use ringwall_wire::bounded::Blob;
 use ringwall_wire::codec::{Field, Message};
 use ringwall_wire::command::{
     Command, CommandBody, OpenSpace, Outcome, SealedChange, SealedMutation, SealedPut, SealedRecord, SealedWrite, SpaceChange,
 };
-use ringwall_wire::ids::{ClusterId, KeyTag, Revision, SpaceTag};
+use ringwall_wire::ids::{ClusterId, Digest, KeyTag, Revision, SpaceTag};
+use ringwall_wire::receipt::{CHAIN_DELETE, CHAIN_EXPIRE, CHAIN_PUT, entry_leaf};
 use ringwall_wire::request::{Conflict, Expect};
+use sha2::{Digest as _, Sha256};
 use std::io;
 use std::sync::{Arc, RwLock};
 
 /// Records one `Expire` removes: bounds the time an entry takes, and what shares a revision must fit one message to a watcher.
 pub(crate) const EXPIRE_RECORDS: usize = ringwall_wire::limits::WATCH_EVENTS;
+
+/// Stands for the record in a chain where none is left.
+const NO_VALUE: Digest = Digest([0; 32]);
 
 /// The state of one replica.
 pub(crate) struct ReplicatedState {
@@ -36,6 +42,8 @@ pub(crate) struct ReplicatedState {
     pub(crate) time_ms: u64,
     pub(crate) roster: Arc<Roster>,
     pub(crate) clients: Clients,
+    /// One leaf for every applied entry.
+    pub(crate) tree: LogTree,
     /// Shared with readers, who look at it up to the revision they see.
     pub(crate) history: Arc<RwLock<History>>,
 }
@@ -59,6 +67,7 @@ impl ReplicatedState {
             time_ms: 0,
             roster: Arc::default(),
             clients: Clients::new(LIMITS),
+            tree: LogTree::default(),
             history: Arc::default(),
         }
     }
@@ -67,6 +76,8 @@ impl ReplicatedState {
     pub(crate) fn published(&self) -> Published {
         Published {
             applied: self.applied.map_or(0, |applied| applied.index),
+            term: self.applied.map_or(0, |applied| applied.leader_id.term),
+            tree: Arc::new(PublishedTree::of(&self.tree)),
             revision: self.revision,
             time_ms: self.time_ms,
             roster: Arc::clone(&self.roster),
@@ -77,6 +88,7 @@ impl ReplicatedState {
     /// Applies one entry. Fails only when storage does.
     pub(crate) fn apply(&mut self, entry: &Entry) -> io::Result<Effect> {
         let index = entry.log_id.index;
+        self.grow_tree(entry)?;
         let effect = match &entry.payload {
             EntryPayload::Blank => Effect { outcomes: Vec::new(), mark: false },
             EntryPayload::Membership(membership) => {
@@ -93,6 +105,29 @@ impl ReplicatedState {
         };
         self.applied = Some(entry.log_id);
         Ok(effect)
+    }
+
+    /// The entry's leaf: every entry has one, also one that changes nothing.
+    fn grow_tree(&mut self, entry: &Entry) -> io::Result<()> {
+        let (index, size) = (entry.log_id.index, self.tree.size());
+        if index != size {
+            return Err(io::Error::other(format!("entry {index} does not follow a log tree of {size} leaves")));
+        }
+        let epoch = self.roster.epoch.unwrap_or_default();
+        let leaf = entry_leaf(epoch, index, entry.log_id.leader_id.term, &types::payload_digest(&entry.payload)?);
+        for (key, value) in self.tree.push(leaf) {
+            self.store.put(key, value);
+        }
+        Ok(())
+    }
+
+    fn chain(&self, space: &SpaceTag) -> io::Result<ChainValue> {
+        let row = self.store.read(&rows::chain_key(space), |row| row.map(ChainValue::from_bytes).transpose())?;
+        Ok(row.map_err(io::Error::other)?.unwrap_or(ChainValue::START))
+    }
+
+    fn put_chain(&self, space: &SpaceTag, chain: &ChainValue) {
+        self.store.put(rows::chain_key(space), Some(Bytes::from(chain.to_bytes())));
     }
 
     fn command(&mut self, index: u64, command: Command) -> io::Result<Effect> {
@@ -194,15 +229,17 @@ impl ReplicatedState {
             }
         }
         let next = Revision(self.revision.0 + 1);
-        let mut changed = false;
+        let mut chain = self.chain(&change.space)?;
+        let before = chain.seq;
         for SealedMutation { key, change: what, .. } in change.mutations.into_vec() {
-            changed |= match what {
-                SealedChange::Put(put) => self.put(next, &change.space, key, put)?,
-                SealedChange::Delete => self.delete(next, &change.space, key)?,
-                SealedChange::Keep => false,
+            match what {
+                SealedChange::Put(put) => chain.step(CHAIN_PUT, &key, &self.put(next, &change.space, key, put)?),
+                SealedChange::Delete if self.delete(next, &change.space, key)? => chain.step(CHAIN_DELETE, &key, &NO_VALUE),
+                SealedChange::Delete | SealedChange::Keep => {}
             };
         }
-        if changed {
+        if chain.seq != before {
+            self.put_chain(&change.space, &chain);
             self.revision = next;
         }
         Ok(Outcome::Applied(self.revision))
@@ -218,7 +255,8 @@ impl ReplicatedState {
         Ok(head.filter(|head| head.visible(self.time_ms)).map(|head| head.version))
     }
 
-    fn put(&mut self, next: Revision, space: &SpaceTag, key: KeyTag, put: SealedPut) -> io::Result<bool> {
+    /// Gives the hash of the sealed record.
+    fn put(&mut self, next: Revision, space: &SpaceTag, key: KeyTag, put: SealedPut) -> io::Result<Digest> {
         let row = rows::record_key(space, &key);
         if let Some(old) = self.head(&row)?.filter(|old| old.expires_at_ms != 0) {
             self.store.put(rows::expiry_key(old.expires_at_ms, space, &key), None);
@@ -228,12 +266,14 @@ impl ReplicatedState {
             ttl_s => self.time_ms.saturating_add(u64::from(ttl_s) * 1_000).max(1),
         };
         let head = RecordHead { version: next, expires_at_ms };
-        self.store.put(row, Some(Bytes::from(rows::put_record(head, &put.record))));
+        let stored = rows::put_record(head, &put.record);
+        let digest = Digest(Sha256::digest(stored.get(rows::RECORD_AT..).unwrap_or_default()).into());
+        self.store.put(row, Some(Bytes::from(stored)));
         if expires_at_ms != 0 {
             self.store.put(rows::expiry_key(expires_at_ms, space, &key), Some(Bytes::new()));
         }
         self.tell(next, space, key, put.record, false);
-        Ok(true)
+        Ok(digest)
     }
 
     /// Whether there was something readers could see.
@@ -275,6 +315,9 @@ impl ReplicatedState {
                 Some(old) => {
                     let head = RecordHead { version: old.version, expires_at_ms: old.expires_at_ms };
                     self.remove(next, &space, key, row, head, old.record);
+                    let mut chain = self.chain(&space)?;
+                    chain.step(CHAIN_EXPIRE, &key, &NO_VALUE);
+                    self.put_chain(&space, &chain);
                     changed = true;
                 }
                 None => self.store.put(expiry, None),

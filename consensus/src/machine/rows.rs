@@ -6,7 +6,8 @@
 use crate::machine::view::StoredRecord;
 use ringwall_wire::codec::{DecodeError, Field, Reader};
 use ringwall_wire::command::{SealedRecord, WrappedKey};
-use ringwall_wire::ids::{KeyTag, Revision, SpaceTag};
+use ringwall_wire::ids::{Digest, KeyTag, Revision, SpaceTag};
+use ringwall_wire::receipt;
 use ringwall_wire::request::KeyMode;
 
 /// Table of namespaces: `1 space`.
@@ -15,6 +16,12 @@ pub(crate) const SPACES: u8 = 1;
 pub(crate) const RECORDS: u8 = 2;
 /// Index of records by the time they end: `3 time space key`, no value. Derived: not part of snapshots.
 pub(crate) const EXPIRY: u8 = 3;
+/// Table of the chains over the changes of namespaces: `4 space`.
+pub(crate) const CHAINS: u8 = 4;
+/// Table of complete tiles of the log tree: `5 level index`.
+pub(crate) const TILES: u8 = 5;
+/// Ranges of rows that are in snapshots: first byte, and first byte after.
+pub(crate) const IN_SNAPSHOTS: [(u8, u8); 2] = [(SPACES, EXPIRY), (CHAINS, TILES + 1)];
 
 ringwall_wire::record! {
     /// A namespace as stored.
@@ -27,6 +34,28 @@ ringwall_wire::record! {
         pub revision: Revision,
         /// Newest activity of any client of it whose bookkeeping was dropped.
         pub evict_floor: Revision,
+    }
+}
+
+ringwall_wire::record! {
+    /// How many changes a namespace has seen, and the chain over them.
+    #[derive(Copy)]
+    pub struct ChainValue {
+        /// Changes of keys.
+        pub seq: u64,
+        /// Newest digest.
+        pub digest: Digest,
+    }
+}
+
+impl ChainValue {
+    /// Before the first change.
+    pub(crate) const START: ChainValue = ChainValue { seq: 0, digest: Digest([0; 32]) };
+
+    /// After one more change: `op` happened to `key`, whose sealed record hashes to `value`.
+    pub(crate) fn step(&mut self, op: u8, key: &KeyTag, value: &Digest) {
+        self.seq += 1;
+        self.digest = receipt::chain(&self.digest, op, &key.0, value, self.seq);
     }
 }
 
@@ -48,6 +77,19 @@ pub(crate) fn space_key(space: &SpaceTag) -> Vec<u8> {
     let mut key = Vec::with_capacity(17);
     key.push(SPACES);
     space.put(&mut key);
+    key
+}
+
+pub(crate) fn chain_key(space: &SpaceTag) -> Vec<u8> {
+    let mut key = Vec::with_capacity(17);
+    key.push(CHAINS);
+    space.put(&mut key);
+    key
+}
+
+pub(crate) fn tile_key(level: u8, index: u64) -> Vec<u8> {
+    let mut key = vec![TILES, level];
+    index.put(&mut key);
     key
 }
 
@@ -99,6 +141,9 @@ pub(crate) fn split_record(key: &[u8]) -> Result<(SpaceTag, KeyTag), DecodeError
     input.finish()?;
     Ok(parts)
 }
+
+/// Where the sealed record begins in [`put_record`].
+pub(crate) const RECORD_AT: usize = 16;
 
 /// Encodes a stored record.
 pub(crate) fn put_record(head: RecordHead, record: &SealedRecord) -> Vec<u8> {

@@ -1,6 +1,6 @@
 //! Snapshots: the whole state as one file, the same bytes on every replica at the same index.
 //!
-//! Decides: `"RWS1"`, then items `u32 length, u8 kind, encoding`: meta, members, proposals, clients, events, rows in key order, and an
+//! Decides: `"RWS2"`, then items `u32 length, u8 kind, encoding`: meta, members, proposals, clients, events, open tiles of the log tree, rows in key order, and an
 //! end that counts the items. No time of day, no order of arrival, no library's layout. The digest of the state is the SHA-256 of it.
 //! Trusts: nothing it reads; an item is bounded before it is held, kinds may only go up, row keys must rise.
 //! Out of scope: sending (`network`, `gate`). Protocol section 4; layout: docs/formats.md, "Snapshots".
@@ -8,20 +8,22 @@
 use crate::machine::base::{Base, Change};
 use crate::machine::clients::{ClientRecord, Clients, LIMITS};
 use crate::machine::history::{EventRecord, History};
+use crate::machine::log_tree::{LogTree, OpenTile, TILE_BYTES};
 use crate::machine::replicated::ReplicatedState;
 use crate::machine::roster::{MemberRecord, ProposalRecord, Roster};
-use crate::machine::rows::{self, SpaceValue};
+use crate::machine::rows::{self, ChainValue, SpaceValue};
 use crate::machine::store;
 use crate::types::{self, LogId, StoredMembership};
 use bytes::Bytes;
 use ringwall_wire::codec::{DecodeError, Field};
 use ringwall_wire::ids::{Digest, Epoch, Revision};
 use ringwall_wire::peer::{LogPosition, Membership};
+use ringwall_wire::receipt::TreePoint;
 use sha2::{Digest as _, Sha256};
 use std::io::{self, Read, Write};
 use std::sync::Arc;
 
-const MAGIC: [u8; 4] = *b"RWS1";
+const MAGIC: [u8; 4] = *b"RWS2";
 /// Bytes of one item: a record of the full size, or a client with a full window.
 const ITEM_BYTES: usize = 2 * 1024 * 1024;
 /// Rows read from the store at a time.
@@ -34,8 +36,9 @@ const MEMBER: u8 = 2;
 const PROPOSAL: u8 = 3;
 const CLIENT: u8 = 4;
 const EVENT: u8 = 5;
-const ROW: u8 = 6;
-const END: u8 = 7;
+const TREE: u8 = 6;
+const ROW: u8 = 7;
+const END: u8 = 8;
 
 ringwall_wire::record! {
     /// What the state is, beside its rows.
@@ -66,6 +69,7 @@ pub(crate) struct Capture {
     roster: Arc<Roster>,
     clients: Clients,
     history: History,
+    tree: LogTree,
     rows: store::Snapshot,
 }
 
@@ -80,8 +84,14 @@ impl Capture {
             roster: Arc::clone(&state.roster),
             clients: state.clients.clone(),
             history: state.history.read().expect("nobody panics with the lock held").clone(),
+            tree: state.tree.clone(),
             rows: state.store.snapshot(),
         }
+    }
+
+    /// The log tree.
+    pub(crate) fn tree(&self) -> TreePoint {
+        self.tree.point()
     }
 
     /// Writes the snapshot. Gives its size and digest.
@@ -94,10 +104,20 @@ impl Capture {
         proposals.iter().try_for_each(|proposal| out.item(PROPOSAL, proposal))?;
         self.clients.records().try_for_each(|client| out.item(CLIENT, &client))?;
         self.history.records().try_for_each(|event| out.item(EVENT, &event))?;
-        let mut next = vec![rows::SPACES];
-        let end = [rows::EXPIRY];
+        self.tree.open_tiles().try_for_each(|tile| out.item(TREE, &tile))?;
+        for (from, end) in rows::IN_SNAPSHOTS {
+            self.write_rows(&mut out, from, end)?;
+        }
+        let items = out.items;
+        out.item(END, &items)?;
+        out.out.flush()?;
+        Ok((out.bytes, Digest(out.hash.finalize().into())))
+    }
+
+    fn write_rows(&self, out: &mut Items<impl Write>, from: u8, end: u8) -> io::Result<()> {
+        let mut next = vec![from];
         loop {
-            let (page, more) = self.rows.range(&next, &end, PAGE_ROWS)?;
+            let (page, more) = self.rows.range(&next, &[end], PAGE_ROWS)?;
             for (key, value) in &page {
                 out.row(key, value)?;
             }
@@ -106,13 +126,9 @@ impl Capture {
                     next.clone_from(last);
                     next.push(0);
                 }
-                _ => break,
+                _ => return Ok(()),
             }
         }
-        let items = out.items;
-        out.item(END, &items)?;
-        out.out.flush()?;
-        Ok((out.bytes, Digest(out.hash.finalize().into())))
     }
 
     /// The digest alone.
@@ -176,6 +192,7 @@ pub(crate) struct Restored {
     pub(crate) roster: Roster,
     pub(crate) clients: Clients,
     pub(crate) history: History,
+    pub(crate) tree: LogTree,
 }
 
 /// Reads a snapshot: rows go to `base`, the rest is given back.
@@ -188,7 +205,7 @@ pub(crate) fn read(input: impl Read, base: &mut Base) -> io::Result<Restored> {
         _ => return Err(illegal("snapshot")),
     };
     let roster = Roster { epoch: meta.epoch, ..Roster::default() };
-    let mut restored = Restored { meta, roster, clients: Clients::new(LIMITS), history: History::default() };
+    let mut restored = Restored { meta, roster, clients: Clients::new(LIMITS), history: History::default(), tree: LogTree::default() };
     restored.history.set_floor(restored.meta.history_floor);
     let mut fill = Fill { base, changes: Vec::new(), bytes: 0, last: Vec::new() };
     let (mut items, mut before) = (1_u64, META);
@@ -203,6 +220,7 @@ pub(crate) fn read(input: impl Read, base: &mut Base) -> io::Result<Restored> {
             PROPOSAL => restored.roster.restore_proposal(decode::<ProposalRecord>(&bytes)?),
             CLIENT => restored.clients.restore(decode::<ClientRecord>(&bytes)?),
             EVENT => restored.history.restore(decode::<EventRecord>(&bytes)?),
+            TREE => restored.tree.restore(decode::<OpenTile>(&bytes)?).map_err(io::Error::other)?,
             ROW => fill.row(&bytes)?,
             END if decode::<u64>(&bytes)? == items => break,
             _ => return Err(illegal("kind of a snapshot's item")),
@@ -210,6 +228,9 @@ pub(crate) fn read(input: impl Read, base: &mut Base) -> io::Result<Restored> {
         items += 1;
     }
     fill.finish()?;
+    if restored.tree.size() != restored.meta.applied.map_or(0, |applied| applied.index.saturating_add(1)) {
+        return Err(illegal("size of the log tree"));
+    }
     match input.read(&mut [0])? {
         0 => Ok(restored),
         _ => Err(illegal("end of a snapshot")),
@@ -234,6 +255,10 @@ impl Fill<'_> {
             Some(&rows::SPACES) if key.len() == 17 => {
                 decode::<SpaceValue>(value)?;
             }
+            Some(&rows::CHAINS) if key.len() == 17 => {
+                decode::<ChainValue>(value)?;
+            }
+            Some(&rows::TILES) if key.len() == 10 && value.len() == TILE_BYTES => {}
             Some(&rows::RECORDS) => {
                 let (space, tag) = rows::split_record(key).map_err(io::Error::other)?;
                 let record = rows::take_record(value).map_err(io::Error::other)?;

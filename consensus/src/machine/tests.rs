@@ -41,7 +41,10 @@ impl Bench {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::create(Ground::real(dir.path()), overlay_bytes).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        Bench { state: ReplicatedState::new(store, CLUSTER), index: 0, runtime, _dir: dir }
+        let mut state = ReplicatedState::new(store, CLUSTER);
+        let first = types::log_id(&LogPosition { term: 1, index: 0 });
+        state.apply(&Entry { log_id: first, payload: EntryPayload::Blank }).unwrap();
+        Bench { state, index: 0, runtime, _dir: dir }
     }
 
     pub(super) fn bytes(&mut self, bytes: Vec<u8>) -> Vec<Outcome> {
@@ -52,6 +55,15 @@ impl Bench {
         self.state.store.publish();
         self.runtime.block_on(self.state.store.wait_for_room()).unwrap();
         effect.outcomes
+    }
+
+    /// Entries that change nothing.
+    pub(super) fn pass(&mut self, entries: u64) {
+        for _ in 0..entries {
+            self.index += 1;
+            let log_id = types::log_id(&LogPosition { term: 1, index: self.index });
+            self.state.apply(&Entry { log_id, payload: EntryPayload::Blank }).unwrap();
+        }
     }
 
     pub(super) fn apply(&mut self, at_ms: u64, body: CommandBody) -> Vec<Outcome> {
@@ -84,6 +96,7 @@ impl Bench {
         other.state.time_ms = restored.meta.time_ms;
         other.state.roster = Arc::new(restored.roster);
         other.state.clients = restored.clients;
+        other.state.tree = restored.tree;
         *other.state.history.write().unwrap() = restored.history;
         other.index = self.index;
         other

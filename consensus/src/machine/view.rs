@@ -4,15 +4,18 @@
 //! Out of scope: waiting for an index (`replica`). Protocol section 5.
 
 use crate::machine::history::History;
+use crate::machine::log_tree::{Kept, LogTree};
 use crate::machine::roster::Roster;
-use crate::machine::rows::{self, RecordHead, SpaceValue};
+use crate::machine::rows::{self, ChainValue, RecordHead, SpaceValue};
 use crate::machine::store;
 use crate::report::ReadError;
 use ringwall_wire::admission::{AdmitPropose, Endorse, IncarnationCert};
 use ringwall_wire::codec::Field;
 use ringwall_wire::command::{SealedRecord, WrappedKey};
-use ringwall_wire::ids::{Epoch, Incarnation, KeyTag, Revision, SpaceTag};
+use ringwall_wire::ids::{Digest, Epoch, Incarnation, KeyTag, Revision, SpaceTag};
+use ringwall_wire::receipt::{TreeHead, TreePoint};
 use ringwall_wire::request::KeyMode;
+use ringwall_wire::tree;
 use std::collections::BTreeSet;
 use std::sync::{Arc, RwLock};
 
@@ -95,10 +98,31 @@ pub struct ProposalRow {
     pub endorsements: Vec<Endorse>,
 }
 
+/// The log tree at the moment a view shows.
+#[derive(Clone, Debug)]
+pub(crate) struct PublishedTree {
+    pub(crate) tree: LogTree,
+    pub(crate) head: TreeHead,
+}
+
+impl PublishedTree {
+    pub(crate) fn of(tree: &LogTree) -> Self {
+        PublishedTree { head: tree.head(), tree: tree.clone() }
+    }
+}
+
+impl Default for PublishedTree {
+    fn default() -> Self {
+        Self::of(&LogTree::default())
+    }
+}
+
 /// What is known of the moment a view shows, beside its rows.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Published {
     pub(crate) applied: u64,
+    pub(crate) term: u64,
+    pub(crate) tree: Arc<PublishedTree>,
     pub(crate) revision: Revision,
     pub(crate) time_ms: u64,
     pub(crate) roster: Arc<Roster>,
@@ -116,6 +140,45 @@ impl View {
     /// Index of the last applied entry.
     pub fn applied(&self) -> u64 {
         self.published.applied
+    }
+
+    /// Its term.
+    pub fn term(&self) -> u64 {
+        self.published.term
+    }
+
+    /// The log tree.
+    pub fn tree(&self) -> TreeHead {
+        self.published.tree.head
+    }
+
+    /// The log tree as it was at `size`; none when it is larger than now, or what is needed is no longer kept.
+    pub fn tree_at(&self, size: u64) -> Result<Option<TreePoint>, ReadError> {
+        if size >= self.published.tree.head.size {
+            let TreeHead { size: now, root, .. } = self.published.tree.head;
+            return Ok((size == now).then_some(TreePoint { size, root }));
+        }
+        let root = tree::root_at(&self.nodes(), size).map_err(fenced)?;
+        Ok(root.map(|root| TreePoint { size, root }))
+    }
+
+    /// The consistency path from the log tree at `from` to now; none when `from` is beyond now, or what is needed is no longer kept.
+    pub fn consistency(&self, from: u64) -> Result<Option<Vec<Digest>>, ReadError> {
+        match self.published.tree.head.size {
+            size if from > size => Ok(None),
+            size => tree::prove_consistency(&self.nodes(), from, size).map_err(fenced),
+        }
+    }
+
+    fn nodes(&self) -> Kept<'_> {
+        Kept { tree: &self.published.tree.tree, rows: &self.rows }
+    }
+
+    /// Changes a namespace has seen, and the digest of the chain over them; 0 and zeros before the first, and where there is no such namespace.
+    pub fn chain(&self, space: &SpaceTag) -> Result<(u64, Digest), ReadError> {
+        let row = self.rows.read(&rows::chain_key(space), |row| row.map(ChainValue::from_bytes).transpose());
+        let chain = row.map_err(fenced)?.map_err(fenced)?.unwrap_or(ChainValue::START);
+        Ok((chain.seq, chain.digest))
     }
 
     /// Newest revision.

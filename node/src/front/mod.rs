@@ -8,6 +8,7 @@
 //! | `writes.rs` | how the writes of all sessions become few log entries, and what their clients are told |
 //! | `reads.rs`, `lists.rs`, `index.rs`, `watch.rs` | linearizable reads, pages in key order, changes since a revision |
 //! | `outbox.rs`, `sender.rs` | how replies leave, and how much a session may hold |
+//! | `receipts.rs` | what is signed for them |
 //!
 //! Trusts: the replica for order and durability, `attest` and `channel` for cryptography; clients for nothing. No byte of a user is in a log
 //! line or a refusal. Out of scope: members' sessions (`peers`), admission. Protocol section 3.
@@ -19,6 +20,7 @@ mod lists;
 mod outbox;
 mod quotes;
 mod reads;
+mod receipts;
 mod refusals;
 mod requests;
 mod sender;
@@ -108,6 +110,7 @@ pub struct Front {
     quotes: Arc<Quotes<Platform>>,
     writes: Arc<writes::Writes<Replica>>,
     reads: Arc<reads::Rounds<Replica>>,
+    receipts: Arc<receipts::Receipts>,
     lists: lists::Lists,
     feeds: Arc<watch::Feeds>,
     spaces: spaces::Spaces,
@@ -156,6 +159,7 @@ impl Front {
             quotes: Arc::new(quotes),
             writes: Arc::new(writes::Writes::new(replica.clone(), leader_known, parts.room)),
             reads: Arc::new(reads::Rounds::new(replica.clone())),
+            receipts: Arc::new(receipts::Receipts::new(cluster_id, epoch, incarnation, secrets.clone(), replica.clone())),
             lists: lists::Lists::new(replica.clone()),
             feeds: Arc::new(watch::Feeds::new(replica.clone())),
             spaces: spaces::Spaces::new(keyring.clone()),
@@ -178,6 +182,7 @@ impl Front {
         let queues = [tokio::spawn(self.writes.clone().run()), tokio::spawn(self.reads.clone().run())];
         let loops = [
             tokio::spawn(self.quotes.clone().run()),
+            tokio::spawn(self.receipts.clone().run()),
             tokio::spawn(self.feeds.clone().run()),
             tokio::spawn(expiry::run(self.replica.clone(), clock)),
             tokio::spawn(follow_leader(self.replica.clone(), leader)),

@@ -5,6 +5,7 @@
 //! Trusts: nothing. Out of scope: sealing and sending (`sender.rs`).
 
 use crate::front::limits::SESSION_BYTES;
+use crate::front::receipts::Touched;
 use crate::front::spaces::Space;
 use ringwall_wire::ids::KeyTag;
 use ringwall_wire::limits::SESSION_IN_FLIGHT;
@@ -32,19 +33,33 @@ pub(crate) struct ReadKey {
     pub(crate) key: KeyTag,
 }
 
-/// What an item gives back when it was sent.
+/// What an item gives back when it was sent, and what its receipt must say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Charge {
     /// Requests: 1, or 0 for what was not asked for just now (events).
     pub(crate) requests: usize,
     /// Bytes.
     pub(crate) bytes: usize,
+    /// The namespace it is about: its receipt names it.
+    pub(crate) about: Option<Touched>,
+    /// Index its receipt must reach.
+    pub(crate) index: u64,
 }
 
 impl Charge {
     /// One request of this many bytes.
     pub(crate) fn request(bytes: usize) -> Self {
-        Charge { requests: 1, bytes }
+        Charge { requests: 1, bytes, ..Charge::default() }
+    }
+
+    /// No request: bytes that were not asked for just now.
+    pub(crate) fn bytes(bytes: usize) -> Self {
+        Charge { bytes, ..Charge::default() }
+    }
+
+    /// The same, about a namespace.
+    pub(crate) fn about(self, about: Touched) -> Self {
+        Charge { about: Some(about), ..self }
     }
 }
 
@@ -187,8 +202,14 @@ impl Outbox {
     }
 }
 
+/// Both together, about what `left` is about.
 pub(crate) fn sum(left: Charge, right: Charge) -> Charge {
-    Charge { requests: left.requests.saturating_add(right.requests), bytes: left.bytes.saturating_add(right.bytes) }
+    Charge {
+        requests: left.requests.saturating_add(right.requests),
+        bytes: left.bytes.saturating_add(right.bytes),
+        about: left.about,
+        index: left.index,
+    }
 }
 
 #[cfg(test)]

@@ -36,6 +36,14 @@ pub(crate) fn no_room() -> Refusal {
     )
 }
 
+/// The client has seen more than this member, which could not ask a quorum whether anybody has.
+pub(crate) fn behind() -> Refusal {
+    refusal(
+        RefusalCode::Behind,
+        "this member has not applied what you have seen and no quorum answered in time; try again or ask another one",
+    )
+}
+
 /// The node leaves.
 pub(crate) fn leaving() -> Refusal {
     refusal(RefusalCode::ShuttingDown, "this member is shutting down; go on with another one, with the same write number")

@@ -7,6 +7,7 @@
 use crate::front::Front;
 use crate::front::limits::{SESSION_LISTS, SESSION_SPACES};
 use crate::front::outbox::{Charge, Outbox, ReadKey, sum};
+use crate::front::receipts::Touched;
 use crate::front::refusals::{fenced, no_namespace, refusal, refused};
 use crate::front::spaces::Space;
 use crate::front::status::cluster_status;
@@ -17,8 +18,9 @@ use ringwall_keys::{HedgedIvs, RecordPlace, SealError};
 use ringwall_wire::bounded::List;
 use ringwall_wire::codec::Message as _;
 use ringwall_wire::command::{OpenSpace, SealedChange, SealedMutation, SealedPut, SealedWrite, SpaceChange};
-use ringwall_wire::ids::ClientTag;
+use ringwall_wire::ids::{ClientTag, SpaceTag};
 use ringwall_wire::limits::{REQUEST_BYTES, SESSION_WATCHES};
+use ringwall_wire::receipt::space_name;
 use ringwall_wire::request::{
     Answer, Change, Get, KeyMode, ListKeys, Mutation, Namespace, Op, OpenNamespace, Reply, Request, Watch, Write,
 };
@@ -47,6 +49,7 @@ pub(crate) struct Desk {
 struct Known {
     space: Arc<Space>,
     client: ClientTag,
+    touched: Touched,
 }
 
 impl Desk {
@@ -119,12 +122,15 @@ impl Desk {
             ));
         }
         let tag = self.front.keyring.space_tag(self.user.user(), &ask.namespace);
+        let charge = charge.about(self.touched(tag, &ask.namespace));
         let view = self.front.replica.view().map_err(|_| fenced())?;
         if let Some(row) = view.space(&tag).map_err(|_| fenced())? {
-            return Ok(Some(match row.mode == ask.mode {
+            let answer = match row.mode == ask.mode {
                 true => Answer::Opened(row.revision),
                 false => refused(RefusalCode::OtherMode, "the namespace exists with another key mode"),
-            }));
+            };
+            self.outbox.answer(number, answer, charge);
+            return Ok(None);
         }
         let (_, dek) = self.front.keyring.new_space_key(&tag, ask.mode, &mut self.ivs).map_err(unsealable)?;
         let write = SealedWrite::OpenSpace(OpenSpace { space: tag, mode: ask.mode, dek });
@@ -143,6 +149,7 @@ impl Desk {
             ));
         }
         let known = self.known(&ask.namespace).await?;
+        let charge = charge.about(known.touched);
         let mut seen = HashSet::new();
         let mut mutations = Vec::with_capacity(ask.mutations.len());
         let several = ask.mutations.len() > 1;
@@ -169,14 +176,16 @@ impl Desk {
     }
 
     async fn get(&mut self, number: u64, ask: Get, charge: Charge) -> Result<Option<Answer>, Refusal> {
-        let space = self.known(&ask.namespace).await?.space;
+        let Known { space, touched, .. } = self.known(&ask.namespace).await?;
+        let charge = charge.about(touched);
         let key = space.keys().key_tag(&ask.key);
         self.reads.push((self.outbox.clone(), ReadKey { number, space, key }, charge));
         Ok(None)
     }
 
     async fn list(&mut self, number: u64, ask: ListKeys, charge: Charge) -> Result<Option<Answer>, Refusal> {
-        let space = self.known(&ask.namespace).await?.space;
+        let Known { space, touched, .. } = self.known(&ask.namespace).await?;
+        let charge = charge.about(touched);
         let (front, outbox, turns) = (self.front.clone(), self.outbox.clone(), self.lists.clone());
         tokio::spawn(async move {
             // The turn is kept until the page has its place among the session's replies, which bounds pages in memory.
@@ -186,7 +195,7 @@ impl Desk {
                 Err(refusal) => Answer::Refused(refusal),
             };
             let reply = Reply { number, body: answer };
-            let page = Charge { requests: 0, bytes: reply.encode().len() };
+            let page = Charge::bytes(reply.encode().len());
             if outbox.admitted(page).await {
                 outbox.answer(number, reply.body, sum(charge, page));
             }
@@ -195,7 +204,8 @@ impl Desk {
     }
 
     async fn watch(&mut self, number: u64, ask: Watch, charge: Charge) -> Result<Option<Answer>, Refusal> {
-        let space = self.known(&ask.namespace).await?.space;
+        let Known { space, touched, .. } = self.known(&ask.namespace).await?;
+        let charge = charge.about(touched);
         self.watches.retain(|_, watch| !watch.is_finished());
         if self.watches.len() >= SESSION_WATCHES {
             return Err(refusal(RefusalCode::TooLarge, "the session has as many watches as it may; cancel one or open another session"));
@@ -203,10 +213,15 @@ impl Desk {
         if self.watches.contains_key(&number) {
             return Err(refusal(RefusalCode::Malformed, "a watch with this number is running"));
         }
-        let watching = Watching { outbox: self.outbox.clone(), number, space, prefix: ask.prefix, told: ask.after, charge };
+        let watching =
+            Watching { outbox: self.outbox.clone(), number, space, prefix: ask.prefix, told: ask.after, charge, about: charge.about };
         let task = tokio::spawn(self.front.feeds.clone().follow(watching));
         self.watches.insert(number, task.abort_handle());
         Ok(None)
+    }
+
+    fn touched(&self, tag: SpaceTag, namespace: &Namespace) -> Touched {
+        Touched { name: space_name(&self.front.cluster_id, self.user.user(), namespace), tag }
     }
 
     /// The namespace of a request; made sure of on a read round when this member does not know it yet.
@@ -226,7 +241,8 @@ impl Desk {
             space = self.front.load_space(&tag)?;
         }
         let space = space.ok_or_else(no_namespace)?;
-        let known = Known { client: self.front.keyring.client_tag(&tag, self.user.client()), space };
+        let client = self.front.keyring.client_tag(&tag, self.user.client());
+        let known = Known { client, space, touched: self.touched(tag, namespace) };
         if self.spaces.len() >= SESSION_SPACES {
             self.spaces.clear();
         }

@@ -9,7 +9,8 @@ use crate::clock;
 use crate::front::Front;
 use crate::front::limits::{LAST_WORD, LEAVING, OPENING, REQUEST_STALL, STEP};
 use crate::front::outbox::{Charge, Outbox};
-use crate::front::refusals::{leaving, malformed, refusal};
+use crate::front::receipts::{Ask, Told};
+use crate::front::refusals::{behind, fenced, leaving, malformed, refusal};
 use crate::front::requests::Desk;
 use crate::front::users::admit_user;
 use crate::front::{sender, status};
@@ -20,6 +21,7 @@ use ringwall_quic::{Alpn, CloseCode, FrameError, FrameReader, FrameWriter, close
 use ringwall_wire::codec::{DecodeError, Message as _};
 use ringwall_wire::ids::{Digest, Nonce};
 use ringwall_wire::limits::{HANDSHAKE_MESSAGE_BYTES, REQUEST_BYTES};
+use ringwall_wire::receipt::KnownPoint;
 use ringwall_wire::request::{Answer, Request};
 use ringwall_wire::session::{GetDescriptor, Refusal, RefusalCode, UserReady};
 use std::sync::Arc;
@@ -78,6 +80,7 @@ impl Ended {
 /// A session whose user was verified.
 struct Opened {
     user: VerifiedUser,
+    told: Told,
     sealer: Sealer,
     opener: Opener,
     send: SendStream,
@@ -171,23 +174,45 @@ async fn authenticate(
     let (mut sealer, mut opener) = session.split(0, REQUEST_BYTES)?;
     let message = first_message(&mut opener, &mut recv).await?;
     let binding = UserBinding { handshake: &handshake, nonce: &nonce, incarnation: front.incarnation };
-    let (user, answer) = match admit_user(&message, &binding) {
-        Ok(user) => {
-            let revision = front.replica.view().map_or_else(|_| ringwall_wire::ids::Revision(0), |view| view.revision());
-            (Ok(user), UserReady { revision, members: status::member_hints(&front.replica.metrics()) }.encode())
-        }
+    let admitted = match admit_user(&message, &binding) {
+        Ok((user, known)) => welcome(front, user, nonce, known).await,
+        Err(refusal) => Err(refusal),
+    };
+    let (user, answer) = match admitted {
+        Ok((user, told, ready)) => (Ok((user, told)), ready.encode()),
         Err(refusal) => (Err(refusal.code), refusal.encode()),
     };
     let mut sealed = Vec::new();
     sealer.seal(&answer, &mut sealed)?;
     timeout(STEP, send.write_all(&sealed)).await.map_err(|_| Ended::TooSlow)?.map_err(|_| Ended::Left)?;
     match user {
-        Ok(user) => Ok(Opened { user, sealer, opener, send, recv }),
+        Ok((user, told)) => Ok(Opened { user, told, sealer, opener, send, recv }),
         Err(code) => {
             last_word(send).await;
             Err(Ended::Refused { code })
         }
     }
+}
+
+/// What a user is told first. A client that has seen more than this member waits for a quorum's word: either this member catches up, or the
+/// receipt says to the client that what it has seen is gone.
+async fn welcome(
+    front: &Front,
+    user: VerifiedUser,
+    nonce: Nonce,
+    known: Option<KnownPoint>,
+) -> Result<(VerifiedUser, Told, UserReady), Refusal> {
+    let ahead = |known: &KnownPoint| known.epoch == front.epoch && known.size > front.replica.applied().saturating_add(1);
+    if known.as_ref().is_some_and(ahead) {
+        front.reads.barrier().await.map_err(|refusal| match refusal.code {
+            RefusalCode::Unavailable => behind(),
+            _ => refusal,
+        })?;
+    }
+    let mut told = Told::nothing(&user, nonce, known, front.epoch);
+    let receipt = front.receipts.issue(&mut told, Ask { index: 0, covers: 0, spaces: Vec::new() }).await?;
+    let revision = front.replica.view().map_err(|_| fenced())?.revision();
+    Ok((user, told, UserReady { revision, members: status::member_hints(&front.replica.metrics()), receipt }))
 }
 
 /// The first message of stream 0 after attestation; small, since nobody is known yet.
@@ -211,9 +236,9 @@ async fn first_message(opener: &mut Opener, recv: &mut RecvStream) -> Result<Vec
 
 /// Requests and replies until one side ends it.
 async fn converse(front: &Arc<Front>, opened: Opened) -> Ended {
-    let Opened { user, sealer, mut opener, send, mut recv } = opened;
+    let Opened { user, told, sealer, mut opener, send, mut recv } = opened;
     let outbox = Arc::new(Outbox::default());
-    let sending = tokio::spawn(sender::run(outbox.clone(), sealer, send, front.replica.clone()));
+    let sending = tokio::spawn(sender::run(outbox.clone(), sealer, send, front.receipts.clone(), told));
     let mut desk = Desk::new(front.clone(), outbox.clone(), user);
     let cut = sending.abort_handle();
     let ended = tokio::select! {

@@ -7,15 +7,17 @@
 use crate::front::refusals::{malformed, refusal};
 use ringwall_channel::user::{UserBinding, VerifiedUser, verify_user};
 use ringwall_wire::codec::Message as _;
+use ringwall_wire::receipt::KnownPoint;
 use ringwall_wire::session::{Refusal, RefusalCode, UserAuth};
 
-/// Reads and verifies the first message of an open session.
-pub(crate) fn admit_user(message: &[u8], binding: &UserBinding<'_>) -> Result<VerifiedUser, Refusal> {
+/// Reads and verifies the first message of an open session; with it comes what the client has seen of the log.
+pub(crate) fn admit_user(message: &[u8], binding: &UserBinding<'_>) -> Result<(VerifiedUser, Option<KnownPoint>), Refusal> {
     let auth = UserAuth::decode(message).map_err(|_| malformed())?;
-    verify_user(&auth, binding).map_err(|fault| {
+    let user = verify_user(&auth, binding).map_err(|fault| {
         tracing::info!(%fault, "a user was refused");
         refusal(RefusalCode::NotAuthorized, "the credential or its signature does not verify on this session; sign again on a new session")
-    })
+    })?;
+    Ok((user, auth.known))
 }
 
 #[cfg(test)]
@@ -32,7 +34,7 @@ mod tests {
         let here = UserBinding { handshake: &handshake, nonce: &nonce, incarnation };
         let key = SigningKey::from_bytes(&[9; 32]);
         let auth = sign_user(&here, &ClientId([4; 16]), &key);
-        assert_eq!(admit_user(&auth.encode(), &here).unwrap().user(), &auth.user);
+        assert_eq!(admit_user(&auth.encode(), &here).unwrap().0.user(), &auth.user);
         let other = Digest([5; 32]);
         let elsewhere = UserBinding { handshake: &other, ..here };
         assert_eq!(admit_user(&auth.encode(), &elsewhere).unwrap_err().code, RefusalCode::NotAuthorized);

@@ -7,6 +7,7 @@
 use crate::clock;
 use crate::front::limits::{PAGE_BYTES, WATCH_PROGRESS, WATCHED_SPACES};
 use crate::front::outbox::{Charge, Outbox, sum};
+use crate::front::receipts::Touched;
 use crate::front::refusals::{fenced, refusal, unreadable};
 use crate::front::spaces::Space;
 use ringwall_consensus::{ChangeEvent, Replica, View};
@@ -59,6 +60,8 @@ pub(crate) struct Watching {
     pub(crate) told: Revision,
     /// What the request holds until its first answer.
     pub(crate) charge: Charge,
+    /// What all of its answers are about.
+    pub(crate) about: Option<Touched>,
 }
 
 impl Feeds {
@@ -189,11 +192,11 @@ impl Watching {
 
     /// Waits until the session has room, then tells; false when the session is over.
     async fn tell(&mut self, events: Events, bytes: usize) -> bool {
-        let extra = Charge { requests: 0, bytes };
+        let extra = Charge { about: self.about, ..Charge::bytes(bytes) };
         if !self.outbox.admitted(extra).await {
             return false;
         }
-        let charge = sum(std::mem::take(&mut self.charge), extra);
+        let charge = sum(extra, std::mem::take(&mut self.charge));
         self.outbox.answer(self.number, Answer::Events(events), charge);
         true
     }

@@ -366,6 +366,7 @@ impl Batch {
             match origin {
                 Origin::Session { outbox, number, charge } => {
                     let body = told(*outcome, matches!(write, SealedWrite::OpenSpace(_)), first);
+                    let charge = Charge { index: applied.index, ..charge };
                     if outbox.push(Item::Ready(Reply { number, body }), charge) {
                         sleeping.push(outbox);
                     }

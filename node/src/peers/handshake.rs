@@ -414,7 +414,7 @@ async fn ask(site: &Site, session: &mut Session<Unverified>, writer: &mut FrameW
 }
 
 async fn ask_with(site: &Site, session: &mut Session<Unverified>, writer: &mut FrameWriter, nonce: Nonce) -> Result<(), PeerError> {
-    let request = AttestReq { nonce, mode: AttestMode::Single, min_policy_version: site.policy.version, known: None };
+    let request = AttestReq { nonce, mode: AttestMode::Single, min_policy_version: site.policy.version };
     writer.write(&session.seal_attest_req(&request)?, site.step()).await?;
     Ok(())
 }

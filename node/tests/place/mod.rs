@@ -213,12 +213,7 @@ where
     let asked = session.open_attest_req(&reader.read(HANDSHAKE_MESSAGE_BYTES, SOON).await.unwrap()).unwrap();
     let shown = show(*session.handshake(), asked.nonce, both).await;
     writer.write(&session.seal_attest_resp(&shown).unwrap(), SOON).await.unwrap();
-    let ask = AttestReq {
-        nonce: entropy::nonce(&hostile.entropy),
-        mode: AttestMode::Single,
-        min_policy_version: hostile.policy.version,
-        known: None,
-    };
+    let ask = AttestReq { nonce: entropy::nonce(&hostile.entropy), mode: AttestMode::Single, min_policy_version: hostile.policy.version };
     writer.write(&session.seal_attest_req(&ask).unwrap(), SOON).await.unwrap();
     // A dialler that accepted shows its own evidence, and waits for the first word.
     let Ok(frame) = reader.read(2 * ATTEST_MESSAGE_BYTES, SOON).await else { return };

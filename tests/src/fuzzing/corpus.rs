@@ -7,11 +7,15 @@ use super::{MINTED, base};
 use ringwall_attest::cert_table::Guid;
 use ringwall_attest::{Batch, report_data};
 use ringwall_sim::{SimTee, genesis_record, policy_for, world};
-use ringwall_wire::bounded::Blob;
+use ringwall_wire::bounded::{Blob, List};
 use ringwall_wire::codec::{Field as _, Message as _};
-use ringwall_wire::evidence::{Binding, Endorsements, Evidence, Role};
+use ringwall_wire::evidence::{BatchPath, Binding, Endorsements, Evidence, Role};
 use ringwall_wire::genesis::ClusterCard;
-use ringwall_wire::ids::{BootKeys, ClusterId, Digest, Epoch, Incarnation, KemPublic, NoisePublic, Nonce, PolicyVersion, SigPublic, Slot};
+use ringwall_wire::ids::{
+    BootKeys, ClientId, ClusterId, Digest, Epoch, Incarnation, KemPublic, NoisePublic, Nonce, PolicyVersion, SigPublic, Signature, Slot,
+    UserId,
+};
+use ringwall_wire::receipt::{self, Anchor, Misdeed, Receipt, ReceiptHead, ReceiptLeaf, SpaceMark, TreeHead};
 use ringwall_wire::session::{AttestMode, AttestReq, AttestResp, SessionProof};
 use std::io;
 use std::path::Path;
@@ -115,9 +119,10 @@ fn documents() -> Vec<Seed> {
         proof: SessionProof::Batched(path.clone()),
         release_proof: Blob::default(),
     };
-    let ask = AttestReq { nonce: Nonce([5; 32]), mode: AttestMode::Batched, min_policy_version: PolicyVersion(1), known: None };
+    let ask = AttestReq { nonce: Nonce([5; 32]), mode: AttestMode::Batched, min_policy_version: PolicyVersion(1) };
     let card = ClusterCard { genesis: genesis.clone(), policy: policy.clone(), addresses: Default::default() };
-    let seeds: [(&'static str, &str, u8, Vec<u8>); 10] = [
+    let (receipt, anchor, evidence) = receipts();
+    let seeds: [(&'static str, &str, u8, Vec<u8>); 14] = [
         ("wire_documents", "boot-config", 0, boot.encode()),
         ("wire_documents", "policy", 1, policy.encode()),
         ("wire_documents", "genesis", 2, genesis.encode()),
@@ -128,8 +133,49 @@ fn documents() -> Vec<Seed> {
         ("attest_messages", "request", 0, ask.encode()),
         ("attest_messages", "path", 1, path.to_bytes()),
         ("attest_messages", "answer", 2, answer.encode()),
+        ("receipts", "receipt", 0, receipt.encode()),
+        ("receipts", "anchor", 1, anchor.encode()),
+        ("receipts", "evidence", 2, evidence.encode()),
+        ("receipts", "path", 3, (0..96_u8).collect()),
     ];
     seeds.into_iter().map(|(target, name, tag, bytes)| (target, name.to_owned(), tagged(tag, &bytes))).collect()
+}
+
+/// A receipt of a small log, an anchor of it, and evidence without signers.
+fn receipts() -> (Receipt, Anchor, receipt::Evidence) {
+    let spaces = List::new(vec![SpaceMark { space: Digest([8; 32]), seq: 3, digest: Digest([9; 32]) }]).expect("one");
+    let leaf = ReceiptLeaf { user: UserId([1; 20]), client: ClientId([2; 16]), nonce: Nonce([3; 32]), number: 1, spaces };
+    let tree = TreeHead { size: 300, root: Digest([4; 32]), landmark: Digest([5; 32]) };
+    let (incarnation, signature) = (Incarnation::new(Epoch(1), 7), Signature([6; 64]));
+    let head = ReceiptHead {
+        cluster_id: ClusterId([7; 32]),
+        epoch: Epoch(1),
+        index: 299,
+        term: 2,
+        tree,
+        group: leaf.leaf(),
+        incarnation,
+        signature,
+    };
+    let path = BatchPath { leaves: 1, index: 0, siblings: List::default() };
+    let receipt = Receipt { head, leaf, path };
+    let mut older = receipt.clone();
+    older.head.tree.size = 200;
+    older.head.index = 199;
+    let anchor = Anchor { newest: receipt.clone(), others: List::new(vec![older.clone()]).expect("one") };
+    let signer = receipt::Signer { incarnation, exchange: Blob::default() };
+    let evidence = receipt::Evidence {
+        misdeed: Misdeed::Rollback,
+        known: receipt.clone(),
+        got: older,
+        opening: Nonce([8; 32]),
+        heads: List::new(anchor.heads()).expect("two"),
+        from: 300,
+        path: List::default(),
+        known_signer: signer.clone(),
+        got_signer: signer,
+    };
+    (receipt, anchor, evidence)
 }
 
 /// Writes every seed under `folder`.

@@ -10,13 +10,16 @@ pub mod corpus;
 use crate::mutants::{Dice, Mutant, Original, Subject, Verdict, judge, mutant, originals};
 use ringwall_attest::batch::{fold, leaf};
 use ringwall_attest::{Anchors, Asked, EventLog, Pinned, VerifyError, appraise_session, cert_table, verify};
+use ringwall_client::anchor::{EvidenceFile, against, merge};
 use ringwall_wire::bounded::Blob;
 use ringwall_wire::codec::{Field, Message};
 use ringwall_wire::evidence::{BatchPath, Binding, Endorsements, Evidence, Role};
 use ringwall_wire::genesis::{BootConfig, ClusterCard, GenesisRecord};
 use ringwall_wire::ids::{ClusterId, Digest, NoisePublic, Nonce, PolicyVersion};
 use ringwall_wire::policy::{PolicyDoc, Rtmr};
+use ringwall_wire::receipt::{self, Anchor, Receipt};
 use ringwall_wire::session::{AttestMode, AttestReq, AttestResp};
+use ringwall_wire::tree;
 use std::sync::LazyLock;
 
 /// A target: its name, which is that of its corpus folder, and its body.
@@ -34,6 +37,7 @@ pub const TARGETS: &[Target] = &[
     ("verify_mutants", verify_mutants),
     ("wire_documents", wire_documents),
     ("attest_messages", attest_messages),
+    ("receipts", receipts),
 ];
 
 /// Minted originals of this process.
@@ -180,6 +184,49 @@ fn wire_documents(bytes: &[u8]) {
         5 => drop(value::<Evidence>(bytes)),
         _ => drop(value::<Endorsements>(bytes)),
     }
+}
+
+/// Receipts, anchors and evidence files: decoded; a receipt that continues another one does so by its own words; nothing that is not the minted
+/// evidence proves anything. The first byte says which.
+fn receipts(bytes: &[u8]) {
+    let Some((which, bytes)) = bytes.split_first() else { return };
+    match which % 4 {
+        0 => {
+            let Some(receipt) = message::<Receipt>(bytes) else { return };
+            let known = Anchor { newest: receipt.clone(), others: Default::default() };
+            // What is known continues itself, and nothing before it.
+            assert!(against(&known, &receipt, receipt.head.tree.size, &[]).is_ok() || !agrees_with_itself(&receipt));
+            let mut shorter = receipt;
+            shorter.head.tree.size = shorter.head.tree.size.saturating_sub(1);
+            let shrank = shorter.head.tree.size != known.newest.head.tree.size;
+            assert!(!shrank || against(&known, &shorter, 0, &[]).is_err(), "a shorter log was taken for a longer one");
+        }
+        1 => {
+            let Some(anchor) = message::<Anchor>(bytes) else { return };
+            if let Ok(merged) = merge(&anchor, &anchor) {
+                assert_eq!(merge(&merged, &merged).as_ref(), Ok(&merged), "merging settles");
+            }
+        }
+        2 => {
+            let Some(evidence) = message::<receipt::Evidence>(bytes) else { return };
+            let roots = &base(true).roots;
+            assert!(EvidenceFile(evidence).verify(roots).is_err(), "nobody attested for this");
+        }
+        _ => {
+            // One field is the older root's seed, the rest is a path: what it leads to depends on every byte.
+            let hashes: Vec<Digest> = bytes.as_chunks::<32>().0.iter().take(70).map(|hash| Digest(*hash)).collect();
+            let sizes = bytes.first_chunk::<2>().map_or((1, 2), |[first, more]| (u64::from(*first), u64::from(*first) + u64::from(*more)));
+            if let Some((older, newer)) = tree::consistency_roots(sizes.0, sizes.1, &hashes) {
+                assert!(tree::is_consistent(sizes.0, &older, sizes.1, &newer, &hashes));
+                assert!(!tree::is_consistent(sizes.0, &newer, sizes.1, &older, &hashes) || older == newer);
+            }
+        }
+    }
+}
+
+/// Whether a receipt names no namespace twice with two marks.
+fn agrees_with_itself(receipt: &Receipt) -> bool {
+    receipt.leaf.spaces.iter().all(|mark| receipt.leaf.mark(&mark.space).is_some_and(|first| first.seq < mark.seq || first == mark))
 }
 
 /// What a session asks with, and what it is answered: decoded, and the answer judged for a session it was not made for.

@@ -1,0 +1,29 @@
+//! What a client remembers of a cluster, and how it notices that the cluster forgot.
+//!
+//! | file | what it decides |
+//! |---|---|
+//! | `judge.rs` | whether a receipt continues what is known, or contradicts it |
+//! | `merge.rs` | what is kept of several receipts |
+//! | `keeper.rs` | when a client looks, remembers, and stops for good |
+//! | `store.rs`, `files.rs` | where it is kept, for one user and several processes |
+//! | `evidence.rs` | how a third party verifies what was found, offline |
+//! | `epochs.rs` | what may begin a higher epoch |
+//!
+//! Not to be confused with trust anchors, the vendors' roots (`ringwall_attest::Anchors`). Protocol section 5.2.
+
+mod epochs;
+mod evidence;
+mod files;
+mod judge;
+mod keeper;
+mod merge;
+mod store;
+
+pub use epochs::{EpochFault, EpochTrust, continues_epochs};
+pub use evidence::{EvidenceFault, EvidenceFile, Findings, ReadEvidenceError};
+pub use files::AnchorFiles;
+pub use judge::{Contradiction, ReceiptFault, Refused, Session, against, fits, is_later};
+pub(crate) use keeper::{Detected, Keeper, Sitting, Trouble};
+pub use merge::{Pair, merge};
+pub use ringwall_wire::receipt::{Anchor, Misdeed, Receipt};
+pub use store::{AnchorError, AnchorStore, InMemory, KeptAnchor};

@@ -1,0 +1,174 @@
+//! An anchor in files beside a credential.
+//!
+//! Decides: `BASE.anchor` is replaced whole (written beside, synced, renamed, folder synced) under an exclusive lock on `BASE.lock`, so that two
+//! processes of one user never lose each other's; what is there is read again and merged, never overwritten by less. `BASE.signer-ID` is written
+//! before an anchor that needs it. `BASE.detected` is the evidence of the first detection; while it lies there, no session is opened.
+//! Trusts: the file system to keep files and locks. Out of scope: what is in them (`merge.rs`, `evidence.rs`). docs/formats.md, "Receipts".
+
+use super::evidence::EvidenceFile;
+use super::merge::merge;
+use super::store::{AnchorError, AnchorStore, KeptAnchor};
+use ringwall_wire::bounded::Blob;
+use ringwall_wire::codec::Message as _;
+use ringwall_wire::ids::{ClusterId, Incarnation};
+use ringwall_wire::limits::{ANCHOR_BYTES, ATTEST_MESSAGE_BYTES};
+use ringwall_wire::receipt::{Anchor, Misdeed, Signer};
+use sha2::{Digest as _, Sha256};
+use std::fs::{File, OpenOptions};
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+
+/// The files.
+#[derive(Clone, Debug)]
+pub struct AnchorFiles {
+    base: PathBuf,
+}
+
+impl AnchorFiles {
+    /// The files that belong to a credential file and a cluster: `CREDENTIAL.CLUSTER16`, with endings.
+    pub fn beside(credential: &Path, cluster_id: &ClusterId) -> Self {
+        let mut base = credential.as_os_str().to_owned();
+        base.push(format!(".{:.16}", cluster_id.to_string()));
+        AnchorFiles { base: base.into() }
+    }
+
+    /// Where the file with this ending is.
+    pub fn path(&self, ending: &str) -> PathBuf {
+        let mut path = self.base.as_os_str().to_owned();
+        path.push(".");
+        path.push(ending);
+        path.into()
+    }
+
+    /// Reads an anchor file; none when there is none.
+    pub fn read_anchor(path: &Path) -> Result<Option<Anchor>, AnchorError> {
+        let Some(bytes) = read(path, ANCHOR_BYTES)? else { return Ok(None) };
+        let malformed = || AnchorError::Malformed { path: path.into() };
+        let (body, checksum) = bytes.split_last_chunk::<32>().ok_or_else(malformed)?;
+        match Anchor::decode(body) {
+            Ok(anchor) if Sha256::digest(body).as_slice() == checksum => Ok(Some(anchor)),
+            _ => Err(malformed()),
+        }
+    }
+
+    fn lock(&self) -> Result<File, AnchorError> {
+        let path = self.path("lock");
+        let file = private().create(true).truncate(false).open(&path);
+        file.and_then(|file| file.lock().map(|()| file)).map_err(|source| AnchorError::Io { path, source })
+    }
+
+    fn signer_path(&self, incarnation: Incarnation) -> PathBuf {
+        self.path(&format!("signer-{:016x}", incarnation.0))
+    }
+
+    fn signers(&self, anchor: &Anchor) -> Result<Vec<Signer>, AnchorError> {
+        let mut names: Vec<Incarnation> = anchor.receipts().map(|receipt| receipt.head.incarnation).collect();
+        names.sort();
+        names.dedup();
+        let mut signers = Vec::new();
+        for incarnation in names {
+            // One that is gone weakens evidence, and nothing else.
+            let bytes = read(&self.signer_path(incarnation), ATTEST_MESSAGE_BYTES + 4096)?.unwrap_or_default();
+            signers.push(Signer { incarnation, exchange: Blob::new(bytes).unwrap_or_default() });
+        }
+        Ok(signers)
+    }
+
+    /// Removes proofs of signers the anchor no longer needs.
+    fn tidy(&self, anchor: &Anchor) {
+        let Some(folder) = self.base.parent() else { return };
+        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+        let Some(start) = self.path("signer-").file_name().map(|name| name.to_string_lossy().into_owned()) else { return };
+        let needed = |name: &str| anchor.receipts().any(|receipt| name == format!("{start}{:016x}", receipt.head.incarnation.0));
+        for file in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            let name = file.file_name().to_string_lossy().into_owned();
+            if name.starts_with(&start) && !needed(&name) {
+                // One that stays is in nobody's way.
+                let _ = std::fs::remove_file(file.path());
+            }
+        }
+    }
+}
+
+impl AnchorStore for AnchorFiles {
+    fn load(&self) -> Result<KeptAnchor, AnchorError> {
+        let _held = self.lock()?;
+        let path = self.path("detected");
+        let detected = path.exists().then(|| {
+            // One that cannot be read still says that the matter is not settled.
+            let misdeed = EvidenceFile::read(&path).map_or(Misdeed::Rollback, |evidence| evidence.0.misdeed);
+            (misdeed, path.display().to_string())
+        });
+        let anchor = Self::read_anchor(&self.path("anchor"))?;
+        let signers = anchor.as_ref().map(|anchor| self.signers(anchor)).transpose()?.unwrap_or_default();
+        Ok(KeptAnchor { anchor, signers, detected })
+    }
+
+    fn save(&self, anchor: &Anchor, signers: &[Signer]) -> Result<(), AnchorError> {
+        let _held = self.lock()?;
+        let path = self.path("anchor");
+        let before = Self::read_anchor(&path)?;
+        let merged = match &before {
+            Some(before) => merge(before, anchor).map_err(AnchorError::Contradiction)?,
+            None => anchor.clone(),
+        };
+        if before.as_ref() == Some(&merged) {
+            return Ok(());
+        }
+        for signer in signers.iter().filter(|signer| !self.signer_path(signer.incarnation).exists()) {
+            replace(&self.signer_path(signer.incarnation), &signer.exchange)?;
+        }
+        let mut bytes = merged.encode();
+        let checksum = Sha256::digest(&bytes);
+        bytes.extend_from_slice(&checksum);
+        replace(&path, &bytes)?;
+        self.tidy(&merged);
+        Ok(())
+    }
+
+    fn detected(&self, evidence: &EvidenceFile) -> Result<String, AnchorError> {
+        let _held = self.lock()?;
+        let path = self.path("detected");
+        if !path.exists() {
+            replace(&path, &evidence.to_bytes())?;
+        }
+        Ok(path.display().to_string())
+    }
+}
+
+fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}
+
+/// At most `most` bytes of a file; none when there is none.
+fn read(path: &Path, most: usize) -> Result<Option<Vec<u8>>, AnchorError> {
+    let failed = |source| AnchorError::Io { path: path.into(), source };
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(fault) if fault.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(fault) => return Err(failed(fault)),
+    };
+    let mut bytes = Vec::new();
+    file.take(most as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
+    match bytes.len() > most {
+        true => Err(AnchorError::Malformed { path: path.into() }),
+        false => Ok(Some(bytes)),
+    }
+}
+
+/// Puts a file in place of what is there, whole or not at all, on stable storage when this returns.
+fn replace(path: &Path, bytes: &[u8]) -> Result<(), AnchorError> {
+    let failed = |source| AnchorError::Io { path: path.into(), source };
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".new");
+    let beside = PathBuf::from(beside);
+    let mut file = private().create(true).truncate(true).open(&beside).map_err(failed)?;
+    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(failed)?;
+    std::fs::rename(&beside, path).map_err(failed)?;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)
+}
