@@ -15,7 +15,7 @@ ringwall-model list            rules and scopes, with what is expected of each
   --without RULE  takes a rule out; the search then stops at a counterexample. For `session` more than once.
   --scope NAME    how much may happen; default: `full`, or the scope in which the absence of RULE shows
   --states N      stops after N distinct worlds; 0, the default, visits all there are (of `full` there are too many)
-  --threads N     default 2; with 1 a counterexample is a shortest one, the same each time. Default with --without: 1
+  --threads N     default 2; with 1 a counterexample is the same each time. Default with --without: 1
   --json          one object instead of text
 
 Exit status: 0 as expected, 1 not as expected, 2 the arguments make no sense.";

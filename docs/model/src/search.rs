@@ -51,7 +51,7 @@ pub struct Outcome {
     pub worlds: usize,
     /// Worlds generated, repeats included.
     pub generated: usize,
-    /// Longest shortest way to a world, in actions.
+    /// Worlds on the way to the deepest one that was found.
     pub depth: usize,
     /// Whether everything reachable was visited.
     pub complete: bool,
@@ -63,8 +63,8 @@ pub struct Outcome {
     pub unseen: Vec<&'static str>,
 }
 
-/// Searches breadth first until `property` fails, or any where none is named. With one thread a counterexample is a shortest one, the same
-/// each time.
+/// Searches breadth first until `property` fails, or any where none is named. From a counterexample nothing can be left
+/// out; with one thread it is the same each time.
 pub fn search<M>(model: M, property: Option<&'static str>, bound: &Bound, threads: usize) -> Outcome
 where
     M: Model + Send + Sync + 'static,
@@ -90,7 +90,11 @@ where
     let (seen, unseen) = possible().partition(|name| is_found(name));
     let failed = properties.iter().filter(|(name, fails)| *fails && is_found(name)).map(|(name, _)| *name);
     let broken = failed.clone().find(|name| Some(*name) == property).or(failed.clone().next());
-    let broken = broken.and_then(|name| found.remove(name).map(|path| (name, told(path.into_actions()))));
+    let broken = broken.and_then(|name| {
+        let path = found.remove(name)?;
+        let begin = path.clone().into_states().into_iter().next()?;
+        Some((name, told(&shorten(done.model(), name, &begin, path.into_actions()))))
+    });
     Outcome {
         worlds: done.unique_state_count(),
         generated: done.state_count(),
@@ -102,6 +106,43 @@ where
     }
 }
 
-fn told<A: Debug>(actions: Vec<A>) -> Vec<String> {
+/// Leaves out whatever can be left out. The checker judges worlds in blocks and keeps the last failure of one.
+fn shorten<M>(model: &M, property: &'static str, begin: &M::State, mut actions: Vec<M::Action>) -> Vec<M::Action>
+where
+    M: Model,
+    M::State: Clone,
+    M::Action: Clone + PartialEq,
+{
+    let mut at = actions.len();
+    while at > 0 {
+        at -= 1;
+        let mut fewer = actions.clone();
+        fewer.remove(at);
+        if fails(model, property, begin, &fewer) {
+            actions = fewer;
+            at = actions.len();
+        }
+    }
+    actions
+}
+
+/// Whether these actions are possible one after the other, and the property fails at their end.
+fn fails<M>(model: &M, property: &'static str, begin: &M::State, actions: &[M::Action]) -> bool
+where
+    M: Model,
+    M::State: Clone,
+    M::Action: Clone + PartialEq,
+{
+    let mut world = begin.clone();
+    for action in actions {
+        let mut offered = Vec::new();
+        model.actions(&world, &mut offered);
+        let Some(next) = offered.contains(action).then(|| model.next_state(&world, action.clone())).flatten() else { return false };
+        world = next;
+    }
+    !(model.property(property).condition)(model, &world)
+}
+
+fn told<A: Debug>(actions: &[A]) -> Vec<String> {
     actions.iter().map(|action| format!("{action:?}")).collect()
 }

@@ -13,7 +13,7 @@ use ringwall_model::search::{Bound, Outcome, search};
 /// Worlds of the big search: the least the project promises of a test.
 const WORLDS: usize = 1_000_000;
 /// Worlds of a search whose scope is not small enough to be visited to its end.
-const ENOUGH: usize = 100_000;
+const ENOUGH: usize = 500_000;
 
 fn run(without: Option<Rule>, scope: &str, breaks: Option<&'static str>, worlds: usize) -> Outcome {
     let bound = Bound::new(worlds);

@@ -126,7 +126,8 @@ impl Session {
         let asker = scene.runs.get(usize::from(nonce));
         let honest = asker.is_some_and(|asker| asker.open && asker.seen == mine.seen && asker.side != mine.side);
         let known = nonce == ATTACKER || asker.is_some_and(|asker| asker.open && leaked.computes(&asker.seen));
-        if !honest && !(known && leaked.computes(&mine.seen)) {
+        let from_attacker = known && leaked.computes(&mine.seen);
+        if !(honest || from_attacker) {
             return None;
         }
         let mut next = *scene;
