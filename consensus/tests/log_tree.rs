@@ -123,7 +123,7 @@ async fn entries_with_another_root_are_refused_by_type() {
     let _first = replica.answer(metrics.me, PeerCall::Append(beyond(1))).await;
     let answer = replica.answer(metrics.me, PeerCall::Append(beyond(2))).await;
     assert!(matches!(&answer, PeerAnswer::Refused(refusal) if refusal.code == RefusalCode::OtherHistory), "{answer:?}");
-    // A leader that lies on every append is not followed, and nobody is fenced for it.
+    // A member that reaches a size where its leader has another root stops: nobody can tell from here which of the two is wrong.
     *group.wires.edit.lock().unwrap() = Some((id, |call| {
         if let PeerCall::Append(AppendCall { tree: Some(tree), .. }) = call {
             tree.root.0[0] ^= 1;
@@ -133,9 +133,12 @@ async fn entries_with_another_root_are_refused_by_type() {
     for seq in 21..=30 {
         group.write(put(1, seq, seq, b"more", Expect::Any)).await;
     }
-    let behind = replica.metrics();
-    assert!(behind.applied <= before + 2 && behind.fenced.is_none(), "{}", summary(&behind));
+    wait_for("the member to stop", || replica.metrics().fenced.is_some()).await;
+    let stopped = replica.metrics();
+    assert!(stopped.fenced.as_ref().is_some_and(|why| why.contains("has another root here")), "{}", summary(&stopped));
+    assert!(stopped.applied <= before + 2, "nobody was shown the state beyond: {}", summary(&stopped));
     *group.wires.edit.lock().unwrap() = None;
+    group.kill(id).await;
     one_history(&group).await;
     group.stop().await;
 }

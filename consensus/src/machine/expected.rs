@@ -98,3 +98,6 @@ fn known(tree: &TreePoint, view: &View) -> Result<bool, OtherTree> {
         _ => Ok(true),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -107,7 +107,7 @@ fn key(name: u8) -> KeyTag {
     KeyTag([name; 16])
 }
 
-fn open() -> SealedWrite {
+pub(super) fn open() -> SealedWrite {
     let dek = WrappedKey { key_epoch: KeyEpoch(1), iv: [0; 24], commit: [1; 32], ciphertext: [2; 48] };
     SealedWrite::OpenSpace(OpenSpace { space: SPACE, mode: KeyMode::Cluster, dek })
 }
