@@ -104,7 +104,7 @@ impl Answerer {
 
     fn open_lane(&self) -> mpsc::Sender<Queued> {
         let (lane, queue) = mpsc::channel(LANE);
-        tokio::spawn(run_lane(self.raft.clone(), queue));
+        crate::runtime::spawn(run_lane(self.raft.clone(), queue));
         lane
     }
 
@@ -251,6 +251,7 @@ async fn run_lane(raft: Raft, mut queue: mpsc::Receiver<Queued>) {
         let mut open = requests.send(rpc).await.is_ok();
         while open {
             tokio::select! {
+                biased;
                 queued = queue.recv(), if waiting.len() < LANE_WAITING => match queued {
                     Some((rpc, reply)) => {
                         waiting.push_back(reply);

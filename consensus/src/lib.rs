@@ -11,6 +11,10 @@ extern crate alloc; // the record! macro of the wire crate names it
 
 mod answer;
 mod compare;
+#[cfg(feature = "defects")]
+pub mod defects;
+#[cfg(not(feature = "defects"))]
+mod defects;
 pub mod disk;
 mod fence;
 pub mod gate;
@@ -21,6 +25,7 @@ mod network;
 pub mod options;
 pub mod replica;
 pub mod report;
+pub mod runtime;
 pub mod transport;
 mod types;
 

@@ -4,6 +4,7 @@
 //! Out of scope: coalescing client writes into commands (`node`). Protocol sections 4 and 5.
 
 use crate::answer::{Answerer, Raft, refuse};
+use crate::defects::{self, Defect};
 use crate::fence::Fence;
 use crate::gate::{Known, Stopped};
 use crate::log::store::LogStore;
@@ -12,6 +13,7 @@ use crate::machine::view::View;
 use crate::network::Factory;
 use crate::options::Options;
 use crate::report::{Applied, Metrics, OpenError, Progress, ProposeError, ReadError, Role};
+use crate::runtime;
 use crate::transport::{BoxFuture, Class, Transport};
 use crate::types::{Payload, Types};
 use bytes::Bytes;
@@ -100,6 +102,10 @@ fn claim(dir: &std::path::Path) -> Result<(), OpenError> {
 impl Replica {
     /// Opens an empty replica in an empty folder. It waits to be founded, or to be added by a leader.
     pub async fn open(options: Options, transport: Arc<dyn Transport>) -> Result<Self, OpenError> {
+        runtime::hosted(options.host.clone(), Replica::open_here(options, transport)).await
+    }
+
+    async fn open_here(options: Options, transport: Arc<dyn Transport>) -> Result<Self, OpenError> {
         let config = raft_config(&options)?;
         let fence = Fence::new();
         let (setup, setup_fence) = (options.clone(), fence.clone());
@@ -115,7 +121,7 @@ impl Replica {
         let raft = raft.map_err(|why| OpenError::Storage(std::io::Error::other(why.to_string())))?;
         let answerer = Answerer::new(raft.clone(), fence.clone(), options.dir.clone());
         let changes = raft.metrics();
-        tokio::spawn(elect_when_voter(raft.clone(), fence.clone(), options.me));
+        runtime::spawn(elect_when_voter(raft.clone(), fence.clone(), options.me));
         Ok(Replica { inner: Arc::new(Inner { raft, options, transport, readers, fence, log, answerer }), changes })
     }
 
@@ -182,8 +188,9 @@ impl Replica {
         let limit = Duration::from_millis(self.inner.options.call_ms);
         self.inner.alive()?;
         tokio::select! {
-            reached = progress.wait_for(|progress| progress.applied >= index) => reached.map(|_| ()).map_err(|_| self.inner.read_fenced()),
+            biased;
             _ = fenced.wait_for(|fenced| *fenced) => Err(self.inner.read_fenced()),
+            reached = progress.wait_for(|progress| progress.applied >= index) => reached.map(|_| ()).map_err(|_| self.inner.read_fenced()),
             () = tokio::time::sleep(limit) => Err(ReadError::Transient),
         }
     }
@@ -370,6 +377,9 @@ impl Inner {
     }
 
     async fn read_index_here(&self) -> Result<u64, ReadError> {
+        if defects::on(Defect::NoReadIndex) {
+            return Ok(self.readers.published().applied);
+        }
         match self.raft.get_read_log_id(ReadPolicy::ReadIndex).await {
             Ok((read, _)) => Ok(read.log_id().index),
             Err(RaftError::Fatal(_)) => Err(self.read_fenced()),
@@ -468,11 +478,12 @@ async fn elect_when_voter(raft: Raft, fence: Fence, me: Incarnation) {
         let voter = changes.borrow_and_update().membership_config.voter_ids().any(|id| id == me);
         raft.runtime_config().elect(voter);
         tokio::select! {
+            biased;
+            _ = fenced.wait_for(|fenced| *fenced) => break,
             changed = changes.changed() => if changed.is_err() {
                 fence.raise("Raft has ended");
                 return;
             },
-            _ = fenced.wait_for(|fenced| *fenced) => break,
         }
     }
     raft.runtime_config().elect(false);
