@@ -3,7 +3,8 @@
 //! Decides: one lane of appends for each member keeps their order without waiting for the disk between them; a snapshot is taken in
 //! only if its digest is the announced one. Trusts: what the gate let pass. Out of scope: the gate's rules. Protocol section 4.
 
-use crate::fence::Fence;
+use crate::disk::{Disk, DiskFile, write_whole};
+use crate::ground::Ground;
 use crate::machine::raft::{Machine, SnapshotFile};
 use crate::types::{self, StoredMembership, Types, Vote};
 use futures_util::{StreamExt, stream};
@@ -20,8 +21,7 @@ use ringwall_wire::peer::{
 use ringwall_wire::session::{Refusal, RefusalCode};
 use sha2::{Digest as _, Sha256};
 use std::collections::{HashMap, VecDeque};
-use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use tokio::sync::{mpsc, oneshot};
@@ -40,8 +40,7 @@ type Queued = (AppendEntriesRequest<Types>, oneshot::Sender<PeerAnswer>);
 /// Everything needed to answer.
 pub(crate) struct Answerer {
     raft: Raft,
-    fence: Fence,
-    dir: PathBuf,
+    ground: Ground,
     lanes: Mutex<HashMap<Incarnation, mpsc::Sender<Queued>>>,
     incoming: tokio::sync::Mutex<HashMap<Incarnation, Incoming>>,
     incoming_count: std::sync::atomic::AtomicU64,
@@ -61,12 +60,12 @@ fn malformed(why: DecodeError) -> PeerAnswer {
 }
 
 impl Answerer {
-    pub(crate) fn new(raft: Raft, fence: Fence, dir: PathBuf) -> Self {
-        Answerer { raft, fence, dir, lanes: Mutex::default(), incoming: Default::default(), incoming_count: Default::default() }
+    pub(crate) fn new(raft: Raft, ground: Ground) -> Self {
+        Answerer { raft, ground, lanes: Mutex::default(), incoming: Default::default(), incoming_count: Default::default() }
     }
 
     pub(crate) fn fenced(&self, why: impl ToString) -> PeerAnswer {
-        refuse(RefusalCode::Fenced, self.fence.reason().map_or_else(|| why.to_string(), str::to_owned))
+        refuse(RefusalCode::Fenced, self.ground.fence.reason().map_or_else(|| why.to_string(), str::to_owned))
     }
 
     /// Queues an append behind those that came before, at once.
@@ -142,8 +141,8 @@ impl Answerer {
             Err(why) => return malformed(why),
         };
         let count = self.incoming_count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let path = self.dir.join(format!("incoming-{count:08}"));
-        let file = match self.fence.watch("incoming snapshot", File::options().read(true).write(true).create_new(true).open(&path)) {
+        let path = self.ground.dir.join(format!("incoming-{count:08}"));
+        let file = match self.ground.fence.watch("incoming snapshot", self.ground.disk.create_empty(&path)) {
             Ok(file) => file,
             Err(why) => return self.fenced(why),
         };
@@ -152,7 +151,8 @@ impl Answerer {
         if incoming.len() > SLOTS {
             incoming.clear();
         }
-        incoming.insert(from, Incoming { head, membership, file: Arc::new(file), path, offset: 0, hash: Sha256::new(), keep: false });
+        let disk = Arc::clone(&self.ground.disk);
+        incoming.insert(from, Incoming { head, membership, disk, file, path, offset: 0, hash: Sha256::new(), keep: false });
         PeerAnswer::Done
     }
 
@@ -169,8 +169,8 @@ impl Answerer {
             return refuse(RefusalCode::Malformed, "a part of a snapshot out of order");
         }
         let last = chunk.last;
-        let written = tokio::task::spawn_blocking(move || incoming.write(&chunk).map(|()| incoming)).await;
-        let incoming = match self.fence.watch("incoming snapshot", written.unwrap_or_else(|why| Err(io::Error::other(why)))) {
+        let written = self.ground.done("incoming snapshot", move || incoming.write(&chunk).map(|()| incoming)).await;
+        let incoming = match self.ground.fence.watch("incoming snapshot", written) {
             Ok(incoming) => incoming,
             Err(why) => return self.fenced(why),
         };
@@ -200,7 +200,7 @@ impl Answerer {
         match self.raft.install_full_snapshot(vote, snapshot).await {
             Ok(answer) => {
                 // Raft may have had no use for it; then the file is still where it was.
-                let _ = std::fs::remove_file(&incoming.path);
+                let _ = self.ground.disk.remove(&incoming.path);
                 PeerAnswer::Snapshot(types::ballot(&answer.vote))
             }
             Err(why) => self.fenced(why),
@@ -212,7 +212,8 @@ impl Answerer {
 struct Incoming {
     head: SnapshotHead,
     membership: StoredMembership,
-    file: Arc<File>,
+    disk: Arc<dyn Disk>,
+    file: Arc<dyn DiskFile>,
     path: PathBuf,
     offset: u64,
     hash: Sha256,
@@ -222,10 +223,10 @@ struct Incoming {
 impl Incoming {
     fn write(&mut self, chunk: &SnapshotChunk) -> io::Result<()> {
         self.hash.update(&*chunk.bytes);
-        self.file.as_ref().write_all(&chunk.bytes)?;
+        write_whole(self.file.as_ref(), self.offset, &chunk.bytes)?;
         self.offset += chunk.bytes.len() as u64;
         match chunk.last {
-            true => self.file.sync_all(),
+            true => self.file.sync(),
             false => Ok(()),
         }
     }
@@ -234,7 +235,7 @@ impl Incoming {
 impl Drop for Incoming {
     fn drop(&mut self) {
         if !self.keep {
-            let _ = std::fs::remove_file(&self.path);
+            let _ = self.disk.remove(&self.path);
         }
     }
 }

@@ -20,12 +20,8 @@ impl Replica {
         });
         let capture = found.await.map_err(|why| ReadError::Fenced(why.to_string()))?;
         let index = capture.applied.map_or(0, |applied| applied.index);
-        let digest = tokio::task::spawn_blocking(move || capture.digest()).await;
-        match digest {
-            Ok(Ok(digest)) => Ok((index, digest)),
-            Ok(Err(why)) => Err(ReadError::Fenced(why.to_string())),
-            Err(why) => Err(ReadError::Fenced(why.to_string())),
-        }
+        let digest = self.inner().ground.done("digest of the state", move || capture.digest()).await;
+        digest.map(|digest| (index, digest)).map_err(|why| ReadError::Fenced(why.to_string()))
     }
 
     /// Proposes a mark: every replica remembers the digest of its state after the entry at the index this gives.

@@ -18,6 +18,7 @@ mod defects;
 pub mod disk;
 mod fence;
 pub mod gate;
+mod ground;
 pub mod log;
 pub mod machine;
 mod membership;
@@ -28,6 +29,7 @@ pub mod report;
 pub mod runtime;
 pub mod transport;
 mod types;
+pub mod workers;
 
 pub use machine::view::{ChangeEvent, MemberRow, MemberStanding, Page, ProposalRow, SpaceRow, StoredRecord, View};
 pub use options::Options;

@@ -4,6 +4,8 @@
 //! retry. Pre-vote is a real question: an answer that does not come grants nothing.
 //! Trusts: nothing in an answer beyond its meaning to Raft. Out of scope: sessions (`node`). Protocol section 4.
 
+use crate::disk::read_exact;
+use crate::ground::Ground;
 use crate::machine::raft::SnapshotFile;
 use crate::transport::{Class, Transport, TransportError};
 use crate::types::{self, Types, Vote};
@@ -23,7 +25,6 @@ use ringwall_wire::limits::SNAPSHOT_CHUNK_BYTES;
 use ringwall_wire::peer::{
     AppendAnswer, AppendCall, Member, PeerAnswer, PeerCall, SnapshotChunk, SnapshotHead, TransferAnswer, TransferCall, VoteCall,
 };
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,6 +38,7 @@ const RETRY_MS: u64 = 100;
 pub(crate) struct Factory {
     pub(crate) transport: Arc<dyn Transport>,
     pub(crate) timeout: Duration,
+    pub(crate) ground: Ground,
 }
 
 /// The way to one member.
@@ -46,11 +48,19 @@ pub(crate) struct Network {
     transport: Arc<dyn Transport>,
     timeout: Duration,
     appends: Class,
+    ground: Ground,
 }
 
 impl Factory {
     fn network(&self, to: Incarnation, member: &Member, appends: Class) -> Network {
-        Network { to, member: member.clone(), transport: Arc::clone(&self.transport), timeout: self.timeout, appends }
+        Network {
+            to,
+            member: member.clone(),
+            transport: Arc::clone(&self.transport),
+            timeout: self.timeout,
+            appends,
+            ground: self.ground.clone(),
+        }
     }
 }
 
@@ -141,7 +151,7 @@ impl Network {
         }
         let mut offset = 0;
         while offset < snapshot.bytes {
-            let chunk = read_chunk(&snapshot, offset).await?;
+            let chunk = read_chunk(&self.ground, &snapshot, offset).await?;
             offset += chunk.bytes.len() as u64;
             // The last part is answered when the snapshot is installed.
             let timeout = if chunk.last { Duration::from_secs(600) } else { self.timeout };
@@ -166,18 +176,14 @@ fn append_call(rpc: AppendEntriesRequest<Types>) -> Result<PeerCall, RPCError<Ty
     }))
 }
 
-async fn read_chunk(snapshot: &SnapshotFile, offset: u64) -> Result<SnapshotChunk, StreamingError<Types>> {
+async fn read_chunk(ground: &Ground, snapshot: &SnapshotFile, offset: u64) -> Result<SnapshotChunk, StreamingError<Types>> {
     let len = (snapshot.bytes - offset).min(SNAPSHOT_CHUNK_BYTES as u64);
     let file = Arc::clone(&snapshot.file);
-    let read = tokio::task::spawn_blocking(move || {
+    let read = ground.done("snapshot part", move || {
         let mut bytes = vec![0; len as usize];
-        file.read_exact_at(&mut bytes, offset).map(|()| bytes)
+        read_exact(file.as_ref(), offset, &mut bytes).map(|()| bytes)
     });
-    let bytes = match read.await {
-        Ok(Ok(bytes)) => bytes,
-        Ok(Err(why)) => return Err(NetworkError::from_string(format!("snapshot file: {why}")).into()),
-        Err(why) => return Err(NetworkError::from_string(why).into()),
-    };
+    let bytes = ground.fence.watch("snapshot", read.await).map_err(NetworkError::from_string)?;
     let bytes = Blob::new(bytes).map_err(NetworkError::from_string)?;
     Ok(SnapshotChunk { offset, bytes, last: offset + len == snapshot.bytes })
 }

@@ -5,6 +5,7 @@
 
 use crate::disk::{Disk, OsDisk};
 use crate::runtime::Host;
+use crate::workers::{Threads, Workers};
 use ringwall_wire::ids::{ClusterId, Incarnation};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -43,8 +44,10 @@ pub struct Options {
     pub keep_entries: u64,
     /// Whoever decides the chance and the pace of this replica's tasks; none for tokio and the thread's generator.
     pub host: Option<Arc<dyn Host>>,
-    /// The disk the log is written to.
+    /// The disk all files are on.
     pub disk: Arc<dyn Disk>,
+    /// Who does work that blocks.
+    pub workers: Arc<dyn Workers>,
 }
 
 impl Options {
@@ -66,6 +69,7 @@ impl Options {
             keep_entries: 5_000,
             host: None,
             disk: Arc::new(OsDisk),
+            workers: Arc::new(Threads),
         }
     }
 }

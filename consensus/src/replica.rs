@@ -7,6 +7,7 @@ use crate::answer::{Answerer, Raft, refuse};
 use crate::defects::{self, Defect};
 use crate::fence::Fence;
 use crate::gate::{Known, Stopped};
+use crate::ground::Ground;
 use crate::log::store::LogStore;
 use crate::machine::raft::{Machine, Readers};
 use crate::machine::view::View;
@@ -49,6 +50,7 @@ pub(crate) struct Inner {
     pub(crate) transport: Arc<dyn Transport>,
     pub(crate) readers: Arc<Readers>,
     pub(crate) fence: Fence,
+    pub(crate) ground: Ground,
     log: LogStore,
     answerer: Answerer,
 }
@@ -91,12 +93,22 @@ fn raft_config(options: &Options) -> Result<Config, OpenError> {
 }
 
 /// Makes the folder, or accepts it if it is empty.
-fn claim(dir: &std::path::Path) -> Result<(), OpenError> {
-    std::fs::create_dir_all(dir)?;
-    match std::fs::read_dir(dir)?.next() {
-        None => Ok(()),
-        Some(_) => Err(OpenError::NotEmpty(dir.to_path_buf())),
+fn claim(ground: &Ground) -> Result<(), OpenError> {
+    ground.disk.make_folder(&ground.dir)?;
+    match ground.disk.list(&ground.dir)?.is_empty() {
+        true => Ok(()),
+        false => Err(OpenError::NotEmpty(ground.dir.clone())),
     }
+}
+
+type Files = (LogStore, Machine, Arc<Readers>);
+
+/// Claims the folder and makes the first files in it. Blocks.
+fn set_up(ground: Ground, options: &Options) -> Result<Files, OpenError> {
+    claim(&ground)?;
+    let log = LogStore::create(ground.clone(), options.segment_bytes, options.tail_bytes)?;
+    let (machine, readers) = Machine::create(ground, options.overlay_bytes, options.cluster_id)?;
+    Ok((log, machine, readers))
 }
 
 impl Replica {
@@ -108,21 +120,18 @@ impl Replica {
     async fn open_here(options: Options, transport: Arc<dyn Transport>) -> Result<Self, OpenError> {
         let config = raft_config(&options)?;
         let fence = Fence::new();
-        let (setup, setup_fence) = (options.clone(), fence.clone());
-        let files = tokio::task::spawn_blocking(move || -> Result<_, OpenError> {
-            claim(&setup.dir)?;
-            let log = LogStore::create(setup.disk, setup.dir.clone(), setup.segment_bytes, setup.tail_bytes, setup_fence.clone())?;
-            let (machine, readers) = Machine::create(&setup.dir, setup.overlay_bytes, setup.cluster_id, setup_fence)?;
-            Ok((log, machine, readers))
-        });
-        let (log, machine, readers) = files.await.map_err(|why| OpenError::Storage(std::io::Error::other(why)))??;
-        let factory = Factory { transport: Arc::clone(&transport), timeout: Duration::from_millis(options.call_ms) };
+        let ground = Ground::of(&options, fence.clone());
+        let (theirs, setup) = (ground.clone(), options.clone());
+        let files = ground.done("open", move || Ok(set_up(theirs, &setup)));
+        let (log, machine, readers) = files.await??;
+        let timeout = Duration::from_millis(options.call_ms);
+        let factory = Factory { transport: Arc::clone(&transport), timeout, ground: ground.clone() };
         let raft = Raft::new(options.me, Arc::new(config), factory, log.clone(), machine).await;
         let raft = raft.map_err(|why| OpenError::Storage(std::io::Error::other(why.to_string())))?;
-        let answerer = Answerer::new(raft.clone(), fence.clone(), options.dir.clone());
+        let answerer = Answerer::new(raft.clone(), ground.clone());
         let changes = raft.metrics();
         runtime::spawn(elect_when_voter(raft.clone(), fence.clone(), options.me));
-        Ok(Replica { inner: Arc::new(Inner { raft, options, transport, readers, fence, log, answerer }), changes })
+        Ok(Replica { inner: Arc::new(Inner { raft, options, transport, readers, fence, ground, log, answerer }), changes })
     }
 
     /// Makes this replica the only voter of a new group, waits until it leads, and records `cert` as its first member.

@@ -8,7 +8,7 @@
 mod rig;
 
 use rig::*;
-use ringwall_consensus::disk::{Disk, DiskFile};
+use ringwall_consensus::disk::{Disk, DiskFile, OsDisk};
 use ringwall_consensus::log::recover::{Ending, recover};
 use ringwall_consensus::{ProposeError, ReadError};
 use ringwall_wire::bounded::List;
@@ -49,7 +49,7 @@ struct Platter {
     sync_fails: bool,
 }
 
-/// A disk in memory that forgets what was not synced.
+/// A disk whose log segments are in memory and forget what was not synced; everything else is real.
 #[derive(Clone, Default)]
 struct TestDisk(Arc<Mutex<Platter>>);
 
@@ -60,6 +60,22 @@ fn eio() -> io::Error {
 }
 
 impl Disk for TestDisk {
+    fn make_folder(&self, folder: &Path) -> io::Result<()> {
+        OsDisk.make_folder(folder)
+    }
+
+    fn list(&self, folder: &Path) -> io::Result<Vec<PathBuf>> {
+        OsDisk.list(folder)
+    }
+
+    fn create_empty(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        OsDisk.create_empty(path)
+    }
+
+    fn open_to_read(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        OsDisk.open_to_read(path)
+    }
+
     fn create(&self, path: &Path, bytes: u64) -> io::Result<Arc<dyn DiskFile>> {
         let mut platter = self.0.lock().unwrap();
         if platter.dead {
@@ -82,14 +98,16 @@ impl Disk for TestDisk {
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut platter = self.0.lock().unwrap();
-        let image = platter.files.remove(from).ok_or(io::ErrorKind::NotFound)?;
+        let Some(image) = platter.files.remove(from) else { return OsDisk.rename(from, to) };
         platter.files.insert(to.to_path_buf(), image);
         Ok(())
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
-        self.0.lock().unwrap().files.remove(path);
-        Ok(())
+        match self.0.lock().unwrap().files.remove(path) {
+            Some(_) => Ok(()),
+            None => OsDisk.remove(path),
+        }
     }
 }
 
@@ -137,6 +155,10 @@ impl DiskFile for TestFile {
         let len = from.len().min(bytes.len());
         bytes[..len].copy_from_slice(&from[..len]);
         Ok(len)
+    }
+
+    fn set_size(&self, _: u64) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
     }
 
     fn size(&self) -> io::Result<u64> {
@@ -258,7 +280,7 @@ async fn a_crash_at_any_write_loses_nothing_acknowledged() {
             let (_group, acknowledged) = workload(&disk).await;
             let dir = tempfile::tempdir().unwrap();
             disk.dump(dir.path());
-            let found = recover(dir.path()).unwrap();
+            let found = recover(&OsDisk, dir.path()).unwrap();
             assert!(!matches!(found.ending, Ending::Damaged { .. }), "crash at {at}, {quarters}/4: {:?}", found.ending);
             for (index, body) in &acknowledged {
                 let entry = found.entries.iter().find(|entry| entry.at.index == *index);
@@ -297,7 +319,7 @@ async fn a_log_is_read_back_after_segments_were_recycled() {
     replica.shutdown().await;
     let dir = tempfile::tempdir().unwrap();
     disk.dump(dir.path());
-    let found = recover(dir.path()).unwrap();
+    let found = recover(&OsDisk, dir.path()).unwrap();
     assert_eq!(found.ending, Ending::Clean);
     let purged = found.purged.unwrap().index;
     assert!(purged > 40 && purged < last, "{purged} of {last}");
@@ -314,7 +336,7 @@ async fn damage_before_the_end_is_reported() {
     let (_group, _) = workload(&disk).await;
     let dir = tempfile::tempdir().unwrap();
     disk.dump(dir.path());
-    let whole = recover(dir.path()).unwrap();
+    let whole = recover(&OsDisk, dir.path()).unwrap();
     assert_eq!(whole.ending, Ending::Clean);
     let path = dir.path().join("log-0000000000000001");
     let bytes = std::fs::read(&path).unwrap();
@@ -323,7 +345,7 @@ async fn damage_before_the_end_is_reported() {
         let mut damaged = bytes.clone();
         damaged[at] ^= 0x40;
         std::fs::write(&path, &damaged).unwrap();
-        let found = recover(dir.path()).unwrap();
+        let found = recover(&OsDisk, dir.path()).unwrap();
         let shorter = found.entries.len() < whole.entries.len() || found.committed != whole.committed || found.vote != whole.vote;
         assert!(shorter || found.ending != Ending::Clean, "a flipped bit at {at} went unnoticed");
         assert!(whole.entries.starts_with(&found.entries), "and it may shorten the log, never change it");

@@ -5,6 +5,7 @@
 //! Trusts: nothing it reads, and gives nobody a vote: a node never resumes from it (protocol section 4). It serves total-outage
 //! recovery (section 6.1, DR3) and tests. Out of scope: deciding which of several logs counts.
 
+use crate::disk::{Disk, DiskFile, read_exact};
 use crate::log::frame::{FrameError, Opening, Record};
 use ringwall_wire::peer::{Ballot, LogEntry, LogPosition};
 use std::io;
@@ -49,10 +50,10 @@ pub struct Recovered {
     pub ending: Ending,
 }
 
-/// Reads the log in `dir`. Reads only.
-pub fn recover(dir: &Path) -> io::Result<Recovered> {
+/// Reads the log in `dir` of a disk. Reads only.
+pub fn recover(disk: &dyn Disk, dir: &Path) -> io::Result<Recovered> {
     let mut found = Recovered { entries: Vec::new(), vote: None, committed: None, purged: None, ending: Ending::Clean };
-    let segments = segments(dir)?;
+    let segments = segments(disk, dir)?;
     let last = segments.last().map(|(number, _)| *number);
     let mut expected = None;
     let first = segments.first().map_or(0, |(number, _)| *number);
@@ -62,7 +63,7 @@ pub fn recover(dir: &Path) -> io::Result<Recovered> {
             return Ok(found);
         }
         expected = number.checked_add(1);
-        match read_segment(number, &path, &mut found)? {
+        match read_segment(number, disk.open_to_read(&path)?.as_ref(), &mut found)? {
             None => {}
             Some(at) if Some(number) == last => {
                 found.ending = Ending::Torn { segment: number, at };
@@ -80,10 +81,9 @@ pub fn recover(dir: &Path) -> io::Result<Recovered> {
     Ok(found)
 }
 
-fn segments(dir: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
+fn segments(disk: &dyn Disk, dir: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
     let mut found = Vec::new();
-    for item in std::fs::read_dir(dir)? {
-        let path = item?.path();
+    for path in disk.list(dir)? {
         let number = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_prefix("log-")).map(str::parse::<u64>);
         if let Some(Ok(number)) = number {
             found.push((number, path));
@@ -94,11 +94,13 @@ fn segments(dir: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
 }
 
 /// Gives the offset of the frame that could not be read, if the segment does not end cleanly.
-fn read_segment(number: u64, path: &Path, found: &mut Recovered) -> io::Result<Option<u64>> {
-    if std::fs::metadata(path)?.len() > SEGMENT_BYTES {
+fn read_segment(number: u64, file: &dyn DiskFile, found: &mut Recovered) -> io::Result<Option<u64>> {
+    let size = file.size()?;
+    if size > SEGMENT_BYTES {
         return Ok(Some(0));
     }
-    let bytes = std::fs::read(path)?;
+    let mut bytes = vec![0; size as usize];
+    read_exact(file, 0, &mut bytes)?;
     let mut at = 0;
     loop {
         match Record::take(number, bytes.get(at..).unwrap_or_default()) {

@@ -3,11 +3,12 @@
 //! Decides: which entries stay in memory (the newest, up to a bound; everything that is not on disk yet). A vote is durable before
 //! `save_vote` returns. Trusts: Raft to call in order. Out of scope: writing (`writer`). Protocol section 5.1.
 
-use crate::disk::{Disk, read_exact};
-use crate::fence::Fence;
+use crate::disk::read_exact;
+use crate::ground::Ground;
 use crate::log::frame::Record;
-use crate::log::writer::{Job, Place, Writer};
+use crate::log::writer::{Job, LogService, Place, Writer};
 use crate::types::{self, Entry, EntryPayload, LogId, Types, Vote};
+use crate::workers::Wake;
 use futures_util::{Stream, StreamExt, stream};
 use openraft::base::BoxStream;
 use openraft::storage::{IOFlushed, RaftLogReader, RaftLogStorage};
@@ -20,7 +21,6 @@ use std::collections::VecDeque;
 use std::fmt::Debug;
 use std::io;
 use std::ops::{Bound, RangeBounds};
-use std::path::PathBuf;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::oneshot;
@@ -66,23 +66,25 @@ pub(crate) struct Shared {
 pub(crate) struct LogStore {
     shared: Arc<Shared>,
     jobs: Sender<Job>,
-    fence: Fence,
+    wake: Wake,
+    ground: Ground,
 }
 
 impl LogStore {
-    /// Makes an empty log in `dir` and starts its writer.
-    pub(crate) fn create(disk: Arc<dyn Disk>, dir: PathBuf, segment_bytes: u64, tail_bytes: usize, fence: Fence) -> io::Result<Self> {
+    /// Makes an empty log and starts its writer.
+    pub(crate) fn create(ground: Ground, segment_bytes: u64, tail_bytes: usize) -> io::Result<Self> {
         let shared = Arc::new(Shared { inner: Mutex::new(Inner::default()), tail_bytes });
-        let writer = Writer::create(disk, dir, segment_bytes, fence.clone(), Arc::clone(&shared))?;
+        let writer = Writer::create(ground.clone(), segment_bytes, Arc::clone(&shared))?;
         let (jobs, queue) = channel();
-        std::thread::Builder::new().name("log-writer".into()).spawn(move || writer.run(queue))?;
-        Ok(LogStore { shared, jobs, fence })
+        let wake = ground.workers.serve("log-writer", Box::new(LogService::new(writer, queue)))?;
+        Ok(LogStore { shared, jobs, wake, ground })
     }
 
     /// Writes what waits and ends the writer.
     pub(crate) async fn stop(&self) {
         let (done, stopped) = oneshot::channel();
         if self.jobs.send(Job::Stop(done)).is_ok() {
+            (self.wake)();
             let _ = stopped.await;
         }
     }
@@ -93,10 +95,12 @@ impl LogStore {
     }
 
     fn queue(&self, job: Job) -> io::Result<()> {
-        if self.fence.reason().is_some() {
-            return Err(self.fence.error());
+        if self.ground.fence.reason().is_some() {
+            return Err(self.ground.fence.error());
         }
-        self.jobs.send(job).map_err(|_| io::Error::other("the log writer has ended"))
+        self.jobs.send(job).map_err(|_| io::Error::other("the log writer has ended"))?;
+        (self.wake)();
+        Ok(())
     }
 
     /// Reads the entries of `range` that exist, at most `limit` bytes of them but at least one.
@@ -106,8 +110,8 @@ impl LogStore {
             return Ok(found.into_iter().filter_map(|slot| slot.entry).collect());
         }
         let shared = Arc::clone(&self.shared);
-        let read = tokio::task::spawn_blocking(move || shared.fetch(found)).await;
-        self.fence.watch("log read", read.unwrap_or_else(|why| Err(io::Error::other(why))))
+        let read = self.ground.done("log read", move || shared.fetch(found)).await;
+        self.ground.fence.watch("log read", read)
     }
 }
 
@@ -335,7 +339,7 @@ impl RaftLogStorage<Types> for LogStore {
     async fn save_vote(&mut self, vote: &Vote) -> io::Result<()> {
         let (done, saved) = oneshot::channel();
         self.queue(Job::Vote(types::ballot(vote), done))?;
-        saved.await.unwrap_or_else(|_| Err(self.fence.error()))?;
+        saved.await.unwrap_or_else(|_| Err(self.ground.fence.error()))?;
         self.shared.lock().vote = Some(*vote);
         Ok(())
     }
@@ -359,7 +363,7 @@ impl RaftLogStorage<Types> for LogStore {
         {
             let mut inner = self.shared.lock();
             for entry in &entries {
-                self.fence.watch("log append", inner.push(entry.clone()))?;
+                self.ground.fence.watch("log append", inner.push(entry.clone()))?;
             }
         }
         self.queue(Job::Append(entries, callback))

@@ -1,14 +1,15 @@
-//! The writer thread of the log: group commit, segments, recycling.
+//! The writer of the log: group commit, segments, recycling.
 //!
 //! Decides: everything queued when the disk becomes free is one group: one write, then every waiter of the group is told, in the
 //! order in which it queued. A write that fails, or is short, raises the fence: nothing is acknowledged afterwards.
 //! Trusts: nothing but the order of its queue. Out of scope: reading (`store`). Protocol section 5.1.
 
-use crate::disk::{Disk, DiskFile};
-use crate::fence::Fence;
+use crate::disk::{DiskFile, write_whole};
+use crate::ground::Ground;
 use crate::log::frame::{HEADER_BYTES, Opening, PAYLOAD_BYTES, Record};
 use crate::log::store::Shared;
 use crate::types::{self, Entry, Types};
+use crate::workers::{Ahead, Service, Step};
 use openraft::storage::IOFlushed;
 use ringwall_wire::peer::{Ballot, LogPosition};
 use std::collections::VecDeque;
@@ -16,7 +17,6 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
-use std::thread::JoinHandle;
 use tokio::sync::oneshot;
 
 /// Bytes after which a group is written though more is queued: bounds the buffer and the time others wait.
@@ -30,7 +30,7 @@ pub(crate) enum Job {
     Vote(Ballot, oneshot::Sender<io::Result<()>>),
     Truncate(Option<LogPosition>),
     Purge(LogPosition),
-    /// Writes what waits, then ends the thread.
+    /// Writes what waits, then ends the writer.
     Stop(oneshot::Sender<()>),
 }
 
@@ -58,18 +58,16 @@ struct Segment {
 
 /// The writer's own state.
 pub(crate) struct Writer {
-    disk: Arc<dyn Disk>,
-    dir: PathBuf,
+    ground: Ground,
     segment_bytes: u64,
-    fence: Fence,
     shared: Arc<Shared>,
     current: Segment,
     /// Where the next byte goes in the current segment.
     end: u64,
     full: VecDeque<Segment>,
     spares: Vec<PathBuf>,
-    /// A spare that another thread is filling with zeroes.
-    coming: Option<JoinHandle<io::Result<PathBuf>>>,
+    /// A spare that is being filled with zeroes beside.
+    coming: Option<Ahead<PathBuf>>,
     spares_made: u64,
     opening: Opening,
     buffer: Vec<u8>,
@@ -78,16 +76,14 @@ pub(crate) struct Writer {
 
 impl Writer {
     /// Makes the first segment.
-    pub(crate) fn create(disk: Arc<dyn Disk>, dir: PathBuf, segment_bytes: u64, fence: Fence, shared: Arc<Shared>) -> io::Result<Self> {
-        let path = segment_path(&dir, 1);
-        let file = disk.create(&path, segment_bytes)?;
+    pub(crate) fn create(ground: Ground, segment_bytes: u64, shared: Arc<Shared>) -> io::Result<Self> {
+        let path = segment_path(&ground.dir, 1);
+        let file = ground.disk.create(&path, segment_bytes)?;
         let current = Segment { number: 1, path, file, last_index: 0 };
         let opening = Opening { vote: None, committed: None, purged: None };
         let mut writer = Writer {
-            disk,
-            dir,
+            ground,
             segment_bytes,
-            fence,
             shared,
             current,
             end: 0,
@@ -105,52 +101,28 @@ impl Writer {
         Ok(writer)
     }
 
-    /// Serves the queue until it is told to stop or every sender is gone.
-    pub(crate) fn run(mut self, jobs: Receiver<Job>) {
-        while let Ok(first) = jobs.recv() {
-            let mut waiters = Vec::new();
-            let mut stop = None;
-            let mut result = self.take(first, &mut waiters, &mut stop);
-            while result.is_ok() && stop.is_none() && self.buffer.len() < GROUP_BYTES {
-                match jobs.try_recv() {
-                    Ok(job) => result = self.take(job, &mut waiters, &mut stop),
-                    Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
-                }
-            }
-            let result = result.and_then(|()| self.finish_group());
-            if let Err(why) = &result {
-                self.fence.raise(format!("log: {why}"));
-            }
-            tell(waiters, &result);
-            if let Some(done) = stop {
-                drop(self);
-                let _ = done.send(());
-                return;
-            }
-            if result.is_err() {
-                return self.refuse_all(jobs);
-            }
-            if let Err(why) = self.recycle() {
-                self.fence.raise(format!("log segments: {why}"));
-                return self.refuse_all(jobs);
-            }
-            self.prepare_spare();
-        }
-    }
-
-    /// After a fault: every later job fails, nothing is written.
-    fn refuse_all(self, jobs: Receiver<Job>) {
-        while let Ok(job) = jobs.recv() {
-            match job {
-                Job::Append(_, waiter) => waiter.io_completed(Err(self.fence.error())),
-                Job::Vote(_, waiter) => drop(waiter.send(Err(self.fence.error()))),
-                Job::Truncate(_) | Job::Purge(_) => {}
-                Job::Stop(done) => {
-                    let _ = done.send(());
-                    return;
-                }
+    /// Writes everything that is queued as one group, and tells who waited. Gives who waits for the writer's end, if anybody does.
+    fn group(&mut self, first: Job, jobs: &Receiver<Job>) -> io::Result<Option<oneshot::Sender<()>>> {
+        let mut waiters = Vec::new();
+        let mut stop = None;
+        let mut result = self.take(first, &mut waiters, &mut stop);
+        while result.is_ok() && stop.is_none() && self.buffer.len() < GROUP_BYTES {
+            match jobs.try_recv() {
+                Ok(job) => result = self.take(job, &mut waiters, &mut stop),
+                Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
             }
         }
+        let result = result.and_then(|()| self.finish_group());
+        let result = self.ground.fence.watch("log", result);
+        tell(waiters, &result);
+        if stop.is_some() {
+            return Ok(stop);
+        }
+        result?;
+        let recycled = self.recycle();
+        self.ground.fence.watch("log segments", recycled)?;
+        self.prepare_spare();
+        Ok(None)
     }
 
     fn take(&mut self, job: Job, waiters: &mut Vec<Waiter>, stop: &mut Option<oneshot::Sender<()>>) -> io::Result<()> {
@@ -235,22 +207,19 @@ impl Writer {
         if self.buffer.is_empty() {
             return Ok(());
         }
-        let written = self.current.file.write_at(self.end, &self.buffer)?;
-        if written != self.buffer.len() {
-            return Err(io::Error::other(format!("short write: {written} of {} bytes", self.buffer.len())));
-        }
+        write_whole(self.current.file.as_ref(), self.end, &self.buffer)?;
         self.current.file.sync()?;
-        self.end += written as u64;
+        self.end += self.buffer.len() as u64;
         self.buffer.clear();
         Ok(())
     }
 
     fn next_segment(&mut self) -> io::Result<()> {
         let number = self.current.number + 1;
-        let path = segment_path(&self.dir, number);
+        let path = segment_path(&self.ground.dir, number);
         let spare = self.spare()?;
-        self.disk.rename(&spare, &path)?;
-        let file = self.disk.open(&path)?;
+        self.ground.disk.rename(&spare, &path)?;
+        let file = self.ground.disk.open(&path)?;
         let old = std::mem::replace(&mut self.current, Segment { number, path, file, last_index: 0 });
         self.full.push_back(old);
         self.end = 0;
@@ -261,9 +230,10 @@ impl Writer {
     fn prepare_spare(&mut self) {
         if self.spares.is_empty() && self.coming.is_none() {
             self.spares_made += 1;
-            let path = self.dir.join(format!("spare-{:08}", self.spares_made));
-            let (disk, bytes) = (Arc::clone(&self.disk), self.segment_bytes);
-            self.coming = Some(std::thread::spawn(move || disk.create(&path, bytes).map(|_| path)));
+            let path = self.ground.dir.join(format!("spare-{:08}", self.spares_made));
+            let (disk, bytes) = (Arc::clone(&self.ground.disk), self.segment_bytes);
+            let make = move || disk.create(&path, bytes).map(|_| path);
+            self.coming = Some(Ahead::begin(self.ground.workers.as_ref(), "log-segment", make));
         }
     }
 
@@ -273,8 +243,7 @@ impl Writer {
         if let Some(path) = self.spares.pop() {
             return Ok(path);
         }
-        let coming = self.coming.take().expect("a spare waits or is on its way");
-        coming.join().unwrap_or_else(|_| Err(io::Error::other("the thread that makes segments panicked")))
+        self.coming.take().expect("a spare waits or is on its way").take()
     }
 
     /// Takes segments out of use whose entries are all purged; their files wait for reuse, or go.
@@ -284,14 +253,77 @@ impl Writer {
             let Some(segment) = self.full.pop_front() else { break };
             if self.spares.len() < SPARES {
                 self.spares_made += 1;
-                let path = self.dir.join(format!("spare-{:08}", self.spares_made));
-                self.disk.rename(&segment.path, &path)?;
+                let path = self.ground.dir.join(format!("spare-{:08}", self.spares_made));
+                self.ground.disk.rename(&segment.path, &path)?;
                 self.spares.push(path);
             } else {
-                self.disk.remove(&segment.path)?;
+                self.ground.disk.remove(&segment.path)?;
             }
         }
         Ok(())
+    }
+}
+
+/// The writer with its queue, as workers drive it.
+pub(crate) struct LogService {
+    /// None once it has ended.
+    writer: Option<Writer>,
+    jobs: Receiver<Job>,
+    /// What a waiting thread was woken by.
+    first: Option<Job>,
+    /// After a fault every later job fails, and nothing is written.
+    failed: bool,
+}
+
+impl LogService {
+    pub(crate) fn new(writer: Writer, jobs: Receiver<Job>) -> Self {
+        LogService { writer: Some(writer), jobs, first: None, failed: false }
+    }
+
+    fn refuse(writer: &Writer, job: Job) -> Option<oneshot::Sender<()>> {
+        match job {
+            Job::Append(_, waiter) => waiter.io_completed(Err(writer.ground.fence.error())),
+            Job::Vote(_, waiter) => drop(waiter.send(Err(writer.ground.fence.error()))),
+            Job::Truncate(_) | Job::Purge(_) => {}
+            Job::Stop(done) => return Some(done),
+        }
+        None
+    }
+}
+
+impl Service for LogService {
+    fn step(&mut self) -> Step {
+        let Some(writer) = self.writer.as_mut() else { return Step::Ended };
+        let job = match self.first.take().map_or_else(|| self.jobs.try_recv(), Ok) {
+            Ok(job) => job,
+            Err(TryRecvError::Empty) => return Step::Idle,
+            Err(TryRecvError::Disconnected) => {
+                self.writer = None;
+                return Step::Ended;
+            }
+        };
+        let stop = match self.failed {
+            true => Self::refuse(writer, job),
+            false => writer.group(job, &self.jobs).unwrap_or_else(|_| {
+                self.failed = true;
+                None
+            }),
+        };
+        match stop {
+            None => Step::Worked,
+            Some(done) => {
+                self.writer = None; // Its files are closed before anybody hears that it has ended.
+                let _ = done.send(());
+                Step::Ended
+            }
+        }
+    }
+
+    fn wait(&mut self) {
+        match self.jobs.recv() {
+            Ok(job) => self.first = Some(job),
+            Err(_) => self.writer = None,
+        }
     }
 }
 

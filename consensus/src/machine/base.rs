@@ -5,12 +5,15 @@
 //! Trusts: redb to return what was written; a fault or a panic is passed up and fences the replica.
 //! Out of scope: which rows (`store`). Protocol section 5.1.
 
+use crate::disk::Disk;
+use crate::ground::Ground;
+use crate::machine::backend::Backend;
 use bytes::Bytes;
-use redb::backends::FileBackend;
 use redb::{Database, Durability, ReadOnlyTable, ReadableDatabase, TableDefinition};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::Arc;
 
 const ROWS: TableDefinition<'static, &'static [u8], &'static [u8]> = TableDefinition::new("rows");
 
@@ -23,6 +26,7 @@ const SOFT_COMMITS: u32 = 8;
 /// The database file.
 pub(crate) struct Base {
     database: Database,
+    disk: Arc<dyn Disk>,
     path: PathBuf,
     soft_commits: u32,
 }
@@ -45,12 +49,12 @@ fn guarded<T>(work: impl FnOnce() -> Result<T, redb::Error>) -> io::Result<T> {
 
 impl Base {
     /// Makes an empty database; the file must not exist.
-    pub(crate) fn create(path: &Path) -> io::Result<Self> {
-        let file = std::fs::OpenOptions::new().read(true).write(true).create_new(true).open(path)?;
-        let database = guarded(|| Ok(Database::builder().set_cache_size(CACHE_BYTES).create_with_backend(FileBackend::new(file)?)?))?;
-        let mut base = Base { database, path: path.to_path_buf(), soft_commits: 0 };
+    pub(crate) fn create(ground: &Ground, name: &str) -> io::Result<Self> {
+        let path = ground.dir.join(name);
+        let file = ground.disk.create_empty(&path)?;
+        let database = guarded(|| Ok(Database::builder().set_cache_size(CACHE_BYTES).create_with_backend(Backend(file))?))?;
+        let mut base = Base { database, disk: Arc::clone(&ground.disk), path, soft_commits: 0 };
         base.write(Vec::new(), true)?;
-        crate::disk::sync_parent(path)?;
         Ok(base)
     }
 
@@ -86,7 +90,7 @@ impl Base {
 
     /// Removes the file; what is open stays readable.
     pub(crate) fn unlink(&self) -> io::Result<()> {
-        std::fs::remove_file(&self.path)
+        self.disk.remove(&self.path)
     }
 }
 

@@ -5,6 +5,7 @@
 
 #[cfg(test)]
 mod admission_tests;
+pub(crate) mod backend;
 pub(crate) mod base;
 pub(crate) mod clients;
 pub(crate) mod history;

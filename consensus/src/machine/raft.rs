@@ -4,7 +4,9 @@
 //! path from a moment held still. Trusts: Raft to apply each entry once, in order.
 //! Out of scope: what commands do (`state`). Protocol sections 4 and 5.
 
-use crate::fence::Fence;
+use crate::disk::DiskFile;
+use crate::disk::flow::Flow;
+use crate::ground::Ground;
 use crate::machine::base::Base;
 use crate::machine::history::History;
 use crate::machine::replicated::ReplicatedState;
@@ -19,7 +21,7 @@ use openraft::type_config::alias::{SnapshotMetaOf, SnapshotOf};
 use openraft::{OptionalSend, Snapshot};
 use ringwall_wire::ids::{ClusterId, Digest};
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, RwLock};
@@ -32,18 +34,25 @@ const UNIT_BYTES: usize = 8 * 1024 * 1024;
 const MARKS: usize = 16;
 
 /// A finished snapshot; open, so that it can be read after it was replaced.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct SnapshotFile {
-    pub(crate) file: Arc<File>,
+    pub(crate) file: Arc<dyn DiskFile>,
     pub(crate) path: PathBuf,
     pub(crate) bytes: u64,
     pub(crate) digest: Digest,
+}
+
+impl fmt::Debug for SnapshotFile {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "SnapshotFile({}, {} bytes)", self.path.display(), self.bytes)
+    }
 }
 
 type Meta = SnapshotMetaOf<Types>;
 
 /// What readers share with the state machine.
 pub(crate) struct Readers {
+    ground: Ground,
     store: Store,
     published: RwLock<Published>,
     history: RwLock<Arc<RwLock<History>>>,
@@ -57,8 +66,7 @@ pub(crate) struct Readers {
 /// The state machine.
 pub(crate) struct Machine {
     state: ReplicatedState,
-    dir: PathBuf,
-    fence: Fence,
+    ground: Ground,
     readers: Arc<Readers>,
     installed: u64,
 }
@@ -122,7 +130,7 @@ impl Readers {
         };
         let kept = current.as_ref().map(|(_, file)| file.path.clone());
         if let Some((_, old)) = old.filter(|(_, old)| Some(&old.path) != kept.as_ref())
-            && let Err(why) = std::fs::remove_file(&old.path)
+            && let Err(why) = self.ground.disk.remove(&old.path)
         {
             tracing::warn!(%why, path = %old.path.display(), "an old snapshot stays");
         }
@@ -130,11 +138,12 @@ impl Readers {
 }
 
 impl Machine {
-    /// The state machine before the first entry, with its files in `dir`.
-    pub(crate) fn create(dir: &Path, overlay_bytes: usize, cluster_id: ClusterId, fence: Fence) -> io::Result<(Self, Arc<Readers>)> {
-        let store = Store::create(dir, overlay_bytes, fence.clone())?;
+    /// The state machine before the first entry.
+    pub(crate) fn create(ground: Ground, overlay_bytes: usize, cluster_id: ClusterId) -> io::Result<(Self, Arc<Readers>)> {
+        let store = Store::create(ground.clone(), overlay_bytes)?;
         let state = ReplicatedState::new(store.clone(), cluster_id);
         let readers = Arc::new(Readers {
+            ground: ground.clone(),
             store,
             published: RwLock::new(state.published()),
             history: RwLock::new(Arc::clone(&state.history)),
@@ -143,7 +152,7 @@ impl Machine {
             marked: watch::Sender::new(()),
             current: Mutex::default(),
         });
-        let machine = Machine { state, dir: dir.to_path_buf(), fence, readers: Arc::clone(&readers), installed: 0 };
+        let machine = Machine { state, ground, readers: Arc::clone(&readers), installed: 0 };
         Ok((machine, readers))
     }
 
@@ -196,20 +205,21 @@ impl Machine {
     fn remember_mark(&self, index: u64) {
         let capture = Capture::of(&self.state);
         let readers = Arc::clone(&self.readers);
-        let fence = self.fence.clone();
-        tokio::task::spawn_blocking(move || {
+        let fence = self.ground.fence.clone();
+        let work = move || {
             if let Ok(digest) = fence.watch("digest of the state", capture.digest()) {
                 readers.set_mark(index, Some(digest));
             }
-        });
+        };
+        self.ground.workers.soon("mark", Box::new(work));
     }
 
     /// Replaces the state by that of a snapshot whose digest was compared.
     async fn install(&mut self, meta: &Meta, snapshot: &SnapshotFile) -> io::Result<()> {
         self.installed += 1;
-        let (store, name, path) = (self.state.store.clone(), self.installed, snapshot.path.clone());
-        let prepared = tokio::task::spawn_blocking(move || store.prepare(name, |base| snapshot::read(File::open(path)?, base)));
-        let (base, restored) = prepared.await.unwrap_or_else(|why| Err(io::Error::other(why)))?;
+        let (store, name, file) = (self.state.store.clone(), self.installed, Arc::clone(&snapshot.file));
+        let prepare = move || store.prepare(name, |base| snapshot::read(Flow::of(file), base));
+        let (base, restored) = self.ground.done("install", prepare).await?;
         let applied = types::log_ids(&restored.meta.applied);
         let members = types::membership_in(&restored.meta.membership).map_err(io::Error::other)?;
         let membership = StoredMembership::new(types::log_ids(&restored.meta.membership_at), members);
@@ -224,9 +234,8 @@ impl Machine {
         self.state.clients = restored.clients;
         self.state.history = Arc::new(RwLock::new(restored.history));
         self.readers.swap(&self.state, base)?;
-        let path = snapshot_path(&self.dir, applied);
-        std::fs::rename(&snapshot.path, &path)?;
-        crate::disk::sync_parent(&path)?;
+        let path = snapshot_path(&self.ground.dir, applied);
+        self.ground.disk.rename(&snapshot.path, &path)?;
         self.readers.keep(meta.clone(), SnapshotFile { path, ..snapshot.clone() });
         Ok(())
     }
@@ -249,22 +258,21 @@ impl RaftStateMachine<Types> for Machine {
         S: Stream<Item = io::Result<EntryResponder<Types>>> + Unpin + OptionalSend,
     {
         let result = self.apply_all(entries).await;
-        self.fence.watch("apply", result)
+        self.ground.fence.watch("apply", result)
     }
 
     async fn get_snapshot_builder(&mut self) -> Builder {
         Builder {
             capture: Some(Capture::of(&self.state)),
             store: self.state.store.clone(),
-            dir: self.dir.clone(),
-            fence: self.fence.clone(),
+            ground: self.ground.clone(),
             readers: Arc::clone(&self.readers),
         }
     }
 
     async fn install_snapshot(&mut self, meta: &Meta, snapshot: SnapshotFile) -> io::Result<()> {
         let result = self.install(meta, &snapshot).await;
-        self.fence.watch("snapshot install", result)
+        self.ground.fence.watch("snapshot install", result)
     }
 
     async fn get_current_snapshot(&mut self) -> io::Result<Option<SnapshotOf<Types, SnapshotFile>>> {
@@ -277,8 +285,7 @@ impl RaftStateMachine<Types> for Machine {
 pub(crate) struct Builder {
     capture: Option<Capture>,
     store: Store,
-    dir: PathBuf,
-    fence: Fence,
+    ground: Ground,
     readers: Arc<Readers>,
 }
 
@@ -287,26 +294,25 @@ impl RaftSnapshotBuilder<Types> for Builder {
 
     async fn build_snapshot(&mut self) -> io::Result<SnapshotOf<Types, SnapshotFile>> {
         let capture = self.capture.take().ok_or_else(|| io::Error::other("a builder builds once"))?;
-        let (store, dir, readers) = (self.store.clone(), self.dir.clone(), Arc::clone(&self.readers));
-        let built = tokio::task::spawn_blocking(move || {
-            let built = build(&capture, &dir)?;
+        let (store, ground, readers) = (self.store.clone(), self.ground.clone(), Arc::clone(&self.readers));
+        let built = self.ground.done("snapshot", move || {
+            let built = build(&capture, &ground)?;
             readers.keep(built.meta.clone(), built.snapshot.clone());
             store.sync_base()?;
             Ok(built)
         });
-        self.fence.watch("snapshot", built.await.unwrap_or_else(|why| Err(io::Error::other(why))))
+        self.ground.fence.watch("snapshot", built.await)
     }
 }
 
 /// Temporary file, fsync, rename, fsync of the folder.
-fn build(capture: &Capture, dir: &Path) -> io::Result<SnapshotOf<Types, SnapshotFile>> {
-    let path = snapshot_path(dir, capture.applied);
+fn build(capture: &Capture, ground: &Ground) -> io::Result<SnapshotOf<Types, SnapshotFile>> {
+    let path = snapshot_path(&ground.dir, capture.applied);
     let temporary = path.with_extension("tmp");
-    let file = File::options().read(true).write(true).create(true).truncate(true).open(&temporary)?;
-    let (bytes, digest) = capture.write(&file)?;
-    file.sync_all()?;
-    std::fs::rename(&temporary, &path)?;
-    crate::disk::sync_parent(&path)?;
+    let file = ground.disk.create_empty(&temporary)?;
+    let (bytes, digest) = capture.write(Flow::of(Arc::clone(&file)))?;
+    file.sync()?;
+    ground.disk.rename(&temporary, &path)?;
     let meta = Meta { last_log_id: capture.applied, last_membership: capture.membership.clone() };
-    Ok(Snapshot { meta, snapshot: SnapshotFile { file: Arc::new(file), path, bytes, digest } })
+    Ok(Snapshot { meta, snapshot: SnapshotFile { file, path, bytes, digest } })
 }

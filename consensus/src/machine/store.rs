@@ -4,12 +4,11 @@
 //! however long it takes. Two layers take turns: one is written by `apply`, the other is being flushed; when both are full, `apply`
 //! waits. Trusts: one writer. Out of scope: what rows mean. Protocol section 5.
 
-use crate::fence::Fence;
+use crate::ground::Ground;
 use crate::machine::base::{Base, BaseView, Change};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::io;
-use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 use tokio::sync::Notify;
@@ -52,7 +51,7 @@ struct Shared {
     readers: Mutex<BTreeMap<u64, usize>>,
     base: Mutex<Base>,
     flushed: Notify,
-    fence: Fence,
+    ground: Ground,
     layer_bytes: usize,
 }
 
@@ -60,7 +59,6 @@ struct Shared {
 #[derive(Clone)]
 pub(crate) struct Store {
     shared: Arc<Shared>,
-    dir: PathBuf,
 }
 
 /// A look at one published moment.
@@ -149,9 +147,9 @@ impl Layers {
 }
 
 impl Store {
-    /// An empty store in `dir`; `overlay_bytes` is what its two layers may hold together.
-    pub(crate) fn create(dir: &Path, overlay_bytes: usize, fence: Fence) -> io::Result<Self> {
-        let base = Base::create(&dir.join("base-0.redb"))?;
+    /// An empty store; `overlay_bytes` is what its two layers may hold together.
+    pub(crate) fn create(ground: Ground, overlay_bytes: usize) -> io::Result<Self> {
+        let base = Base::create(&ground, "base-0.redb")?;
         let view = Arc::new(base.view()?);
         let layers = Layers { active: Arc::default(), frozen: None, base: view, published: 0 };
         let shared = Shared {
@@ -159,10 +157,10 @@ impl Store {
             readers: Mutex::default(),
             base: Mutex::new(base),
             flushed: Notify::new(),
-            fence,
+            ground,
             layer_bytes: overlay_bytes / 2,
         };
-        Ok(Store { shared: Arc::new(shared), dir: dir.to_path_buf() })
+        Ok(Store { shared: Arc::new(shared) })
     }
 
     fn layers(&self) -> Layers {
@@ -249,7 +247,8 @@ impl Store {
         };
         if freeze {
             let shared = Arc::clone(&self.shared);
-            std::thread::spawn(move || shared.flush_frozen(false));
+            let workers = Arc::clone(&shared.ground.workers);
+            workers.beside("flush", Box::new(move || shared.flush_frozen(false)));
         }
     }
 
@@ -257,8 +256,8 @@ impl Store {
     pub(crate) async fn wait_for_room(&self) -> io::Result<()> {
         loop {
             let flushed = self.shared.flushed.notified();
-            if self.shared.fence.reason().is_some() {
-                return Err(self.shared.fence.error());
+            if self.shared.ground.fence.reason().is_some() {
+                return Err(self.shared.ground.fence.error());
             }
             let layers = self.layers();
             if layers.frozen.is_none() || layers.active.bytes.load(Ordering::Relaxed) < self.shared.layer_bytes {
@@ -271,12 +270,12 @@ impl Store {
     /// Makes the base durable as it is: a point no later than what is published. Blocks.
     pub(crate) fn sync_base(&self) -> io::Result<()> {
         let mut base = self.shared.base.lock().expect("nobody panics with the lock held");
-        self.shared.fence.watch("database", base.write(Vec::new(), true))
+        self.shared.ground.fence.watch("database", base.write(Vec::new(), true))
     }
 
     /// A base beside the one in use, filled by `fill`, to be taken into use by [`Store::adopt`]. Blocks.
     pub(crate) fn prepare<T>(&self, name: u64, fill: impl FnOnce(&mut Base) -> io::Result<T>) -> io::Result<(Base, T)> {
-        let mut fresh = Base::create(&self.dir.join(format!("base-{name}.redb")))?;
+        let mut fresh = Base::create(&self.shared.ground, &format!("base-{name}.redb"))?;
         let filled = fill(&mut fresh)?;
         fresh.write(Vec::new(), true)?;
         Ok((fresh, filled))
@@ -303,7 +302,7 @@ impl Shared {
     /// Writes the frozen layer to the base and lets it go.
     fn flush_frozen(&self, durable: bool) {
         let result = self.try_flush(durable);
-        let _ = self.fence.watch("database", result);
+        let _ = self.ground.fence.watch("database", result);
         self.flushed.notify_waiters();
     }
 
@@ -327,12 +326,12 @@ impl Shared {
 impl Snapshot {
     /// Hands a row's bytes to `look`.
     pub(crate) fn read<T>(&self, key: &[u8], look: impl FnOnce(Option<&[u8]>) -> T) -> io::Result<T> {
-        self.shared.fence.watch("database", self.layers.read(key, self.layers.published, look))
+        self.shared.ground.fence.watch("database", self.layers.read(key, self.layers.published, look))
     }
 
     /// At most `limit` rows in `start..end`, and whether there are more.
     pub(crate) fn range(&self, start: &[u8], end: &[u8], limit: usize) -> io::Result<(Vec<Row>, bool)> {
-        self.shared.fence.watch("database", self.layers.range(start, end, self.layers.published, limit))
+        self.shared.ground.fence.watch("database", self.layers.range(start, end, self.layers.published, limit))
     }
 }
 

@@ -5,7 +5,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use crate::fence::Fence;
+use crate::ground::Ground;
 use crate::machine::clients::{Admission, At, ClientLimits, Clients};
 use crate::machine::raft::Machine;
 use crate::machine::replicated::ReplicatedState;
@@ -39,7 +39,7 @@ pub(super) struct Bench {
 impl Bench {
     pub(super) fn new(overlay_bytes: usize) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let store = Store::create(dir.path(), overlay_bytes, Fence::new()).unwrap();
+        let store = Store::create(Ground::real(dir.path()), overlay_bytes).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         Bench { state: ReplicatedState::new(store, CLUSTER), index: 0, runtime, _dir: dir }
     }
@@ -457,7 +457,7 @@ fn a_damaged_snapshot_is_refused() {
 #[test]
 fn a_machine_shows_readers_what_was_applied_before_clients_hear_of_it() {
     let dir = tempfile::tempdir().unwrap();
-    let (machine, readers) = Machine::create(dir.path(), 1 << 20, CLUSTER, Fence::new()).unwrap();
+    let (machine, readers) = Machine::create(Ground::real(dir.path()), 1 << 20, CLUSTER).unwrap();
     assert_eq!(readers.view().applied(), 0);
     assert_eq!(machine.capture().applied, None);
 }
