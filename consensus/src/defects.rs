@@ -36,6 +36,8 @@ pub enum Defect {
     AnyEntry,
     /// An unusable disk does not fence.
     NoFence,
+    /// A replica goes on from the log in its folder, as a store does that trusts its disk.
+    Resumes,
 }
 
 #[cfg(feature = "defects")]

@@ -29,6 +29,7 @@ pub mod report;
 pub mod runtime;
 pub mod transport;
 mod types;
+pub mod watch;
 pub mod workers;
 
 pub use machine::view::{ChangeEvent, MemberRow, MemberStanding, Page, ProposalRow, SpaceRow, StoredRecord, View};

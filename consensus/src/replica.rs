@@ -17,6 +17,7 @@ use crate::report::{Applied, Metrics, OpenError, Progress, ProposeError, ReadErr
 use crate::runtime;
 use crate::transport::{BoxFuture, Class, Transport};
 use crate::types::{Payload, Types};
+use crate::watch;
 use bytes::Bytes;
 use openraft::async_runtime::WatchReceiver;
 use openraft::errors::{ClientWriteError, ForwardReason, ForwardToLeader, LinearizableReadError, RaftError};
@@ -32,7 +33,6 @@ use ringwall_wire::peer::{ForwardCall, Member, NamedMember, PeerAnswer, PeerCall
 use ringwall_wire::session::RefusalCode;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
 
 /// Tries of a step that may be refused for a moment.
 pub(crate) const TRIES: u32 = 50;
@@ -105,8 +105,25 @@ type Files = (LogStore, Machine, Arc<Readers>);
 
 /// Claims the folder and makes the first files in it. Blocks.
 fn set_up(ground: Ground, options: &Options) -> Result<Files, OpenError> {
+    #[cfg(feature = "defects")]
+    if defects::on(Defect::Resumes) && ground.disk.list(&ground.dir).is_ok_and(|files| !files.is_empty()) {
+        return resume(ground, options);
+    }
     claim(&ground)?;
     let log = LogStore::create(ground.clone(), options.segment_bytes, options.tail_bytes)?;
+    let (machine, readers) = Machine::create(ground, options.overlay_bytes, options.cluster_id)?;
+    Ok((log, machine, readers))
+}
+
+/// What a store that trusts its disk would do instead of claiming an empty folder.
+#[cfg(feature = "defects")]
+fn resume(ground: Ground, options: &Options) -> Result<Files, OpenError> {
+    let found = crate::log::recover::recover(ground.disk.as_ref(), &ground.dir)?;
+    for path in ground.disk.list(&ground.dir)? {
+        ground.disk.remove(&path)?;
+    }
+    let log = LogStore::create(ground.clone(), options.segment_bytes, options.tail_bytes)?;
+    log.resume(found)?;
     let (machine, readers) = Machine::create(ground, options.overlay_bytes, options.cluster_id)?;
     Ok((log, machine, readers))
 }
