@@ -3,6 +3,7 @@
 //! Decides: one lane of appends for each member keeps their order without waiting for the disk between them; a snapshot is taken in
 //! only if its digest is the announced one. Trusts: what the gate let pass. Out of scope: the gate's rules. Protocol section 4.
 
+use crate::defects::{self, Defect};
 use crate::disk::authentic::STREAM_BLOCK_BYTES;
 use crate::disk::{Disk, DiskFile, write_whole};
 use crate::ground::Ground;
@@ -104,18 +105,19 @@ impl Answerer {
 
     fn open_lane(&self) -> mpsc::Sender<Queued> {
         let (lane, queue) = mpsc::channel(LANE);
-        tokio::spawn(run_lane(self.raft.clone(), queue));
+        crate::runtime::spawn(run_lane(self.raft.clone(), queue));
         lane
     }
 
     pub(crate) async fn vote(&self, call: VoteCall, real: bool) -> PeerAnswer {
         let mut rpc = VoteRequest::new(types::vote(&call.ballot), types::log_ids(&call.last));
         rpc.leadership_transfer = call.transfer;
+        let grants = !real && defects::on(Defect::GrantsPreVotes);
         let answer = if real { self.raft.vote(rpc).await } else { self.raft.pre_vote(rpc).await };
         match answer {
             Ok(answer) => PeerAnswer::Vote(VoteAnswer {
                 ballot: types::ballot(&answer.vote),
-                granted: answer.vote_granted,
+                granted: answer.vote_granted || grants,
                 last: types::positions(&answer.last_log_id),
             }),
             Err(why) => self.fenced(why),
@@ -184,7 +186,7 @@ impl Answerer {
 
     async fn install(&self, mut incoming: Incoming) -> PeerAnswer {
         let digest: [u8; 32] = std::mem::take(&mut incoming.hash).finalize().into();
-        if digest != incoming.head.digest.0 {
+        if digest != incoming.head.digest.0 && !defects::on(Defect::AnySnapshot) {
             return refuse(RefusalCode::Malformed, "a snapshot is not what was announced");
         }
         incoming.keep = true;
@@ -254,6 +256,7 @@ async fn run_lane(raft: Raft, mut queue: mpsc::Receiver<Queued>) {
         let mut open = requests.send(rpc).await.is_ok();
         while open {
             tokio::select! {
+                biased;
                 queued = queue.recv(), if waiting.len() < LANE_WAITING => match queued {
                     Some((rpc, reply)) => {
                         waiting.push_back(reply);

@@ -3,9 +3,10 @@
 //! Decides: that the first fault is final; there is no way back but a new incarnation. Trusts: nothing.
 //! Out of scope: noticing faults (`log`, `machine`). Protocol section 4, state FENCED, and section 5.1.
 
+use crate::defects::{self, Defect};
 use crate::disk::fault;
+use crate::watch;
 use std::sync::{Arc, OnceLock};
-use tokio::sync::watch;
 
 /// Shared by everything that stores and everything that answers.
 #[derive(Clone)]
@@ -21,6 +22,9 @@ impl Fence {
 
     /// Raises the fence; the first reason stays.
     pub(crate) fn raise(&self, reason: impl Into<String>) {
+        if defects::on(Defect::NoFence) {
+            return;
+        }
         if self.reason.set(reason.into()).is_ok() {
             tracing::error!(reason = self.reason().unwrap_or_default(), "fenced");
             self.raised.send_replace(true);

@@ -4,6 +4,7 @@
 //! its sender is a member this group knows of, and, for votes, if both sides have a vote.
 //! Trusts: that `from` is the attested identity of the session. Out of scope: Raft's own rules.
 
+use crate::defects::{self, Defect};
 use crate::machine::view::{MemberStanding, Published};
 use crate::types::StoredMembership;
 use ringwall_wire::ids::Incarnation;
@@ -91,6 +92,9 @@ impl Known<'_> {
     /// passes: a follower that lags must be able to follow a leader it has not heard of yet. So does whoever is proposed and may still be
     /// admitted: its session already matched the proposal's key.
     pub(crate) fn known(&self, from: Incarnation) -> Result<(), Stopped> {
+        if defects::on(Defect::NoStandingRule) {
+            return Ok(());
+        }
         if from.epoch() != self.me.epoch() {
             return Err(Stopped::OtherEpoch { sender: from.epoch().0, ours: self.me.epoch().0 });
         }
@@ -108,7 +112,7 @@ impl Known<'_> {
     /// V1: a vote is asked among voters. Whoever has a longer log than ours may know a membership we have yet to hear of, in which it
     /// or we became voters; to refuse it could leave a group without a leader for ever. Its vote is then Raft's to judge.
     fn both_vote(&self, from: Incarnation, last: Option<LogPosition>) -> Result<(), Stopped> {
-        if last > self.last {
+        if last > self.last || defects::on(Defect::NoVotersRule) {
             return Ok(());
         }
         let (mut mine, mut theirs) = (false, false);
@@ -133,6 +137,9 @@ fn itself(from: Incarnation, ballot: &Ballot) -> Result<(), Stopped> {
 
 /// V2: a leader speaks for itself, under a ballot a quorum granted.
 fn leads(from: Incarnation, ballot: &Ballot) -> Result<(), Stopped> {
+    if defects::on(Defect::NoLeaderRule) {
+        return Ok(());
+    }
     itself(from, ballot)?;
     match ballot.committed {
         true => Ok(()),

@@ -11,6 +11,10 @@ extern crate alloc; // the record! macro of the wire crate names it
 
 mod answer;
 mod compare;
+#[cfg(feature = "defects")]
+pub mod defects;
+#[cfg(not(feature = "defects"))]
+mod defects;
 pub mod disk;
 #[cfg(any(test, feature = "faults"))]
 pub mod exercise;
@@ -24,8 +28,10 @@ mod network;
 pub mod options;
 pub mod replica;
 pub mod report;
+pub mod runtime;
 pub mod transport;
 mod types;
+pub mod watch;
 pub mod workers;
 
 pub use machine::view::{ChangeEvent, MemberRow, MemberStanding, Page, ProposalRow, SpaceRow, StoredRecord, View};

@@ -258,6 +258,7 @@ impl RaftNetworkV2<Types> for Network {
         _: RPCOption,
     ) -> Result<SnapshotResponse<Types>, StreamingError<Types>> {
         tokio::select! {
+            biased;
             sent = self.send_snapshot(vote, snapshot) => sent,
             closed = cancel => Err(closed.into()),
         }

@@ -4,6 +4,7 @@
 //! Out of scope: where the values come from (`node`). Protocol sections 4 and 5.1.
 
 use crate::disk::{Disk, OsDisk};
+use crate::runtime::Host;
 use crate::workers::{Threads, Workers};
 use ringwall_wire::ids::{ClusterId, Incarnation};
 use std::path::PathBuf;
@@ -43,6 +44,8 @@ pub struct Options {
     pub snapshot_entries: u64,
     /// Entries kept in the log although a snapshot holds them, so that a short absence needs no snapshot.
     pub keep_entries: u64,
+    /// Whoever decides the chance and the pace of this replica's tasks; none for tokio and the thread's generator.
+    pub host: Option<Arc<dyn Host>>,
     /// The disk all files are on.
     pub disk: Arc<dyn Disk>,
     /// Who does work that blocks.
@@ -70,6 +73,7 @@ impl Options {
             cache_bytes: 32 * 1024 * 1024,
             snapshot_entries: 20_000,
             keep_entries: 5_000,
+            host: None,
             disk: Arc::new(OsDisk),
             workers: Arc::new(Threads),
             #[cfg(any(test, feature = "faults"))]

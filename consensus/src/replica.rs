@@ -4,6 +4,7 @@
 //! Out of scope: coalescing client writes into commands (`node`). Protocol sections 4 and 5.
 
 use crate::answer::{Answerer, Raft, refuse};
+use crate::defects::{self, Defect};
 use crate::fence::Fence;
 use crate::gate::{Known, Stopped};
 use crate::ground::Ground;
@@ -13,8 +14,10 @@ use crate::machine::view::View;
 use crate::network::Factory;
 use crate::options::Options;
 use crate::report::{Applied, Metrics, OpenError, Progress, ProposeError, ReadError, Role};
+use crate::runtime;
 use crate::transport::{BoxFuture, Class, Transport};
 use crate::types::{Payload, Types};
+use crate::watch;
 use bytes::Bytes;
 use openraft::async_runtime::WatchReceiver;
 use openraft::errors::{ClientWriteError, ForwardReason, ForwardToLeader, LinearizableReadError, RaftError};
@@ -30,7 +33,6 @@ use ringwall_wire::peer::{ForwardCall, Member, NamedMember, PeerAnswer, PeerCall
 use ringwall_wire::session::RefusalCode;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
 
 /// Tries of a step that may be refused for a moment.
 pub(crate) const TRIES: u32 = 50;
@@ -103,8 +105,25 @@ type Files = (LogStore, Machine, Arc<Readers>);
 
 /// Claims the folder and makes the first files in it. Blocks.
 fn set_up(ground: Ground, options: &Options) -> Result<Files, OpenError> {
+    #[cfg(feature = "defects")]
+    if defects::on(Defect::Resumes) && ground.disk.list(&ground.dir).is_ok_and(|files| !files.is_empty()) {
+        return resume(ground, options);
+    }
     claim(&ground)?;
     let log = LogStore::create(ground.clone(), options.segment_bytes, options.tail_bytes)?;
+    let (machine, readers) = Machine::create(ground, options.overlay_bytes, options.cluster_id)?;
+    Ok((log, machine, readers))
+}
+
+/// What a store that trusts its disk would do instead of claiming an empty folder.
+#[cfg(feature = "defects")]
+fn resume(ground: Ground, options: &Options) -> Result<Files, OpenError> {
+    let found = crate::log::recover::recover(ground.disk.as_ref(), &ground.dir)?;
+    for path in ground.disk.list(&ground.dir)? {
+        ground.disk.remove(&path)?;
+    }
+    let log = LogStore::create(ground.clone(), options.segment_bytes, options.tail_bytes)?;
+    log.resume(found)?;
     let (machine, readers) = Machine::create(ground, options.overlay_bytes, options.cluster_id)?;
     Ok((log, machine, readers))
 }
@@ -112,6 +131,10 @@ fn set_up(ground: Ground, options: &Options) -> Result<Files, OpenError> {
 impl Replica {
     /// Opens an empty replica in an empty folder. It waits to be founded, or to be added by a leader.
     pub async fn open(options: Options, transport: Arc<dyn Transport>) -> Result<Self, OpenError> {
+        runtime::hosted(options.host.clone(), Replica::open_here(options, transport)).await
+    }
+
+    async fn open_here(options: Options, transport: Arc<dyn Transport>) -> Result<Self, OpenError> {
         let config = raft_config(&options)?;
         let fence = Fence::new();
         let ground = Ground::of(&options, fence.clone());
@@ -124,7 +147,7 @@ impl Replica {
         let raft = raft.map_err(|why| OpenError::Storage(std::io::Error::other(why.to_string())))?;
         let answerer = Answerer::new(raft.clone(), ground.clone());
         let changes = raft.metrics();
-        tokio::spawn(elect_when_voter(raft.clone(), fence.clone(), options.me));
+        runtime::spawn(elect_when_voter(raft.clone(), fence.clone(), options.me));
         Ok(Replica { inner: Arc::new(Inner { raft, options, transport, readers, fence, ground, log, answerer }), changes })
     }
 
@@ -191,8 +214,9 @@ impl Replica {
         let limit = Duration::from_millis(self.inner.options.call_ms);
         self.inner.alive()?;
         tokio::select! {
-            reached = progress.wait_for(|progress| progress.applied >= index) => reached.map(|_| ()).map_err(|_| self.inner.read_fenced()),
+            biased;
             _ = fenced.wait_for(|fenced| *fenced) => Err(self.inner.read_fenced()),
+            reached = progress.wait_for(|progress| progress.applied >= index) => reached.map(|_| ()).map_err(|_| self.inner.read_fenced()),
             () = tokio::time::sleep(limit) => Err(ReadError::Transient),
         }
     }
@@ -393,6 +417,9 @@ impl Inner {
     }
 
     async fn read_index_here(&self) -> Result<u64, ReadError> {
+        if defects::on(Defect::NoReadIndex) {
+            return Ok(self.readers.published().applied);
+        }
         match self.raft.get_read_log_id(ReadPolicy::ReadIndex).await {
             Ok((read, _)) => Ok(read.log_id().index),
             Err(RaftError::Fatal(_)) => Err(self.read_fenced()),
@@ -491,11 +518,12 @@ async fn elect_when_voter(raft: Raft, fence: Fence, me: Incarnation) {
         let voter = changes.borrow_and_update().membership_config.voter_ids().any(|id| id == me);
         raft.runtime_config().elect(voter);
         tokio::select! {
+            biased;
+            _ = fenced.wait_for(|fenced| *fenced) => break,
             changed = changes.changed() => if changed.is_err() {
                 fence.raise("Raft has ended");
                 return;
             },
-            _ = fenced.wait_for(|fenced| *fenced) => break,
         }
     }
     raft.runtime_config().elect(false);

@@ -29,7 +29,7 @@ impl openraft::RaftTypeConfig for Types {
     type Vote = openraft::Vote<Self::LeaderId>;
     type Payload = openraft::EntryPayload<Payload, Incarnation, Member>;
     type Entry = openraft::Entry<CommittedLeaderIdOf<Self>, Self::Payload>;
-    type AsyncRuntime = openraft_rt_tokio::TokioRuntime;
+    type AsyncRuntime = crate::runtime::Runtime;
     type Responder<T>
         = openraft::impls::OneshotResponder<Self, T>
     where

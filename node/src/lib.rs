@@ -29,7 +29,7 @@ pub mod folders;
 pub mod found;
 pub mod front;
 pub mod hardening;
-mod join;
+pub mod join;
 pub mod life;
 pub mod logging;
 pub mod peers;

@@ -12,3 +12,4 @@ pub mod load;
 pub mod local;
 pub mod mutants;
 pub mod tap;
+pub mod world;

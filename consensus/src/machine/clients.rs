@@ -4,6 +4,7 @@
 //! there are too many: the one that was active longest ago, first of the namespace that has too many, then of all. Everything is a
 //! function of the log. Trusts: nothing. Out of scope: applying the writes (`apply`). Protocol section 5; limits.rs, DEDUP.
 
+use crate::defects::{self, Defect};
 use ringwall_wire::bounded::List;
 use ringwall_wire::command::Outcome;
 use ringwall_wire::ids::{ClientTag, Revision, SpaceTag};
@@ -122,7 +123,7 @@ impl Clients {
                 false => Admission::Fresh,
             };
         };
-        if let Some(outcome) = row.outcomes.get(&once.seq) {
+        if let Some(outcome) = row.outcomes.get(&once.seq).filter(|_| !defects::on(Defect::NoDedup)) {
             return Admission::Answer(*outcome);
         }
         if once.since < row.floor {

@@ -16,6 +16,7 @@ use crate::machine::snapshot::{self, Capture};
 use crate::machine::store::Store;
 use crate::machine::view::{Published, View};
 use crate::report::Progress;
+use crate::watch;
 use crate::types::{self, Answers, EntryPayload, LogId, StoredMembership, Types};
 use futures_util::{Stream, StreamExt};
 use openraft::storage::{ApplyResponder, EntryResponder, RaftSnapshotBuilder, RaftStateMachine};
@@ -28,7 +29,6 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, RwLock};
-use tokio::sync::watch;
 
 /// Entries, or bytes of them, after which readers are shown what was applied.
 const UNIT_ENTRIES: usize = 256;

@@ -4,6 +4,7 @@
 //! Trusts: nothing in an entry; only its own storage may make it fail, which fences the replica.
 //! Out of scope: agreeing on entries, opening records. Protocol sections 4, 5 and 7.
 
+use crate::defects::{self, Defect};
 use crate::machine::clients::{Admission, At, Clients, LIMITS};
 use crate::machine::history::History;
 use crate::machine::log_tree::LogTree;
@@ -132,6 +133,9 @@ impl ReplicatedState {
 
     fn command(&mut self, index: u64, command: Command) -> io::Result<Effect> {
         self.time_ms = self.time_ms.max(command.at_ms);
+        if defects::on(Defect::OwnState) {
+            self.time_ms += defects::number() % 3;
+        }
         let mark = command.body == CommandBody::Mark;
         let outcomes = match command.body {
             CommandBody::Writes(writes) => {
@@ -223,7 +227,7 @@ impl ReplicatedState {
                 Expect::Present => version.is_some(),
                 Expect::Version(expected) => version == Some(expected),
             };
-            if !holds {
+            if !holds && !defects::on(Defect::NoPrecondition) {
                 let mutation = u16::try_from(at).unwrap_or(u16::MAX);
                 return Ok(Outcome::Conflict(Conflict { mutation, current: version.unwrap_or_default() }));
             }

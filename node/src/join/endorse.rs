@@ -8,6 +8,7 @@ use crate::attesting::{Wanted, judge};
 use crate::context::{Node, Site};
 use crate::peers::handshake::refusal;
 use ringwall_attest::AppraisedPeer;
+use ringwall_channel::NodeSecrets;
 use ringwall_wire::admission::{AdmitPropose, CatchUpProof, Endorse, IncarnationCert};
 use ringwall_wire::codec::{Field, Message, enc, enc_digest};
 use ringwall_wire::evidence::Role;
@@ -26,13 +27,13 @@ const APPLY_WAIT: Duration = Duration::from_secs(3);
 /// A certificate says something else than the evidence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the certificate's {field} is not what was attested")]
-pub(crate) struct CertMismatch {
+pub struct CertMismatch {
     /// Which field.
-    pub(crate) field: &'static str,
+    pub field: &'static str,
 }
 
 /// Whether the certificate says exactly what was attested. Addresses are hints and are not attested.
-pub(crate) fn agrees(cert: &IncarnationCert, peer: &AppraisedPeer) -> Result<(), CertMismatch> {
+pub fn agrees(cert: &IncarnationCert, peer: &AppraisedPeer) -> Result<(), CertMismatch> {
     let judged = peer.appraised();
     let fields = [
         ("slot", cert.slot == peer.boot_config().slot),
@@ -49,12 +50,12 @@ pub(crate) fn agrees(cert: &IncarnationCert, peer: &AppraisedPeer) -> Result<(),
 }
 
 /// What a joiner is asked with: opened by the proposal, so that the log shows which question the evidence answers.
-pub(crate) fn join_nonce(opening: &Nonce) -> Nonce {
+pub fn join_nonce(opening: &Nonce) -> Nonce {
     Nonce(enc_digest(Label::JoinNonce, &[&opening.0]))
 }
 
 /// SHA-256 of an encoded attestation answer.
-pub(crate) fn evidence_digest(evidence: &[u8]) -> Digest {
+pub fn evidence_digest(evidence: &[u8]) -> Digest {
     Digest(Sha256::digest(evidence).into())
 }
 
@@ -70,12 +71,24 @@ fn signed(key: &SigPublic, words: &[u8], signature: &Signature) -> bool {
 }
 
 /// Whether a verdict is the word of the voter with this key about this proposal.
-pub(crate) fn verify_endorse(endorse: &Endorse, cluster_id: &ClusterId, propose: &AdmitPropose, key: &SigPublic) -> bool {
+pub fn verify_endorse(endorse: &Endorse, cluster_id: &ClusterId, propose: &AdmitPropose, key: &SigPublic) -> bool {
     signed(key, &Endorse::signed_bytes(cluster_id, endorse.admit_index, propose, endorse.accepts), &endorse.signature)
 }
 
+/// A learner's signed word that it holds this state.
+pub fn prove_catch_up(
+    secrets: &NodeSecrets,
+    cluster_id: &ClusterId,
+    incarnation: Incarnation,
+    applied_index: u64,
+    state_digest: Digest,
+) -> CatchUpProof {
+    let signature = secrets.sign(&catch_up_words(cluster_id, incarnation, applied_index, &state_digest));
+    CatchUpProof { incarnation, applied_index, state_digest, signature }
+}
+
 /// Whether a proof is the word of the learner with this key.
-pub(crate) fn verify_catch_up(proof: &CatchUpProof, cluster_id: &ClusterId, key: &SigPublic) -> bool {
+pub fn verify_catch_up(proof: &CatchUpProof, cluster_id: &ClusterId, key: &SigPublic) -> bool {
     signed(key, &catch_up_words(cluster_id, proof.incarnation, proof.applied_index, &proof.state_digest), &proof.signature)
 }
 
@@ -141,9 +154,7 @@ pub(crate) async fn caught_up(node: &Arc<Node>, index: u64) -> PeerAnswer {
     let Some(state_digest) = digest else {
         return PeerAnswer::Refused(refusal(RefusalCode::Unavailable, "that index is not applied here, or its state is not remembered"));
     };
-    let words = catch_up_words(&node.site.cluster_id, node.incarnation, index, &state_digest);
-    let signature = node.secrets.sign(&words);
-    PeerAnswer::CatchUp(CatchUpProof { incarnation: node.incarnation, applied_index: index, state_digest, signature })
+    PeerAnswer::CatchUp(prove_catch_up(&node.secrets, &node.site.cluster_id, node.incarnation, index, state_digest))
 }
 
 #[cfg(test)]
@@ -156,7 +167,6 @@ mod tests {
     use super::*;
     use crate::attesting::{self, Claim};
     use crate::join::joiner::{OwnEvidence, cert};
-    use ringwall_channel::NodeSecrets;
     use ringwall_sim::Lie;
     use ringwall_wire::bounded::Text;
     use ringwall_wire::ids::Slot;

@@ -16,8 +16,9 @@ use ringwall_wire::admission::{AdmitCommit, AdmitPropose, Endorse, ForwardedEvid
 use ringwall_wire::bounded::{List, Text};
 use ringwall_wire::codec::Message;
 use ringwall_wire::command::{CommandBody, Denial, Outcome};
-use ringwall_wire::ids::{Digest, Incarnation, Nonce};
+use ringwall_wire::ids::{Digest, Incarnation, Nonce, Vendor};
 use ringwall_wire::peer::{EndorseCall, Member, NamedMember, PeerAnswer, PeerCall};
+use ringwall_wire::policy::EndorseRule;
 use ringwall_wire::session::{PeerPurpose, Refusal, RefusalCode};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -219,7 +220,9 @@ async fn endorsements(node: &Arc<Node>, admit_index: u64, propose: &AdmitPropose
         }
         return Err(denied(Denial::Rejected));
     }
-    satisfied(node, &voters, &verdicts, propose)?;
+    if !satisfied(node.site.policy.endorse, &voters, &verdicts, propose.cert.vendor) {
+        return Err(denied(Denial::NotEndorsed));
+    }
     for verdict in verdicts {
         let (_, outcome) = decide(node, CommandBody::Endorse(verdict)).await?;
         if let Outcome::Denied(denial) = outcome {
@@ -255,17 +258,13 @@ fn verdict(
 }
 
 /// The policy's rule; the log has its own, which holds besides.
-fn satisfied(node: &Node, voters: &[NamedMember], verdicts: &[Endorse], propose: &AdmitPropose) -> Result<(), NotAdmitted> {
-    let rule = node.site.policy.endorse;
+pub fn satisfied(rule: EndorseRule, voters: &[NamedMember], verdicts: &[Endorse], joiner: Vendor) -> bool {
     let needed = usize::from(rule.min_endorsers).min(voters.len()).max(1);
-    let other = |by: Incarnation| voters.iter().any(|voter| voter.incarnation == by && voter.member.vendor != propose.cert.vendor);
+    let other = |by: Incarnation| voters.iter().any(|voter| voter.incarnation == by && voter.member.vendor != joiner);
     let missing_other = rule.other_vendor
-        && voters.iter().any(|voter| voter.member.vendor != propose.cert.vendor)
+        && voters.iter().any(|voter| voter.member.vendor != joiner)
         && !verdicts.iter().any(|verdict| other(verdict.by));
-    match verdicts.len() < needed || missing_other {
-        true => Err(denied(Denial::NotEndorsed)),
-        false => Ok(()),
-    }
+    verdicts.len() >= needed && !missing_other
 }
 
 fn grant(node: &Node, incarnation: Incarnation, cert: &IncarnationCert) -> KeyGrant {

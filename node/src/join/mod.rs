@@ -13,7 +13,7 @@
 //! - `joiner`: asks members in turn until one grants.  - `leader`: admits.  - `endorse`: the second opinion, and the catch-up proof.
 //! - `steward`: what a leader does until the membership is what the log says it should be. Protocol section 4, "Join messages" 1 to 6.
 
-pub(crate) mod endorse;
+pub mod endorse;
 pub(crate) mod joiner;
-pub(crate) mod leader;
+pub mod leader;
 pub(crate) mod steward;

@@ -59,6 +59,9 @@ pub(crate) struct Arrow {
     pub(crate) for_tests: bool,
 }
 
+/// Features no shipped program may have.
+const TEST_FEATURES: [&str; 2] = ["faults", "defects"];
+
 /// Every arrow between members, as their manifests declare them.
 pub(crate) fn arrows(metadata: &Metadata) -> Vec<Arrow> {
     let mut found = Vec::new();
@@ -121,9 +124,35 @@ pub(crate) fn impurities(reached: &BTreeSet<String>) -> Vec<&str> {
     reached.iter().map(|package| name_of(package)).filter(|name| IMPURE.contains(name)).collect()
 }
 
+/// Features that exist for tests: a disk that lies, rules that are left out. Who asks for one of them, and whether for its own tests.
+pub(crate) fn test_features(metadata: &Metadata) -> Vec<(String, String, bool)> {
+    let mut found = Vec::new();
+    for package in metadata.workspace_packages() {
+        let Some(from) = folder(&package.name) else { continue };
+        for dependency in &package.dependencies {
+            let for_tests = dependency.kind == DependencyKind::Development;
+            let asked = dependency.features.iter().filter(|feature| TEST_FEATURES.contains(&feature.as_str()));
+            found.extend(asked.map(|feature| (from.to_owned(), feature.clone(), for_tests)));
+        }
+        let by_default = package.features.iter().filter(|(name, _)| !TEST_FEATURES.contains(&name.as_str()));
+        for (_, enabled) in by_default {
+            let named = enabled.iter().filter(|name| TEST_FEATURES.iter().any(|feature| name.split('/').next_back() == Some(feature)));
+            found.extend(named.map(|name| (from.to_owned(), name.clone(), false)));
+        }
+    }
+    found
+}
+
+/// Who must not ask for such a feature: everybody but the suites, beside a crate's own tests.
+pub(crate) fn wrong_features(asked: &[(String, String, bool)]) -> Vec<String> {
+    let wrong = asked.iter().filter(|(from, _, for_tests)| from != "tests" && !for_tests);
+    wrong.map(|(from, feature, _)| format!("{from} switches on `{feature}`, which is for tests")).collect()
+}
+
 /// Everything wrong with the graph.
 pub(crate) fn complaints(metadata: &Metadata) -> Vec<String> {
     let mut found = wrong_arrows(&arrows(metadata));
+    found.extend(wrong_features(&test_features(metadata)));
     for (member, _, _) in ARROWS {
         let reached = reached(metadata, member);
         found.extend(over_budget(member, &reached));
@@ -164,6 +193,14 @@ mod tests {
         assert_eq!(wrong_arrows(&[arrow("newcomer", "wire", false)]).len(), 1, "a crate outside the table");
         assert_eq!(wrong_arrows(&[arrow("client", "consensus", true)]).len(), 1, "tests do not excuse every arrow");
         assert!(wrong_arrows(&[arrow("node", "keys", false), arrow("attest", "sim", true), arrow("wire", "wire", true)]).is_empty());
+    }
+
+    #[test]
+    fn a_shipped_crate_with_a_feature_for_tests_bites() {
+        let asks = |from: &str, for_tests| (from.to_owned(), "defects".to_owned(), for_tests);
+        assert_eq!(wrong_features(&[asks("node", false)]).len(), 1);
+        assert_eq!(wrong_features(&[asks("consensus", false)]).len(), 1, "by a default of its own");
+        assert!(wrong_features(&[asks("tests", false), asks("consensus", true)]).is_empty());
     }
 
     #[test]

@@ -1,0 +1,70 @@
+//! Mistakes that are made on purpose, to prove that a world notices them.
+//!
+//! Decides: the closed list: rules of `consensus` left out ([`Defect`], a feature no shipped program has), and steps of a node or a
+//! client left out in the world's own code that stands where `node` and `client` stand. Mistakes the types forbid cannot be made: a session
+//! that was not judged carries no request (`channel`), a verdict has one maker (`attest`), so an unbound quote or an unverified signature
+//! does not compile. Trusts: nothing. Out of scope: which are found (`proof`). Protocol sections 1.4 and 4.
+
+use ringwall_consensus::defects::Defect;
+
+/// One mistake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flaw {
+    /// A rule of the replicated state machine is left out.
+    Rule(Defect),
+    /// Reads are answered from what is here, without a read index.
+    LocalReads,
+    /// Syncs are acknowledged and not done.
+    EarlySync,
+    /// Keys are granted when a joiner is proposed.
+    EarlyGrant,
+    /// The leader asks nobody for a second opinion.
+    NoSecondOpinion,
+    /// The leader writes verdicts of other voters itself.
+    ForgedVerdicts,
+    /// Whoever answers at a member's address is taken for it, and whoever dials for what it says.
+    AddressIsIdentity,
+    /// The incumbent of a slot is not asked whether it lives.
+    NoProbe,
+    /// Evidence under roots that are not the vendor's is taken.
+    OtherRoots,
+    /// The policy names more chips than are ours.
+    AnyChip,
+    /// The policy names an image that was withdrawn.
+    OldBuild,
+    /// The policy has no least firmware.
+    AnyFirmware,
+    /// The policy allows guests whose memory the host may read.
+    DebugAllowed,
+    /// A process has the same keys in every life.
+    KeptKeys,
+    /// A client numbers a retry anew.
+    NewNumberOnRetry,
+    /// A process goes on from its disk under its old name.
+    Resumes,
+}
+
+/// The mistakes of a world.
+#[derive(Clone, Debug, Default)]
+pub struct Flaws(Vec<Flaw>);
+
+impl Flaws {
+    /// These.
+    pub fn new(flaws: &[Flaw]) -> Self {
+        Flaws(flaws.to_vec())
+    }
+
+    /// Whether one of them is made.
+    pub fn has(&self, flaw: Flaw) -> bool {
+        self.0.contains(&flaw)
+    }
+
+    /// Rules left out in `consensus`.
+    pub fn rules(&self) -> Vec<Defect> {
+        let rules = self.0.iter().filter_map(|flaw| match flaw {
+            Flaw::Rule(defect) => Some(*defect),
+            _ => None,
+        });
+        rules.collect()
+    }
+}

@@ -1,0 +1,257 @@
+//! How two nodes of a world open a session: hello, Noise XX, evidence in both directions.
+//!
+//! Decides: nothing of its own: these are the steps of `node/src/peers/handshake.rs` over a pipe of the world, with the handshake, the
+//! records and the session states of `channel` and the verdicts of `attest`. Not run here: the frames of `quic` (a pipe carries frames),
+//! the turn for strangers, the version offer. Trusts: nothing before the end. Out of scope: what members say (`members`). Protocol 3.
+
+use crate::world::pipes::Pipe;
+use crate::world::site::{Claim, Site, Wanted};
+use ringwall_attest::AppraisedPeer;
+use ringwall_channel::{Attested, NodeSecrets, Opener, PeerAnswer, PeerDial, PeerPrologue, Sealer, Session, Unverified};
+use ringwall_wire::bounded::{List, Text};
+use ringwall_wire::codec::Message;
+use ringwall_wire::evidence::Role;
+use ringwall_wire::ids::{Incarnation, NoisePublic, Nonce, Slot};
+use ringwall_wire::limits::PEER_MESSAGE_BYTES;
+use ringwall_wire::session::{AttestMode, AttestReq, AttestResp, PeerHello, PeerPurpose, PeerReady, Refusal, RefusalCode};
+use ringwall_wire::version;
+
+/// Milliseconds one step of a handshake may take.
+const STEP_MS: u64 = 3_000;
+
+/// Why two nodes have no session.
+#[derive(Debug)]
+pub enum Fault {
+    /// The pipe ended or was silent.
+    Lost,
+    /// Bytes that do not belong here.
+    Malformed,
+    /// The other side refused.
+    Refused(RefusalCode),
+    /// Evidence was refused here.
+    Evidence(String),
+    /// It is not who was dialled, or nobody this node knows.
+    NotMember,
+}
+
+/// A refusal with constant words.
+pub fn refusal(code: RefusalCode, detail: &str) -> Refusal {
+    Refusal { code, detail: Text::new(detail).expect("refusal texts are short and printable") }
+}
+
+/// This side.
+#[derive(Clone, Copy)]
+pub struct Own<'a> {
+    /// Machine and cluster.
+    pub site: &'a Site,
+    /// Keys.
+    pub secrets: &'a NodeSecrets,
+    /// Who this is; 0 before admission.
+    pub incarnation: Incarnation,
+}
+
+/// Whom a dialler expects.
+#[derive(Clone, Copy)]
+pub struct Expected {
+    /// Who.
+    pub incarnation: Incarnation,
+    /// Where.
+    pub slot: Slot,
+    /// Its key.
+    pub noise: NoisePublic,
+}
+
+/// An open session.
+pub struct Opened {
+    /// The session.
+    pub session: Session<Attested>,
+    /// Stream 0.
+    pub sealer: Sealer,
+    /// Stream 0.
+    pub opener: Opener,
+    /// The evidence that was judged.
+    pub evidence: AttestResp,
+}
+
+fn roles(purpose: PeerPurpose) -> (Role, Role) {
+    match purpose {
+        PeerPurpose::Member => (Role::PeerInit, Role::PeerResp),
+        PeerPurpose::Join => (Role::JoinInit, Role::JoinResp),
+    }
+}
+
+fn prologue<'a>(site: &Site, purpose: PeerPurpose, slots: (Slot, Slot), version: u16, binding: &'a [u8]) -> PeerPrologue<'a> {
+    let cluster = &site.common.cluster;
+    let (from, to) = slots;
+    PeerPrologue { cluster_id: cluster.id, epoch: cluster.epoch, version, purpose, from, to, transport_binding: binding }
+}
+
+/// The dialling side.
+pub async fn dial(own: Own<'_>, pipe: &mut Pipe, purpose: PeerPurpose, expected: Option<Expected>) -> Result<Opened, Fault> {
+    let site = own.site;
+    let hello = PeerHello {
+        versions: List::new(version::SUPPORTED.to_vec()).expect("at most 8 versions"),
+        cluster_id: site.common.cluster.id,
+        epoch: site.common.cluster.epoch,
+        purpose,
+        from: site.slot(),
+    };
+    pipe.write(hello.encode());
+    let frame = pipe.read(STEP_MS).await.ok_or(Fault::Lost)?;
+    let ready = PeerReady::decode(&frame).map_err(|_| Refusal::decode(&frame).map_or(Fault::Malformed, |refusal| Fault::Refused(refusal.code)))?;
+    let binding = pipe.binding;
+    let prologue = prologue(site, purpose, (site.slot(), ready.slot), ready.version, &binding);
+    let (noise, msg1) = PeerDial::start(own.secrets, &prologue, &mut site.dice.clone()).map_err(|_| Fault::Malformed)?;
+    pipe.write(msg1);
+    let msg2 = pipe.read(STEP_MS).await.ok_or(Fault::Lost)?;
+    let (msg3, mut session) = noise.finish(&msg2).map_err(|_| Fault::Malformed)?;
+    pipe.write(msg3);
+    let (own_role, other_role) = roles(purpose);
+    let nonce = site.nonce();
+    ask(own, &mut session, pipe, nonce)?;
+    let evidence = open_evidence(&mut session, pipe).await?;
+    let asked = pipe.read(STEP_MS).await.ok_or(Fault::Lost)?;
+    let asked = session.open_attest_req(&asked).map_err(|_| Fault::Malformed)?;
+    let peer = judged(site, &session, &evidence, &nonce, other_role).and_then(|peer| dialled(&peer, ready.slot, expected).map(|()| peer));
+    let peer = match peer {
+        Ok(peer) => peer,
+        Err(fault) => return Err(refused(session, pipe, fault)),
+    };
+    attest(own, &mut session, pipe, own_role, &asked.nonce)?;
+    let mut opened = opened(session, peer, evidence)?;
+    if purpose == PeerPurpose::Member {
+        // The first word of the other side says that it took our evidence.
+        receive(&mut opened.opener, pipe, STEP_MS).await.ok_or(Fault::NotMember)?;
+    }
+    Ok(opened)
+}
+
+fn dialled(peer: &AppraisedPeer, said: Slot, expected: Option<Expected>) -> Result<(), Fault> {
+    let slot = peer.boot_config().slot;
+    let same = expected.is_none_or(|expected| {
+        peer.incarnation() == expected.incarnation && slot == expected.slot && peer.keys().noise == expected.noise
+    });
+    if slot == said && same { Ok(()) } else { Err(Fault::NotMember) }
+}
+
+/// A hello that was read and found answerable.
+pub struct Greeted {
+    hello: PeerHello,
+    version: u16,
+}
+
+impl Greeted {
+    /// What the other side wants.
+    pub fn purpose(&self) -> PeerPurpose {
+        self.hello.purpose
+    }
+}
+
+/// The answering side's first step.
+pub async fn greet(site: &Site, pipe: &mut Pipe) -> Result<Greeted, Fault> {
+    let frame = pipe.read(STEP_MS).await.ok_or(Fault::Lost)?;
+    let hello = PeerHello::decode(&frame).map_err(|_| Fault::Malformed)?;
+    let cluster = &site.common.cluster;
+    let version = version::pick(&hello.versions).ok_or(Fault::Malformed)?;
+    if (hello.cluster_id, hello.epoch) != (cluster.id, cluster.epoch) {
+        pipe.write(refusal(RefusalCode::OtherCluster, "another cluster").encode());
+        return Err(Fault::NotMember);
+    }
+    Ok(Greeted { hello, version })
+}
+
+/// The answering side after the hello; `known` decides whether a member is one.
+pub async fn answer(
+    own: Own<'_>,
+    pipe: &mut Pipe,
+    greeted: Greeted,
+    nonce: Nonce,
+    known: impl FnOnce(&AppraisedPeer) -> bool,
+) -> Result<Opened, Fault> {
+    let (site, hello) = (own.site, greeted.hello);
+    pipe.write(PeerReady { version: greeted.version, slot: site.slot() }.encode());
+    let binding = pipe.binding;
+    let prologue = prologue(site, hello.purpose, (hello.from, site.slot()), greeted.version, &binding);
+    let msg1 = pipe.read(STEP_MS).await.ok_or(Fault::Lost)?;
+    let (noise, msg2) = PeerAnswer::start(own.secrets, &prologue, &msg1, &mut site.dice.clone()).map_err(|_| Fault::Malformed)?;
+    pipe.write(msg2);
+    let msg3 = pipe.read(STEP_MS).await.ok_or(Fault::Lost)?;
+    let mut session = noise.finish(&msg3).map_err(|_| Fault::Malformed)?;
+    let (other_role, own_role) = roles(hello.purpose);
+    let asked = pipe.read(STEP_MS).await.ok_or(Fault::Lost)?;
+    let asked = session.open_attest_req(&asked).map_err(|_| Fault::Malformed)?;
+    attest(own, &mut session, pipe, own_role, &asked.nonce)?;
+    ask(own, &mut session, pipe, nonce)?;
+    let evidence = open_evidence(&mut session, pipe).await?;
+    let judged = judged(site, &session, &evidence, &nonce, other_role).and_then(|peer| {
+        let fits = peer.boot_config().slot == hello.from && (hello.purpose == PeerPurpose::Join || known(&peer));
+        if fits { Ok(peer) } else { Err(Fault::NotMember) }
+    });
+    match judged {
+        Ok(peer) => opened(session, peer, evidence),
+        Err(fault) => Err(refused(session, pipe, fault)),
+    }
+}
+
+fn ask(own: Own<'_>, session: &mut Session<Unverified>, pipe: &Pipe, nonce: Nonce) -> Result<(), Fault> {
+    let min_policy_version = own.site.common.cluster.policy.version;
+    let request = AttestReq { nonce, mode: AttestMode::Single, min_policy_version, known: None };
+    pipe.write(session.seal_attest_req(&request).map_err(|_| Fault::Malformed)?);
+    Ok(())
+}
+
+fn attest(own: Own<'_>, session: &mut Session<Unverified>, pipe: &Pipe, role: Role, nonce: &Nonce) -> Result<(), Fault> {
+    let handshake = *session.handshake();
+    let claim = Claim { role, incarnation: own.incarnation, keys: own.secrets.public(), handshake: &handshake, nonce };
+    let answer = own.site.collect(&claim);
+    own.site.common.keep_seen(&answer);
+    pipe.write(session.seal_attest_resp(&answer).map_err(|_| Fault::Malformed)?);
+    Ok(())
+}
+
+async fn open_evidence(session: &mut Session<Unverified>, pipe: &mut Pipe) -> Result<AttestResp, Fault> {
+    let frame = pipe.read(STEP_MS).await.ok_or(Fault::Lost)?;
+    session.open_attest_resp(&frame).map_err(|fault| match fault {
+        ringwall_channel::ChannelError::Refused(refusal) => Fault::Refused(refusal.code),
+        _ => Fault::Malformed,
+    })
+}
+
+fn judged(site: &Site, session: &Session<Unverified>, evidence: &AttestResp, nonce: &Nonce, role: Role) -> Result<AppraisedPeer, Fault> {
+    let noise = session.remote_noise().ok_or(Fault::Malformed)?;
+    let wanted = Wanted { role, handshake: session.handshake(), nonce, noise };
+    site.judge(evidence, &wanted).map_err(|fault| Fault::Evidence(fault.to_string()))
+}
+
+fn refused(session: Session<Unverified>, pipe: &Pipe, fault: Fault) -> Fault {
+    let code = if matches!(fault, Fault::Evidence(_)) { RefusalCode::EvidenceRefused } else { RefusalCode::NotMember };
+    if let Ok(sealed) = session.seal_refusal(&refusal(code, "refused")) {
+        pipe.write(sealed);
+    }
+    fault
+}
+
+fn opened(session: Session<Unverified>, peer: AppraisedPeer, evidence: AttestResp) -> Result<Opened, Fault> {
+    let mut session = session.establish(peer).map_err(|_| Fault::NotMember)?;
+    let (sealer, opener) = session.split(0, PEER_MESSAGE_BYTES).map_err(|_| Fault::Malformed)?;
+    Ok(Opened { session, sealer, opener, evidence })
+}
+
+/// The next message of stream 0, after the handshake.
+pub async fn receive(opener: &mut Opener, pipe: &mut Pipe, ms: u64) -> Option<Vec<u8>> {
+    loop {
+        if let Some(message) = opener.next().ok()? {
+            return Some(message);
+        }
+        let bytes = pipe.read(ms).await?;
+        opener.push(&bytes).ok()?;
+    }
+}
+
+/// Sends a message on stream 0, after the handshake.
+pub fn tell(sealer: &mut Sealer, pipe: &Pipe, message: &[u8]) {
+    let mut out = Vec::new();
+    if sealer.seal(message, &mut out).is_ok() {
+        pipe.write(out);
+    }
+}

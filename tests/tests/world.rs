@@ -1,0 +1,80 @@
+//! The deterministic world: seeds that give the same world twice, seeds that must hold, kinds that must fire, attacks in full, mistakes that
+//! must be noticed.
+//!
+//! Decides: how many seeds of each. Trusts: `ringwall_tests::world`. Out of scope: long campaigns (`cargo sim`), the full table of mistakes
+//! (`cargo sim --proof`). No test here looks at a real clock.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
+
+use ringwall_tests::world::campaign::{cpu, regressions, sweep};
+use ringwall_tests::world::drills::Drill;
+use ringwall_tests::world::kinds::missing;
+use ringwall_tests::world::machines::Settings;
+use ringwall_tests::world::proof::{CASES, prove};
+use ringwall_tests::world::run::run;
+use std::process::Command;
+
+/// Worlds of the suite: the goal of every gate.
+const SUITE: u64 = 300;
+/// Seeds that are run twice.
+const TWICE: u64 = 200;
+/// Seeds of each drill.
+const DRILLS: u64 = 8;
+/// Worlds a mistake gets to be noticed.
+const CHANCES: u64 = 6;
+
+#[test]
+fn equal_seeds_give_equal_worlds() {
+    let settings = Settings { faults_ms: 4_000, ..Settings::default() };
+    let differing: Vec<u64> = (0..TWICE).filter(|seed| run(*seed, &settings).hash != run(*seed, &settings).hash).collect();
+    assert_eq!(differing, Vec::<u64>::new(), "of {TWICE} seeds");
+    assert_ne!(run(0, &settings).hash, run(1, &settings).hash);
+}
+
+#[test]
+fn a_seed_gives_the_same_world_in_another_process() {
+    let hash = || {
+        let told = Command::new(env!("CARGO_BIN_EXE_ringwall-world")).args(["--seed", "3", "--faults", "10"]).output().unwrap();
+        let text = String::from_utf8(told.stdout).unwrap();
+        text.split("hash ").nth(1).and_then(|rest| rest.split(',').next()).unwrap().to_owned()
+    };
+    assert_eq!(hash(), hash());
+}
+
+#[test]
+fn every_world_of_the_suite_keeps_every_rule_and_every_kind_fires() {
+    let before = cpu();
+    let sum = sweep(0..SUITE, &Settings::default(), |_| true);
+    println!("{}", sum.table(cpu() - before));
+    assert_eq!(sum.failed, Vec::new());
+    assert_eq!(missing(&sum.kinds), Vec::new());
+    assert!(sum.ops.2 > 10 * SUITE, "clients hardly wrote anything: {:?}", sum.ops);
+}
+
+#[test]
+fn seeds_that_once_broke_a_rule_keep_it() {
+    let sum = sweep(regressions(include_str!("world/regressions.txt")).into_iter(), &Settings::default(), |_| true);
+    assert_eq!(sum.failed, Vec::new());
+}
+
+#[test]
+fn a_disk_that_is_rolled_back_and_a_cloned_node_lose_and_split_nothing() {
+    for drill in [Drill::Rollback, Drill::Clone] {
+        let settings = Settings { faults_ms: 20_000, drill: Some(drill), ..Settings::default() };
+        let sum = sweep(0..DRILLS, &settings, |_| true);
+        assert_eq!(sum.failed, Vec::new(), "{drill:?}");
+    }
+}
+
+#[test]
+fn mistakes_made_on_purpose_are_noticed() {
+    let mut missed = Vec::new();
+    for case in CASES.iter().filter(|case| case.held_by.is_none()) {
+        let proof = prove(case, CHANCES);
+        match proof.noticed {
+            Some((seed, rule, what)) => println!("{:<45} {rule:?} in seed {seed}: {what}", case.mistake),
+            None => missed.push(case.mistake),
+        }
+    }
+    assert_eq!(missed, Vec::<&str>::new());
+    assert!(CASES.iter().filter(|case| case.held_by.is_none()).count() >= 15);
+}
