@@ -83,6 +83,11 @@ impl<T> Sender<T> {
         value
     }
 
+    /// The value.
+    pub fn borrow(&self) -> Ref<'_, T> {
+        self.0.look()
+    }
+
     /// Someone who has seen the value as it is.
     pub fn subscribe(&self) -> Receiver<T> {
         self.0.receiver()

@@ -9,23 +9,25 @@ use crate::world::flaws::Flaw;
 use crate::world::judge::Rule;
 use crate::world::ops::{Ask, Ops, Seen};
 use crate::world::pipes::{Door, Pipe, Place};
+use crate::world::receipts::Memory;
 use crate::world::sessions;
 use crate::world::site::{BIRTH_MS, Common, Wanted, judge};
 use ed25519_dalek::SigningKey;
 use ringwall_channel::user::{UserBinding, sign_user};
 use ringwall_channel::{ClientDial, ClientPrologue, Opener, Sealer};
+use ringwall_client::anchor;
 use ringwall_wire::bounded::{Blob, List, Text};
 use ringwall_wire::codec::Message;
 use ringwall_wire::evidence::Role;
-use ringwall_wire::ids::{ClientId, Nonce, Revision};
+use ringwall_wire::ids::{ClientId, Nonce, Revision, UserId};
 use ringwall_wire::limits::REQUEST_BYTES;
 use ringwall_wire::request::{
     Answer, Change, Expect, Get, KeyMode, Mutation, Namespace, Once, Op, OpenNamespace, PutValue, Reply, Request, Write,
 };
 use ringwall_wire::session::{AttestMode, AttestReq, GetDescriptor, NodeDescriptor, UserReady};
 use ringwall_wire::version;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// Milliseconds a client waits for an answer before it goes elsewhere.
@@ -65,6 +67,8 @@ pub struct Client {
     known: [Revision; KEYS as usize],
     session: Option<Talk>,
     requests: u64,
+    /// The newest receipt.
+    memory: Mutex<Memory>,
 }
 
 struct Talk {
@@ -85,7 +89,19 @@ impl Client {
         dice.fill(&mut id);
         let place = 200 + number as u8;
         let known = [Revision(0); KEYS as usize];
-        Client { crowd, number, place, id: ClientId(id), dice, seq: 0, revision: Revision(0), known, session: None, requests: 0 }
+        Client {
+            crowd,
+            number,
+            place,
+            id: ClientId(id),
+            dice,
+            seq: 0,
+            revision: Revision(0),
+            known,
+            session: None,
+            requests: 0,
+            memory: Mutex::default(),
+        }
     }
 
     /// Asks until told to stop.
@@ -244,10 +260,10 @@ impl Client {
         let (dial, msg1) = ClientDial::start(&descriptor, &prologue, &mut self.dice.clone()).ok()?;
         pipe.write(msg1);
         let mut session = dial.finish(&pipe.read(PATIENCE_MS).await?).ok()?;
-        let mut nonce = [0; 32];
-        self.dice.fill(&mut nonce);
-        let nonce = Nonce(nonce);
-        let request = AttestReq { nonce, mode: AttestMode::Single, min_policy_version: cluster.policy.version, known: None };
+        let mut opening = [0; 32];
+        self.dice.fill(&mut opening);
+        let nonce = self.memory.lock().unwrap_or_else(PoisonError::into_inner).nonce(&Nonce(opening));
+        let request = AttestReq { nonce, mode: AttestMode::Single, min_policy_version: cluster.policy.version };
         pipe.write(session.seal_attest_req(&request).ok()?);
         let answer = session.open_attest_resp(&pipe.read(PATIENCE_MS).await?).ok()?;
         let noise = *session.remote_noise()?;
@@ -265,12 +281,19 @@ impl Client {
             common.watch.broken(Rule::GenuineServer, format!("client {} took somebody at {address} for a member", self.number));
         }
         let incarnation = peer.incarnation();
+        let mut expected = anchor::Session::new(&peer, UserId([0; 20]), self.id, nonce);
         let mut session = session.establish(peer).ok()?;
         let user = UserBinding { handshake: &handshake, nonce: &nonce, incarnation };
-        let auth = sign_user(&user, &self.id, &self.crowd.user);
+        let mut auth = sign_user(&user, &self.id, &self.crowd.user);
+        auth.known = self.memory.lock().unwrap_or_else(PoisonError::into_inner).known();
+        expected.user = auth.user;
         let (mut sealer, mut opener) = session.split(0, REQUEST_BYTES).ok()?;
         sessions::tell(&mut sealer, &pipe, &auth.encode());
-        UserReady::decode(&sessions::receive(&mut opener, &mut pipe, PATIENCE_MS).await?).ok()?;
+        let ready = UserReady::decode(&sessions::receive(&mut opener, &mut pipe, PATIENCE_MS).await?).ok()?;
+        if let Err(fault) = self.memory.lock().unwrap_or_else(PoisonError::into_inner).take(&expected, &ready.receipt) {
+            common.watch.broken(Rule::NeverForgets, format!("client {} at {address}: {fault}", self.number));
+            return None;
+        }
         Some(Talk { pipe, sealer, opener })
     }
 }

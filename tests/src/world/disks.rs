@@ -6,7 +6,7 @@
 
 use crate::world::dice::Dice;
 use crate::world::kinds::{Counts, Kind};
-use ringwall_consensus::disk::memory::MemoryDisk;
+use ringwall_consensus::disk::memory::{Crash, MemoryDisk};
 use ringwall_consensus::disk::{Disk, DiskFile};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -138,7 +138,7 @@ impl WorldDisk {
 
     /// What a power cut leaves now.
     pub fn power_cut(&self) -> MemoryDisk {
-        let image = self.memory.durable_image();
+        let image = self.memory.crash_image(Crash::Lost, 0);
         let unsynced = std::mem::take(&mut self.lock().unsynced);
         if unsynced.is_empty() {
             return image;

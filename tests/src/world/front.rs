@@ -9,6 +9,7 @@ use crate::world::flaws::Flaw;
 use crate::world::judge::Rule;
 use crate::world::pipes::{Door, Pipe};
 use crate::world::process::Process;
+use crate::world::receipts;
 use crate::world::sessions::{self, refusal};
 use crate::world::site::Claim;
 use ringwall_channel::user::UserBinding;
@@ -86,7 +87,8 @@ async fn converse(process: &Arc<Process>, pipe: &mut Pipe) -> Option<()> {
     let binding = UserBinding { handshake: &handshake, nonce: &asked.nonce, incarnation: process.incarnation };
     let user = verify_user(&auth, &binding).ok()?;
     let revision = process.replica.view().map_or(Revision(0), |view| view.revision());
-    sessions::tell(&mut sealer, pipe, &UserReady { revision, members: List::default() }.encode());
+    let receipt = receipts::issue(process, &user, asked.nonce, auth.known).await?;
+    sessions::tell(&mut sealer, pipe, &UserReady { revision, members: List::default(), receipt }.encode());
     let talk = Talk { process: Arc::clone(process), user: *user.user(), client: *user.client(), spaces: Mutex::default() };
     loop {
         let message = sessions::receive(&mut opener, pipe, 60_000).await?;
@@ -156,7 +158,13 @@ impl Talk {
 
     /// The keys of a namespace, from the state as it is here or, when it is not known here, as of a read index.
     async fn space(&self, namespace: &Namespace) -> Result<Arc<SpaceKeys>, Answer> {
-        let known = self.spaces.lock().unwrap_or_else(PoisonError::into_inner).iter().find(|(name, _)| name == namespace).map(|(_, keys)| keys.clone());
+        let known = self
+            .spaces
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+            .find(|(name, _)| name == namespace)
+            .map(|(_, keys)| keys.clone());
         if let Some(known) = known {
             return Ok(known);
         }

@@ -116,7 +116,17 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Settings { faults_ms: 42_000, clients: 3, pause_ms: 150, print: false, keep: false, only: Vec::new(), heartbeat_ms: 50, flaws: Flaws::default(), drill: None }
+        Settings {
+            faults_ms: 42_000,
+            clients: 3,
+            pause_ms: 150,
+            print: false,
+            keep: false,
+            only: Vec::new(),
+            heartbeat_ms: 50,
+            flaws: Flaws::default(),
+            drill: None,
+        }
     }
 }
 
@@ -255,7 +265,16 @@ impl World {
         if guise.primed {
             drop(tee.mint(&[0; 64]));
         }
-        let site = Site { common: Arc::clone(&self.common), place, process: number, tee, boot, clock, dice: dice.clone(), borrowed: guise.borrowed };
+        let site = Site {
+            common: Arc::clone(&self.common),
+            place,
+            process: number,
+            tee,
+            boot,
+            clock,
+            dice: dice.clone(),
+            borrowed: guise.borrowed,
+        };
         let disk_dice = Dice::new(self.seed, "disk", number);
         let disk = match guise.disk {
             Some(memory) => WorldDisk::over(memory, disk_dice, Arc::clone(&self.counts)),

@@ -28,6 +28,7 @@ pub mod pipes;
 pub mod plan;
 pub mod process;
 pub mod proof;
+mod receipts;
 pub mod run;
 pub mod sessions;
 pub mod site;

@@ -350,9 +350,8 @@ async fn doors(process: Arc<Process>) {
 /// Tells the members of the grant that this node is up.
 async fn announce(process: Arc<Process>) {
     let others = process.granted.iter().filter(|named| named.member.slot != process.site.slot());
-    let call = |named: &NamedMember| {
-        process.peers.call(named.incarnation, &named.member, Class::Control, PeerCall::Alive, Duration::from_secs(1))
-    };
+    let call =
+        |named: &NamedMember| process.peers.call(named.incarnation, &named.member, Class::Control, PeerCall::Alive, Duration::from_secs(1));
     let calls: Vec<_> = others.map(call).collect();
     futures_util::future::join_all(calls).await;
 }

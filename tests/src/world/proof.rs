@@ -74,18 +74,18 @@ pub const CASES: &[Case] = &[
     held("V2 left out", &[Flaw::Rule(Defect::NoLeaderRule)], &[Kind::ZombieResumed, Kind::FullCut], "honest members send none; see T-R9"),
     held("V3 left out", &[Flaw::Rule(Defect::NoStandingRule)], &[Kind::ZombieResumed, Kind::FullCut], "sessions of the retired are cut"),
     held("pre-votes are always granted", &[Flaw::Rule(Defect::GrantsPreVotes)], &[Kind::FullCut], "costs elections, loses nothing"),
-    held("what is read back is not compared", &[Flaw::Rule(Defect::AnyEntry)], &[Kind::MemorySqueeze, Kind::BitFlip], "the frame's checksum"),
+    held(
+        "what is read back is not compared",
+        &[Flaw::Rule(Defect::AnyEntry)],
+        &[Kind::MemorySqueeze, Kind::BitFlip],
+        "the frame's checksum",
+    ),
 ];
 
 /// Makes a mistake in up to `worlds` worlds, until one notices.
 pub fn prove(case: &Case, worlds: u64) -> Proof {
-    let settings = Settings {
-        faults_ms: 20_000,
-        only: case.kinds.to_vec(),
-        flaws: Flaws::new(case.flaws),
-        drill: case.drill,
-        ..Settings::default()
-    };
+    let settings =
+        Settings { faults_ms: 20_000, only: case.kinds.to_vec(), flaws: Flaws::new(case.flaws), drill: case.drill, ..Settings::default() };
     for seed in 0..worlds {
         let report = run(10_000 + seed, &settings);
         if let Some(first) = report.violations.first() {

@@ -56,6 +56,8 @@ pub enum Rule {
     HonestOnly,
     /// A client speaks to members alone.
     GenuineServer,
+    /// The log a client is shown continues the one it was shown before.
+    NeverForgets,
     /// A write takes effect once.
     Once,
     /// One order explains what all clients saw.

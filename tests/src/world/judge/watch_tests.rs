@@ -28,7 +28,7 @@ fn entry(term: u64, index: u64, byte: u8) -> LogEntry {
 
 fn append(leader: u64, term: u64, previous: Option<LogPosition>, entries: Vec<LogEntry>, committed: Option<LogPosition>) -> PeerCall {
     let ballot = Ballot { term, leader: id(leader), committed: true };
-    PeerCall::Append(AppendCall { ballot, previous, entries: List::new(entries).unwrap(), committed })
+    PeerCall::Append(AppendCall { ballot, previous, entries: List::new(entries).unwrap(), committed, tree: None })
 }
 
 fn rules(watch: &Watch) -> Vec<Rule> {
