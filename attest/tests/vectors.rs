@@ -14,7 +14,6 @@ use ringwall_wire::bounded::Blob;
 use ringwall_wire::evidence::{Endorsements, Evidence, SnpEndorsements, TdxEndorsements};
 use ringwall_wire::policy::{RevocationRule, SnpProduct, TdxTcbStatus};
 use std::fs;
-use std::path::{Path, PathBuf};
 
 fn cases(kind: Kind) -> Vec<Case> {
     let Some(folder) = vectors() else { return Vec::new() };

@@ -22,7 +22,7 @@ use ringwall_wire::codec::Message as _;
 use ringwall_wire::ids::{ClusterId, PolicyVersion};
 use saved::{DAY_S, NOW_S, Saved, demanding};
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, ExitCode};
 
 /// The explanation of a saved exchange, by the simulated roots.

@@ -8,7 +8,7 @@ mod vendors;
 use ringwall_attest::Anchors;
 use ringwall_node::clock::Clock;
 use ringwall_node::endorsements::cache::{Cache, FileError, Folder, Kept, decode, encode};
-use ringwall_node::endorsements::cli::{Action, CliError, run};
+use ringwall_node::endorsements::cli::{Action, CliError, ServiceFlags, run};
 use ringwall_node::endorsements::document::Document;
 use ringwall_node::endorsements::limits::{CACHE_FILE_BYTES, CACHE_FILES};
 use ringwall_node::endorsements::part::Part;
@@ -242,9 +242,7 @@ fn operators_fetch_carry_import_and_look() {
     let names: Vec<Part> = intel(&vectors, 1).into_iter().map(|kept| kept.part).collect();
     let fetch = |names: Vec<Part>| Action::Fetch {
         out: carried.path().to_path_buf(),
-        amd: Some(service.url.clone()),
-        intel: Some(service.url.clone()),
-        intel_root_crl: None,
+        services: ServiceFlags { amd: Some(service.url.clone()), intel: Some(service.url.clone()), intel_root_crl: None },
         names,
     };
     let (outcome, text) = told(fetch(names.clone()));

@@ -20,7 +20,7 @@ use ringwall_node::platform::surroundings::Surroundings;
 use ringwall_sim::published::{Case, Offered, vectors};
 use ringwall_wire::evidence::{Endorsements, Evidence, SnpEndorsements, SnpEvidence, TdxEndorsements, TdxEvidence};
 use serde_json::Value;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 /// Case, product, signing key.

@@ -8,7 +8,7 @@
 use ringwall_sim::published::vectors;
 use serde_json::{Value, json};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 /// What is broken, and how.

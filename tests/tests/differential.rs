@@ -22,7 +22,7 @@ use ringwall_sim::{Lie, SimTee, anchors, world};
 use ringwall_wire::ids::{ClusterId, Slot};
 use serde_json::json;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Seed of all mutants: another one is as good, this one makes a failure come back.
 const SEED: u64 = 0x5eed_0007;

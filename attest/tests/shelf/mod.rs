@@ -8,7 +8,6 @@ pub use ringwall_sim::published::vectors;
 use ringwall_sim::published::{Case, Offered};
 use ringwall_wire::evidence::{Endorsements, Evidence, TdxEndorsements};
 use serde_json::Value;
-use std::path::{Path, PathBuf};
 
 /// One file of them.
 pub fn file(path: &str) -> Option<Vec<u8>> {

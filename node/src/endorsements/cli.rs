@@ -50,13 +50,13 @@ pub enum Action {
 pub struct ServiceFlags {
     /// AMD's service or a mirror.
     #[arg(long, value_name = "URL")]
-    amd: Option<String>,
+    pub amd: Option<String>,
     /// Intel's service or a caching service.
     #[arg(long, value_name = "URL")]
-    intel: Option<String>,
+    pub intel: Option<String>,
     /// Where the list of Intel's root is.
     #[arg(long, value_name = "URL")]
-    intel_root_crl: Option<String>,
+    pub intel_root_crl: Option<String>,
 }
 
 impl ServiceFlags {

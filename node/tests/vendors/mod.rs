@@ -7,15 +7,16 @@ use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 use ringwall_node::endorsements::document::Document;
 use ringwall_node::endorsements::part::Part;
 use ringwall_node::endorsements::source::{FetchError, Source};
+#[allow(unused_imports, reason = "each test binary uses a part")]
 pub(crate) use ringwall_sim::published::vectors;
 use ringwall_sim::published::{Case, Offered};
 use ringwall_wire::bounded::Blob;
 use ringwall_wire::evidence::{Endorsements, Evidence, SnpEvidence, TdxEndorsements, TdxEvidence};
-use ringwall_wire::text::{hex, read_hex_vec};
+use ringwall_wire::text::hex;
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
