@@ -65,13 +65,6 @@ pub(crate) struct Authentic {
     account: Account,
 }
 
-/// Bytes read, with where they begin and what they should be.
-struct Blocks {
-    first: u64,
-    bytes: Vec<u8>,
-    tags: Vec<Tag>,
-}
-
 impl Authentic {
     /// Makes an empty file; `block` is what is compared at once.
     pub(crate) fn create(disk: &dyn Disk, path: &Path, block: usize, fence: &Fence, account: &Account) -> io::Result<Self> {
@@ -123,36 +116,44 @@ impl Authentic {
         DiskFault::Changed { file: self.name.clone(), at: block * self.block as u64 }.into()
     }
 
-    /// Reads whole blocks from `first` as they are on the disk, zeroes beyond the end, together with what they should be.
-    fn fetch(&self, known: &Known, first: u64, count: usize) -> io::Result<Blocks> {
+    /// Fills `out`, which is whole blocks from `first`, with what is on the disk, and zeroes beyond the end. Gives what it should be.
+    fn fetch(&self, known: &Known, first: u64, out: &mut [u8]) -> io::Result<Vec<Tag>> {
         let start = first * self.block as u64;
-        let mut bytes = vec![0; count * self.block];
-        let there = known.len.saturating_sub(start).min(bytes.len() as u64) as usize;
+        let there = known.len.saturating_sub(start).min(out.len() as u64) as usize;
+        let (there, beyond) = out.split_at_mut(there);
+        beyond.fill(0);
         let mut done = 0;
-        while done < there {
-            let rest = bytes.split_at_mut(there).0.split_at_mut(done).1;
-            match self.file.read_at(start + done as u64, rest)? {
+        while done < there.len() {
+            match self.file.read_at(start + done as u64, there.split_at_mut(done).1)? {
                 0 => return Err(DiskFault::Missing { file: self.name.clone(), at: start + done as u64 }.into()),
                 len => done += len,
             }
         }
-        let tags = known.tags.iter().skip(first as usize).take(count).copied().collect();
-        Ok(Blocks { first, bytes, tags })
+        Ok(known.tags.iter().skip(first as usize).take(out.len() / self.block).copied().collect())
     }
 
-    fn compare(&self, blocks: &Blocks) -> io::Result<()> {
-        let pairs = blocks.bytes.chunks(self.block).zip(&blocks.tags);
-        match pairs.enumerate().find(|(_, (bytes, tag))| tag_of(bytes) != **tag) {
+    fn compare(&self, first: u64, bytes: &[u8], tags: &[Tag]) -> io::Result<()> {
+        let mut pairs = bytes.chunks(self.block).zip(tags);
+        match pairs.position(|(bytes, tag)| tag_of(bytes) != *tag) {
             None => Ok(()),
-            Some((at, _)) => Err(self.changed(blocks.first + at as u64)),
+            Some(at) => Err(self.changed(first + at as u64)),
         }
     }
 
     /// One block, compared.
     fn block(&self, known: &Known, number: u64) -> io::Result<Vec<u8>> {
-        let blocks = self.fetch(known, number, 1)?;
-        self.compare(&blocks)?;
-        Ok(blocks.bytes)
+        let mut bytes = vec![0; self.block];
+        let tags = self.fetch(known, number, &mut bytes)?;
+        self.compare(number, &bytes, &tags)?;
+        Ok(bytes)
+    }
+
+    /// Whole blocks from `first`, compared. Bytes and digests belong to one moment, because no write goes on meanwhile; hashing needs no
+    /// lock.
+    fn blocks(&self, known: RwLockReadGuard<'_, Known>, first: u64, out: &mut [u8]) -> io::Result<()> {
+        let fetched = self.fetch(&known, first, out);
+        drop(known);
+        fetched.and_then(|tags| self.compare(first, out, &tags))
     }
 
     /// Makes the table longer or shorter. New blocks are zeroes.
@@ -171,35 +172,42 @@ impl Authentic {
         Ok(())
     }
 
-    fn write(&self, known: &mut Known, at: u64, bytes: &[u8]) -> io::Result<()> {
-        let block = self.block as u64;
-        let first = at / block;
-        let mut tags = Vec::with_capacity(bytes.len() / self.block + 2);
-        let mut rest = bytes;
-        let mut here = at;
-        while !rest.is_empty() {
-            let within = (here % block) as usize;
-            let (part, later) = rest.split_at((self.block - within).min(rest.len()));
-            if part.len() == self.block {
-                tags.push(tag_of(part));
-            } else if here - within as u64 >= known.len {
-                let mut whole = vec![0; self.block];
-                whole.split_at_mut(within).1.split_at_mut(part.len()).0.copy_from_slice(part);
-                tags.push(tag_of(&whole));
-            } else {
-                let mut whole = self.block(known, here / block)?;
-                whole.split_at_mut(within).1.split_at_mut(part.len()).0.copy_from_slice(part);
-                tags.push(tag_of(&whole));
-            }
+    /// The runs that a write of so many bytes makes in blocks: block, offset in it, bytes.
+    fn runs<'a>(&self, at: u64, bytes: &'a [u8]) -> impl Iterator<Item = (u64, usize, &'a [u8])> + use<'a> {
+        let (size, mut here, mut rest) = (self.block as u64, at, bytes);
+        std::iter::from_fn(move || {
+            let (block, within) = (here / size, (here % size) as usize);
+            let (part, later) = rest.split_at((size as usize - within).min(rest.len()));
             here += part.len() as u64;
             rest = later;
+            (!part.is_empty()).then_some((block, within, part))
+        })
+    }
+
+    /// Writes; `whole` has the digests of the runs that are whole blocks.
+    fn write(&self, known: &mut Known, at: u64, bytes: &[u8], whole: Vec<Option<Tag>>) -> io::Result<()> {
+        let mut tags = Vec::with_capacity(whole.len());
+        for ((block, within, part), tag) in self.runs(at, bytes).zip(whole) {
+            if let Some(tag) = tag {
+                tags.push((block, tag));
+                continue;
+            }
+            let mut merged = match block * self.block as u64 >= known.len {
+                true => vec![0; self.block],
+                false => self.block(known, block)?,
+            };
+            merged.split_at_mut(within).1.split_at_mut(part.len()).0.copy_from_slice(part);
+            tags.push((block, tag_of(&merged)));
         }
-        if here > known.len && !bytes.is_empty() {
-            self.resize(known, here)?;
+        let end = at + bytes.len() as u64;
+        if end > known.len && !bytes.is_empty() {
+            self.resize(known, end)?;
         }
         write_whole(self.file.as_ref(), at, bytes)?;
-        for (slot, tag) in known.tags.iter_mut().skip(first as usize).zip(tags) {
-            *slot = tag;
+        for (block, tag) in tags {
+            if let Some(slot) = known.tags.get_mut(block as usize) {
+                *slot = tag;
+            }
         }
         Ok(())
     }
@@ -233,9 +241,11 @@ fn tag_of(block: &[u8]) -> Tag {
 
 impl DiskFile for Authentic {
     fn write_at(&self, at: u64, bytes: &[u8]) -> io::Result<usize> {
+        // Hashed before anybody has to wait.
+        let whole = self.runs(at, bytes).map(|(_, _, part)| (part.len() == self.block).then(|| tag_of(part))).collect();
         let mut known = self.writing();
         self.alive(&known)?;
-        match self.write(&mut known, at, bytes) {
+        match self.write(&mut known, at, bytes, whole) {
             Ok(()) => Ok(bytes.len()),
             Err(why) => Err(self.end(&mut known, why)),
         }
@@ -253,17 +263,23 @@ impl DiskFile for Authentic {
         if len == 0 {
             return Ok(0);
         }
-        let (first, end) = (at / self.block as u64, (at + len as u64).div_ceil(self.block as u64));
-        // Bytes and digests belong to one moment, because no write goes on meanwhile; hashing needs no lock.
-        let fetched = self.fetch(&known, first, (end - first) as usize);
-        drop(known);
-        match fetched.and_then(|blocks| self.compare(&blocks).map(|()| blocks)) {
-            Ok(blocks) => {
-                let skip = (at - first * self.block as u64) as usize;
-                out.split_at_mut(len).0.copy_from_slice(blocks.bytes.split_at(skip).1.split_at(len).0);
-                Ok(len)
+        let block = self.block as u64;
+        let (first, end) = (at / block, (at + len as u64).div_ceil(block));
+        let out = out.split_at_mut(len).0;
+        let read = if at.is_multiple_of(block) && (len as u64).is_multiple_of(block) {
+            self.blocks(known, first, out)
+        } else {
+            let mut bytes = vec![0; ((end - first) * block) as usize];
+            let read = self.blocks(known, first, &mut bytes);
+            out.copy_from_slice(bytes.split_at((at - first * block) as usize).1.split_at(len).0);
+            read
+        };
+        match read {
+            Ok(()) => Ok(len),
+            Err(why) => {
+                out.fill(0); // Not one byte of it leaves this place.
+                Err(self.end(&mut self.writing(), why))
             }
-            Err(why) => Err(self.end(&mut self.writing(), why)),
         }
     }
 
