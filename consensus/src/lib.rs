@@ -17,6 +17,7 @@ pub mod defects;
 mod defects;
 pub mod disk;
 mod fence;
+mod files;
 pub mod gate;
 mod ground;
 pub mod log;

@@ -261,9 +261,8 @@ fn verdict(
 pub fn satisfied(rule: EndorseRule, voters: &[NamedMember], verdicts: &[Endorse], joiner: Vendor) -> bool {
     let needed = usize::from(rule.min_endorsers).min(voters.len()).max(1);
     let other = |by: Incarnation| voters.iter().any(|voter| voter.incarnation == by && voter.member.vendor != joiner);
-    let missing_other = rule.other_vendor
-        && voters.iter().any(|voter| voter.member.vendor != joiner)
-        && !verdicts.iter().any(|verdict| other(verdict.by));
+    let missing_other =
+        rule.other_vendor && voters.iter().any(|voter| voter.member.vendor != joiner) && !verdicts.iter().any(|verdict| other(verdict.by));
     verdicts.len() >= needed && !missing_other
 }
 

@@ -7,9 +7,9 @@
 use clap::Parser;
 use ringwall_tests::world::campaign::{self, Sum};
 use ringwall_tests::world::drills::Drill;
-use ringwall_tests::world::machines::Settings;
 use ringwall_tests::world::proof::{CASES, prove};
 use ringwall_tests::world::run::run;
+use ringwall_tests::world::settings::Settings;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -91,7 +91,12 @@ fn prove_all(worlds: u64) -> ExitCode {
         match (proof.noticed, case.held_by) {
             (Some((seed, rule, what)), _) => {
                 let words: String = what.chars().filter(|letter| *letter != '\n').take(90).collect();
-                println!("{:<45} {:<10} {:<20} seed {seed}: {words}", case.mistake, format!("{} worlds", proof.worlds), format!("{rule:?}"));
+                println!(
+                    "{:<45} {:<10} {:<20} seed {seed}: {words}",
+                    case.mistake,
+                    format!("{} worlds", proof.worlds),
+                    format!("{rule:?}")
+                );
             }
             (None, Some(by)) => println!("{:<45} {:<10} {:<20} {by}", case.mistake, "no", "held by another"),
             (None, None) => {

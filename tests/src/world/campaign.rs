@@ -3,8 +3,8 @@
 //! Decides: what a suite counts, and which seeds are kept as regressions. Trusts: nothing. Out of scope: one world (`run`).
 
 use crate::world::kinds::{self, Kind};
-use crate::world::machines::Settings;
 use crate::world::run::{Report, run};
+use crate::world::settings::Settings;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -57,7 +57,11 @@ impl Sum {
         let _ = writeln!(out, "simulated s / CPU s  {:>12.1}", seconds / cpu.as_secs_f64().max(0.001));
         let _ = writeln!(out, "operations           {:>12}  answered {}  writes acknowledged {}", self.ops.0, self.ops.1, self.ops.2);
         let _ = writeln!(out, "histories searched   {:>12}  calls in them {}", self.searched.0, self.searched.1);
-        let _ = writeln!(out, "messages watched     {:>12}  log entries {}  states compared {}", self.watched.0, self.watched.1, self.watched.2);
+        let _ = writeln!(
+            out,
+            "messages watched     {:>12}  log entries {}  states compared {}",
+            self.watched.0, self.watched.1, self.watched.2
+        );
         let _ = writeln!(out, "slowest recovery ms  {:>12}", self.slowest_recovery_ms);
         let _ = writeln!(out, "kinds fired          {:>12}  of {}", self.kinds.len(), Kind::ALL.len());
         for kind in Kind::ALL {

@@ -156,7 +156,13 @@ impl Talk {
 
     /// The keys of a namespace, from the state as it is here or, when it is not known here, as of a read index.
     async fn space(&self, namespace: &Namespace) -> Result<Arc<SpaceKeys>, Answer> {
-        let known = self.spaces.lock().unwrap_or_else(PoisonError::into_inner).iter().find(|(name, _)| name == namespace).map(|(_, keys)| keys.clone());
+        let known = self
+            .spaces
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+            .find(|(name, _)| name == namespace)
+            .map(|(_, keys)| keys.clone());
         if let Some(known) = known {
             return Ok(known);
         }

@@ -28,14 +28,7 @@ pub async fn run(common: Arc<Common>, counts: Arc<Counts>, place: Place, dice: D
     }
 }
 
-async fn deceive(
-    common: &Common,
-    counts: &Counts,
-    secrets: &NodeSecrets,
-    dice: &Dice,
-    shown: &AttestResp,
-    mut pipe: Pipe,
-) -> Option<()> {
+async fn deceive(common: &Common, counts: &Counts, secrets: &NodeSecrets, dice: &Dice, shown: &AttestResp, mut pipe: Pipe) -> Option<()> {
     let asked = GetDescriptor::decode(&pipe.read(500).await?).ok()?;
     let (cluster, keys) = (&common.cluster, secrets.public().clone());
     let version = version::pick(&asked.versions)?;

@@ -30,6 +30,7 @@ pub mod process;
 pub mod proof;
 pub mod run;
 pub mod sessions;
+pub mod settings;
 pub mod site;
 pub mod strikes;
 pub mod trace;

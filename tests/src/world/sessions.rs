@@ -98,7 +98,8 @@ pub async fn dial(own: Own<'_>, pipe: &mut Pipe, purpose: PeerPurpose, expected:
     };
     pipe.write(hello.encode());
     let frame = pipe.read(STEP_MS).await.ok_or(Fault::Lost)?;
-    let ready = PeerReady::decode(&frame).map_err(|_| Refusal::decode(&frame).map_or(Fault::Malformed, |refusal| Fault::Refused(refusal.code)))?;
+    let ready =
+        PeerReady::decode(&frame).map_err(|_| Refusal::decode(&frame).map_or(Fault::Malformed, |refusal| Fault::Refused(refusal.code)))?;
     let binding = pipe.binding;
     let prologue = prologue(site, purpose, (site.slot(), ready.slot), ready.version, &binding);
     let (noise, msg1) = PeerDial::start(own.secrets, &prologue, &mut site.dice.clone()).map_err(|_| Fault::Malformed)?;
@@ -128,9 +129,8 @@ pub async fn dial(own: Own<'_>, pipe: &mut Pipe, purpose: PeerPurpose, expected:
 
 fn dialled(peer: &AppraisedPeer, said: Slot, expected: Option<Expected>) -> Result<(), Fault> {
     let slot = peer.boot_config().slot;
-    let same = expected.is_none_or(|expected| {
-        peer.incarnation() == expected.incarnation && slot == expected.slot && peer.keys().noise == expected.noise
-    });
+    let same = expected
+        .is_none_or(|expected| peer.incarnation() == expected.incarnation && slot == expected.slot && peer.keys().noise == expected.noise);
     if slot == said && same { Ok(()) } else { Err(Fault::NotMember) }
 }
 

@@ -6,11 +6,11 @@
 
 use crate::world::dice::Dice;
 use crate::world::flaws::{Flaw, Flaws};
-use crate::world::pipes::{Place, Wires};
-use crate::world::trace::Trace;
 use crate::world::judge::Rule;
 use crate::world::judge::replicas::States;
 use crate::world::judge::watch::Watch;
+use crate::world::pipes::{Place, Wires};
+use crate::world::trace::Trace;
 use ringwall_attest::{Anchors, AppraisedPeer, Asked, Attester, Batch, Pinned, SessionError, appraise_session, batch, report_data};
 use ringwall_sim::SimTee;
 use ringwall_wire::bounded::{Blob, Text};
@@ -43,6 +43,8 @@ pub struct Common {
     pub seen: Mutex<Vec<AttestResp>>,
     /// Mistakes made on purpose.
     pub flaws: Flaws,
+    /// Whether nothing but second copies of nodes disturbs this world, so that every incumbent answers.
+    pub calm: bool,
     /// Initialization vectors used.
     pub ivs: Mutex<BTreeSet<[u8; 24]>>,
 }
@@ -228,7 +230,8 @@ pub fn judge(
     answer: &AttestResp,
     wanted: &Wanted<'_>,
 ) -> Result<AppraisedPeer, SessionError> {
-    let asked = Asked { handshake: wanted.handshake, nonce: wanted.nonce, role: wanted.role, noise: wanted.noise, mode: AttestMode::Single };
+    let asked =
+        Asked { handshake: wanted.handshake, nonce: wanted.nonce, role: wanted.role, noise: wanted.noise, mode: AttestMode::Single };
     let pinned = Pinned { cluster_id: cluster.id, min_policy_version: cluster.policy.version, anchors, now_s };
     appraise_session(answer, &asked, &pinned)
 }

@@ -74,7 +74,13 @@ fn plant(kind: u64, dice: &Dice, ops: &mut Vec<Op>) -> Option<()> {
         5 => ops.push(Op { client: 9, ask: Ask::Put(777_777), sent: end, seen: Some((end + 1, Seen::Written(Revision(1)))), ..op }),
         // A read shows a write that was sent after the read was answered.
         6 => {
-            let early = Op { client: 9, key: op.key, ask: Ask::Get, sent: 0, seen: Some((op.sent.saturating_sub(1), Seen::Found(revision, value))) };
+            let early = Op {
+                client: 9,
+                key: op.key,
+                ask: Ask::Get,
+                sent: 0,
+                seen: Some((op.sent.saturating_sub(1), Seen::Found(revision, value))),
+            };
             ops.push(early);
         }
         _ => return None,

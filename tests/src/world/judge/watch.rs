@@ -110,7 +110,10 @@ impl Watch {
                 broken.push((Rule::OneLife, format!("process {} has the keys of another process", life.process)));
             }
             if !life.honest {
-                broken.push((Rule::HonestOnly, format!("process {} is not what the policy accepts and became {}", life.process, life.incarnation)));
+                broken.push((
+                    Rule::HonestOnly,
+                    format!("process {} is not what the policy accepts and became {}", life.process, life.incarnation),
+                ));
             }
             inner.lives.insert(life.incarnation, life);
         });
@@ -161,7 +164,10 @@ impl Watch {
                 PeerCall::Vote(vote) => {
                     let first = *inner.stood.entry((from, vote.ballot.term)).or_insert(vote.last);
                     if first > vote.last {
-                        broken.push((Rule::LeaderComplete, format!("{from} stood in term {} with {first:?}, then with {:?}", vote.ballot.term, vote.last)));
+                        broken.push((
+                            Rule::LeaderComplete,
+                            format!("{from} stood in term {} with {first:?}, then with {:?}", vote.ballot.term, vote.last),
+                        ));
                     }
                 }
                 _ => {}
@@ -238,7 +244,13 @@ impl Watch {
 }
 
 impl Inner {
-    fn append(&mut self, way: (Incarnation, Incarnation, bool), append: &AppendCall, cluster: &ClusterId, broken: &mut Vec<(Rule, String)>) {
+    fn append(
+        &mut self,
+        way: (Incarnation, Incarnation, bool),
+        append: &AppendCall,
+        cluster: &ClusterId,
+        broken: &mut Vec<(Rule, String)>,
+    ) {
         let (from, _, _) = way;
         let term = append.ballot.term;
         if append.ballot.leader != from || !append.ballot.committed {
@@ -276,7 +288,10 @@ impl Inner {
         let newest = self.commits.last_key_value().map(|(index, term)| LogPosition { term: *term, index: *index });
         let Some(Some(stood)) = self.stood.get(&(leader, term)).copied() else { return };
         if newest.is_some_and(|newest| newest.term < term && newest > stood) {
-            broken.push((Rule::LeaderComplete, format!("{leader} leads in term {term} with a log up to {stood:?}, and {newest:?} is committed")));
+            broken.push((
+                Rule::LeaderComplete,
+                format!("{leader} leads in term {term} with a log up to {stood:?}, and {newest:?} is committed"),
+            ));
         }
     }
 
@@ -299,7 +314,10 @@ impl Inner {
             match self.commits.get(&position.index) {
                 Some(term) if *term == position.term => return,
                 Some(term) => {
-                    broken.push((Rule::CommittedPrefix, format!("index {} was committed in term {term}, now {}", position.index, position.term)));
+                    broken.push((
+                        Rule::CommittedPrefix,
+                        format!("index {} was committed in term {term}, now {}", position.index, position.term),
+                    ));
                     return;
                 }
                 None => {
