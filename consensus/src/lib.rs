@@ -19,6 +19,7 @@ pub mod disk;
 #[cfg(any(test, feature = "faults"))]
 pub mod exercise;
 mod fence;
+mod files;
 pub mod gate;
 mod ground;
 pub mod log;

@@ -6,10 +6,11 @@
 use crate::answer::{Answerer, Raft, refuse};
 use crate::defects::{self, Defect};
 use crate::fence::Fence;
+use crate::files;
 use crate::gate::{Known, Stopped};
 use crate::ground::Ground;
 use crate::log::store::LogStore;
-use crate::machine::raft::{Machine, Readers};
+use crate::machine::raft::Readers;
 use crate::machine::view::View;
 use crate::network::Factory;
 use crate::options::Options;
@@ -92,42 +93,6 @@ fn raft_config(options: &Options) -> Result<Config, OpenError> {
     config.validate().map_err(|why| OpenError::Options(why.to_string()))
 }
 
-/// Makes the folder, or accepts it if it is empty.
-fn claim(ground: &Ground) -> Result<(), OpenError> {
-    ground.disk.make_folder(&ground.dir)?;
-    match ground.disk.list(&ground.dir)?.is_empty() {
-        true => Ok(()),
-        false => Err(OpenError::NotEmpty(ground.dir.clone())),
-    }
-}
-
-type Files = (LogStore, Machine, Arc<Readers>);
-
-/// Claims the folder and makes the first files in it. Blocks.
-fn set_up(ground: Ground, options: &Options) -> Result<Files, OpenError> {
-    #[cfg(feature = "defects")]
-    if defects::on(Defect::Resumes) && ground.disk.list(&ground.dir).is_ok_and(|files| !files.is_empty()) {
-        return resume(ground, options);
-    }
-    claim(&ground)?;
-    let log = LogStore::create(ground.clone(), options.segment_bytes, options.tail_bytes)?;
-    let (machine, readers) = Machine::create(ground, options.overlay_bytes, options.cluster_id)?;
-    Ok((log, machine, readers))
-}
-
-/// What a store that trusts its disk would do instead of claiming an empty folder.
-#[cfg(feature = "defects")]
-fn resume(ground: Ground, options: &Options) -> Result<Files, OpenError> {
-    let found = crate::log::recover::recover(ground.disk.as_ref(), &ground.dir)?;
-    for path in ground.disk.list(&ground.dir)? {
-        ground.disk.remove(&path)?;
-    }
-    let log = LogStore::create(ground.clone(), options.segment_bytes, options.tail_bytes)?;
-    log.resume(found)?;
-    let (machine, readers) = Machine::create(ground, options.overlay_bytes, options.cluster_id)?;
-    Ok((log, machine, readers))
-}
-
 impl Replica {
     /// Opens an empty replica in an empty folder. It waits to be founded, or to be added by a leader.
     pub async fn open(options: Options, transport: Arc<dyn Transport>) -> Result<Self, OpenError> {
@@ -139,7 +104,7 @@ impl Replica {
         let fence = Fence::new();
         let ground = Ground::of(&options, fence.clone());
         let (theirs, setup) = (ground.clone(), options.clone());
-        let files = ground.done("open", move || Ok(set_up(theirs, &setup)));
+        let files = ground.done("open", move || Ok(files::set_up(theirs, &setup)));
         let (log, machine, readers) = files.await??;
         let timeout = Duration::from_millis(options.call_ms);
         let factory = Factory { transport: Arc::clone(&transport), timeout, ground: ground.clone(), readers: Arc::clone(&readers) };

@@ -8,9 +8,9 @@
 use ringwall_tests::world::campaign::{cpu, regressions, sweep};
 use ringwall_tests::world::drills::Drill;
 use ringwall_tests::world::kinds::missing;
-use ringwall_tests::world::machines::Settings;
 use ringwall_tests::world::proof::{CASES, prove};
 use ringwall_tests::world::run::run;
+use ringwall_tests::world::settings::Settings;
 use std::process::Command;
 
 /// Worlds of the suite: the goal of every gate.

@@ -7,9 +7,9 @@
 use clap::Parser;
 use ringwall_tests::world::campaign::{self, Sum};
 use ringwall_tests::world::drills::Drill;
-use ringwall_tests::world::machines::Settings;
 use ringwall_tests::world::proof::{CASES, prove};
 use ringwall_tests::world::run::run;
+use ringwall_tests::world::settings::Settings;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -10,6 +10,7 @@ use crate::world::pipes::{Door, Pipe};
 use crate::world::process::Process;
 use crate::world::sessions::{self, Fault, Greeted, Own, refusal};
 use crate::world::site::Wanted;
+use ringwall_consensus::defects::Defect;
 use ringwall_consensus::{Class, MemberRow, MemberStanding, MembershipError, Metrics, ProposeError, Transport, member_of};
 use ringwall_node::join::endorse::{agrees, evidence_digest, join_nonce, prove_catch_up, verify_catch_up, verify_endorse};
 use ringwall_node::join::leader::satisfied;
@@ -107,6 +108,7 @@ async fn admit(process: &Arc<Process>, cert: IncarnationCert, asking: &Asking) -
         let mut live = view.members().into_iter().filter(|row| row.standing == MemberStanding::Live);
         live.rfind(|row| row.cert.slot == cert.slot)
     };
+    let incumbent = incumbent.filter(|_| !process.site.common.flaws.has(Flaw::Rule(Defect::NoSlotRule)));
     if let Some(row) = &incumbent
         && alive(process, row).await
     {

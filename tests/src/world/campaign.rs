@@ -3,8 +3,8 @@
 //! Decides: what a suite counts, and which seeds are kept as regressions. Trusts: nothing. Out of scope: one world (`run`).
 
 use crate::world::kinds::{self, Kind};
-use crate::world::machines::Settings;
 use crate::world::run::{Report, run};
+use crate::world::settings::Settings;
 use std::collections::BTreeMap;
 use std::time::Duration;
 

@@ -5,9 +5,10 @@
 //! Trusts: nothing. Out of scope: judging. Register R1, R2.
 
 use crate::world::flaws::Flaw;
-use crate::world::machines::{Guise, SLOTS, SPARES, World, client_address};
+use crate::world::machines::{SLOTS, SPARES, World, client_address};
 use crate::world::pipes::Place;
 use crate::world::process::Start;
+use crate::world::settings::Guise;
 use crate::world::site::address;
 use crate::world::strikes::pause;
 use ringwall_wire::ids::Slot;

@@ -6,9 +6,10 @@
 
 use crate::world::impostor;
 use crate::world::kinds::Kind;
-use crate::world::machines::{Guise, SLOTS, SPARES, World, client_address};
+use crate::world::machines::{SLOTS, SPARES, World, client_address};
 use crate::world::pipes::Place;
 use crate::world::process::{Stage, Start};
+use crate::world::settings::Guise;
 use crate::world::strikes::{any_place, pause};
 use ringwall_sim::world::joining_config;
 use ringwall_sim::{BuildImage, Lie};
@@ -51,7 +52,7 @@ pub async fn strike(world: &Arc<World>, kind: Kind) {
     }
 }
 
-/// A machine that is not what the policy accepts asks to join, whether the slot is free or not.
+/// A machine that is not what the policy accepts asks to join, for a slot that is occupied or was vacated for it.
 async fn liar(world: &Arc<World>, kind: Kind, place: Place) {
     let amd = world.dice.chance(500);
     let chip = if amd { "turin-2" } else { "tdx-2" };
@@ -72,7 +73,15 @@ async fn liar(world: &Arc<World>, kind: Kind, place: Place) {
         Kind::OldMeasurement => guise.build = Some(BuildImage::new("ringwall-sim-0", 1)),
         _ => guise.lies = vec![if amd { Lie::SnpDebug } else { Lie::TdxDebug }],
     }
+    // The host's best chance: its own node of that slot is gone.
+    let vacated = world.is_whole() && world.dice.chance(600) && world.crash(place).is_some();
+    if vacated {
+        world.restart_in(place, 4_000);
+    }
     let refusals = visit(world, place, chip, guise).await;
+    if vacated {
+        world.restart_in(place, 0);
+    }
     if refusals {
         world.counts.fired(kind);
     }

@@ -8,21 +8,19 @@
 use crate::world::client::Crowd;
 use crate::world::dice::Dice;
 use crate::world::disks::WorldDisk;
-use crate::world::drills::Drill;
-use crate::world::flaws::{Flaw, Flaws};
+use crate::world::flaws::Flaw;
 use crate::world::kinds::Counts;
 use crate::world::pipes::Place;
 use crate::world::process::{Boot, Process, Stage, Start, Status, Tune};
+use crate::world::settings::{Guise, Settings};
 use crate::world::site::{Common, MachineClock, Site, address};
 use crate::world::vcpu::Vcpu;
 use ringwall_consensus::disk::memory::MemoryDisk;
 use ringwall_consensus::runtime::{Host, hosted};
 use ringwall_consensus::workers::Stepped;
 use ringwall_consensus::{Metrics, Options, Role};
-use ringwall_sim::{BuildImage, Lie, Platform, SimTee, TeeProfile};
-use ringwall_wire::genesis::BootConfig;
+use ringwall_sim::{BuildImage, Platform, SimTee, TeeProfile};
 use ringwall_wire::ids::{Incarnation, Slot};
-use ringwall_wire::session::AttestResp;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -32,33 +30,6 @@ use std::time::Duration;
 pub const SLOTS: u8 = 3;
 /// First machine of the hosts that attack.
 pub const SPARES: Place = 20;
-
-/// How a process is started, where it is not as it should be.
-#[derive(Clone, Default)]
-pub struct Guise {
-    /// Lies of its TEE.
-    pub lies: Vec<Lie>,
-    /// The chip, if not the machine's.
-    pub chip: Option<String>,
-    /// The build, if not the machine's.
-    pub build: Option<BuildImage>,
-    /// The boot configuration, if not the right one.
-    pub boot: Option<BootConfig>,
-    /// Evidence of somebody else that it shows.
-    pub borrowed: Option<AttestResp>,
-    /// Contents of its disk.
-    pub disk: Option<MemoryDisk>,
-    /// Whether it is not what the policy accepts.
-    pub dishonest: bool,
-    /// Whether a quote is made before, so that what it shows is old.
-    pub primed: bool,
-    /// Whether it has memory for almost nothing.
-    pub squeezed: bool,
-    /// Whether its generator repeats itself from the beginning.
-    pub stuck_dice: bool,
-    /// Goes on under the name and with the keys of this process: what no process of ours can do.
-    pub identity: Option<Arc<Process>>,
-}
 
 /// One running process, as its host sees it.
 #[derive(Clone)]
@@ -89,45 +60,6 @@ struct Machine {
     restart_at: Option<u64>,
     images: Vec<MemoryDisk>,
     squeezed: bool,
-}
-
-/// What differs between suites.
-#[derive(Clone)]
-pub struct Settings {
-    /// Milliseconds of faults.
-    pub faults_ms: u64,
-    /// Clients.
-    pub clients: u32,
-    /// Milliseconds between two operations of a client.
-    pub pause_ms: u64,
-    /// Print events as they happen.
-    pub print: bool,
-    /// Keep events.
-    pub keep: bool,
-    /// Strike with these kinds alone; empty = all.
-    pub only: Vec<crate::world::kinds::Kind>,
-    /// Milliseconds between heartbeats.
-    pub heartbeat_ms: u64,
-    /// Mistakes made on purpose.
-    pub flaws: Flaws,
-    /// One attack in full, instead of faults from the seed.
-    pub drill: Option<Drill>,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Settings {
-            faults_ms: 42_000,
-            clients: 3,
-            pause_ms: 150,
-            print: false,
-            keep: false,
-            only: Vec::new(),
-            heartbeat_ms: 50,
-            flaws: Flaws::default(),
-            drill: None,
-        }
-    }
 }
 
 /// A world.
@@ -379,6 +311,30 @@ impl World {
         }
     }
 
+    /// A process that was set aside, goes on again and still stands in its slot gets its machine back: nobody could take its place.
+    fn reclaim(&self) {
+        let awake = |zombie: &Running| !zombie.vcpu.is_paused() && zombie.status.stage() == Stage::Member;
+        let back: Vec<Running> = {
+            let mut zombies = self.zombies.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            zombies.retain(|zombie| !matches!(zombie.status.stage(), Stage::Ended(_)));
+            zombies.iter().filter(|zombie| awake(zombie)).cloned().collect()
+        };
+        for zombie in back {
+            let Some(member) = zombie.status.member() else { continue };
+            let place = member.site.place;
+            let successor = self.running(place).map(|running| running.status.stage());
+            let voted = member.metrics().voters.iter().any(|voter| voter.incarnation == member.incarnation);
+            if voted && successor != Some(Stage::Member) && zombie.vcpu.awake_for(4_000, self.common.trace.now_ms()) {
+                self.crash(place);
+                self.zombies.lock().unwrap_or_else(std::sync::PoisonError::into_inner).retain(|other| other.number != zombie.number);
+                self.common.trace.note(format_args!("process {} has its machine back", zombie.number));
+                if let Some(machine) = self.lock().get_mut(&place) {
+                    machine.running = Some(zombie);
+                }
+            }
+        }
+    }
+
     /// The build a machine boots from now on.
     pub fn set_build(&self, place: Place, build: BuildImage) -> bool {
         match self.lock().get_mut(&place) {
@@ -407,6 +363,7 @@ impl World {
     pub async fn operate(self: Arc<Self>) {
         loop {
             tokio::time::sleep(Duration::from_millis(100)).await;
+            self.reclaim();
             let now = self.common.trace.now_ms();
             for place in 1..=SLOTS {
                 let due = {

@@ -31,6 +31,7 @@ pub mod proof;
 mod receipts;
 pub mod run;
 pub mod sessions;
+pub mod settings;
 pub mod site;
 pub mod strikes;
 pub mod trace;

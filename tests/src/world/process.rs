@@ -7,6 +7,7 @@
 use crate::world::admission;
 use crate::world::flaws::Flaw;
 use crate::world::front;
+use crate::world::judge::Rule;
 use crate::world::judge::watch::Life;
 use crate::world::members::{self, Peers};
 use crate::world::pipes::Door;
@@ -164,6 +165,9 @@ impl Boot {
         let why = serve(&process).await;
         trace.note(format_args!("process {number}, {}, ends: {why}", process.incarnation));
         self.site.common.watch.fenced(process.incarnation);
+        if self.site.common.calm && why == "superseded" {
+            self.site.common.watch.broken(Rule::OccupiedSlot, format!("{} answered, and its slot was given away", process.incarnation));
+        }
         process.site.common.wires.unplug(number);
         process.replica.shutdown().await;
         self.status.step(Stage::Ended(why));

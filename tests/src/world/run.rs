@@ -12,11 +12,12 @@ use crate::world::judge::replicas::States;
 use crate::world::judge::watch::Watch;
 use crate::world::judge::{Rule, Violation, linear, order};
 use crate::world::kinds::{Counts, Kind};
-use crate::world::machines::{Guise, SLOTS, Settings, World, client_address};
+use crate::world::machines::{SLOTS, World, client_address};
 use crate::world::ops::Ops;
 use crate::world::pipes::Wires;
 use crate::world::plan::plan;
 use crate::world::process::Start;
+use crate::world::settings::{Guise, Settings};
 use crate::world::site::{Cluster, Common};
 use crate::world::strikes;
 use crate::world::trace::Trace;
@@ -135,6 +136,7 @@ fn world(seed: u64, settings: Settings) -> Arc<World> {
         cluster,
         seen: Mutex::default(),
         flaws: settings.flaws.clone(),
+        calm: !settings.only.is_empty() && settings.only.iter().all(|kind| matches!(kind, Kind::CloneBoot | Kind::DiskClone)),
         ivs: Mutex::default(),
     });
     let mut user = [0; 32];

@@ -43,6 +43,8 @@ pub struct Common {
     pub seen: Mutex<Vec<AttestResp>>,
     /// Mistakes made on purpose.
     pub flaws: Flaws,
+    /// Whether nothing but second copies of nodes disturbs this world, so that every incumbent answers.
+    pub calm: bool,
     /// Initialization vectors used.
     pub ivs: Mutex<BTreeSet<[u8; 24]>>,
 }

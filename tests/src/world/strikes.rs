@@ -6,9 +6,10 @@
 
 use crate::world::hostile;
 use crate::world::kinds::{Blame, Kind};
-use crate::world::machines::{Guise, SLOTS, World};
+use crate::world::machines::{SLOTS, World};
 use crate::world::pipes::{Place, Weather};
 use crate::world::process::{Process, Start};
+use crate::world::settings::Guise;
 use crate::world::site::address;
 use ringwall_consensus::runtime::{Host, hosted};
 use ringwall_sim::BuildImage;
@@ -284,19 +285,16 @@ async fn disk(world: &Arc<World>, kind: Kind) {
             if !world.is_whole() {
                 return;
             }
+            // From now on nobody counts on this voter: what is armed may take it away, now or when something is read much later.
+            running.vcpu.doom();
             match kind {
                 Kind::ReadError | Kind::BitFlip => running.disk.arm_read(kind),
                 Kind::WriteError | Kind::Misdirected => running.disk.arm_write(kind),
                 _ => running.disk.fill(),
             }
-            pause(world, 300, 1_500).await;
+            pause(world, 300, 2_500).await;
             running.disk.mend();
-            if kind == Kind::Misdirected {
-                // What was written elsewhere may be read much later: the machine is replaced before that is anybody's second loss.
-                running.vcpu.doom();
-                pause(world, 500, 2_000).await;
-                world.replace(place, running.number);
-            }
+            world.replace(place, running.number);
         }
     }
 }

@@ -24,6 +24,8 @@ struct Inner {
     pause_at: Option<u64>,
     panic_at: Option<u64>,
     waiting: Vec<Waker>,
+    /// When somebody first saw it run again.
+    seen_awake_ms: Option<u64>,
 }
 
 impl Vcpu {
@@ -82,6 +84,13 @@ impl Vcpu {
             std::mem::take(&mut inner.waiting)
         };
         waiting.into_iter().for_each(Waker::wake);
+    }
+
+    /// Whether it has run for this long since it was first asked.
+    pub fn awake_for(&self, ms: u64, now_ms: u64) -> bool {
+        let mut inner = self.lock();
+        let since = *inner.seen_awake_ms.get_or_insert(now_ms);
+        now_ms >= since + ms
     }
 
     /// Steps taken.

@@ -54,6 +54,8 @@ pub enum Rule {
     TermForward,
     /// Only honest machines get the cluster's keys.
     HonestOnly,
+    /// A slot whose incumbent answers is not given away: judged in worlds whose only fault are second copies.
+    OccupiedSlot,
     /// A client speaks to members alone.
     GenuineServer,
     /// The log a client is shown continues the one it was shown before.
