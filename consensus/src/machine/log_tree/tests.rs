@@ -5,7 +5,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
-use crate::fence::Fence;
+use crate::ground::Ground;
 use crate::machine::store::Store;
 use ringwall_wire::receipt::landmark_of;
 
@@ -21,7 +21,7 @@ struct Bench {
 impl Bench {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let store = Store::create(dir.path(), 1 << 30, Fence::new()).unwrap();
+        let store = Store::create(Ground::real(dir.path()), 1 << 30).unwrap();
         Bench { tree: LogTree::default(), store, peaks: Vec::new(), roots: vec![tree::empty_root()], _dir: dir }
     }
 
