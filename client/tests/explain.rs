@@ -6,7 +6,6 @@
 //! Vectors: `$RINGWALL_VECTORS` or `../shared/vectors` beside the workspace; their absence is a failure in CI.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr)]
 
-#[allow(dead_code, reason = "the hostile acts are played in hostile.rs")]
 mod impostor;
 mod ledger;
 mod saved;

@@ -42,6 +42,9 @@ impl Faults {
     }
 }
 
+/// What is done to a call on its way.
+pub(crate) type Edit = fn(&mut PeerCall);
+
 /// The wires between all replicas.
 #[derive(Default)]
 pub(crate) struct Wires {
@@ -50,7 +53,7 @@ pub(crate) struct Wires {
     /// Whether messages go through their encoding, as between processes.
     pub(crate) plain: bool,
     /// Whoever gets calls that are not what was sent, and what is done to them.
-    pub(crate) edit: Mutex<Option<(Incarnation, fn(&mut PeerCall))>>,
+    pub(crate) edit: Mutex<Option<(Incarnation, Edit)>>,
 }
 
 struct Link {

@@ -158,7 +158,7 @@ impl Client {
         // A client forgets some of its writes, as a process that is killed would.
         let abandons = self.dice.chance(20) && !matches!(ask, Ask::Get);
         let mut tries = 0;
-        while !self.gives_up() && !(abandons && tries > 0) {
+        while !(self.gives_up() || abandons && tries > 0) {
             tries += 1;
             let op = if tries > 1 && self.crowd.common.flaws.has(Flaw::NewNumberOnRetry) { self.spell(key, ask) } else { op.clone() };
             match self.ask(op).await {

@@ -57,7 +57,7 @@ fn plant(kind: u64, dice: &Dice, ops: &mut Vec<Op>) -> Option<()> {
     let place = *dice.pick(&written(ops))?;
     let op = ops[place];
     let (Ask::Put(value), Some((answered, Seen::Written(revision)))) = (op.ask, op.seen) else { return None };
-    let newest = ops.iter().filter(|other| other.key == op.key).filter_map(|other| told(other)).map(|(revision, _)| revision).max()?;
+    let newest = ops.iter().filter(|other| other.key == op.key).filter_map(told).map(|(revision, _)| revision).max()?;
     let read = |seen| Op { client: 9, key: op.key, ask: Ask::Get, sent: end, seen: Some((end + 1, seen)) };
     match kind {
         // An acknowledged write is gone: a later reader sees one before it.
