@@ -115,6 +115,14 @@ impl Book {
         }
     }
 
+    /// An attempt failed. One that was `cut` off by the end of the search says nothing against what its node said before.
+    fn failed(&mut self, address: &str, trouble: DialError, cut: bool) {
+        let told = self.places.iter().any(|place| place.address == address && place.trouble.is_some());
+        if !(cut && told) {
+            self.note(address, Some(trouble));
+        }
+    }
+
     /// Leaves a node: the next round starts after it.
     pub(crate) fn leave(&mut self, address: &str, trouble: DialError) {
         self.note(address, Some(trouble));
@@ -210,7 +218,10 @@ impl<D: Dial> Seeker<D> {
                     return Err(ConnectError::of_history(address, trouble, self.book(|book| book.tried())));
                 }
                 Err(DialError::NotAuthorized(detail)) => return Err(ConnectError::NotAuthorized { address, detail }),
-                Err(trouble) => self.book(|book| book.note(&address, Some(trouble))),
+                Err(trouble) => {
+                    let cut = clock::now() >= until;
+                    self.book(|book| book.failed(&address, trouble, cut));
+                }
             }
         }
     }

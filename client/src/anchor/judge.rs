@@ -173,7 +173,7 @@ impl Session {
     }
 }
 
-/// Whether the receipt is the next one of this session. The signature is verified apart: [`is_signed`].
+/// Whether the receipt is the next one of this session. The signature is verified apart: `is_signed`.
 pub fn fits(receipt: &Receipt, session: &Session) -> Result<(), ReceiptFault> {
     let Receipt { head, leaf, .. } = receipt;
     if !receipt.is_whole() {

@@ -6,6 +6,7 @@
 use core::convert::Infallible;
 use rand_chacha::ChaCha8Rng;
 use rand_core::{CryptoRng, Rng, SeedableRng, TryCryptoRng, TryRng};
+use sha2::{Digest as _, Sha256};
 use std::sync::{Arc, Mutex};
 
 /// A seeded stream; clones draw from the same stream.
@@ -21,16 +22,9 @@ struct Stream {
 impl Dice {
     /// The stream of `purpose`, the `number`th of its kind, in the world of `seed`.
     pub fn new(seed: u64, purpose: &str, number: u64) -> Self {
-        let mut mixed = [0; 32];
-        let mut word = seed ^ 0x9e37_79b9_7f4a_7c15;
-        for byte in purpose.bytes().map(u64::from).chain(number.to_be_bytes().map(u64::from)) {
-            word = (word ^ byte).wrapping_mul(0x0000_0100_0000_01b3).rotate_left(23) ^ (word >> 29);
-        }
-        for (lane, bytes) in mixed.chunks_exact_mut(8).enumerate() {
-            word = word.wrapping_add(0x9e37_79b9_7f4a_7c15 ^ lane as u64).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-            bytes.copy_from_slice(&(word ^ (word >> 31)).to_le_bytes());
-        }
-        Dice(Arc::new(Mutex::new(Stream { dice: ChaCha8Rng::from_seed(mixed), stuck: None })))
+        // Numbers are of fixed width, so no two names run into each other.
+        let mixed = Sha256::new().chain_update(seed.to_be_bytes()).chain_update(number.to_be_bytes()).chain_update(purpose).finalize();
+        Dice(Arc::new(Mutex::new(Stream { dice: ChaCha8Rng::from_seed(mixed.into()), stuck: None })))
     }
 
     /// A number below `most`; 0 when `most` is 0.

@@ -3,7 +3,7 @@
 //! Decides: the closed list: rules of `consensus` left out ([`Defect`], a feature no shipped program has), and steps of a node or a
 //! client left out in the world's own code that stands where `node` and `client` stand. Mistakes the types forbid cannot be made: a session
 //! that was not judged carries no request (`channel`), a verdict has one maker (`attest`), so an unbound quote or an unverified signature
-//! does not compile. Trusts: nothing. Out of scope: which are found (`proof`). Protocol sections 1.4 and 4.
+//! does not compile. Trusts: nothing. Out of scope: which are found (`proof`). Protocol section 4.
 
 use ringwall_consensus::defects::Defect;
 

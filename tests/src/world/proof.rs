@@ -2,7 +2,7 @@
 //!
 //! Decides: which mistakes, which kinds of faults, how many seeds, and whether a world is expected to notice. Mistakes a second defence
 //! holds are in the table too, and expected to go unnoticed: the row says what holds them. Trusts: nothing.
-//! Out of scope: the mistakes themselves (`flaws`, and `defects` of `consensus`). Protocol section 1.4; assurance of the harness.
+//! Out of scope: the mistakes themselves (`flaws`, and `defects` of `consensus`). Protocol section 4.
 
 use crate::world::drills::Drill;
 use crate::world::flaws::{Flaw, Flaws};
