@@ -1,6 +1,6 @@
 //! The kinds of faults a world knows, and how often each fired.
 //!
-//! Decides: the closed list; a suite fails when a kind never fired ([`Counts::missing`]). A kind counts as fired when it changed
+//! Decides: the closed list; a suite fails when a kind never fired ([`missing`]). A kind counts as fired when it changed
 //! something: a frame that was damaged, a sync that failed, a quote that was presented. Kinds that belong to what is not built are
 //! named in [`LEFT_OUT`]. Trusts: nothing. Out of scope: what a kind does (`faults`, `pipes`, `hostile`).
 
