@@ -1,7 +1,7 @@
 //! Files that are compared with memory, against a plain vector and against disks that lie.
 //!
 //! Decides: partial blocks, growth and cuts are right; every lie is a typed fault that raises the fence, and nothing wrong is ever
-//! returned. Trusts: the disk in memory. Out of scope: the database over it (`tests/storage.rs`). Register row R5.
+//! returned. Trusts: the disk in memory. Out of scope: the database over it (`tests/suite/storage.rs`). Register row R5.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 

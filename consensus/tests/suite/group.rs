@@ -3,11 +3,7 @@
 //! Decides: that what was acknowledged stays, on every replica the same. Every wait is for a condition and bounded by tries.
 //! Trusts: the wires of `rig`. Out of scope: evidence and sessions.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-mod rig;
-
-use rig::*;
+use crate::rig::*;
 use ringwall_consensus::{Role, member_of};
 use ringwall_wire::bounded::List;
 use ringwall_wire::command::{CommandBody, Outcome};
@@ -271,7 +267,7 @@ async fn a_folder_is_used_once() {
     let group = Group::start(1).await;
     let id = group.leader().await.metrics().me;
     group.kill(id).await;
-    let options = ringwall_consensus::Options::new(group.folder(id), rig::CLUSTER, id, std::sync::Arc::new(|| 0));
+    let options = ringwall_consensus::Options::new(group.folder(id), CLUSTER, id, std::sync::Arc::new(|| 0));
     struct Nowhere;
     impl ringwall_consensus::Transport for Nowhere {
         fn call(

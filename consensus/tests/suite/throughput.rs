@@ -3,11 +3,7 @@
 //! Decides: what is measured (three replicas, real files, 128 puts of 1 KiB an entry, eight entries under way, several times the overlay,
 //! both ways in turn in one run). Run with `--run-ignored only --no-capture`. Trusts: nothing. Out of scope: sessions, sealing, the network.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, clippy::indexing_slicing)]
-
-mod rig;
-
-use rig::*;
+use crate::rig::*;
 use ringwall_wire::bounded::List;
 use ringwall_wire::command::{CommandBody, Outcome};
 use ringwall_wire::request::Expect;

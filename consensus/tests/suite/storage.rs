@@ -3,11 +3,7 @@
 //! Decides: a replica whose disk failed is fenced; a crash at any write, with any part of it on disk, loses no acknowledged entry.
 //! Trusts: the disk in memory. Out of scope: groups (`group.rs`), many images (`disks.rs`).
 
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-mod rig;
-
-use rig::*;
+use crate::rig::*;
 use ringwall_consensus::disk::memory::{Access, Boundary, Crash, Fault, MemoryDisk, Plan};
 use ringwall_consensus::log::recover::{Ending, recover};
 use ringwall_consensus::{ProposeError, ReadError};

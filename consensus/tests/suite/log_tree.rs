@@ -5,11 +5,7 @@
 //! another root are refused by type; entries that were changed on the way are noticed before their member goes on.
 //! Trusts: the wires of `rig`. Out of scope: the tree alone (`machine/log_tree/tests.rs`), receipts.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-mod rig;
-
-use rig::*;
+use crate::rig::*;
 use ringwall_consensus::{Replica, View};
 use ringwall_wire::bounded::Blob;
 use ringwall_wire::ids::{Digest, Incarnation};

@@ -3,8 +3,6 @@
 //! Decides: how many images and edits a test run judges, and that every kind of both happened. Trusts: the campaigns.
 //! Out of scope: larger campaigns (`ringwall-disks`). Protocol section 5.1; register row R5.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, clippy::indexing_slicing)]
-
 use ringwall_consensus::disk::memory::MemoryDisk;
 use ringwall_consensus::exercise::{Exercise, FOLDER, Tally, corrupt, crash};
 use ringwall_consensus::log::recover::{Ending, recover};

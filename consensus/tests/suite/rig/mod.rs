@@ -3,8 +3,6 @@
 //! Decides: how tests make a group, admit members and wait (always for a condition, bounded by tries, never by an assertion on time).
 //! Trusts: nothing. Out of scope: sessions and sealing.
 
-#![allow(dead_code, clippy::unwrap_used, clippy::panic)]
-
 use ed25519_dalek::{Signer, SigningKey};
 use ringwall_consensus::{Applied, BoxFuture, Class, Metrics, Options, ProposeError, Replica, Role, Transport, TransportError, member_of};
 use ringwall_wire::admission::{AdmitCommit, AdmitPropose, Endorse, IncarnationCert};
