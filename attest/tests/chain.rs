@@ -12,6 +12,7 @@ use ringwall_sim::{Lie, SimTee, anchors, world};
 use ringwall_wire::bounded::Blob;
 use ringwall_wire::evidence::{Endorsements, SnpEndorsements};
 use ringwall_wire::ids::{ClusterId, Slot};
+use ringwall_wire::policy::SnpProduct;
 use rsa::pkcs8::DecodePrivateKey as _;
 use rsa::signature::{RandomizedSigner as _, SignatureEncoding as _};
 use sha2::Sha384;
@@ -144,6 +145,26 @@ fn an_intermediate_must_be_allowed_to_sign() {
 }
 
 #[test]
+fn a_pinned_root_must_be_allowed_to_sign() {
+    let tee = machine();
+    let pinned = |edit: Option<Edit>| {
+        let mut anchors = anchors();
+        let root = anchors.amd.iter_mut().find(|(product, _)| *product == SnpProduct::Turin).map(|(_, root)| root).unwrap();
+        if let Some(edit) = edit {
+            let cert = Blob::<8192>::new(root.to_vec()).unwrap();
+            *root = edited(&cert, edit, ARK, 48).to_vec();
+        }
+        verify(&tee.mint(&[9; 64]), &Endorsements::Snp(honest(&tee)), &anchors, NOW_S).err()
+    };
+    assert_eq!(pinned(None), None);
+    let no_authority = Edit::First(
+        &[0x01, 0x01, 0xff, 0x04, 0x05, 0x30, 0x03, 0x01, 0x01, 0xff],
+        &[0x01, 0x01, 0xff, 0x04, 0x05, 0x30, 0x03, 0x01, 0x01, 0x00],
+    );
+    assert_eq!(pinned(Some(no_authority)), Some(V::CertConstraints { which: CertName::Ark }));
+}
+
+#[test]
 fn only_one_signature_algorithm_counts() {
     const SALT: &[u8] = &[0xa2, 0x03, 0x02, 0x01, 0x30];
     const SHORT_SALT: &[u8] = &[0xa2, 0x03, 0x02, 0x01, 0x20];
@@ -207,7 +228,19 @@ fn the_keys_must_be_of_the_known_kinds() {
         &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01],
         &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x02],
     ));
-    assert_eq!(rsa, Some(V::CertMalformed { which: CertName::Ask, what: "its key is not RSA with 4,096 bits" }));
+    let not_rsa = Some(V::CertMalformed { which: CertName::Ask, what: "its key is not RSA with 4,096 bits" });
+    assert_eq!(rsa, not_rsa);
+    // the modulus gives two bytes to the exponent: a key of 511 bytes, as well-formed as before
+    let (tee, honest) = (machine(), honest(&machine()));
+    let mut der = honest.ask.to_vec();
+    let at = der.windows(5).position(|window| window == [0x02, 0x82, 0x02, 0x01, 0x00]).unwrap();
+    let modulus = der[at + 6..at + 517].to_vec();
+    der[at..at + 4].copy_from_slice(&[0x02, 0x82, 0x01, 0xff]);
+    der[at + 4..at + 515].copy_from_slice(&modulus);
+    der[at + 4] = 0x7f;
+    der[at + 515..at + 522].copy_from_slice(&[0x02, 0x05, 0x01, 0x00, 0x00, 0x00, 0x01]);
+    sign_again(&mut der, ARK, 48);
+    assert_eq!(judge(&tee, SnpEndorsements { ask: Blob::new(der).unwrap(), ..honest }), not_rsa);
 }
 
 #[test]

@@ -161,6 +161,15 @@ fn a_write_the_kernel_lost_in_silence_is_noticed() {
 }
 
 #[test]
+fn a_write_of_which_a_part_is_taken_is_no_question() {
+    for taken in [0, 63] {
+        let kernel = Arc::new(kernel_of("genoa-1").with(|inner| inner.short = Some(taken)));
+        malformed(kernel.stapled().evidence(&ASKED), &format!("{taken} of 64 bytes"));
+        assert_eq!((kernel.entries(), kernel.inner().asked), (0, 0), "nothing was asked, and nothing stays behind");
+    }
+}
+
+#[test]
 fn every_failure_of_the_system_is_typed_and_leaves_nothing_behind() {
     let at = [
         ("outblob", EIO, "the host or its firmware failed"),

@@ -56,6 +56,8 @@ pub struct Inner {
     pub faults: Vec<Fault>,
     /// How often somebody else writes between our write and our read.
     pub disturbances: u32,
+    /// How many bytes of our next binary write are taken, when not all.
+    pub short: Option<usize>,
     /// How many of our binary writes get lost.
     pub lost: u32,
     /// How many reads are interrupted by a signal.
@@ -206,6 +208,9 @@ impl TsmFs for Kernel {
         if attribute == "inblob" && inner.lost > 0 {
             inner.lost -= 1;
             return Ok(bytes.len());
+        }
+        if let Some(taken) = inner.short.take_if(|_| attribute == "inblob") {
+            return Ok(taken);
         }
         let report = inner.entries.get_mut(entry).ok_or(io::Error::from_raw_os_error(ENOENT))?;
         match attribute {
