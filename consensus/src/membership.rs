@@ -7,6 +7,7 @@
 use crate::machine::view::MemberStanding;
 use crate::replica::{Replica, member_of};
 use crate::report::{MembershipError, Role};
+use crate::transport::BoxFuture;
 use crate::types::Types;
 use openraft::async_runtime::WatchReceiver;
 use openraft::errors::{ClientWriteError, ForwardReason, RaftError};
@@ -94,8 +95,13 @@ impl Replica {
         }
     }
 
+    fn change(&self, change: ChangeMembers<Incarnation, Member>, retain: bool) -> BoxFuture<Result<(), MembershipError>> {
+        let replica = self.clone();
+        Box::pin(async move { replica.change_here(change, retain).await })
+    }
+
     /// One guarded change: it fails if the membership is not the one it was decided on.
-    async fn change(&self, change: ChangeMembers<Incarnation, Member>, retain: bool) -> Result<(), MembershipError> {
+    async fn change_here(&self, change: ChangeMembers<Incarnation, Member>, retain: bool) -> Result<(), MembershipError> {
         self.leads()?;
         let seen = *self.inner().raft.server_metrics().borrow_watched().membership_config.log_id();
         let guard = Precondition::<Types>::LastMembershipLogId { last_membership_log_id: seen };

@@ -1,6 +1,8 @@
 //! The handle of one replica: open, found, propose, read, answer, change members, leave.
 //!
 //! Decides: how outcomes and faults of Raft look to the node. Trusts: the caller that `from` of [`Replica::answer`] was attested.
+//! Whatever reaches into openraft returns a boxed future: the compiler makes the code of an `async fn` in each program that awaits it, and openraft's
+//! whole engine with it; a boxed one is made here, once.
 //! Out of scope: coalescing client writes into commands (`node`). Protocol sections 4 and 5.
 
 use crate::answer::{Answerer, Raft, refuse};
@@ -95,8 +97,8 @@ fn raft_config(options: &Options) -> Result<Config, OpenError> {
 
 impl Replica {
     /// Opens an empty replica in an empty folder. It waits to be founded, or to be added by a leader.
-    pub async fn open(options: Options, transport: Arc<dyn Transport>) -> Result<Self, OpenError> {
-        runtime::hosted(options.host.clone(), Replica::open_here(options, transport)).await
+    pub fn open(options: Options, transport: Arc<dyn Transport>) -> BoxFuture<Result<Self, OpenError>> {
+        Box::pin(runtime::hosted(options.host.clone(), Replica::open_here(options, transport)))
     }
 
     async fn open_here(options: Options, transport: Arc<dyn Transport>) -> Result<Self, OpenError> {
@@ -117,7 +119,12 @@ impl Replica {
     }
 
     /// Makes this replica the only voter of a new group, waits until it leads, and records `cert` as its first member.
-    pub async fn found(&self, cert: IncarnationCert) -> Result<Applied, ProposeError> {
+    pub fn found(&self, cert: IncarnationCert) -> BoxFuture<Result<Applied, ProposeError>> {
+        let replica = self.clone();
+        Box::pin(async move { replica.found_here(cert).await })
+    }
+
+    async fn found_here(&self, cert: IncarnationCert) -> Result<Applied, ProposeError> {
         let me = self.inner.options.me;
         self.inner.raft.runtime_config().elect(true);
         let first = std::collections::BTreeMap::from([(me, member_of(&cert))]);
@@ -141,13 +148,19 @@ impl Replica {
     }
 
     /// Proposes one command and waits until it is applied here. Only on the leader.
-    pub async fn propose(&self, body: CommandBody) -> Result<Applied, ProposeError> {
-        self.inner.propose(body).await
+    pub fn propose(&self, body: CommandBody) -> BoxFuture<Result<Applied, ProposeError>> {
+        let inner = Arc::clone(&self.inner);
+        Box::pin(async move { inner.propose(body).await })
     }
 
     /// Proposes writes here, or forwards them to the leader (`PeerCall::Forward`), and waits for their outcomes. The state here may
     /// lag behind `index`: use [`Replica::wait_applied`] before reading.
-    pub async fn write(&self, writes: Vec<SealedWrite>) -> Result<Applied, ProposeError> {
+    pub fn write(&self, writes: Vec<SealedWrite>) -> BoxFuture<Result<Applied, ProposeError>> {
+        let replica = self.clone();
+        Box::pin(async move { replica.write_here(writes).await })
+    }
+
+    async fn write_here(&self, writes: Vec<SealedWrite>) -> Result<Applied, ProposeError> {
         let writes = List::new(writes).map_err(|_| ProposeError::TooLarge { bytes: usize::MAX, max: ENTRY_BYTES })?;
         match self.inner.leader()? {
             None => Err(ProposeError::NotLeader { leader: None }),
@@ -158,18 +171,9 @@ impl Replica {
 
     /// The index a linearizable read must wait for: one quorum round, shared by all who ask at once; asks the leader when another
     /// member leads.
-    pub async fn read_index(&self) -> Result<u64, ReadError> {
-        match self.inner.leader().map_err(|_| self.inner.read_fenced())? {
-            None => Err(ReadError::Transient),
-            Some((leader, _)) if leader == self.inner.options.me => self.inner.read_index_here().await,
-            Some((leader, member)) => {
-                let answer = self.inner.call(leader, &member, Class::Control, PeerCall::ReadIndex).await;
-                match answer {
-                    Some(PeerAnswer::ReadIndex(index)) => Ok(index),
-                    _ => Err(ReadError::Transient),
-                }
-            }
-        }
+    pub fn read_index(&self) -> BoxFuture<Result<u64, ReadError>> {
+        let inner = Arc::clone(&self.inner);
+        Box::pin(async move { inner.read_index().await })
     }
 
     /// Waits until `index` is applied here, or gives up after [`Options::call_ms`].
@@ -271,7 +275,12 @@ impl Replica {
 
     /// Asks the voter whose log is nearest to lead, and waits (bounded) until this replica does not. Nothing to do when it does not
     /// lead, or is the only voter.
-    pub async fn hand_over(&self) -> Result<(), ReadError> {
+    pub fn hand_over(&self) -> BoxFuture<Result<(), ReadError>> {
+        let replica = self.clone();
+        Box::pin(async move { replica.hand_over_here().await })
+    }
+
+    async fn hand_over_here(&self) -> Result<(), ReadError> {
         let (_, most) = self.inner.options.election_ms;
         for _ in 0..3 {
             let metrics = self.metrics();
@@ -292,12 +301,15 @@ impl Replica {
     }
 
     /// Stops for good: nothing is answered afterwards. What was queued for the log is written.
-    pub async fn shutdown(&self) {
-        self.inner.fence.close();
-        if let Err(why) = self.inner.raft.shutdown().await {
-            tracing::warn!(%why, "Raft did not end in order");
-        }
-        self.inner.log.stop().await;
+    pub fn shutdown(&self) -> BoxFuture<()> {
+        let inner = Arc::clone(&self.inner);
+        Box::pin(async move {
+            inner.fence.close();
+            if let Err(why) = inner.raft.shutdown().await {
+                tracing::warn!(%why, "Raft did not end in order");
+            }
+            inner.log.stop().await;
+        })
     }
 
     /// Bytes of memory that the digests of this replica's files take; at most [`crate::disk::TAG_BYTES`].
@@ -378,6 +390,20 @@ impl Inner {
                 _ => ProposeError::Transient,
             }),
             _ => Err(ProposeError::Unknown),
+        }
+    }
+
+    async fn read_index(&self) -> Result<u64, ReadError> {
+        match self.leader().map_err(|_| self.read_fenced())? {
+            None => Err(ReadError::Transient),
+            Some((leader, _)) if leader == self.options.me => self.read_index_here().await,
+            Some((leader, member)) => {
+                let answer = self.call(leader, &member, Class::Control, PeerCall::ReadIndex).await;
+                match answer {
+                    Some(PeerAnswer::ReadIndex(index)) => Ok(index),
+                    _ => Err(ReadError::Transient),
+                }
+            }
         }
     }
 
