@@ -218,7 +218,7 @@ impl Soak {
             samples: Samples::start(nodes),
             settings,
             cluster,
-            taps,
+            _taps: taps,
             weather,
             watcher,
             clients,
