@@ -23,7 +23,9 @@ use ringwall_tests::canary::{Canaries, Found};
 use ringwall_tests::local::{self, PATIENCE};
 use ringwall_tests::memory::Memory;
 use ringwall_tests::tap::Tap;
-use ringwall_tests::visibility::{Answer, Findings, INCARNATION, KINDS, MASTER, Place, difference, events, page_path, place, surfaces};
+use ringwall_tests::visibility::{
+    Answer, Findings, HELD, INCARNATION, KEYS, KINDS, MASTER, Place, difference, events, page_path, place, surfaces,
+};
 use ringwall_wire::ids::Incarnation;
 use rustix::process::Signal;
 use std::collections::{BTreeMap, BTreeSet};
@@ -150,10 +152,11 @@ async fn ten_thousand_secrets_are_found_nowhere_and_what_is_seen_is_on_the_page(
     assert!(surfaces.into_iter().all(|found| found == BTreeMap::from([("udp", 1)])), "a node offers more than its one UDP socket");
 
     let running = world.memory(&canaries, 1);
-    findings.memory.push(place("a running node", &running, &KINDS));
+    findings.memory.push(place("a running node", &running, &HELD));
     after_an_orderly_end(&mut world, &canaries, &status, &mut findings).await;
-    after_a_fence(&mut world, &canaries, &status, &mut findings).await;
-    core_dumps(&mut world, &canaries, &mut findings).await;
+    let fenced = after_a_fence(&mut world, &canaries, &mut findings).await;
+    let other = 5 - fenced;
+    core_dumps(&mut world, &canaries, other, &mut findings).await;
 
     let disks = world.disks();
     findings.closed.insert(0, in_files("disks of all nodes, folders of former lives and of the copy", &canaries, &world.bait, &disks));
@@ -161,7 +164,7 @@ async fn ten_thousand_secrets_are_found_nowhere_and_what_is_seen_is_on_the_page(
     findings.closed.insert(2, in_files("logs at the most talkative level", &canaries, &world.bait, &world.logs()));
     findings.closed.insert(3, in_words(&world, &canaries, &planted));
     findings.events = known_events(&world);
-    findings.answers = answers(&world, &planted, &ring, &status);
+    findings.answers = answers(&world, &planted, &ring, &status, other);
     conclude(&findings);
 }
 
@@ -203,25 +206,39 @@ async fn after_an_orderly_end(world: &mut World, canaries: &Canaries, status: &C
     world.cluster.signal(1, Signal::TERM);
     local::log_says(&world.cluster, 1, ENDED).await;
     let after = world.memory(canaries, 1);
-    findings.memory.push(place("a node that left in order, its process still there", &after, &KINDS));
+    findings.memory.push(place("a node that left in order, its process still there", &after, &KEYS));
     world.replace(1, "tdx-2", world.incarnation(status, 1)).await;
 }
 
-/// A member stands still, a copy of its disk is started elsewhere and takes its slot; when it wakes it is out, and its keys are gone.
-async fn after_a_fence(world: &mut World, canaries: &Canaries, status: &ClusterStatus, findings: &mut Findings) {
-    let slot = 2;
+/// A follower stands still, and a copy of its disk is started elsewhere and takes its slot; when the follower wakes it is out, and its keys are
+/// gone. It wakes before it is retired, while members still speak to it. Gives its slot, 2 or 3.
+async fn after_a_fence(world: &mut World, canaries: &Canaries, findings: &mut Findings) -> u8 {
+    let status = local::voters(&world.watcher, &world.cluster, 3).await;
+    let slot = if local::leader_slot(&status) == 2 { 3 } else { 2 };
     let before = world.memory(canaries, slot);
     assert!(before.contains_key(MASTER) && before.contains_key(INCARNATION), "a running node has its keys in memory: {before:?}");
     world.cluster.signal(slot, Signal::STOP);
     let copy = world.folder.path().join("cluster/copy");
     copied(&world.cluster.data_folder(slot), &copy);
     world.cluster.start_twin(slot, &Machine::honest("genoa-2"), &copy).unwrap();
-    world.without(world.incarnation(status, slot)).await;
+    says(&world.cluster.twin_log(slot), "admitted: this life").await;
     world.cluster.signal(slot, Signal::CONT);
     local::log_says(&world.cluster, slot, ENDED).await;
+    local::log_says(&world.cluster, slot, "a newer incarnation was admitted to its slot").await;
+    world.without(world.incarnation(&status, slot)).await;
     let after = world.memory(canaries, slot);
-    findings.memory.push(place("a node that was fenced, its process still there", &after, &KINDS));
+    findings.memory.push(place("a node that was fenced, its process still there", &after, &KEYS));
     world.cluster.kill(slot);
+    slot
+}
+
+/// Waits until the log at `path` contains `text`.
+async fn says(path: &Path, text: &str) {
+    let until = std::time::Instant::now() + PATIENCE;
+    while !std::fs::read_to_string(path).unwrap_or_default().contains(text) {
+        assert!(std::time::Instant::now() < until, "{} never said {text:?}", path.display());
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
 }
 
 fn copied(from: &Path, to: &Path) {
@@ -229,12 +246,15 @@ fn copied(from: &Path, to: &Path) {
     for entry in std::fs::read_dir(from).unwrap() {
         let path = entry.unwrap().path();
         let target = to.join(path.file_name().unwrap());
-        if path.is_dir() { copied(&path, &target) } else { drop(std::fs::copy(&path, &target).unwrap()) }
+        match path.is_dir() {
+            true => copied(&path, &target),
+            false => assert!(std::fs::copy(&path, &target).is_ok()),
+        }
     }
 }
 
 /// A process that gave up core dumps leaves none, whatever kills it; one that did not leaves one in which the search finds its argument.
-async fn core_dumps(world: &mut World, canaries: &Canaries, findings: &mut Findings) {
+async fn core_dumps(world: &mut World, canaries: &Canaries, slot: u8, findings: &mut Findings) {
     let folder = tempfile::tempdir().unwrap();
     let bait = ringwall_wire::text::hex(&world.bait);
     let script = "ulimit -c unlimited; kill -ABRT $$";
@@ -247,7 +267,6 @@ async fn core_dumps(world: &mut World, canaries: &Canaries, findings: &mut Findi
         assert!(canaries.by_kind(&searched.found).contains_key(BAIT), "a core dump is searched, and the argument is in it");
     }
     for signal in [Signal::ABORT, Signal::QUIT, Signal::SEGV] {
-        let slot = 3;
         let status = local::voters(&world.watcher, &world.cluster, 3).await;
         let ended = world.cluster.end(slot, signal, PATIENCE).expect("the signal ends the node");
         assert_eq!(ended.signal(), Some(signal.as_raw()));
@@ -299,11 +318,11 @@ fn known_events(world: &World) -> BTreeSet<events::Event> {
 }
 
 /// What there is to be learned, and whether the run learned it.
-fn answers(world: &World, planted: &[Planted], ring: &Keyring, status: &ClusterStatus) -> Vec<Answer> {
+fn answers(world: &World, planted: &[Planted], ring: &Keyring, status: &ClusterStatus, slot: u8) -> Vec<Answer> {
     let nodes: BTreeSet<_> = world.cluster.slots().map(|slot| world.cluster.address(slot)).collect();
     let clients = world.taps.iter().flat_map(|tap| tap.sources()).filter(|source| !nodes.contains(source)).count();
     let sizes: usize = world.taps.iter().map(|tap| tap.sizes().len()).sum();
-    let disk = world.cluster.data_folder(3);
+    let disk = world.cluster.data_folder(slot);
     let on_disk = |needle: &[u8]| {
         let mut canaries = Canaries::default();
         canaries.add_raw("needle", needle);

@@ -17,6 +17,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+/// What has to be gone once a node has ended, and the credentials it never had.
+pub const KEYS: [&str; 3] = [CREDENTIAL, MASTER, INCARNATION];
+/// What a running node surely holds, and the credentials it never has.
+pub const HELD: [&str; 5] = [VALUE, KEY_NAME, CREDENTIAL, MASTER, INCARNATION];
 /// Kinds of secrets, as the columns of the page.
 pub const KINDS: [&str; 7] = [VALUE, KEY_NAME, NAMESPACE, USER, CREDENTIAL, MASTER, INCARNATION];
 /// What users store.
@@ -89,7 +93,8 @@ const MEMORY: &str = "
 
 A simulated TEE does not encrypt its memory, so the run can read what hardware keeps from the host. That a running node holds plaintext and keys is what
 a TEE is for: **here it is visible, on SNP and TDX hardware the processor encrypts it**. What the code itself has to see to is that keys are gone
-once a node has ended; plaintext in memory that was given back is not wiped, and stays inside the TEE.
+once a node has ended. Plaintext in memory that was given back is not wiped, and stays inside the TEE: what of it is left depends on the moment, and a
+dash says that it was not asked.
 
 ";
 
