@@ -266,14 +266,14 @@ async fn core_dumps(world: &mut World, canaries: &Canaries, slot: u8, findings: 
     } else {
         assert!(canaries.by_kind(&searched.found).contains_key(BAIT), "a core dump is searched, and the argument is in it");
     }
-    for signal in [Signal::ABORT, Signal::QUIT, Signal::SEGV] {
+    for signal in [Signal::ABORT, Signal::QUIT, Signal::TRAP] {
         let status = local::voters(&world.watcher, &world.cluster, 3).await;
         let ended = world.cluster.end(slot, signal, PATIENCE).expect("the signal ends the node");
         assert_eq!(ended.signal(), Some(signal.as_raw()));
         assert!(!ended.core_dumped(), "{signal:?} left a core dump of a node");
         world.replace(slot, "turin-2", world.incarnation(&status, slot)).await;
     }
-    findings.closed.push(place("core dumps after SIGABRT, SIGQUIT and SIGSEGV: none is written", &BTreeMap::new(), &KINDS));
+    findings.closed.push(place("core dumps after SIGABRT, SIGQUIT and SIGTRAP: none is written", &BTreeMap::new(), &KINDS));
 }
 
 /// Everything that passed the taps.
