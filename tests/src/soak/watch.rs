@@ -1,6 +1,7 @@
 //! What may never be seen of a cluster, asked of every member all the time.
 //!
-//! Decides: one leader a term; an incarnation's term and applied index never go back; no incarnation stands in two slots.
+//! Decides: one leader a term; an incarnation's term and applied index never go back; no incarnation stands in two slots. A status is compared with what
+//! was known when it was asked for: answers of several sessions arrive in any order.
 //! Trusts: what members say of themselves, compared with what they and others said before. Out of scope: what users see (`crate::history`).
 
 use ringwall_client::{Client, ClusterStatus};
@@ -26,8 +27,7 @@ pub(crate) struct Watch {
 struct Seen {
     statuses: usize,
     leaders: BTreeMap<u64, u64>,
-    /// Term and applied index each incarnation showed last.
-    progress: BTreeMap<u64, (u64, u64)>,
+    progress: Progress,
     slots: BTreeMap<u64, u8>,
     complaints: Vec<String>,
 }
@@ -73,14 +73,20 @@ impl Drop for Watch {
 
 /// Asks until the session ends.
 async fn ask(client: &Client, seen: &Mutex<Seen>) {
-    while let Ok(status) = client.status().await {
-        seen.lock().unwrap_or_else(PoisonError::into_inner).note(&status);
+    loop {
+        let before = seen.lock().unwrap_or_else(PoisonError::into_inner).progress.clone();
+        let Ok(status) = client.status().await else { return };
+        seen.lock().unwrap_or_else(PoisonError::into_inner).note(&status, &before);
         tokio::time::sleep(EVERY).await;
     }
 }
 
+/// Highest term and applied index each incarnation showed so far.
+type Progress = BTreeMap<u64, (u64, u64)>;
+
 impl Seen {
-    fn note(&mut self, status: &ClusterStatus) {
+    /// Notes an answer to a question that was asked when `before` was known.
+    fn note(&mut self, status: &ClusterStatus, before: &Progress) {
         self.statuses += 1;
         let (me, term) = (status.incarnation.0, status.term);
         let mut complaints = Vec::new();
@@ -91,7 +97,9 @@ impl Seen {
             }
         }
         let now = (term, status.applied);
-        let before = self.progress.insert(me, now).unwrap_or_default();
+        let before = before.get(&me).copied().unwrap_or_default();
+        let shown = self.progress.entry(me).or_default();
+        *shown = (shown.0.max(now.0), shown.1.max(now.1));
         if now.0 < before.0 || now.1 < before.1 {
             complaints.push(format!("incarnation {} went back from (term, applied) {before:?} to {now:?}", status.incarnation));
         }
@@ -133,8 +141,11 @@ mod tests {
         for status in
             [status(1, 1, 3, 10, 1), status(2, 1, 3, 9, 2), status(1, 0, 4, 10, 1), status(2, 2, 5, 11, 2), status(1, 2, 5, 11, 1)]
         {
-            seen.note(&status);
+            let known = seen.progress.clone();
+            seen.note(&status, &known);
         }
+        // Asked before the newest answer of this incarnation came.
+        seen.note(&status(1, 2, 5, 10, 1), &BTreeMap::from([(1, (4, 10))]));
         assert!(seen.complaints.is_empty(), "{:?}", seen.complaints);
         for (bad, wanted) in [
             (status(1, 1, 5, 12, 1), "two leaders"),
@@ -143,7 +154,8 @@ mod tests {
             (status(2, 2, 5, 12, 3), "stands in slots"),
         ] {
             let before = seen.complaints.len();
-            seen.note(&bad);
+            let known = seen.progress.clone();
+            seen.note(&bad, &known);
             assert!(seen.complaints[before..].iter().any(|complaint| complaint.contains(wanted)), "{wanted}: {:?}", seen.complaints);
         }
     }
