@@ -5,7 +5,7 @@
 //! Trusts: nothing of the other side. Out of scope: attestation (`session.rs`). Protocol section 3.
 
 use crate::error::ChannelError;
-use crate::noise::client_builder;
+use crate::noise::{Shake, client_builder};
 use crate::prologue::ClientPrologue;
 use crate::schedule::{Side, psk};
 use crate::secrets::{KEM_CIPHERTEXT_BYTES, NodeSecrets, encapsulate};
@@ -14,7 +14,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use rand_core::CryptoRng;
 use ringwall_wire::ids::{KemPublic, NoisePublic};
-use ringwall_wire::secret::Secret;
+use ringwall_wire::secret::{Secret, wash_stack};
 use ringwall_wire::session::NodeDescriptor;
 use snow::HandshakeState;
 
@@ -28,7 +28,7 @@ const PSK_PLACE: usize = 2;
 /// A client that sent message 1.
 #[must_use]
 pub struct ClientDial {
-    handshake: HandshakeState,
+    handshake: Shake,
     noise: NoisePublic,
     kem: Box<KemPublic>,
 }
@@ -48,13 +48,15 @@ impl ClientDial {
     ) -> Result<(Self, Vec<u8>), ChannelError> {
         let (ciphertext, shared) = encapsulate(&descriptor.kem, rng)?;
         let prologue = prologue.to_bytes();
-        let mut handshake = client_builder(rng)
+        let fresh = client_builder(rng)
             .prologue(&prologue)
             .and_then(|builder| builder.remote_public_key(&descriptor.noise.0))
             .and_then(|builder| builder.build_initiator())
             .expect("prologue and remote key are set once, all primitives resolve");
+        let mut handshake = Shake::new(fresh);
         let msg1 = write::<MSG1_BYTES>(&mut handshake, &ciphertext, 1)?;
         set_psk(&mut handshake, &psk(&shared, &msg1));
+        wash_stack();
         Ok((ClientDial { handshake, noise: descriptor.noise, kem: Box::new(descriptor.kem) }, msg1))
     }
 
@@ -62,7 +64,9 @@ impl ClientDial {
     /// attestation says.
     pub fn finish(mut self, msg2: &[u8]) -> Result<Session<Unverified>, ChannelError> {
         read::<0>(&mut self.handshake, msg2, MSG2_BYTES, 2)?;
-        Ok(Session::new(self.handshake, Side::Dial, Remote::Node { noise: self.noise, kem: Some(self.kem) }))
+        let session = Session::new(self.handshake, Side::Dial, Remote::Node { noise: self.noise, kem: Some(self.kem) });
+        wash_stack();
+        Ok(session)
     }
 }
 
@@ -74,16 +78,19 @@ pub fn answer_client<R: CryptoRng + ?Sized>(
     rng: &mut R,
 ) -> Result<(Vec<u8>, Session<Unverified>), ChannelError> {
     let prologue = prologue.to_bytes();
-    let mut handshake = client_builder(rng)
+    let fresh = client_builder(rng)
         .prologue(&prologue)
         .and_then(|builder| builder.local_private_key(secrets.noise()))
         .and_then(|builder| builder.build_responder())
         .expect("prologue and local key are set once, all primitives resolve");
+    let mut handshake = Shake::new(fresh);
     let ciphertext = read::<KEM_CIPHERTEXT_BYTES>(&mut handshake, msg1, MSG1_BYTES, 1)?;
     let shared = secrets.decapsulate(&ciphertext);
     set_psk(&mut handshake, &psk(&shared, msg1));
     let msg2 = write::<MSG2_BYTES>(&mut handshake, &[], 2)?;
-    Ok((msg2, Session::new(handshake, Side::Answer, Remote::Client)))
+    let session = Session::new(handshake, Side::Answer, Remote::Client);
+    wash_stack();
+    Ok((msg2, session))
 }
 
 fn set_psk(handshake: &mut HandshakeState, psk: &Secret<32>) {

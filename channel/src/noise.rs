@@ -8,13 +8,15 @@
 
 use aes_gcm::{AeadInOut, Aes256Gcm, KeyInit, Tag};
 use alloc::boxed::Box;
+use core::ops::{Deref, DerefMut};
 use hmac::{Hmac, Mac};
 use rand_core::CryptoRng;
+use ringwall_wire::secret::wash_stack;
 use sha2::{Digest as _, Sha256};
 use snow::params::{CipherChoice, DHChoice, HashChoice};
 use snow::resolvers::CryptoResolver;
 use snow::types::{Cipher, Dh, Hash, Random};
-use snow::{Builder, Error};
+use snow::{Builder, Error, HandshakeState};
 use x25519_dalek::{PublicKey, StaticSecret};
 use zeroize::{Zeroize, Zeroizing};
 
@@ -22,6 +24,8 @@ use zeroize::{Zeroize, Zeroizing};
 const NK: &str = "Noise_NKpsk2_25519_AESGCM_SHA256";
 /// Pattern of sessions between nodes.
 const XX: &str = "Noise_XX_25519_AESGCM_SHA256";
+/// A pattern without static keys: what a handshake is overwritten with.
+const NN: &str = "Noise_NN_25519_AESGCM_SHA256";
 /// Bytes of an AES-GCM tag.
 const TAG_BYTES: usize = 16;
 
@@ -39,6 +43,41 @@ fn builder<'a, R: CryptoRng + ?Sized>(pattern: &str, rng: &mut R) -> Builder<'a>
     let mut seed = Zeroizing::new([0; 32]);
     rng.fill_bytes(&mut *seed);
     Builder::with_resolver(pattern.parse().expect("the pattern is one snow knows"), Box::new(Primitives { seed }))
+}
+
+/// A handshake under way: at one place in memory from its first message on, and overwritten there at its end, because `snow` wipes neither
+/// chaining key nor psk, and from the chaining key follow the keys of the session.
+pub(crate) struct Shake(Box<HandshakeState>);
+
+impl Shake {
+    /// Takes a handshake that holds no secret of the session yet.
+    pub(crate) fn new(fresh: HandshakeState) -> Self {
+        Shake(Box::new(fresh))
+    }
+}
+
+impl Deref for Shake {
+    type Target = HandshakeState;
+    fn deref(&self) -> &HandshakeState {
+        &self.0
+    }
+}
+
+impl DerefMut for Shake {
+    fn deref_mut(&mut self) -> &mut HandshakeState {
+        &mut self.0
+    }
+}
+
+impl Drop for Shake {
+    fn drop(&mut self) {
+        let blank =
+            Builder::with_resolver(NN.parse().expect("the pattern is one snow knows"), Box::new(Primitives { seed: Zeroizing::default() }));
+        *self.0 = blank.build_initiator().expect("a pattern without static keys needs none");
+        // Freed memory need not be written: here it is.
+        core::hint::black_box(&mut *self.0);
+        wash_stack();
+    }
 }
 
 /// Hands our primitives to `snow`.

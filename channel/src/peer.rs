@@ -6,7 +6,7 @@
 
 use crate::client::{read, write};
 use crate::error::ChannelError;
-use crate::noise::peer_builder;
+use crate::noise::{Shake, peer_builder};
 use crate::prologue::PeerPrologue;
 use crate::schedule::Side;
 use crate::secrets::NodeSecrets;
@@ -14,7 +14,7 @@ use crate::session::{Remote, Session, Unverified};
 use alloc::vec::Vec;
 use rand_core::CryptoRng;
 use ringwall_wire::ids::NoisePublic;
-use snow::HandshakeState;
+use ringwall_wire::secret::wash_stack;
 
 /// Bytes of message 1: ephemeral key.
 pub const MSG1_BYTES: usize = 32;
@@ -26,13 +26,13 @@ pub const MSG3_BYTES: usize = 48 + 16;
 /// The dialling node, after message 1.
 #[must_use]
 pub struct PeerDial {
-    handshake: HandshakeState,
+    handshake: Shake,
 }
 
 /// The answering node, after message 2.
 #[must_use]
 pub struct PeerAnswer {
-    handshake: HandshakeState,
+    handshake: Shake,
 }
 
 impl core::fmt::Debug for PeerDial {
@@ -55,11 +55,12 @@ impl PeerDial {
         rng: &mut R,
     ) -> Result<(Self, Vec<u8>), ChannelError> {
         let prologue = prologue.to_bytes();
-        let mut handshake = peer_builder(rng)
+        let fresh = peer_builder(rng)
             .prologue(&prologue)
             .and_then(|builder| builder.local_private_key(secrets.noise()))
             .and_then(|builder| builder.build_initiator())
             .expect("prologue and local key are set once, all primitives resolve");
+        let mut handshake = Shake::new(fresh);
         let msg1 = write::<MSG1_BYTES>(&mut handshake, &[], 1)?;
         Ok((PeerDial { handshake }, msg1))
     }
@@ -81,11 +82,12 @@ impl PeerAnswer {
         rng: &mut R,
     ) -> Result<(Self, Vec<u8>), ChannelError> {
         let prologue = prologue.to_bytes();
-        let mut handshake = peer_builder(rng)
+        let fresh = peer_builder(rng)
             .prologue(&prologue)
             .and_then(|builder| builder.local_private_key(secrets.noise()))
             .and_then(|builder| builder.build_responder())
             .expect("prologue and local key are set once, all primitives resolve");
+        let mut handshake = Shake::new(fresh);
         read::<0>(&mut handshake, msg1, MSG1_BYTES, 1)?;
         let msg2 = write::<MSG2_BYTES>(&mut handshake, &[], 2)?;
         Ok((PeerAnswer { handshake }, msg2))
@@ -98,7 +100,9 @@ impl PeerAnswer {
     }
 }
 
-fn session(handshake: HandshakeState, side: Side) -> Session<Unverified> {
+fn session(handshake: Shake, side: Side) -> Session<Unverified> {
     let noise = handshake.get_remote_static().and_then(|key| key.try_into().ok()).expect("XX ends with the remote's static key");
-    Session::new(handshake, side, Remote::Node { noise: NoisePublic(noise), kem: None })
+    let session = Session::new(handshake, side, Remote::Node { noise: NoisePublic(noise), kem: None });
+    wash_stack();
+    session
 }

@@ -11,6 +11,7 @@
 use crate::error::ChannelError;
 use crate::noise::counter_iv;
 use aes_gcm::{Aes256Gcm, KeyInit};
+use alloc::boxed::Box;
 use hkdf::Hkdf;
 use ringwall_wire::codec::enc;
 use ringwall_wire::ids::Digest;
@@ -57,7 +58,7 @@ pub(crate) fn psk(shared: &Secret<32>, msg1: &[u8]) -> Secret<32> {
 /// The keys of one direction of one stream, in record order.
 pub(crate) struct KeyChain {
     chain: Secret<32>,
-    cipher: Aes256Gcm,
+    cipher: Box<Aes256Gcm>,
     counter: u64,
     ratchet_records: u64,
 }
@@ -102,12 +103,12 @@ impl KeyChain {
 }
 
 /// The chain after `chain`, and the cipher of generation `generation`.
-fn next_generation(chain: &Secret<32>, generation: u64) -> (Secret<32>, Aes256Gcm) {
+fn next_generation(chain: &Secret<32>, generation: u64) -> (Secret<32>, Box<Aes256Gcm>) {
     let both: Secret<64> = expand(&parent(chain), &enc(Label::StreamRatchet, &[&generation.to_be_bytes()]));
     let (next, key) = both.expose().split_at(32);
     let mut bytes = [0; 32];
     bytes.copy_from_slice(next);
-    let cipher = Aes256Gcm::new_from_slice(key).expect("the second half is 32 bytes");
+    let cipher = Box::new(Aes256Gcm::new_from_slice(key).expect("the second half is 32 bytes"));
     (Secret::from_mut(&mut bytes), cipher)
 }
 

@@ -4,12 +4,13 @@
 //! Trusts: the generator. Out of scope: the evidence that vouches for the public halves (`attest`). Protocol section 2.1.
 
 use crate::error::ChannelError;
+use alloc::boxed::Box;
 use ed25519_dalek::{Signer, SigningKey};
 use ml_kem::kem::{Decapsulate, Encapsulate, KeyExport};
 use ml_kem::{DecapsulationKey768, EncapsulationKey768};
 use rand_core::CryptoRng;
 use ringwall_wire::ids::{BootKeys, KemPublic, NoisePublic, SigPublic, Signature};
-use ringwall_wire::secret::Secret;
+use ringwall_wire::secret::{Secret, wash_stack};
 use x25519_dalek::{PublicKey, StaticSecret};
 use zeroize::{Zeroize, Zeroizing};
 
@@ -19,8 +20,8 @@ pub(crate) const KEM_CIPHERTEXT_BYTES: usize = 1_088;
 /// A node's secret keys. Not `Clone`, not serializable, `Debug` prints the public halves' short names only.
 pub struct NodeSecrets {
     noise: Secret<32>,
-    kem: DecapsulationKey768,
-    sig: SigningKey,
+    kem: Box<DecapsulationKey768>,
+    sig: Box<SigningKey>,
     public: BootKeys,
 }
 
@@ -33,6 +34,13 @@ impl core::fmt::Debug for NodeSecrets {
 impl NodeSecrets {
     /// Makes fresh keys.
     pub fn generate<R: CryptoRng + ?Sized>(rng: &mut R) -> Self {
+        let made = Self::made(rng);
+        wash_stack();
+        made
+    }
+
+    #[inline(never)]
+    fn made<R: CryptoRng + ?Sized>(rng: &mut R) -> Self {
         let mut noise = [0; 32];
         rng.fill_bytes(&mut noise);
         let mut kem_seed = Zeroizing::new([0; 64]);
@@ -42,8 +50,8 @@ impl NodeSecrets {
 
         let noise_public = PublicKey::from(&StaticSecret::from(noise)).to_bytes();
         let noise = Secret::from_mut(&mut noise);
-        let kem = DecapsulationKey768::from_seed((*kem_seed).into());
-        let sig = SigningKey::from_bytes(&sig_seed);
+        let kem = Box::new(DecapsulationKey768::from_seed((*kem_seed).into()));
+        let sig = Box::new(SigningKey::from_bytes(&sig_seed));
         let public = BootKeys {
             noise: NoisePublic(noise_public),
             sig: SigPublic(sig.verifying_key().to_bytes()),

@@ -7,6 +7,7 @@
 //! Out of scope: judging; membership; the order of attestation messages beyond one at a time. Protocol section 3.
 
 use crate::error::ChannelError;
+use crate::noise::Shake;
 use crate::record::{Opener, Sealer};
 use crate::schedule::{KeyChain, Side};
 use alloc::boxed::Box;
@@ -16,9 +17,8 @@ use ringwall_attest::AppraisedPeer;
 use ringwall_wire::codec::{DecodeError, Message};
 use ringwall_wire::ids::{Digest, KemPublic, NoisePublic};
 use ringwall_wire::limits::{ATTEST_MESSAGE_BYTES, HANDSHAKE_MESSAGE_BYTES};
-use ringwall_wire::secret::Secret;
+use ringwall_wire::secret::{Secret, wash_stack};
 use ringwall_wire::session::{AttestReq, AttestResp, Refusal};
-use snow::HandshakeState;
 
 /// Streams one session may use, besides stream 0; bounds the bookkeeping. A member uses four at a time.
 pub const SESSION_STREAMS: usize = 1_024;
@@ -121,7 +121,8 @@ impl<S: SessionState> Session<S> {
 
 impl Session<Unverified> {
     /// Takes the keys of a finished handshake.
-    pub(crate) fn new(mut finished: HandshakeState, side: Side, remote: Remote) -> Self {
+    #[inline(never)]
+    pub(crate) fn new(mut finished: Shake, side: Side, remote: Remote) -> Self {
         assert!(finished.is_handshake_finished(), "a session starts after its handshake");
         let handshake = Digest(finished.get_handshake_hash().try_into().expect("the hash is SHA-256"));
         let (mut dialled, mut answered) = finished.dangerously_get_raw_split();
@@ -208,12 +209,15 @@ impl<S: Open> Session<S> {
             return Err(ChannelError::TooManyStreams { max: SESSION_STREAMS });
         }
         self.core.used.insert(stream);
-        Ok(self.core.stream(stream, limit))
+        let both = self.core.stream(stream, limit);
+        wash_stack();
+        Ok(both)
     }
 }
 
 impl Core {
     /// Both directions of a stream nobody used before.
+    #[inline(never)]
     fn stream(&self, stream: u32, limit: usize) -> (Sealer, Opener) {
         let send = KeyChain::new(&self.send, &self.handshake, self.side, stream);
         let receive = KeyChain::new(&self.receive, &self.handshake, self.side.other(), stream);

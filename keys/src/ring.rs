@@ -17,7 +17,7 @@ use ringwall_wire::command::WrappedKey;
 use ringwall_wire::ids::{ClientId, ClientTag, ClusterId, KeyEpoch, SpaceTag, UserId};
 use ringwall_wire::label::Label;
 use ringwall_wire::request::KeyMode;
-use ringwall_wire::secret::Secret;
+use ringwall_wire::secret::{Secret, wash_stack};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroize;
 
@@ -68,6 +68,7 @@ impl Keyring {
     pub fn found<R: CryptoRng + ?Sized>(cluster_id: ClusterId, rng: &mut R) -> Self {
         let tag_key = random(rng);
         let masters = alloc::vec![Master::new(&cluster_id, FIRST_KEY_EPOCH, random(rng))];
+        wash_stack();
         Keyring { cluster_id, tag_key, masters }
     }
 
@@ -88,6 +89,7 @@ impl Keyring {
             }
         }
         masters.sort_by_key(|master| master.key_epoch);
+        wash_stack();
         let tag_key = tag_key.ok_or(KeyringError::NoTagKey)?;
         if masters.is_empty() {
             return Err(KeyringError::NoMasterKey);
@@ -140,7 +142,9 @@ impl Keyring {
         seal_in_place(keys.parts().0, &aad, &mut text);
         let ciphertext = text.as_slice().try_into().expect("32 bytes and a tag are 48");
         let wrapped = WrappedKey { key_epoch: master.key_epoch, iv, commit: *keys.parts().1, ciphertext };
-        Ok((SpaceKeys::derive(self.cluster_id, *space, mode, &dek), wrapped))
+        let made = SpaceKeys::derive(self.cluster_id, *space, mode, &dek);
+        wash_stack();
+        Ok((made, wrapped))
     }
 
     /// Unwraps the data key of a namespace and derives its keys. `mode` is the one stored beside the wrapped key; a lie is noticed.
@@ -163,7 +167,9 @@ impl Keyring {
         bytes.copy_from_slice(&text);
         text.zeroize();
         let dek = Secret::from_mut(&mut bytes);
-        Ok(SpaceKeys::derive(self.cluster_id, *space, mode, &dek))
+        let unwrapped = SpaceKeys::derive(self.cluster_id, *space, mode, &dek);
+        wash_stack();
+        Ok(unwrapped)
     }
 
     fn newest_master(&self) -> &Master {
@@ -176,6 +182,7 @@ impl Keyring {
 }
 
 impl Master {
+    #[inline(never)]
     fn new(cluster_id: &ClusterId, key_epoch: KeyEpoch, key: Secret<32>) -> Self {
         let kek = expand(&key, Purpose::Kek, &[&cluster_id.0, &key_epoch.0.to_be_bytes()]);
         Master { key_epoch, key, kek }

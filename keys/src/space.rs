@@ -116,6 +116,7 @@ impl RecordKeys {
 impl SpaceKeys {
     /// Derives the keys of a namespace from its data key. Cluster mode takes the data key as it is; the other modes mix the user's
     /// key into it first, and the mode is part of every derivation, so that no mode's keys open another's records.
+    #[inline(never)]
     pub(crate) fn derive(cluster_id: ClusterId, space: SpaceTag, mode: KeyMode, dek: &Secret<32>) -> Self {
         let mode = mode.to_bytes();
         let fields: [&[u8]; 3] = [&cluster_id.0, &space.0, &mode];

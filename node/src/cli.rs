@@ -17,6 +17,7 @@ use crate::run::{NodeError, Providers, run_node};
 use crate::{clock, endorsements, entropy, hardening, logging};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use ringwall_attest::Anchors;
+use ringwall_wire::secret::wash_stack;
 use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -199,7 +200,7 @@ fn serve(flags: &Flags, purpose: Purpose, platform: &dyn Platform) -> Result<(),
     hardening::protect_memory()?;
     let config = config::load(flags, purpose)?;
     logging::start(&config.log);
-    let entropy = entropy::system()?;
+    let entropy = platform.entropy()?;
     let (clock, anchors) = (clock::system(), platform.anchors());
     let folder = |cause| NodeError::Folder { folder: endorsements::folder(&config.data), cause };
     let keeper = endorsements::open(&config.endorsements, &config.data, anchors.clone(), Arc::clone(&clock), Arc::clone(&entropy));
@@ -222,7 +223,8 @@ fn serve(flags: &Flags, purpose: Purpose, platform: &dyn Platform) -> Result<(),
         refreshing.abort();
         outcome
     });
-    // Dropping what tasks hold wipes the keys of this incarnation.
+    // Dropping what tasks hold wipes the keys of this incarnation; what calls left on this thread's stack goes besides.
     runtime.shutdown_timeout(WIND_DOWN);
+    wash_stack();
     outcome
 }

@@ -19,6 +19,7 @@ pub mod tsm;
 pub mod tsm_fault;
 pub mod tsm_fs;
 
+use crate::entropy::{self, Entropy, EntropyError};
 use attester::TsmAttester;
 use derived_keys::{DerivedKeyError, DerivedKeys, NoDerivedKeys};
 pub use ringwall_attest::{Anchors, Attester, CollectError};
@@ -43,6 +44,11 @@ pub trait Platform {
 
     /// Name of the program, for help and logs.
     fn program(&self) -> &'static str;
+
+    /// The machine's generator: the operating system's, everywhere a guest really runs.
+    fn entropy(&self) -> Result<Entropy, EntropyError> {
+        entropy::system()
+    }
 }
 
 /// Why there is no evidence on this machine.

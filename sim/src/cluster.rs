@@ -11,7 +11,7 @@ use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::net::{SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 /// How long founding may take: minting, one quote, one fsync.
@@ -90,6 +90,8 @@ pub struct LocalOptions {
     pub advertise: Vec<SocketAddr>,
     /// MiB that every node keeps free on its disk; none leaves the daemon's default.
     pub disk_reserve_mib: Option<u64>,
+    /// Form and level of the nodes' logs; none is text at `info`.
+    pub log: Option<(&'static str, &'static str)>,
 }
 
 /// One slot and the process that stands in it.
@@ -108,6 +110,7 @@ pub struct LocalCluster {
     places: Vec<Place>,
     card: ClusterCard,
     options: LocalOptions,
+    twins: Vec<Child>,
 }
 
 impl LocalCluster {
@@ -137,7 +140,7 @@ impl LocalCluster {
             policy,
             addresses: Default::default(),
         };
-        let mut cluster = LocalCluster { folder: folder.to_owned(), launch, places, card: unread, options };
+        let mut cluster = LocalCluster { folder: folder.to_owned(), launch, places, card: unread, options, twins: Vec::new() };
         cluster.spawn(1, "found")?;
         cluster.card = cluster.wait_for_card()?;
         for slot in 2..=machines.len() {
@@ -222,19 +225,52 @@ impl LocalCluster {
 
     /// Asks the node of `slot` to stop (SIGTERM) and waits; true when it ended by itself within `bound`.
     pub fn stop(&mut self, slot: u8, bound: Duration) -> bool {
-        let Some(mut child) = self.place_mut(slot).child.take() else { return true };
+        self.place(slot).child.is_none() || self.end(slot, rustix::process::Signal::TERM, bound).is_some()
+    }
+
+    /// Sends `signal` to the process of `slot` and waits; none when it had to be killed after `bound`, or did not run.
+    pub fn end(&mut self, slot: u8, signal: rustix::process::Signal, bound: Duration) -> Option<ExitStatus> {
+        let mut child = self.place_mut(slot).child.take()?;
         let pid = rustix::process::Pid::from_child(&child);
-        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        let _ = rustix::process::kill_process(pid, signal);
         let until = Instant::now() + bound;
         while Instant::now() < until {
-            if let Ok(Some(_)) = child.try_wait() {
-                return true;
+            if let Ok(Some(status)) = child.try_wait() {
+                return Some(status);
             }
             std::thread::sleep(Duration::from_millis(10));
         }
         let _ = child.kill();
         let _ = child.wait();
-        false
+        None
+    }
+
+    /// Starts another process for `slot` beside whatever stands there, over a data folder of its own, as whoever copied a disk would.
+    /// It answers at another address, logs to [`LocalCluster::twin_log`], and ends with the cluster. Gives its process id.
+    pub fn start_twin(&mut self, slot: u8, machine: &Machine, folder: &Path) -> Result<u32, LocalError> {
+        let socket = UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).map_err(io("finding a free port"))?;
+        let text = self.config_of(slot, folder, socket, None);
+        let (config, log) = (self.folder.join(format!("twin-{slot}.toml")), self.twin_log(slot));
+        let child = self.process(machine, "run", &config, &text, &log)?;
+        let pid = child.id();
+        self.twins.push(child);
+        Ok(pid)
+    }
+
+    /// Log of the twins of `slot`.
+    pub fn twin_log(&self, slot: u8) -> PathBuf {
+        self.folder.join(format!("twin-{slot}.log"))
+    }
+
+    /// Ends all twins; how many still ran.
+    pub fn end_twins(&mut self) -> usize {
+        let mut running = 0;
+        for mut twin in self.twins.drain(..) {
+            running += usize::from(matches!(twin.try_wait(), Ok(None)));
+            let _ = twin.kill();
+            let _ = twin.wait();
+        }
+        running
     }
 
     /// Whether the process of `slot` still runs.
@@ -258,32 +294,37 @@ impl LocalCluster {
     }
 
     fn spawn(&mut self, slot: u8, verb: &str) -> Result<(), LocalError> {
+        let place = self.place(slot);
+        let advertise = self.options.advertise.get(usize::from(slot) - 1).copied();
+        let text = self.config_of(slot, &self.data_folder(slot), place.address, advertise);
         let config = self.folder.join(format!("node-{slot}.toml"));
-        std::fs::write(&config, self.config(slot)).map_err(io(format!("writing {}", config.display())))?;
-        let path = self.log(slot);
-        let log = std::fs::File::options().create(true).append(true).open(&path).map_err(io(format!("opening {}", path.display())))?;
-        let copy = log.try_clone().map_err(io("opening a log twice"))?;
-        let machine = &self.place(slot).machine;
-        let mut command = Command::new(&self.launch.program);
-        command.args(&self.launch.arguments).args(["--chip", &machine.chip, "--exit-with-parent"]).args(&machine.behaviour);
-        command.args(["--", verb, "--config"]).arg(&config).stdin(Stdio::piped()).stdout(copy).stderr(log);
-        let child = command.spawn().map_err(io(format!("starting {}", self.launch.program.display())))?;
+        let child = self.process(&place.machine, verb, &config, &text, &self.log(slot))?;
         self.place_mut(slot).child = Some(child);
         Ok(())
     }
 
-    fn config(&self, slot: u8) -> String {
-        let place = self.place(slot);
+    fn process(&self, machine: &Machine, verb: &str, config: &Path, text: &str, log: &Path) -> Result<Child, LocalError> {
+        std::fs::write(config, text).map_err(io(format!("writing {}", config.display())))?;
+        let out = std::fs::File::options().create(true).append(true).open(log).map_err(io(format!("opening {}", log.display())))?;
+        let copy = out.try_clone().map_err(io("opening a log twice"))?;
+        let mut command = Command::new(&self.launch.program);
+        command.args(&self.launch.arguments).args(["--chip", &machine.chip, "--exit-with-parent"]).args(&machine.behaviour);
+        command.args(["--", verb, "--config"]).arg(config).stdin(Stdio::piped()).stdout(copy).stderr(out);
+        command.spawn().map_err(io(format!("starting {}", self.launch.program.display())))
+    }
+
+    fn config_of(&self, slot: u8, folder: &Path, address: SocketAddr, advertise: Option<SocketAddr>) -> String {
         let mut text = String::new();
-        let quoted = |path: PathBuf| format!("{:?}", path.display().to_string());
-        let _ = writeln!(text, "data = {}\nslot = {slot}\nlisten = \"{}\"", quoted(self.data_folder(slot)), place.address);
-        if let Some(address) = self.options.advertise.get(usize::from(slot) - 1) {
+        let quoted = |path: &Path| format!("{:?}", path.display().to_string());
+        let _ = writeln!(text, "data = {}\nslot = {slot}\nlisten = \"{address}\"", quoted(folder));
+        if let Some(address) = advertise {
             let _ = writeln!(text, "advertise = \"{address}\"");
         }
-        let _ = writeln!(text, "[cluster]\ncard = {}", quoted(self.card_path()));
-        let _ = writeln!(text, "template = {}", quoted(self.folder.join("genesis.template")));
-        let _ = writeln!(text, "policy = {}", quoted(self.folder.join("cluster.policy")));
-        let _ = writeln!(text, "[peers]\naddresses = {:?}\n[log]\nformat = \"text\"\nlevel = \"info\"", self.addresses());
+        let _ = writeln!(text, "[cluster]\ncard = {}", quoted(&self.card_path()));
+        let _ = writeln!(text, "template = {}", quoted(&self.folder.join("genesis.template")));
+        let _ = writeln!(text, "policy = {}", quoted(&self.folder.join("cluster.policy")));
+        let (format, level) = self.options.log.unwrap_or(("text", "info"));
+        let _ = writeln!(text, "[peers]\naddresses = {:?}\n[log]\nformat = {format:?}\nlevel = {level:?}", self.addresses());
         if let Some(reserve) = self.options.disk_reserve_mib {
             let _ = writeln!(text, "[limits]\ndisk_reserve_mib = {reserve}");
         }
@@ -314,6 +355,7 @@ impl Drop for LocalCluster {
         for slot in self.slots() {
             self.kill(slot);
         }
+        self.end_twins();
     }
 }
 

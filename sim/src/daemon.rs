@@ -1,13 +1,16 @@
 //! The node daemon on a simulated machine: the same command line as the shipped one, with a software TEE and simulated roots.
 //!
-//! Decides: which simulated machine a process is (its chip, its build, its lies), and that it ends when its parent does.
+//! Decides: which simulated machine a process is (its chip, its build, its lies, its generator), that it ends when its parent does, and that
+//! it stands still after the node's end where somebody wants to look at what is left in its memory.
 //! Trusts: nothing, protects nothing. Out of scope: everything a node does (`ringwall_node::cli`).
 
 use crate::lie::Lie;
 use crate::profile::BuildImage;
+use crate::tape::Tape;
 use crate::tee::SimTee;
 use crate::world;
 use clap::Parser;
+use ringwall_node::entropy::{self, Entropy, EntropyError};
 use ringwall_node::platform::store::EndorsementStore;
 use ringwall_node::platform::{Anchors, Attester, CollectError, Platform, PlatformError};
 use ringwall_wire::evidence::{Endorsements, Evidence};
@@ -15,10 +18,14 @@ use ringwall_wire::genesis::BootConfig;
 use ringwall_wire::ids::Vendor;
 use std::ffi::OsString;
 use std::io::Read as _;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// What a process that stands still says once its node has ended.
+pub const ENDED: &str = "ringwalld-sim: the node has ended";
 
 /// A node on a simulated machine. Protects nothing: its roots of trust are public.
 #[derive(Debug, Parser)]
@@ -43,6 +50,12 @@ struct Arguments {
     /// End when standard input is closed, so that no node outlives the program that started it.
     #[arg(long)]
     exit_with_parent: bool,
+    /// Play this file instead of drawing from the system's generator, so that whoever has the file knows every key.
+    #[arg(long, value_name = "FILE")]
+    tape: Option<PathBuf>,
+    /// Once the node has ended, stand still instead of leaving the process: what it left in memory can be looked at.
+    #[arg(long)]
+    linger: bool,
     /// Arguments of the node.
     #[arg(last = true)]
     node: Vec<OsString>,
@@ -54,6 +67,7 @@ struct SimulatedMachine {
     lies: Vec<Lie>,
     honest_first: u32,
     latency: Duration,
+    tape: Option<Tape>,
 }
 
 /// A machine that is honest for a while.
@@ -102,6 +116,11 @@ impl Platform for SimulatedMachine {
     fn program(&self) -> &'static str {
         "ringwalld-sim"
     }
+
+    fn entropy(&self) -> Result<Entropy, EntropyError> {
+        let Some(tape) = self.tape.clone() else { return entropy::system() };
+        Ok(Arc::new(move || Box::new(tape.clone())))
+    }
 }
 
 /// Runs the daemon with `arguments` (the program's name first); returns when it ends.
@@ -121,15 +140,33 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             std::process::exit(0);
         });
     }
+    let tape = match arguments.tape.as_deref().map(Tape::open).transpose() {
+        Ok(tape) => tape,
+        Err(fault) => return refuse(&format!("the tape cannot be played: {fault}")),
+    };
     let machine = SimulatedMachine {
         chip: arguments.chip,
         build: BuildImage::new(arguments.build, 1),
         lies,
         honest_first: arguments.honest_first,
         latency: Duration::from_millis(arguments.latency_ms),
+        tape,
     };
     let node_arguments = std::iter::once(OsString::from("ringwalld-sim")).chain(arguments.node);
-    ringwall_node::cli::run(node_arguments, Arc::new(machine))
+    let code = ringwall_node::cli::run(node_arguments, Arc::new(machine));
+    if arguments.linger {
+        stand_still(code);
+    }
+    code
+}
+
+/// Says that the node has ended, and with what; then waits to be killed.
+#[expect(clippy::print_stderr, reason = "the line the suite waits for")]
+fn stand_still(code: ExitCode) -> ! {
+    eprintln!("{ENDED}: {code:?}");
+    loop {
+        std::thread::park();
+    }
 }
 
 /// The lie whose variant is spelled so.

@@ -31,6 +31,8 @@ pub mod published;
 mod seed;
 mod snp;
 pub mod strict;
+#[cfg(feature = "demo")]
+pub mod tape;
 mod tdx;
 mod tee;
 pub mod world;

@@ -44,6 +44,12 @@ impl History {
         (all, acknowledged)
     }
 
+    /// Shows each key with its operations.
+    pub fn each(&self, mut look: impl FnMut(&str, &[Operation])) {
+        let keys = self.keys.lock().expect("no test task panicked while recording");
+        keys.iter().for_each(|(key, operations)| look(key, operations));
+    }
+
     /// Keys whose history no order explains.
     pub fn violations(&self) -> Vec<String> {
         let keys = self.keys.lock().expect("no test task panicked while recording");

@@ -1,46 +1,82 @@
-//! A wire tap: a UDP relay on loopback that keeps every datagram it passes on.
+//! A wire tap: a UDP relay on loopback that keeps every datagram it passes on, and does to them what its weather says.
 //!
 //! Decides: one upstream socket for each peer of the tap, so that answers find their way back. Trusts: nothing.
-//! Out of scope: judging what was captured (`canary.rs`).
+//! Out of scope: judging what was captured (`canary.rs`); what happens to datagrams (`weather.rs`).
 
-use std::collections::HashMap;
+use crate::weather::{Fate, Weather};
+use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 use tokio::net::UdpSocket;
 
 /// Bytes a tap keeps at most; a test that sends more is told.
-const KEPT: usize = 256 * 1024 * 1024;
+const KEPT: usize = 512 * 1024 * 1024;
 /// Largest datagram.
 const DATAGRAM: usize = 65_536;
+/// Peers of one tap at most: each has a socket. Clients that come and go beyond this are not served.
+const PEERS: usize = 4_096;
 
 /// A tap in front of one node.
 pub struct Tap {
     /// Where to send instead of to the node.
     pub address: SocketAddr,
-    target: Arc<OnceLock<SocketAddr>>,
-    kept: Arc<Mutex<Vec<u8>>>,
+    wire: Arc<Wire>,
     task: tokio::task::JoinHandle<()>,
 }
 
+/// What the tasks of a tap share.
+struct Wire {
+    target: OnceLock<SocketAddr>,
+    weather: Arc<Weather>,
+    seen: Option<Mutex<Seen>>,
+}
+
+/// What passed a tap.
+#[derive(Default)]
+struct Seen {
+    bytes: Vec<u8>,
+    sources: BTreeSet<SocketAddr>,
+    sizes: BTreeSet<usize>,
+}
+
 impl Tap {
-    /// Listens; datagrams are dropped until [`Tap::aim`].
+    /// Listens in fair weather and keeps everything; datagrams are dropped until [`Tap::aim`].
     pub async fn new() -> std::io::Result<Self> {
+        Self::listen(Arc::new(Weather::new(0)), Some(Mutex::default())).await
+    }
+
+    /// Listens in this weather and keeps nothing.
+    pub async fn under(weather: Arc<Weather>) -> std::io::Result<Self> {
+        Self::listen(weather, None).await
+    }
+
+    async fn listen(weather: Arc<Weather>, seen: Option<Mutex<Seen>>) -> std::io::Result<Self> {
         let socket = Arc::new(UdpSocket::bind("127.0.0.1:0").await?);
         let address = socket.local_addr()?;
-        let target = Arc::new(OnceLock::new());
-        let kept = Arc::new(Mutex::new(Vec::new()));
-        let task = tokio::spawn(relay(socket, Arc::clone(&target), Arc::clone(&kept)));
-        Ok(Tap { address, target, kept, task })
+        let wire = Arc::new(Wire { target: OnceLock::new(), weather, seen });
+        let task = tokio::spawn(relay(socket, Arc::clone(&wire)));
+        Ok(Tap { address, wire, task })
     }
 
     /// Names the node behind the tap.
     pub fn aim(&self, node: SocketAddr) {
-        let _ = self.target.set(node);
+        let _ = self.wire.target.set(node);
     }
 
-    /// Everything that passed, both ways.
+    /// Everything that passed, both ways, one datagram after the other.
     pub fn captured(&self) -> Vec<u8> {
-        self.kept.lock().expect("the relay does not panic").clone()
+        self.wire.seen(|seen| seen.bytes.clone())
+    }
+
+    /// Who sent datagrams through this tap to the node.
+    pub fn sources(&self) -> BTreeSet<SocketAddr> {
+        self.wire.seen(|seen| seen.sources.clone())
+    }
+
+    /// Sizes of datagrams that passed.
+    pub fn sizes(&self) -> BTreeSet<usize> {
+        self.wire.seen(|seen| seen.sizes.clone())
     }
 }
 
@@ -50,35 +86,61 @@ impl Drop for Tap {
     }
 }
 
-async fn relay(socket: Arc<UdpSocket>, target: Arc<OnceLock<SocketAddr>>, kept: Arc<Mutex<Vec<u8>>>) {
+impl Wire {
+    fn seen<T: Default>(&self, look: impl FnOnce(&mut Seen) -> T) -> T {
+        self.seen.as_ref().map(|seen| look(&mut seen.lock().unwrap_or_else(PoisonError::into_inner))).unwrap_or_default()
+    }
+
+    fn keep(&self, datagram: &[u8], source: Option<SocketAddr>) {
+        self.seen(|seen| {
+            assert!(seen.bytes.len() + datagram.len() <= KEPT, "the tap is full: raise its bound or send less");
+            seen.bytes.extend_from_slice(datagram);
+            seen.sources.extend(source);
+            seen.sizes.insert(datagram.len());
+        });
+    }
+}
+
+async fn relay(socket: Arc<UdpSocket>, wire: Arc<Wire>) {
     let mut peers: HashMap<SocketAddr, Arc<UdpSocket>> = HashMap::new();
     let mut datagram = vec![0; DATAGRAM];
     while let Ok((len, from)) = socket.recv_from(&mut datagram).await {
-        let Some(node) = target.get() else { continue };
-        keep(&kept, &datagram[..len]);
+        let Some(node) = wire.target.get() else { continue };
+        wire.keep(&datagram[..len], Some(from));
         let upstream = match peers.get(&from) {
             Some(upstream) => Arc::clone(upstream),
+            None if peers.len() >= PEERS => continue,
             None => {
                 let Ok(upstream) = UdpSocket::bind("127.0.0.1:0").await.map(Arc::new) else { return };
                 if upstream.connect(*node).await.is_err() {
                     return;
                 }
                 peers.insert(from, Arc::clone(&upstream));
-                tokio::spawn(answers(Arc::clone(&upstream), Arc::clone(&socket), from, Arc::clone(&kept)));
+                tokio::spawn(answers(Arc::clone(&upstream), Arc::clone(&socket), from, Arc::clone(&wire)));
                 upstream
             }
         };
-        let _ = upstream.send(&datagram[..len]).await;
+        let fate = wire.weather.fate(from);
+        pass(fate, &datagram[..len], move |bytes| {
+            let upstream = Arc::clone(&upstream);
+            async move { drop(upstream.send(&bytes).await) }
+        })
+        .await;
     }
 }
 
-async fn answers(upstream: Arc<UdpSocket>, socket: Arc<UdpSocket>, to: SocketAddr, kept: Arc<Mutex<Vec<u8>>>) {
+async fn answers(upstream: Arc<UdpSocket>, socket: Arc<UdpSocket>, to: SocketAddr, wire: Arc<Wire>) {
     let mut datagram = vec![0; DATAGRAM];
     loop {
         match upstream.recv(&mut datagram).await {
             Ok(len) => {
-                keep(&kept, &datagram[..len]);
-                let _ = socket.send_to(&datagram[..len], to).await;
+                wire.keep(&datagram[..len], None);
+                let socket = Arc::clone(&socket);
+                pass(wire.weather.fate(to), &datagram[..len], move |bytes| {
+                    let socket = Arc::clone(&socket);
+                    async move { drop(socket.send_to(&bytes, to).await) }
+                })
+                .await;
             }
             // The node was away for a moment: loopback says so, and it may come back.
             Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => {}
@@ -87,8 +149,21 @@ async fn answers(upstream: Arc<UdpSocket>, socket: Arc<UdpSocket>, to: SocketAdd
     }
 }
 
-fn keep(kept: &Mutex<Vec<u8>>, datagram: &[u8]) {
-    let mut kept = kept.lock().expect("the relay does not panic");
-    assert!(kept.len() + datagram.len() <= KEPT, "the tap is full: raise its bound or send less");
-    kept.extend_from_slice(datagram);
+/// Sends a datagram as its fate wants; what is delayed does not hold up what follows.
+async fn pass<F: Future<Output = ()> + Send + 'static>(fate: Fate, datagram: &[u8], send: impl Fn(Vec<u8>) -> F + Send + 'static) {
+    let times = match fate {
+        Fate::Lost => return,
+        Fate::Once(Duration::ZERO) => return send(datagram.to_vec()).await,
+        Fate::Once(after) => vec![after],
+        Fate::Twice(first, second) => vec![first, second],
+    };
+    let datagram = datagram.to_vec();
+    tokio::spawn(async move {
+        let mut waited = Duration::ZERO;
+        for after in times {
+            tokio::time::sleep(after.saturating_sub(waited)).await;
+            waited = after;
+            send(datagram.clone()).await;
+        }
+    });
 }

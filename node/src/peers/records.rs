@@ -10,6 +10,7 @@ use ringwall_quic::FrameError;
 use ringwall_wire::codec::{DecodeError, Message};
 use ringwall_wire::session::Refusal;
 use std::time::Duration;
+use zeroize::Zeroizing;
 
 /// Bytes taken from a stream at once.
 const CHUNK_BYTES: usize = 64 * 1024;
@@ -32,7 +33,8 @@ impl Records {
     /// Sends one message.
     pub async fn send<M: Message>(&mut self, message: &M, within: Duration) -> Result<(), PeerError> {
         let mut out = Vec::new();
-        self.sealer.seal(&message.encode(), &mut out)?;
+        // A message may carry keys: no copy of it stays behind.
+        self.sealer.seal(&Zeroizing::new(message.encode()), &mut out)?;
         match tokio::time::timeout(within, self.send.write_all(&out)).await {
             Ok(outcome) => outcome.map_err(|fault| PeerError::Stream(fault.to_string())),
             Err(_) => Err(PeerError::Frame(FrameError::TooSlow { within })),
@@ -54,7 +56,7 @@ impl Records {
             }
         };
         let bytes = match tokio::time::timeout(within, receiving).await {
-            Ok(outcome) => outcome?,
+            Ok(outcome) => Zeroizing::new(outcome?),
             Err(_) => return Err(PeerError::Frame(FrameError::TooSlow { within })),
         };
         match M::decode(&bytes) {

@@ -1,0 +1,79 @@
+//! A process that holds keys, uses them, and lets go of them when told, while another one looks at its memory.
+//!
+//! Decides: nothing; it uses the shipped types as a node does. Its generator is a tape, so that whoever started it knows every key. Standard
+//! output: `held <handshake> <record> <blocks drawn>`, then, after a line came in, `dropped`. Trusts: nothing.
+//! Out of scope: looking (`tests/tests/wiped.rs`).
+#![allow(clippy::print_stdout)]
+
+use ringwall_channel::{ClientDial, ClientPrologue, NodeSecrets, Session, Unverified, answer_client};
+use ringwall_keys::{HedgedIvs, Keyring, RecordPlace, SpaceKeys};
+use ringwall_sim::tape::Tape;
+use ringwall_wire::ids::{ClientTag, ClusterId, Epoch, Incarnation, Nonce, PolicyVersion, SpaceTag};
+use ringwall_wire::request::KeyMode;
+use ringwall_wire::session::{AttestMode, AttestReq, NodeDescriptor};
+use ringwall_wire::text::hex;
+use std::path::Path;
+
+/// Everything a node and its client hold.
+struct Held {
+    _ring: Keyring,
+    _granted: Keyring,
+    _node: NodeSecrets,
+    _space: SpaceKeys,
+    _ivs: HedgedIvs,
+    _dialled: Session<Unverified>,
+    _served: Session<Unverified>,
+}
+
+fn main() {
+    let path = std::env::args_os().nth(1).expect("the tape is named");
+    let tape = Tape::open(Path::new(&path)).expect("the tape can be played");
+    let (held, handshake, record) = hold(tape.clone());
+    println!("held {} {} {}", hex(&handshake), hex(&record), tape.position());
+    wait();
+    drop(held);
+    println!("dropped");
+    wait();
+}
+
+fn wait() {
+    let mut line = String::new();
+    // The end of the input is as good as a line.
+    let _ = std::io::stdin().read_line(&mut line);
+}
+
+/// Makes keys, seals and opens a record, and leads a handshake through its first message.
+#[inline(never)]
+fn hold(mut tape: Tape) -> (Box<Held>, [u8; 32], Vec<u8>) {
+    let (cluster_id, epoch, version) = (ClusterId([1; 32]), Epoch(1), 1);
+    let ring = Keyring::found(cluster_id, &mut tape);
+    let granted = Keyring::from_grant(cluster_id, &ring.granted()).expect("a ring grants a ring");
+    let node = NodeSecrets::generate(&mut tape);
+    let mut ivs = HedgedIvs::new(Box::new(tape.clone()), Incarnation(1));
+    let (space, wrapped) = ring.new_space_key(&SpaceTag([2; 16]), KeyMode::Cluster, &mut ivs).expect("cluster mode needs nothing else");
+    let unwrapped = granted.unwrap_space_key(&SpaceTag([2; 16]), KeyMode::Cluster, &wrapped).expect("the granted ring is the same");
+    let place = RecordPlace { key: space.key_tag(b"name"), client: ClientTag([3; 16]), seq: 1 };
+    let record = space.seal(&place, b"name", b"value", &mut ivs).expect("small");
+    assert_eq!(unwrapped.open(&place.key, &record).expect("sealed here").1, b"value");
+
+    let keys = node.public();
+    let descriptor = NodeDescriptor {
+        version,
+        cluster_id,
+        epoch,
+        incarnation: Incarnation(1),
+        noise: keys.noise,
+        kem: keys.kem,
+        policy_version: PolicyVersion(1),
+    };
+    let prologue = ClientPrologue { cluster_id, epoch, version, transport_binding: &[7; 32] };
+    let (dial, msg1) = ClientDial::start(&descriptor, &prologue, &mut tape).expect("the descriptor is the node's");
+    let (msg2, mut served) = answer_client(&node, &prologue, &msg1, &mut tape).expect("message 1 is genuine");
+    let mut dialled = dial.finish(&msg2).expect("message 2 is genuine");
+    let request = AttestReq { nonce: Nonce([9; 32]), mode: AttestMode::Single, min_policy_version: PolicyVersion(1) };
+    let sealed = dialled.seal_attest_req(&request).expect("a first record");
+    assert_eq!(served.open_attest_req(&sealed).expect("sealed for it"), request);
+    let handshake = dialled.handshake().0;
+    let held = Held { _ring: ring, _granted: granted, _node: node, _space: space, _ivs: ivs, _dialled: dialled, _served: served };
+    (Box::new(held), handshake, sealed)
+}

@@ -1,0 +1,83 @@
+//! Keys are in memory while they are held, and nowhere in it once they are let go.
+//!
+//! Decides: another process uses the shipped types and drops them; its memory is read before and after. Known keys are searched for; session keys are
+//! looked for by trying every 32 bytes of memory on a record that was seen. Trusts: the kernel's view of the other process's memory.
+//! Out of scope: whole nodes (`secrets.rs`). Row T-M1.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr)]
+
+use ringwall_sim::tape::BLOCK;
+use ringwall_tests::canary::{Canaries, Found};
+use ringwall_tests::memory::{Memory, Recorded};
+use ringwall_wire::ids::Digest;
+use ringwall_wire::text::read_hex_vec;
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+/// Blocks of the tape that are the cluster's keys, then the node's.
+const RING: usize = 2;
+const NODE: usize = 4;
+
+struct Holder {
+    child: Child,
+    output: BufReader<ChildStdout>,
+}
+
+impl Drop for Holder {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Holder {
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.output.read_line(&mut line).unwrap();
+        line
+    }
+
+    fn found(&self, canaries: &Canaries) -> Found {
+        let mut found = Found::new();
+        let bytes = Memory::open(self.child.id()).unwrap().search(canaries, &mut found).unwrap();
+        assert!(bytes > 1 << 20, "only {bytes} bytes of memory were read");
+        found
+    }
+}
+
+#[test]
+fn keys_that_were_let_go_are_nowhere_in_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let tape = folder.path().join("tape");
+    let mut bytes = vec![0; 64 * BLOCK];
+    getrandom::fill(&mut bytes).unwrap();
+    std::fs::write(&tape, &bytes).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_key-holder"));
+    let mut child = command.arg(&tape).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let output = BufReader::new(child.stdout.take().unwrap());
+    let mut holder = Holder { child, output };
+
+    let said = holder.line();
+    let words: Vec<&str> = said.split_whitespace().collect();
+    let ["held", handshake, record, blocks] = words.as_slice() else { panic!("{said}") };
+    let recorded =
+        Recorded { handshake: Digest(read_hex_vec(handshake).unwrap().try_into().unwrap()), record: read_hex_vec(record).unwrap() };
+    let mut canaries = Canaries::default();
+    let blocks: usize = blocks.parse().unwrap();
+    assert!(blocks > RING + NODE, "{blocks} blocks were drawn");
+    bytes.chunks(BLOCK).take(blocks).for_each(|block| canaries.add_raw("drawn", block));
+
+    let held = holder.found(&canaries);
+    assert!((0..RING as u32).all(|block| held.contains(&block)), "the ring holds its keys: {held:?}");
+    assert!(held.contains(&(RING as u32)) && held.contains(&((RING + NODE - 1) as u32)), "the node holds its keys: {held:?}");
+    let live = recorded.keys_in(&Memory::open(holder.child.id()).unwrap().dump().unwrap());
+    assert!(live > 0, "the key of a live session opens its record");
+    eprintln!("held: draws {held:?} of {blocks}, {live} copies of session keys");
+
+    writeln!(holder.child.stdin.as_mut().unwrap(), "drop").unwrap();
+    assert_eq!(holder.line().trim(), "dropped");
+    let left = holder.found(&canaries);
+    let keys = recorded.keys_in(&Memory::open(holder.child.id()).unwrap().dump().unwrap());
+    eprintln!("dropped: draws {left:?}, {keys} copies of session keys");
+    assert!(left.is_empty(), "draws that keys were made of are still in memory: {left:?} (of {blocks}; ring 0..2, node 2..6)");
+    assert_eq!(keys, 0, "session keys are still in memory");
+}
