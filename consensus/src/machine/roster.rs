@@ -6,13 +6,15 @@
 //! Trusts: that a voter verified the evidence before it signed; evidence itself is not looked at here, it depends on time.
 //! Out of scope: verification (`attest`, `node`), Raft's own membership (`replica`). Protocol sections 2.1 and 4, IN7.
 
+use crate::charter::Charter;
 use crate::defects::{self, Defect};
 use crate::machine::view::{MemberRow, MemberStanding, ProposalRow};
 use ringwall_wire::admission::{AdmitPropose, Endorse, IncarnationCert};
 use ringwall_wire::bounded::List;
 use ringwall_wire::command::{Denial, Founding, Outcome};
-use ringwall_wire::ids::{ClusterId, Epoch, Incarnation, SigPublic, Signature, Vendor};
+use ringwall_wire::ids::{ClusterId, Epoch, Incarnation, SigPublic, Signature, Slot, Vendor};
 use ringwall_wire::limits::SLOTS;
+use ringwall_wire::order::{OrderFault, ReplaceOrder};
 use std::collections::BTreeMap;
 
 /// Entries after which a proposal that was not admitted is dead.
@@ -87,7 +89,7 @@ impl Roster {
         Outcome::Admitted(founding.incarnation)
     }
 
-    pub(crate) fn propose(&mut self, index: u64, propose: AdmitPropose) -> Outcome {
+    pub(crate) fn propose(&mut self, index: u64, propose: AdmitPropose, charter: &Charter) -> Outcome {
         self.drop_stale(index);
         if self.proposals.len() >= PROPOSALS {
             return Outcome::Denied(Denial::TooManyProposals);
@@ -95,8 +97,13 @@ impl Roster {
         if self.keys_known(&propose.cert) {
             return Outcome::Denied(Denial::KeysKnown);
         }
+        if let Some(order) = &propose.order
+            && let Err(fault) = self.order_holds(order, propose.cert.slot, index, charter)
+        {
+            return Outcome::Denied(Denial::Order(fault));
+        }
         let free = defects::on(Defect::NoSlotRule);
-        if !free && self.incumbent(&propose.cert) != (propose.replaces != Incarnation(0)).then_some(propose.replaces) {
+        if !free && self.incumbent(propose.cert.slot) != (propose.replaces != Incarnation(0)).then_some(propose.replaces) {
             return Outcome::Denied(Denial::SlotOccupied);
         }
         self.proposals.insert(index, ProposalRow { admit_index: index, propose, endorsements: Vec::new() });
@@ -132,7 +139,7 @@ impl Roster {
             return Outcome::Denied(Denial::NoProposal);
         };
         let replaces = (proposal.propose.replaces != Incarnation(0)).then_some(proposal.propose.replaces);
-        if !defects::on(Defect::NoSlotRule) && self.incumbent(&proposal.propose.cert) != replaces {
+        if !defects::on(Defect::NoSlotRule) && self.incumbent(proposal.propose.cert.slot) != replaces {
             return Outcome::Denied(Denial::SlotOccupied);
         }
         if let Err(denial) = endorsed(proposal, voters) {
@@ -175,10 +182,31 @@ impl Roster {
         }
     }
 
-    /// The live incarnation of the slot of `cert`.
-    fn incumbent(&self, cert: &IncarnationCert) -> Option<Incarnation> {
+    /// The live incarnation of a slot.
+    fn incumbent(&self, slot: Slot) -> Option<Incarnation> {
         let live = self.members.values().filter(|row| row.standing == MemberStanding::Live);
-        live.filter(|row| row.cert.slot == cert.slot).map(|row| row.incarnation).next_back()
+        live.filter(|row| row.cert.slot == slot).map(|row| row.incarnation).next_back()
+    }
+
+    /// Whether the governors' order lets a joiner be proposed for `slot` at `index` although the incumbent was not asked. It is used up by
+    /// what it orders: once another incarnation stands in the slot, it names nobody's incumbent.
+    pub(crate) fn order_holds(&self, order: &ReplaceOrder, slot: Slot, index: u64, charter: &Charter) -> Result<(), OrderFault> {
+        if order.cluster_id != charter.cluster_id {
+            return Err(OrderFault::OtherCluster);
+        }
+        if Some(order.epoch) != self.epoch {
+            return Err(OrderFault::OtherEpoch);
+        }
+        if order.slot != slot {
+            return Err(OrderFault::OtherSlot);
+        }
+        if self.incumbent(slot) != Some(order.incumbent) {
+            return Err(OrderFault::OtherIncumbent);
+        }
+        if order.last_index.is_some_and(|last| index > last) {
+            return Err(OrderFault::Expired);
+        }
+        (charter.orders)(order)
     }
 
     fn keys_known(&self, cert: &IncarnationCert) -> bool {
