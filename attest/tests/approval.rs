@@ -10,7 +10,7 @@ use ringwall_wire::bounded::{Blob, List};
 use ringwall_wire::codec::Message as _;
 use ringwall_wire::ids::{ClusterId, Digest, Epoch, Incarnation, PolicyVersion, SigPublic, Signature, Slot, TrustDomain};
 use ringwall_wire::order::{OrderFault, ReplaceOrder};
-use ringwall_wire::policy::{Governance, PolicyDoc, Approval, SignedPolicy};
+use ringwall_wire::policy::{Approval, Governance, PolicyDoc, SignedPolicy};
 use ringwall_wire::sample::{Sample as _, Source};
 use ringwall_wire::text::hex;
 

@@ -362,7 +362,20 @@ impl Reading<'_> {
         let timing = self.timing(&raw.timing)?;
         let replace_order = self.replace_order(flags, purpose)?;
         let endorsements = Settings::read(&raw.endorsements, self.base).map_err(|fault| self.fault(fault.field, fault.cause, fault.fix))?;
-        Ok(Config { data, listen, advertise_peers, advertise_clients, cluster, peers, log, limits, timing, endorsements, boot, replace_order })
+        Ok(Config {
+            data,
+            listen,
+            advertise_peers,
+            advertise_clients,
+            cluster,
+            peers,
+            log,
+            limits,
+            timing,
+            endorsements,
+            boot,
+            replace_order,
+        })
     }
 
     fn fault(&self, field: &'static str, cause: impl Into<String>, fix: &'static str) -> ConfigError {

@@ -42,7 +42,8 @@ impl Governed {
         let governance = Governance { keys: List::new(keys).unwrap(), threshold: 2, timelock_s: 0 };
         let options = LocalOptions { governance: Some(governance), ..LocalOptions::default() };
         let machines = ["genoa-1", "turin-1", "tdx-1"].map(Machine::honest);
-        let cluster = LocalCluster::start_with(folder.path(), three::launch(), &machines, options).unwrap_or_else(|error| panic!("{error}"));
+        let cluster =
+            LocalCluster::start_with(folder.path(), three::launch(), &machines, options).unwrap_or_else(|error| panic!("{error}"));
         let user = local::client(&cluster).await;
         local::voters(&user, &cluster, 3).await;
         Governed { cluster, user, folder, governors }
@@ -156,8 +157,14 @@ fn sign(mut order: ReplaceOrder, governors: &[&GovernorKey]) -> ReplaceOrder {
 }
 
 /// Orders that do not hold, each for one reason, and the reason.
-fn unholdable(cluster: ClusterId, incumbent: Incarnation, other: Incarnation, governors: &[GovernorKey]) -> Vec<(&'static str, ReplaceOrder, OrderFault)> {
-    let bare = ReplaceOrder { cluster_id: cluster, epoch: Epoch(1), slot: Slot(3), incumbent, last_index: None, signatures: List::default() };
+fn unholdable(
+    cluster: ClusterId,
+    incumbent: Incarnation,
+    other: Incarnation,
+    governors: &[GovernorKey],
+) -> Vec<(&'static str, ReplaceOrder, OrderFault)> {
+    let bare =
+        ReplaceOrder { cluster_id: cluster, epoch: Epoch(1), slot: Slot(3), incumbent, last_index: None, signatures: List::default() };
     let [one, two, _] = governors else { panic!("three governors") };
     let enough = |order: ReplaceOrder| sign(order, &[one, two]);
     let stranger = GovernorKey::from_seed(ringwall_wire::secret::Secret::new([9; 32]));

@@ -107,7 +107,8 @@ pub(crate) fn run(shared: &SharedOptions, verb: SlotVerb) -> Result<Exit, Troubl
 
 fn read(card: &ClusterCard, path: &Path) -> Result<ReplaceOrder, Trouble> {
     let bytes = bounded_file(path, ORDER_FILE_BYTES)?;
-    let no_order = |fault| Trouble::new("RW-C-ORDER-MALFORMED", format!("{}: no order: {fault}; `ringwall slot order` makes one", path.display()));
+    let no_order =
+        |fault| Trouble::new("RW-C-ORDER-MALFORMED", format!("{}: no order: {fault}; `ringwall slot order` makes one", path.display()));
     let order = ReplaceOrder::decode(&bytes).map_err(no_order)?;
     let ours = card.genesis.cluster_id();
     if order.cluster_id != ours {
