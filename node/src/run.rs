@@ -299,7 +299,7 @@ async fn assemble(
 }
 
 /// Counts the signatures of an order under the governors of the cluster's first policy, which the cluster id pins: the same in every replica.
-pub fn order_judge(governance: Governance) -> OrderJudge {
+fn order_judge(governance: Governance) -> OrderJudge {
     Arc::new(move |order| verify_order(order, &governance).map(|_| ()).map_err(|fault| fault.order_fault()))
 }
 

@@ -72,7 +72,10 @@ impl Governed {
         let card = self.cluster.card_path();
         let start = ["ringwall".into(), "--card".into(), card.into_os_string(), "slot".into()];
         let words = words.iter().map(OsString::from).chain(paths.iter().map(|path| path.as_os_str().to_owned()));
-        let code = ringwall_client::cli::run(start.into_iter().chain(words), ringwall_sim::anchors());
+        let arguments: Vec<OsString> = start.into_iter().chain(words).collect();
+        // The command has a runtime of its own, which this test's threads have already.
+        let command = std::thread::spawn(move || ringwall_client::cli::run(arguments, ringwall_sim::anchors()));
+        let code = command.join().unwrap();
         assert_eq!(format!("{code:?}"), format!("{:?}", ExitCode::SUCCESS));
     }
 

@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
 
 /// Bytes of an order file: 96 a signature, and its frame.
 const ORDER_FILE_BYTES: usize = 96 * GOVERNORS + 1_024;
-/// Highest admit index: incarnations keep 40 bits of it.
+/// Bits of an incarnation that hold its admit index; the epoch is above them.
 const ADMIT_INDEX_BITS: u32 = 40;
 
 /// Verbs of `ringwall slot`.

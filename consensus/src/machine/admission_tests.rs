@@ -279,7 +279,7 @@ fn order(incumbent: Incarnation, signatures: u8) -> ReplaceOrder {
 
 /// Lets orders with two signatures hold.
 fn govern(bench: &mut Bench) {
-    bench.state.charter.orders = Arc::new(|order| match order.signatures.len() {
+    bench.state.charter.orders = Arc::new(|order: &ReplaceOrder| match order.signatures.len() {
         0 | 1 => Err(OrderFault::TooFew),
         _ => Ok(()),
     });

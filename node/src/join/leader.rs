@@ -113,10 +113,16 @@ async fn admit(node: &Arc<Node>, request: JoinRequest, asking: &Asking) -> Resul
     let _turn = turn.map_err(|_| refused(RefusalCode::Busy, "another node is being admitted; try again"))?;
     let incumbent = incumbent(node, &cert)?;
     let order = ordered::judge(node, request.order, cert.slot)?;
-    match (&incumbent, &order) {
-        (Some(row), Order::Holds(_)) if row.incarnation == node.incarnation => return Err(ordered::step_aside(node).await),
-        (Some(row), Order::None | Order::UsedUp) if alive(node, row).await => return Err(order.occupied()),
-        _ => {}
+    if let Some(row) = &incumbent {
+        match &order {
+            Order::Holds(_) if row.incarnation == node.incarnation => return Err(ordered::step_aside(node).await),
+            Order::Holds(_) => {}
+            Order::None | Order::UsedUp => {
+                if alive(node, row).await {
+                    return Err(order.occupied());
+                }
+            }
+        }
     }
     let replaces = incumbent.map_or(Incarnation(0), |row| row.incarnation);
     let order = order.into_proposal();
