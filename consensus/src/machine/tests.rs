@@ -471,7 +471,8 @@ fn a_damaged_snapshot_is_refused() {
 #[test]
 fn a_machine_shows_readers_what_was_applied_before_clients_hear_of_it() {
     let dir = tempfile::tempdir().unwrap();
-    let (machine, readers) = Machine::create(Ground::real(dir.path()), 1 << 20, CLUSTER).unwrap();
+    let (machine, readers) =
+        Machine::create(Ground::real(dir.path()), 1 << 20, Charter { cluster_id: CLUSTER, orders: no_governors() }).unwrap();
     assert_eq!(readers.view().applied(), 0);
     assert_eq!(machine.capture().applied, None);
 }
