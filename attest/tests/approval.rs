@@ -1,15 +1,16 @@
-//! Approvals of policies: enough distinct governors, this step, strict signatures, and nothing else.
+//! Approvals of policies and of orders: enough distinct governors, this very thing, strict signatures, and nothing else.
 //!
 //! Decides: that every way to count short, count twice, or sign something else is refused by name. Row G5 of the register, as far as built.
 //! Trusts: Ed25519; one signature was made by another program (Python's `cryptography`). Out of scope: the delay of a loosening.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use ed25519_dalek::{Signer as _, SigningKey};
-use ringwall_attest::{ApprovalError, Authority, verify_approval};
+use ringwall_attest::{ApprovalError, Authority, GovernorsError, verify_approval, verify_order};
 use ringwall_wire::bounded::{Blob, List};
 use ringwall_wire::codec::Message as _;
-use ringwall_wire::ids::{Digest, PolicyVersion, SigPublic, Signature, TrustDomain};
-use ringwall_wire::policy::{Governance, PolicyDoc, PolicySignature, SignedPolicy};
+use ringwall_wire::ids::{ClusterId, Digest, Epoch, Incarnation, PolicyVersion, SigPublic, Signature, Slot, TrustDomain};
+use ringwall_wire::order::{OrderFault, ReplaceOrder};
+use ringwall_wire::policy::{Approval, Governance, PolicyDoc, SignedPolicy};
 use ringwall_wire::sample::{Sample as _, Source};
 use ringwall_wire::text::hex;
 
@@ -55,7 +56,7 @@ fn signed_by(mut signed: SignedPolicy, numbers: &[u8]) -> SignedPolicy {
     for number in numbers {
         let key = governor(*number);
         let signature = Signature(key.sign(&signed.signed_words()).to_bytes());
-        signed.signatures.push(PolicySignature { key: public(&key), signature }).unwrap();
+        signed.signatures.push(Approval { key: public(&key), signature }).unwrap();
     }
     signed
 }
@@ -75,26 +76,26 @@ fn enough_governors_approve() {
 
 #[test]
 fn too_few_do_not() {
-    assert_eq!(refused(&change()), ApprovalError::TooFew { approved: 0, threshold: 2 });
-    assert_eq!(refused(&signed_by(change(), &[2])), ApprovalError::TooFew { approved: 1, threshold: 2 });
+    assert_eq!(refused(&change()), ApprovalError::Governors(GovernorsError::TooFew { approved: 0, threshold: 2 }));
+    assert_eq!(refused(&signed_by(change(), &[2])), ApprovalError::Governors(GovernorsError::TooFew { approved: 1, threshold: 2 }));
 }
 
 #[test]
 fn one_governor_counts_once_however_often() {
-    assert_eq!(refused(&signed_by(change(), &[2, 2, 2])), ApprovalError::TooFew { approved: 1, threshold: 2 });
+    assert_eq!(refused(&signed_by(change(), &[2, 2, 2])), ApprovalError::Governors(GovernorsError::TooFew { approved: 1, threshold: 2 }));
     // Listed twice in the policy in force, it is still one.
     let mut twice = in_force();
     twice.governance = governance(&[1, 1], 2);
     let step = unsigned(&next(), Some(Digest(twice.digest())));
     let refused = verify_approval(&signed_by(step, &[1]), Authority::Change(&twice)).unwrap_err();
-    assert_eq!(refused, ApprovalError::Unreachable { threshold: 2, governors: 1 });
+    assert_eq!(refused, ApprovalError::Governors(GovernorsError::Unreachable { threshold: 2, governors: 1 }));
 }
 
 #[test]
 fn a_stranger_spoils_the_message() {
     let key = public(&governor(9));
-    assert_eq!(refused(&signed_by(change(), &[1, 2, 9])), ApprovalError::Stranger { key });
-    assert_eq!(refused(&signed_by(change(), &[9, 1, 2])), ApprovalError::Stranger { key });
+    assert_eq!(refused(&signed_by(change(), &[1, 2, 9])), ApprovalError::Governors(GovernorsError::Stranger { key }));
+    assert_eq!(refused(&signed_by(change(), &[9, 1, 2])), ApprovalError::Governors(GovernorsError::Stranger { key }));
 }
 
 #[test]
@@ -102,7 +103,7 @@ fn governors_of_the_new_policy_alone_have_no_say() {
     let mut usurped = next();
     usurped.governance = governance(&[7, 8], 1);
     let step = unsigned(&usurped, Some(Digest(in_force().digest())));
-    assert_eq!(refused(&signed_by(step, &[7, 8])), ApprovalError::Stranger { key: public(&governor(7)) });
+    assert_eq!(refused(&signed_by(step, &[7, 8])), ApprovalError::Governors(GovernorsError::Stranger { key: public(&governor(7)) }));
 }
 
 #[test]
@@ -120,7 +121,7 @@ fn every_changed_byte_ends_the_approval() {
         entries[entry].signature.0[at] ^= 1;
         let key = entries[entry].key;
         let changed = SignedPolicy { signatures: List::new(entries).unwrap(), ..good.clone() };
-        assert_eq!(refused(&changed), ApprovalError::BadSignature { key });
+        assert_eq!(refused(&changed), ApprovalError::Governors(GovernorsError::BadSignature { key }));
     }
 }
 
@@ -135,7 +136,7 @@ fn an_approval_is_for_one_step() {
     // The field alone does not help: it is under the signature.
     let mut moved = signed_by(unsigned(&next(), Some(Digest(other.digest()))), &[1, 2]);
     moved.replaces = Some(Digest(in_force().digest()));
-    assert_eq!(refused(&moved), ApprovalError::BadSignature { key: public(&governor(1)) });
+    assert_eq!(refused(&moved), ApprovalError::Governors(GovernorsError::BadSignature { key: public(&governor(1)) }));
 }
 
 #[test]
@@ -164,10 +165,10 @@ fn a_first_policy_is_approved_by_the_keys_that_are_given() {
     let keys = [public(&governor(4)), public(&governor(5))];
     assert!(verify_approval(&signed, Authority::First { keys: &keys, threshold: 1 }).is_ok());
     let refused = |keys: &[SigPublic], threshold| verify_approval(&signed, Authority::First { keys, threshold }).unwrap_err();
-    assert_eq!(refused(&keys, 0), ApprovalError::NoThreshold);
-    assert_eq!(refused(&keys, 2), ApprovalError::TooFew { approved: 1, threshold: 2 });
-    assert_eq!(refused(&keys, 3), ApprovalError::Unreachable { threshold: 3, governors: 2 });
-    assert_eq!(refused(&[], 1), ApprovalError::Unreachable { threshold: 1, governors: 0 });
+    assert_eq!(refused(&keys, 0), ApprovalError::Governors(GovernorsError::NoThreshold));
+    assert_eq!(refused(&keys, 2), ApprovalError::Governors(GovernorsError::TooFew { approved: 1, threshold: 2 }));
+    assert_eq!(refused(&keys, 3), ApprovalError::Governors(GovernorsError::Unreachable { threshold: 3, governors: 2 }));
+    assert_eq!(refused(&[], 1), ApprovalError::Governors(GovernorsError::Unreachable { threshold: 1, governors: 0 }));
 }
 
 /// A key of small order verifies many messages at once without the strict rules.
@@ -179,9 +180,9 @@ fn a_key_of_small_order_signs_nothing() {
     weak[..32].copy_from_slice(&identity);
     let mut signed = unsigned(&in_force(), None);
     let key = SigPublic(identity);
-    signed.signatures.push(PolicySignature { key, signature: Signature(weak) }).unwrap();
+    signed.signatures.push(Approval { key, signature: Signature(weak) }).unwrap();
     let refused = verify_approval(&signed, Authority::First { keys: &[key], threshold: 1 }).unwrap_err();
-    assert_eq!(refused, ApprovalError::BadSignature { key });
+    assert_eq!(refused, ApprovalError::Governors(GovernorsError::BadSignature { key }));
 }
 
 /// Signed words and signatures by Python, from the layout in docs/formats.md.
@@ -206,4 +207,65 @@ fn another_program_signs_the_same_words() {
         assert_eq!(&hex(&signed.signed_words()), words);
         assert_eq!(hex(&key.sign(&signed.signed_words()).to_bytes()), signature);
     }
+}
+
+/// An order of the policy in force, unsigned.
+fn order() -> ReplaceOrder {
+    ReplaceOrder {
+        cluster_id: ClusterId([7; 32]),
+        epoch: Epoch(1),
+        slot: Slot(3),
+        incumbent: Incarnation::new(Epoch(1), 40),
+        last_index: None,
+        signatures: List::default(),
+    }
+}
+
+fn ordered_by(mut order: ReplaceOrder, numbers: &[u8]) -> ReplaceOrder {
+    for number in numbers {
+        let key = governor(*number);
+        let signature = Signature(key.sign(&order.signed_words()).to_bytes());
+        order.signatures.push(Approval { key: public(&key), signature }).unwrap();
+    }
+    order
+}
+
+#[test]
+fn an_order_takes_enough_distinct_governors_and_nobody_else() {
+    let governance = in_force().governance;
+    let approved = verify_order(&ordered_by(order(), &[3, 1]), &governance).unwrap();
+    assert_eq!((approved.order().incumbent, approved.approvers().len()), (order().incumbent, 2));
+    let refused = |numbers: &[u8]| verify_order(&ordered_by(order(), numbers), &governance).unwrap_err();
+    assert_eq!(refused(&[]), GovernorsError::TooFew { approved: 0, threshold: 2 });
+    assert_eq!(refused(&[2, 2, 2]), GovernorsError::TooFew { approved: 1, threshold: 2 });
+    assert_eq!(refused(&[2, 2, 2]).order_fault(), OrderFault::TooFew);
+    assert_eq!(refused(&[1, 2, 9]), GovernorsError::Stranger { key: public(&governor(9)) });
+    assert_eq!(refused(&[1, 2, 9]).order_fault(), OrderFault::Stranger);
+    let nobody = Governance { keys: List::default(), threshold: 1, timelock_s: 0 };
+    let unreachable = verify_order(&ordered_by(order(), &[]), &nobody).unwrap_err();
+    assert_eq!(unreachable, GovernorsError::Unreachable { threshold: 1, governors: 0 });
+    assert_eq!(unreachable.order_fault(), OrderFault::NoGovernors);
+    let nothing = Governance { threshold: 0, ..governance.clone() };
+    assert_eq!(verify_order(&ordered_by(order(), &[]), &nothing).unwrap_err(), GovernorsError::NoThreshold);
+}
+
+#[test]
+fn every_field_of_an_order_is_under_its_signatures() {
+    let governance = in_force().governance;
+    let good = ordered_by(order(), &[1, 2]);
+    for changed in [
+        ReplaceOrder { cluster_id: ClusterId([8; 32]), ..good.clone() },
+        ReplaceOrder { epoch: Epoch(2), ..good.clone() },
+        ReplaceOrder { slot: Slot(4), ..good.clone() },
+        ReplaceOrder { incumbent: Incarnation(good.incumbent.0 + 1), ..good.clone() },
+        ReplaceOrder { last_index: Some(9), ..good.clone() },
+    ] {
+        let refused = verify_order(&changed, &governance).unwrap_err();
+        assert_eq!(refused, GovernorsError::BadSignature { key: public(&governor(1)) }, "{changed:?}");
+        assert_eq!(refused.order_fault(), OrderFault::BadSignature);
+    }
+    // A governor's word about a policy is none about an order: the labels differ.
+    let mut lent = order();
+    lent.signatures = signed_by(change(), &[1, 2]).signatures;
+    assert!(matches!(verify_order(&lent, &governance).unwrap_err(), GovernorsError::BadSignature { .. }));
 }

@@ -286,6 +286,7 @@ refusal_names! {
     OtherCluster = "OTHER-CLUSTER",
     Behind = "BEHIND",
     OtherHistory = "OTHER-HISTORY",
+    OrderRefused = "ORDER-REFUSED",
     ClientForgotten = "CLIENT-FORGOTTEN",
 }
 

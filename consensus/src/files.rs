@@ -32,7 +32,7 @@ pub(crate) fn set_up(ground: Ground, options: &Options) -> Result<Files, OpenErr
     }
     claim(&ground)?;
     let log = LogStore::create(ground.clone(), options.segment_bytes, options.tail_bytes)?;
-    let (machine, readers) = Machine::create(ground, options.overlay_bytes, options.cluster_id)?;
+    let (machine, readers) = Machine::create(ground, options.overlay_bytes, options.charter())?;
     Ok((log, machine, readers))
 }
 
@@ -45,6 +45,6 @@ fn resume(ground: Ground, options: &Options) -> Result<Files, OpenError> {
     }
     let log = LogStore::create(ground.clone(), options.segment_bytes, options.tail_bytes)?;
     log.resume(found)?;
-    let (machine, readers) = Machine::create(ground, options.overlay_bytes, options.cluster_id)?;
+    let (machine, readers) = Machine::create(ground, options.overlay_bytes, options.charter())?;
     Ok((log, machine, readers))
 }

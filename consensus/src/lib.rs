@@ -10,6 +10,7 @@
 extern crate alloc; // the record! macro of the wire crate names it
 
 mod answer;
+mod charter;
 mod compare;
 #[cfg(feature = "defects")]
 pub mod defects;
@@ -35,6 +36,7 @@ mod types;
 pub mod watch;
 pub mod workers;
 
+pub use charter::{OrderJudge, no_governors};
 pub use machine::view::{ChangeEvent, MemberRow, MemberStanding, Page, ProposalRow, SpaceRow, StoredRecord, View};
 pub use options::Options;
 pub use replica::{Replica, member_of};

@@ -1,7 +1,7 @@
 //! Changes of Raft's membership: learner in, learner to voter, old incarnation out.
 //!
 //! Decides: only an incarnation the log records as live, with the same keys, becomes a learner; only one that has caught up becomes
-//! a voter; every step is guarded by the membership it was decided on. Trusts: the record of admissions (`machine::roster`).
+//! a voter; every step is guarded by the membership it was decided on; and what an order of the governors is worth as of now. Trusts: the record of admissions (`machine::roster`).
 //! Out of scope: who is admitted (`node`, `machine::roster`). Protocol section 4, step 5.
 
 use crate::machine::view::MemberStanding;
@@ -12,7 +12,8 @@ use crate::types::Types;
 use openraft::async_runtime::WatchReceiver;
 use openraft::errors::{ClientWriteError, ForwardReason, RaftError};
 use openraft::{ChangeMembers, Precondition};
-use ringwall_wire::ids::Incarnation;
+use ringwall_wire::ids::{Incarnation, Slot};
+use ringwall_wire::order::{OrderFault, ReplaceOrder};
 use ringwall_wire::peer::Member;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -75,6 +76,14 @@ impl Replica {
             return self.change(ChangeMembers::RemoveNodes(BTreeSet::from([incarnation])), false).await;
         }
         Ok(())
+    }
+
+    /// Whether the governors' order would let a joiner be proposed for `slot` now, by the state that is applied here. What counts is the
+    /// same question when the proposal is applied.
+    pub fn order_holds(&self, order: &ReplaceOrder, slot: Slot) -> Result<(), OrderFault> {
+        let published = self.inner().readers.published();
+        let next = published.applied.saturating_add(1);
+        published.roster.order_holds(order, slot, next, &self.inner().options.charter())
     }
 
     /// Ends a change of voters whose leader was lost halfway: two voter sets become the newer one. Nothing to do otherwise.

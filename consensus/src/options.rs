@@ -3,6 +3,7 @@
 //! Decides: the defaults, each with its unit and reason. Trusts: the caller, who is this node's own program.
 //! Out of scope: where the values come from (`node`). Protocol sections 4 and 5.1.
 
+use crate::charter::{Charter, OrderJudge, no_governors};
 use crate::disk::{Disk, OsDisk};
 use crate::runtime::Host;
 use crate::workers::{Threads, Workers};
@@ -20,6 +21,8 @@ pub struct Options {
     pub dir: PathBuf,
     /// The cluster whose verdicts count: their signatures name it. The same in every replica.
     pub cluster_id: ClusterId,
+    /// Judges whether governors signed an order, while it is applied. The same in every replica; as it comes, no order holds.
+    pub orders: OrderJudge,
     /// Who this replica is.
     pub me: Incarnation,
     /// The clock that stamps proposals, Unix milliseconds.
@@ -61,6 +64,7 @@ impl Options {
         Options {
             dir: dir.into(),
             cluster_id,
+            orders: no_governors(),
             me,
             clock,
             heartbeat_ms: 50,
@@ -79,5 +83,9 @@ impl Options {
             #[cfg(any(test, feature = "faults"))]
             bare: false,
         }
+    }
+
+    pub(crate) fn charter(&self) -> Charter {
+        Charter { cluster_id: self.cluster_id, orders: self.orders.clone() }
     }
 }

@@ -208,7 +208,7 @@ async fn join(node: Arc<Node>, connection: Connection, greeted: Greeted) {
     let outcome = async {
         let mut opened = handshake::answer(own, &connection, greeted, endorse::join_nonce(&opening), |_| Turn::Free, |_| false).await?;
         let request: JoinRequest = opened.records.receive(node.site.step()).await?;
-        let answer = leader::answer(&node, &opened, request.cert, opening).await;
+        let answer = leader::answer(&node, &opened, request, opening).await;
         opened.records.send(&JoinReply { answer }, node.site.step()).await?;
         opened.records.finish(LAST_WORD).await;
         Ok::<(), handshake::PeerError>(())

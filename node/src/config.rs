@@ -11,6 +11,7 @@ use ringwall_wire::codec::Message;
 use ringwall_wire::genesis::{BootCluster, BootConfig, ClusterCard, GenesisTemplate, PROTOCOL_VERSION};
 use ringwall_wire::ids::{Digest, Slot};
 use ringwall_wire::limits::SLOTS;
+use ringwall_wire::order::ReplaceOrder;
 use ringwall_wire::policy::PolicyDoc;
 use serde::Deserialize;
 use std::net::SocketAddr;
@@ -204,6 +205,9 @@ pub struct Flags {
     /// Another node's address, besides `peers.addresses`; may be repeated.
     #[arg(long = "peer", value_name = "HOST:PORT")]
     pub peers: Vec<String>,
+    /// Signed order of the governors to replace the slot's incumbent although it answers (`ringwall slot`); for `run` alone.
+    #[arg(long, value_name = "FILE")]
+    pub replace_order: Option<PathBuf>,
     /// Level of logs, over `log.level`.
     #[arg(long, value_enum, value_name = "LEVEL")]
     pub log_level: Option<LogLevel>,
@@ -268,6 +272,8 @@ pub struct Config {
     pub endorsements: Settings,
     /// What is bound into the evidence.
     pub boot: BootConfig,
+    /// The governors' order this node joins with. Whether it holds, the cluster says.
+    pub replace_order: Option<ReplaceOrder>,
 }
 
 /// What the caller wants to do, which decides what `[cluster]` must name.
@@ -354,8 +360,22 @@ impl Reading<'_> {
         let log = LogConfig { format: flags.log_format.unwrap_or(raw.log.format), level: flags.log_level.unwrap_or(raw.log.level) };
         let limits = self.limits(&raw.limits)?;
         let timing = self.timing(&raw.timing)?;
+        let replace_order = self.replace_order(flags, purpose)?;
         let endorsements = Settings::read(&raw.endorsements, self.base).map_err(|fault| self.fault(fault.field, fault.cause, fault.fix))?;
-        Ok(Config { data, listen, advertise_peers, advertise_clients, cluster, peers, log, limits, timing, endorsements, boot })
+        Ok(Config {
+            data,
+            listen,
+            advertise_peers,
+            advertise_clients,
+            cluster,
+            peers,
+            log,
+            limits,
+            timing,
+            endorsements,
+            boot,
+            replace_order,
+        })
     }
 
     fn fault(&self, field: &'static str, cause: impl Into<String>, fix: &'static str) -> ConfigError {
@@ -396,6 +416,14 @@ impl Reading<'_> {
                 }
                 Ok(ClusterPart::Found(Box::new(template), Box::new(policy)))
             }
+        }
+    }
+
+    fn replace_order(&self, flags: &Flags, purpose: Purpose) -> Result<Option<ReplaceOrder>, ConfigError> {
+        let Some(path) = &flags.replace_order else { return Ok(None) };
+        match purpose {
+            Purpose::Join => self.message("--replace-order", path).map(Some),
+            Purpose::Found => Err(self.fault("--replace-order", "a cluster that is founded has nobody to replace", "leave it out")),
         }
     }
 

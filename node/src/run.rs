@@ -20,9 +20,9 @@ use crate::life::{Life, LifeCell};
 use crate::peers::pool::PeerPool;
 use crate::platform::PlatformError;
 use crate::{accept, folders, front};
-use ringwall_attest::{Anchors, Attester, CollectError, SessionError};
+use ringwall_attest::{Anchors, Attester, CollectError, SessionError, verify_order};
 use ringwall_channel::NodeSecrets;
-use ringwall_consensus::{Class, OpenError, Options, ProposeError, Replica, Transport};
+use ringwall_consensus::{Class, OpenError, Options, OrderJudge, ProposeError, Replica, Transport};
 use ringwall_keys::Keyring;
 use ringwall_quic::{Alpn, BindError, PipeError};
 use ringwall_wire::bounded::Text;
@@ -30,6 +30,7 @@ use ringwall_wire::evidence::Role;
 use ringwall_wire::genesis::ClusterCard;
 use ringwall_wire::ids::{Digest, Incarnation};
 use ringwall_wire::peer::{NamedMember, PeerCall};
+use ringwall_wire::policy::Governance;
 use std::future::Future;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -277,6 +278,7 @@ async fn assemble(
     let peers = PeerPool::new(Arc::clone(site), Arc::clone(&secrets), incarnation);
     let dir = folders::of(&site.config.data, incarnation);
     let mut options = Options::new(dir, site.cluster_id, incarnation, Arc::clone(&site.clock));
+    options.orders = order_judge(site.policy.governance.clone());
     options.heartbeat_ms = site.config.timing.heartbeat_ms;
     options.election_ms = site.config.timing.election_ms;
     let transport: Arc<dyn Transport> = peers.clone();
@@ -294,6 +296,11 @@ async fn assemble(
         admitting: tokio::sync::Mutex::default(),
         steward: tokio::sync::Notify::new(),
     }))
+}
+
+/// Counts the signatures of an order under the governors of the cluster's first policy, which the cluster id pins: the same in every replica.
+fn order_judge(governance: Governance) -> OrderJudge {
+    Arc::new(move |order| verify_order(order, &governance).map(|_| ()).map_err(|fault| fault.order_fault()))
 }
 
 /// Tells the members of the grant that this node is up now, so that the leader need not find out.

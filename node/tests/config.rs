@@ -7,6 +7,7 @@ use ringwall_node::config::{ClusterPart, Config, ConfigError, Flags, LogFormat, 
 use ringwall_wire::codec::Message;
 use ringwall_wire::genesis::{BootCluster, ClusterCard};
 use ringwall_wire::ids::{Digest, Slot, TrustDomain};
+use ringwall_wire::order::ReplaceOrder;
 use ringwall_wire::policy::{PolicyDoc, SlotRule};
 use ringwall_wire::sample::{Sample, Source};
 use std::path::{Path, PathBuf};
@@ -183,4 +184,23 @@ fn a_file_that_is_far_too_large_is_not_read() {
     let huge = std::fs::File::create(folder.path().join("cluster.card")).unwrap();
     huge.set_len(1 << 40).unwrap();
     assert!(matches!(load(&flags, Purpose::Join).unwrap_err(), ConfigError::TooLarge { bytes, .. } if bytes == 1 << 40));
+}
+
+#[test]
+fn an_order_of_the_governors_is_read_whole_or_named_and_nobody_founds_with_one() {
+    let (place, flags) = folder(GOOD);
+    assert_eq!(load(&flags, Purpose::Join).unwrap().replace_order, None);
+    let order = ReplaceOrder::sample(&mut Source::new(4));
+    let path = place.path().join("order");
+    std::fs::write(&path, order.encode()).unwrap();
+    let flags = Flags { replace_order: Some(path.clone()), ..flags };
+    assert_eq!(load(&flags, Purpose::Join).unwrap().replace_order, Some(order.clone()));
+    let founding = load(&flags, Purpose::Found).unwrap_err();
+    assert!(matches!(founding, ConfigError::Field { field: "--replace-order", .. }), "{founding}");
+    let mut longer = order.encode();
+    longer.push(0);
+    std::fs::write(&path, longer).unwrap();
+    let fault = load(&flags, Purpose::Join).unwrap_err();
+    assert!(matches!(fault, ConfigError::Field { field: "--replace-order", .. }), "{fault}");
+    assert!(fault.to_string().contains("1 bytes left after the value"), "{fault}");
 }

@@ -7,6 +7,7 @@
 use crate::world;
 use ringwall_wire::codec::Message as _;
 use ringwall_wire::genesis::ClusterCard;
+use ringwall_wire::policy::Governance;
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::net::{SocketAddr, UdpSocket};
@@ -92,6 +93,8 @@ pub struct LocalOptions {
     pub disk_reserve_mib: Option<u64>,
     /// Form and level of the nodes' logs; none is text at `info`.
     pub log: Option<(&'static str, &'static str)>,
+    /// Governors of the founding policy; none for a cluster nobody governs.
+    pub governance: Option<Governance>,
 }
 
 /// One slot and the process that stands in it.
@@ -123,7 +126,10 @@ impl LocalCluster {
     /// The same, with options.
     pub fn start_with(folder: &Path, launch: Launch, machines: &[Machine], options: LocalOptions) -> Result<Self, LocalError> {
         std::fs::create_dir_all(folder).map_err(io(format!("making {}", folder.display())))?;
-        let policy = world::policy();
+        let mut policy = world::policy();
+        if let Some(governance) = &options.governance {
+            policy.governance = governance.clone();
+        }
         let template = world::genesis_template(&policy, "local");
         std::fs::write(folder.join("cluster.policy"), policy.encode()).map_err(io("writing the policy"))?;
         std::fs::write(folder.join("genesis.template"), template.encode()).map_err(io("writing the founding template"))?;
@@ -278,6 +284,28 @@ impl LocalCluster {
         matches!(self.place_mut(slot).child.as_mut().map(Child::try_wait), Some(Ok(None)))
     }
 
+    /// Exit code of the process of `slot`, once it ended by itself.
+    pub fn exit_code(&mut self, slot: u8) -> Option<i32> {
+        self.place_mut(slot).child.as_mut()?.try_wait().ok().flatten()?.code()
+    }
+
+    /// Starts a second process for the place of `slot`, beside the one that stands there: `name` becomes its folder and its log, `flags`
+    /// follow those of `run`.
+    pub fn rival(&self, slot: u8, name: &str, machine: &Machine, flags: &[OsString]) -> Result<Rival, LocalError> {
+        let socket = UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.local_addr());
+        let address = socket.map_err(io("finding a free port"))?;
+        let path = self.folder.join(format!("{name}.log"));
+        let log = std::fs::File::create(&path).map_err(io(format!("opening {}", path.display())))?;
+        let copy = log.try_clone().map_err(io("opening a log twice"))?;
+        let mut command = Command::new(&self.launch.program);
+        command.args(&self.launch.arguments).args(["--chip", &machine.chip, "--exit-with-parent"]).args(&machine.behaviour);
+        command.args(["--", "run", "--config"]).arg(self.folder.join(format!("node-{slot}.toml")));
+        command.arg("--data").arg(self.folder.join(name)).args(["--listen", &address.to_string()]).args(flags);
+        let child = command.stdin(Stdio::piped()).stdout(copy).stderr(log).spawn();
+        let child = child.map_err(io(format!("starting {}", self.launch.program.display())))?;
+        Ok(Rival { child, address, log: path })
+    }
+
     /// Sends a signal to the process of `slot`.
     pub fn signal(&self, slot: u8, signal: rustix::process::Signal) {
         if let Some(child) = &self.place(slot).child {
@@ -356,6 +384,30 @@ impl Drop for LocalCluster {
             self.kill(slot);
         }
         self.end_twins();
+    }
+}
+
+/// A process that asks for the place of a slot somebody stands in already; it ends when this is dropped.
+#[derive(Debug)]
+pub struct Rival {
+    child: Child,
+    /// Where it answers.
+    pub address: SocketAddr,
+    /// Its log.
+    pub log: PathBuf,
+}
+
+impl Rival {
+    /// Whether it still runs.
+    pub fn is_running(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+}
+
+impl Drop for Rival {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 

@@ -8,6 +8,7 @@ use crate::codec::{Message as _, enc};
 use crate::ids::{BootKeys, ClusterId, Digest, Epoch, Incarnation, KeyEpoch, Nonce, Signature, Slot, Vendor};
 use crate::label::Label;
 use crate::limits::SLOTS;
+use crate::order::ReplaceOrder;
 use crate::peer::NamedMember;
 use crate::secret::Secret;
 use crate::session::Refusal;
@@ -40,6 +41,8 @@ message! {
     pub struct JoinRequest = JoinRequest {
         /// What the joiner says of itself; the receiver compares it with what was attested.
         pub cert: IncarnationCert,
+        /// The governors' order to replace the slot's incumbent although it answers, if the joiner was given one.
+        pub order: Option<ReplaceOrder>,
     }
 }
 
@@ -101,6 +104,8 @@ message! {
         pub nonce: Nonce,
         /// The incarnation it replaces; 0 for none.
         pub replaces: Incarnation,
+        /// The order it was proposed with, where the incumbent was not asked whether it answers.
+        pub order: Option<ReplaceOrder>,
     }
 }
 

@@ -8,6 +8,7 @@ use crate::admission::{AdmitCommit, AdmitPropose, Endorse, IncarnationCert};
 use crate::bounded::{Blob, List};
 use crate::ids::{ClientTag, Incarnation, KeyEpoch, KeyTag, Revision, SpaceTag};
 use crate::limits::{BATCH_MUTATIONS, ENTRY_WRITES, SEALED_NAME_BYTES, SEALED_VALUE_BYTES};
+use crate::order::OrderFault;
 use crate::request::{Conflict, Expect, KeyMode, Once};
 use crate::{choice, message, record};
 use alloc::boxed::Box;
@@ -207,6 +208,8 @@ choice! {
         10 => KeysKnown,
         /// The verdict's signature is not the voter's, or not over this proposal.
         11 => BadSignature,
+        /// The governors' order it was proposed with does not hold.
+        12 => Order(OrderFault),
     }
 }
 

@@ -29,6 +29,8 @@ labels! {
     Policy = "policy",
     SignedPolicy = "signed-policy",
     PolicySigned = "policy-signed",
+    ReplaceOrder = "replace-order",
+    ReplaceOrderSigned = "replace-order-signed",
     Report = "report",
     Bind = "bind",
     BatchNode = "batch-node",

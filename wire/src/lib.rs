@@ -24,6 +24,7 @@ pub mod genesis;
 pub mod ids;
 pub mod label;
 pub mod limits;
+pub mod order;
 pub mod peer;
 pub mod policy;
 pub mod receipt;

@@ -1,7 +1,7 @@
 //! The appraisal policy: which evidence a cluster and its clients accept.
 //!
 //! Decides: the shape of the document; no field is optional and nothing has a default, so that a rule cannot be forgotten. And the
-//! words a governor signs: the policy that is replaced and the one that is approved, so that an approval counts for that step alone.
+//! words a governor signs under it: the policy that is replaced and the one that is approved, so that an approval counts for that step alone.
 //! Trusts: nothing; its hash is in the genesis record and in every binding. Out of scope: judging evidence and approvals (`attest`).
 //! Protocol sections 2.2 and 8.
 
@@ -381,17 +381,17 @@ message! {
         /// The canonical bytes of the [`PolicyDoc`].
         pub policy: PolicyBytes,
         /// Approvals, in no particular order.
-        pub signatures: List<PolicySignature, GOVERNORS>,
+        pub signatures: List<Approval, GOVERNORS>,
     }
 }
 
 record! {
-    /// One governor's approval.
+    /// One governor's signature under a policy or an order.
     #[derive(Copy)]
-    pub struct PolicySignature {
+    pub struct Approval {
         /// Whose.
         pub key: SigPublic,
-        /// Ed25519, over [`SignedPolicy::signed_words`].
+        /// Ed25519, over the `signed_words` of what is approved.
         pub signature: Signature,
     }
 }

@@ -233,6 +233,8 @@ choice! {
         20 => Behind,
         /// The log tree that came with entries is not the one this node has: nothing was taken in.
         21 => OtherHistory,
+        /// The governors' order a joiner came with does not hold; the words say why.
+        22 => OrderRefused,
     }
 }
 

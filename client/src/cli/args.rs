@@ -6,6 +6,7 @@
 
 use super::policy_args::PolicyVerb;
 use super::receipt::ReceiptVerb;
+use super::slot::SlotVerb;
 use clap::{ArgGroup, Args, Parser, Subcommand};
 use clap_complete::Shell;
 use ringwall_wire::ids::ClusterId;
@@ -101,6 +102,13 @@ pub(crate) enum Verb {
         #[command(subcommand)]
         verb: PolicyVerb,
     },
+    /// Order, as governors, that a node which still answers is replaced (no network)
+    #[command(after_help = SLOT_HELP)]
+    Slot {
+        /// What to do.
+        #[command(subcommand)]
+        verb: SlotVerb,
+    },
     /// Print shell completions
     Completions {
         /// For which shell
@@ -127,6 +135,14 @@ const RECEIPT_HELP: &str = "\
 A client remembers what the cluster confirmed, in CREDENTIAL.CLUSTER.anchor beside the credential file.
 When the cluster later shows less, or something else, it writes nothing more and keeps the proof in
 CREDENTIAL.CLUSTER.detected, which anybody can verify with `ringwall receipt verify`.";
+
+const SLOT_HELP: &str = "\
+  ringwall slot order --slot 3 --incumbent 1/17 --out order     names who has to go
+  ringwall slot sign order --key GOVERNOR --out order.1         each governor in turn
+  ringwall slot verify order.1                                  whether enough of them signed
+  ringwalld run --config FILE --replace-order order.1           on the machine that takes the place
+
+All need the cluster's card (--card). An order is used up when it is carried out.";
 
 /// A namespace and a key.
 #[derive(Debug, Args)]
@@ -333,6 +349,9 @@ mod tests {
             "ringwall policy new --simulated --out p.toml",
             "ringwall policy explain p.toml --against old.bin --json",
             "ringwall policy sign p.bin --first --key k --out s",
+            "ringwall slot order --card c --slot 3 --incumbent 1/17 --last-index 900 --out o",
+            "ringwall slot sign o --key k --out s --json",
+            "ringwall slot verify s --card c",
         ] {
             assert!(parse(line).is_ok(), "{line}: {:?}", parse(line).err().map(|error| error.to_string()));
         }
@@ -361,6 +380,8 @@ mod tests {
             ("ringwall policy sign p.bin --key k --out s --first --against o", ErrorKind::ArgumentConflict),
             ("ringwall policy verify s --against o --threshold 1", ErrorKind::ArgumentConflict),
             ("ringwall policy verify s --threshold 0 --governor 00", ErrorKind::ValueValidation),
+            ("ringwall slot order --slot 3 --out o", ErrorKind::MissingRequiredArgument),
+            ("ringwall slot order --slot 3 --incumbent 17 --out o", ErrorKind::ValueValidation),
         ] {
             assert_eq!(parse(line).unwrap_err().kind(), kind, "{line}");
         }

@@ -81,7 +81,7 @@ impl Exit {
             "RW-C-NO-ADDRESS" | "RW-C-USAGE" | "RW-C-BATCH-SHAPE" | "RW-C-NAMESPACE-NAME" => Exit::Usage,
             "RW-C-OUTPUT" => Exit::Local,
             "RW-C-INPUT" => Exit::File,
-            _ if ["RW-C-CARD-", "RW-C-CREDENTIAL-", "RW-C-POLICY-", "RW-C-KEY-", "RW-C-ANCHOR-"]
+            _ if ["RW-C-CARD-", "RW-C-CREDENTIAL-", "RW-C-POLICY-", "RW-C-KEY-", "RW-C-ANCHOR-", "RW-C-ORDER-"]
                 .iter()
                 .any(|start| code.starts_with(start)) =>
             {
@@ -173,6 +173,7 @@ mod tests {
             (Trouble::new("RW-C-CREDENTIAL-EXISTS", ""), 10),
             (Trouble::new("RW-C-POLICY-MALFORMED", ""), 10),
             (Trouble::new("RW-C-KEY-EXPOSED", ""), 10),
+            (Trouble::new("RW-C-ORDER-NOT-APPROVED", ""), 10),
             (Trouble::new("RW-C-EVIDENCE", ""), 3),
             (Trouble::new("RW-C-CANNOT-TELL", ""), 12),
             (Trouble::new("RW-C-ROLLBACK-DETECTED", ""), 13),

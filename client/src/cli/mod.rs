@@ -13,6 +13,7 @@ mod policy_args;
 mod policy_show;
 mod receipt;
 mod show;
+mod slot;
 mod verbs;
 mod verify;
 

@@ -59,7 +59,7 @@ fn digest(policy: &PolicyDoc) -> Digest {
 }
 
 /// Prints one line, or one object.
-fn say(json: bool, text: &str, object: Value) -> Result<Exit, Trouble> {
+pub(super) fn say(json: bool, text: &str, object: Value) -> Result<Exit, Trouble> {
     match json {
         true => show::line(object.to_string())?,
         false => show::line(text)?,
@@ -68,7 +68,7 @@ fn say(json: bool, text: &str, object: Value) -> Result<Exit, Trouble> {
 }
 
 /// Writes a file that was not there.
-fn write_new(path: &Path, bytes: &[u8]) -> Result<(), Trouble> {
+pub(super) fn write_new(path: &Path, bytes: &[u8]) -> Result<(), Trouble> {
     let opened = std::fs::OpenOptions::new().write(true).create_new(true).open(path);
     let written = opened.and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()));
     written.map_err(|fault| Trouble::new("RW-C-OUTPUT", format!("{}: {fault}; name a file that does not exist yet", path.display())))

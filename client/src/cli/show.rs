@@ -127,7 +127,7 @@ pub(crate) fn status_text(status: &ClusterStatus) -> String {
 }
 
 /// An incarnation as `epoch/admit index`.
-fn short(incarnation: Incarnation) -> String {
+pub(crate) fn short(incarnation: Incarnation) -> String {
     format!("{}/{}", incarnation.epoch().0, incarnation.admit_index())
 }
 

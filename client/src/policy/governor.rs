@@ -1,13 +1,14 @@
-//! The key of a governor: one who may approve changes of the policy.
+//! The key of a governor: one who may approve changes of the policy and order nodes away.
 //!
 //! Decides: like a user's credential, the key stands in a file of its own for its owner alone, is made once and never overwritten; the
-//! two kinds of file are told apart by their first line. It signs one thing, the step from one policy to the next.
+//! two kinds of file are told apart by their first line. It signs two things: the step from one policy to the next, and an order to replace a node.
 //! Trusts: the file system to keep permissions. Out of scope: whether a governor's word counts (`attest`). Protocol section 8.
 
 use crate::seed_file::{self, SeedFileError};
 use ed25519_dalek::{Signer as _, SigningKey};
 use ringwall_wire::ids::{SigPublic, Signature};
-use ringwall_wire::policy::{PolicySignature, SignedPolicy};
+use ringwall_wire::order::ReplaceOrder;
+use ringwall_wire::policy::{Approval, SignedPolicy};
 use ringwall_wire::secret::Secret;
 use std::path::Path;
 
@@ -48,8 +49,17 @@ impl GovernorKey {
     }
 
     /// Approves a step.
-    pub fn approve(&self, signed: &SignedPolicy) -> PolicySignature {
-        PolicySignature { key: self.public(), signature: Signature(self.signing_key().sign(&signed.signed_words()).to_bytes()) }
+    pub fn approve(&self, signed: &SignedPolicy) -> Approval {
+        self.sign(&signed.signed_words())
+    }
+
+    /// Signs an order.
+    pub fn order(&self, order: &ReplaceOrder) -> Approval {
+        self.sign(&order.signed_words())
+    }
+
+    fn sign(&self, words: &[u8]) -> Approval {
+        Approval { key: self.public(), signature: Signature(self.signing_key().sign(words).to_bytes()) }
     }
 
     /// The key that signs; wiped by its own type when dropped.

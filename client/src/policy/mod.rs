@@ -5,7 +5,7 @@
 //! - [`boot_table`]: a table of allowed boot events from the log of a known boot; [`replay_to_toml`] writes it.
 //! - [`explain`]: what a policy lets in and why, its dangerous allowances ([`Explanation`]), and why it may let nothing in.
 //! - [`compare`]: what a change tightens and what it loosens.
-//! - [`GovernorKey`]: the key of one who may change a policy; approvals are verified in `attest`.
+//! - [`GovernorKey`]: the key of one who may change a policy or order a node away; approvals are verified in `attest`.
 //!
 //! Decides: nothing about evidence; a policy read here is the document `attest` judges by, byte for byte. Trusts: nothing it reads.
 //! Out of scope: carrying a policy to a running cluster. Protocol sections 2.2 and 8; docs/policy.md.

@@ -10,8 +10,11 @@ use crate::machine::view::MemberRow;
 use crate::{MemberStanding, types};
 use ed25519_dalek::{Signer, SigningKey};
 use ringwall_wire::admission::{AdmitCommit, AdmitPropose, Endorse, IncarnationCert};
+use ringwall_wire::bounded::List;
 use ringwall_wire::command::*;
 use ringwall_wire::ids::*;
+use ringwall_wire::order::{OrderFault, ReplaceOrder};
+use ringwall_wire::policy::Approval;
 use ringwall_wire::sample::{Sample, Source};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -49,7 +52,11 @@ fn give(bench: &mut Bench, verdict: Endorse) -> Outcome {
 }
 
 fn propose(bench: &mut Bench, cert: &IncarnationCert, replaces: Incarnation) -> (u64, Outcome) {
-    let propose = AdmitPropose { cert: cert.clone(), evidence: Digest([0; 32]), nonce: Nonce([0; 32]), replaces };
+    propose_ordered(bench, cert, replaces, None)
+}
+
+fn propose_ordered(bench: &mut Bench, cert: &IncarnationCert, replaces: Incarnation, order: Option<ReplaceOrder>) -> (u64, Outcome) {
+    let propose = AdmitPropose { cert: cert.clone(), evidence: Digest([0; 32]), nonce: Nonce([0; 32]), replaces, order };
     let outcome = bench.apply(0, CommandBody::AdmitPropose(Box::new(propose)))[0];
     (bench.index, outcome)
 }
@@ -197,4 +204,144 @@ fn a_leader_cannot_speak_for_other_voters() {
     set_voters(&mut bench, &voters);
     assert_eq!(give(&mut bench, true_one), Outcome::Done, "its own word counts, after whatever was forged");
     assert!(matches!(commit(&mut bench, at), Outcome::Admitted(_)));
+}
+
+/// Two voters on AMD and one on Intel, in slots 1 to 3.
+fn three(bench: &mut Bench) -> [Incarnation; 3] {
+    let first = Incarnation::new(Epoch(1), 1);
+    bench.apply(0, CommandBody::Found(Box::new(Founding { incarnation: first, cert: cert(1, 1, Vendor::Amd) })));
+    let (second, third) = (Incarnation::new(Epoch(1), 71), Incarnation::new(Epoch(1), 72));
+    enrol(bench, second, cert(2, 71, Vendor::Amd));
+    enrol(bench, third, cert(3, 72, Vendor::Intel));
+    set_voters(bench, &[(first, Vendor::Amd), (second, Vendor::Amd), (third, Vendor::Intel)]);
+    [first, second, third]
+}
+
+#[test]
+fn a_dead_voter_that_was_superseded_is_not_waited_for() {
+    let mut bench = Bench::new(1 << 20);
+    let [first, second, third] = three(&mut bench);
+    // The only Intel voter dies. Its successor is admitted, and dies too before it becomes a voter: the first one still is.
+    let (at, _) = propose(&mut bench, &cert(3, 5, Vendor::Intel), third);
+    endorse(&mut bench, at, first, true);
+    endorse(&mut bench, at, second, true);
+    let successor = Incarnation::new(Epoch(1), at);
+    assert_eq!(commit(&mut bench, at), Outcome::Admitted(successor));
+
+    // Nobody else is on another vendor's CPU than the next machine, and the dead voter cannot say anything.
+    let (at, _) = propose(&mut bench, &cert(3, 6, Vendor::Amd), successor);
+    assert_eq!(endorse(&mut bench, at, first, true), Outcome::Done);
+    assert_eq!(commit(&mut bench, at), Outcome::Denied(Denial::NotEndorsed), "it still counts among those of whom two must accept");
+    assert_eq!(endorse(&mut bench, at, second, true), Outcome::Done);
+    assert!(matches!(commit(&mut bench, at), Outcome::Admitted(_)), "the slot is not lost");
+}
+
+#[test]
+fn a_voter_that_is_being_replaced_cannot_stand_in_the_way_and_may_help() {
+    let mut bench = Bench::new(1 << 20);
+    let [first, second, third] = three(&mut bench);
+    let (at, _) = propose(&mut bench, &cert(3, 5, Vendor::Intel), third);
+    assert_eq!(endorse(&mut bench, at, third, false), Outcome::Done);
+    endorse(&mut bench, at, first, true);
+    endorse(&mut bench, at, second, true);
+    let successor = Incarnation::new(Epoch(1), at);
+    assert_eq!(commit(&mut bench, at), Outcome::Admitted(successor), "the one that is replaced has no say");
+
+    // Superseded and alive: its refusal is none, its acceptance is one.
+    let (at, _) = propose(&mut bench, &cert(2, 6, Vendor::Amd), second);
+    endorse(&mut bench, at, first, true);
+    endorse(&mut bench, at, third, false);
+    assert_eq!(commit(&mut bench, at), Outcome::Denied(Denial::NotEndorsed), "one of the two who count");
+    let (at, _) = propose(&mut bench, &cert(2, 7, Vendor::Amd), second);
+    endorse(&mut bench, at, first, true);
+    endorse(&mut bench, at, third, true);
+    assert!(matches!(commit(&mut bench, at), Outcome::Admitted(_)));
+
+    // A live voter's refusal counts as ever.
+    let (at, _) = propose(&mut bench, &cert(4, 8, Vendor::Intel), Incarnation(0));
+    endorse(&mut bench, at, first, false);
+    endorse(&mut bench, at, third, true);
+    assert_eq!(commit(&mut bench, at), Outcome::Denied(Denial::Rejected));
+}
+
+/// An order for slot 3 with so many signatures; here they are counted and not looked at.
+fn order(incumbent: Incarnation, signatures: u8) -> ReplaceOrder {
+    let approvals = (0..signatures).map(|number| Approval { key: SigPublic([number; 32]), signature: Signature([0; 64]) });
+    ReplaceOrder {
+        cluster_id: CLUSTER,
+        epoch: Epoch(1),
+        slot: Slot(3),
+        incumbent,
+        last_index: None,
+        signatures: List::new(approvals.collect()).unwrap(),
+    }
+}
+
+/// Lets orders with two signatures hold.
+fn govern(bench: &mut Bench) {
+    bench.state.charter.orders = Arc::new(|order: &ReplaceOrder| match order.signatures.len() {
+        0 | 1 => Err(OrderFault::TooFew),
+        _ => Ok(()),
+    });
+}
+
+#[test]
+fn an_order_holds_in_its_cluster_epoch_slot_and_until_its_end() {
+    let mut bench = Bench::new(1 << 20);
+    let [_, second, third] = three(&mut bench);
+    let joiner = cert(3, 5, Vendor::Intel);
+    let good = order(third, 2);
+    let refused = |bench: &mut Bench, order: ReplaceOrder| {
+        let before = (*bench.state.roster).clone();
+        let (_, outcome) = propose_ordered(bench, &joiner, third, Some(order));
+        assert_eq!(*bench.state.roster, before, "nothing changed");
+        outcome
+    };
+    assert_eq!(refused(&mut bench, good.clone()), Outcome::Denied(Denial::Order(OrderFault::NoGovernors)), "as it comes, none holds");
+    govern(&mut bench);
+    let elsewhere = |change: &dyn Fn(&mut ReplaceOrder)| {
+        let mut order = good.clone();
+        change(&mut order);
+        order
+    };
+    let ended = bench.index;
+    for (order, fault) in [
+        (elsewhere(&|order| order.cluster_id = ClusterId([8; 32])), OrderFault::OtherCluster),
+        (elsewhere(&|order| order.epoch = Epoch(2)), OrderFault::OtherEpoch),
+        (elsewhere(&|order| order.slot = Slot(2)), OrderFault::OtherSlot),
+        (elsewhere(&|order| order.incumbent = second), OrderFault::OtherIncumbent),
+        (elsewhere(&|order| order.incumbent = Incarnation(0)), OrderFault::OtherIncumbent),
+        (elsewhere(&|order| order.last_index = Some(ended)), OrderFault::Expired),
+        (order(third, 1), OrderFault::TooFew),
+    ] {
+        assert_eq!(refused(&mut bench, order), Outcome::Denied(Denial::Order(fault)));
+    }
+    let last = elsewhere(&|order| order.last_index = Some(bench.index + 1));
+    let (at, outcome) = propose_ordered(&mut bench, &joiner, third, Some(last.clone()));
+    assert_eq!(outcome, Outcome::Done, "at its last index it still holds");
+    assert_eq!(bench.view().proposal(at).unwrap().propose.order, Some(last));
+    assert_eq!(bench.installed(1 << 20).digest(), bench.digest(), "a snapshot keeps it");
+}
+
+#[test]
+fn an_order_is_used_up_by_what_it_orders() {
+    let mut bench = Bench::new(1 << 20);
+    let [first, second, third] = three(&mut bench);
+    govern(&mut bench);
+    let good = order(third, 2);
+    let (at, _) = propose_ordered(&mut bench, &cert(3, 5, Vendor::Intel), third, Some(good.clone()));
+    let (rival, outcome) = propose_ordered(&mut bench, &cert(3, 6, Vendor::Intel), third, Some(good.clone()));
+    assert_eq!(outcome, Outcome::Done, "until somebody is admitted it may be tried again, with new keys");
+    for admit_index in [at, rival] {
+        endorse(&mut bench, admit_index, first, true);
+        endorse(&mut bench, admit_index, second, true);
+    }
+    let successor = Incarnation::new(Epoch(1), at);
+    assert_eq!(commit(&mut bench, at), Outcome::Admitted(successor));
+    assert_eq!(bench.view().member(third).unwrap().standing, MemberStanding::Superseded);
+    assert_eq!(commit(&mut bench, rival), Outcome::Denied(Denial::SlotOccupied), "one admission for one order");
+    for replaces in [third, successor] {
+        let (_, outcome) = propose_ordered(&mut bench, &cert(3, 7, Vendor::Intel), replaces, Some(good.clone()));
+        assert_eq!(outcome, Outcome::Denied(Denial::Order(OrderFault::OtherIncumbent)), "replacing {replaces}");
+    }
 }

@@ -4,6 +4,7 @@
 //! path from a moment held still. Trusts: Raft to apply each entry once, in order.
 //! Out of scope: what commands do (`state`). Protocol sections 4 and 5.
 
+use crate::charter::Charter;
 use crate::disk::DiskFile;
 use crate::disk::authentic::STREAM_BLOCK_BYTES;
 use crate::disk::flow::Flow;
@@ -22,7 +23,7 @@ use futures_util::{Stream, StreamExt};
 use openraft::storage::{ApplyResponder, EntryResponder, RaftSnapshotBuilder, RaftStateMachine};
 use openraft::type_config::alias::{SnapshotMetaOf, SnapshotOf};
 use openraft::{OptionalSend, Snapshot};
-use ringwall_wire::ids::{ClusterId, Digest};
+use ringwall_wire::ids::Digest;
 use ringwall_wire::receipt::TreePoint;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -144,9 +145,9 @@ impl Readers {
 
 impl Machine {
     /// The state machine before the first entry.
-    pub(crate) fn create(ground: Ground, overlay_bytes: usize, cluster_id: ClusterId) -> io::Result<(Self, Arc<Readers>)> {
+    pub(crate) fn create(ground: Ground, overlay_bytes: usize, charter: Charter) -> io::Result<(Self, Arc<Readers>)> {
         let store = Store::create(ground.clone(), overlay_bytes)?;
-        let state = ReplicatedState::new(store.clone(), cluster_id);
+        let state = ReplicatedState::new(store.clone(), charter);
         let readers = Arc::new(Readers {
             ground: ground.clone(),
             store,

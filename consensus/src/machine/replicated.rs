@@ -4,6 +4,7 @@
 //! Trusts: nothing in an entry; only its own storage may make it fail, which fences the replica.
 //! Out of scope: agreeing on entries, opening records. Protocol sections 4, 5 and 7.
 
+use crate::charter::Charter;
 use crate::defects::{self, Defect};
 use crate::machine::clients::{Admission, At, Clients, LIMITS};
 use crate::machine::history::History;
@@ -19,7 +20,7 @@ use ringwall_wire::codec::{Field, Message};
 use ringwall_wire::command::{
     Command, CommandBody, OpenSpace, Outcome, SealedChange, SealedMutation, SealedPut, SealedRecord, SealedWrite, SpaceChange,
 };
-use ringwall_wire::ids::{ClusterId, Digest, KeyTag, Revision, SpaceTag};
+use ringwall_wire::ids::{Digest, KeyTag, Revision, SpaceTag};
 use ringwall_wire::receipt::{CHAIN_DELETE, CHAIN_EXPIRE, CHAIN_PUT, entry_leaf};
 use ringwall_wire::request::{Conflict, Expect};
 use sha2::{Digest as _, Sha256};
@@ -36,7 +37,7 @@ const NO_VALUE: Digest = Digest([0; 32]);
 pub(crate) struct ReplicatedState {
     pub(crate) store: Store,
     /// Not state: every replica of a group is opened with the same one.
-    pub(crate) cluster_id: ClusterId,
+    pub(crate) charter: Charter,
     pub(crate) applied: Option<LogId>,
     pub(crate) membership: StoredMembership,
     pub(crate) revision: Revision,
@@ -58,10 +59,10 @@ pub(crate) struct Effect {
 
 impl ReplicatedState {
     /// The state before the first entry.
-    pub(crate) fn new(store: Store, cluster_id: ClusterId) -> Self {
+    pub(crate) fn new(store: Store, charter: Charter) -> Self {
         ReplicatedState {
             store,
-            cluster_id,
+            charter,
             applied: None,
             membership: StoredMembership::default(),
             revision: Revision(0),
@@ -144,9 +145,12 @@ impl ReplicatedState {
             }
             CommandBody::Expire => vec![self.expire()?],
             CommandBody::Mark => vec![Outcome::Done],
-            CommandBody::AdmitPropose(propose) => vec![self.roster().propose(index, *propose)],
+            CommandBody::AdmitPropose(propose) => {
+                let charter = self.charter.clone();
+                vec![self.roster().propose(index, *propose, &charter)]
+            }
             CommandBody::Endorse(endorse) => {
-                let (voters, cluster_id) = (self.voters(), self.cluster_id);
+                let (voters, cluster_id) = (self.voters(), self.charter.cluster_id);
                 vec![self.roster().endorse(index, endorse, &voters, &cluster_id)]
             }
             CommandBody::AdmitCommit(commit) => {

@@ -1,18 +1,21 @@
 //! Who is, was, and asks to become a member: the replicated record of admissions.
 //!
 //! Decides: at most one live incarnation a slot; a joiner is admitted when enough voters endorsed it, one of them of another vendor
-//! where there is one, and none refused; an incarnation's name is the log index of its proposal. A verdict counts only under its voter's
-//! signature over this proposal, so no leader can speak for other voters.
+//! where there is one that stays, and none that stays refused; an incarnation's name is the log index of its proposal. A verdict counts
+//! only under its voter's signature over this proposal, so no leader can speak for other voters; an order of the governors only where it
+//! names this cluster, epoch, slot and incumbent.
 //! Trusts: that a voter verified the evidence before it signed; evidence itself is not looked at here, it depends on time.
 //! Out of scope: verification (`attest`, `node`), Raft's own membership (`replica`). Protocol sections 2.1 and 4, IN7.
 
+use crate::charter::Charter;
 use crate::defects::{self, Defect};
 use crate::machine::view::{MemberRow, MemberStanding, ProposalRow};
 use ringwall_wire::admission::{AdmitPropose, Endorse, IncarnationCert};
 use ringwall_wire::bounded::List;
 use ringwall_wire::command::{Denial, Founding, Outcome};
-use ringwall_wire::ids::{ClusterId, Epoch, Incarnation, SigPublic, Signature, Vendor};
+use ringwall_wire::ids::{ClusterId, Epoch, Incarnation, SigPublic, Signature, Slot, Vendor};
 use ringwall_wire::limits::SLOTS;
+use ringwall_wire::order::{OrderFault, ReplaceOrder};
 use std::collections::BTreeMap;
 
 /// Entries after which a proposal that was not admitted is dead.
@@ -87,7 +90,7 @@ impl Roster {
         Outcome::Admitted(founding.incarnation)
     }
 
-    pub(crate) fn propose(&mut self, index: u64, propose: AdmitPropose) -> Outcome {
+    pub(crate) fn propose(&mut self, index: u64, propose: AdmitPropose, charter: &Charter) -> Outcome {
         self.drop_stale(index);
         if self.proposals.len() >= PROPOSALS {
             return Outcome::Denied(Denial::TooManyProposals);
@@ -95,8 +98,13 @@ impl Roster {
         if self.keys_known(&propose.cert) {
             return Outcome::Denied(Denial::KeysKnown);
         }
+        if let Some(order) = &propose.order
+            && let Err(fault) = self.order_holds(order, propose.cert.slot, index, charter)
+        {
+            return Outcome::Denied(Denial::Order(fault));
+        }
         let free = defects::on(Defect::NoSlotRule);
-        if !free && self.incumbent(&propose.cert) != (propose.replaces != Incarnation(0)).then_some(propose.replaces) {
+        if !free && self.incumbent(propose.cert.slot) != (propose.replaces != Incarnation(0)).then_some(propose.replaces) {
             return Outcome::Denied(Denial::SlotOccupied);
         }
         self.proposals.insert(index, ProposalRow { admit_index: index, propose, endorsements: Vec::new() });
@@ -132,10 +140,10 @@ impl Roster {
             return Outcome::Denied(Denial::NoProposal);
         };
         let replaces = (proposal.propose.replaces != Incarnation(0)).then_some(proposal.propose.replaces);
-        if !defects::on(Defect::NoSlotRule) && self.incumbent(&proposal.propose.cert) != replaces {
+        if !defects::on(Defect::NoSlotRule) && self.incumbent(proposal.propose.cert.slot) != replaces {
             return Outcome::Denied(Denial::SlotOccupied);
         }
-        if let Err(denial) = endorsed(proposal, voters) {
+        if let Err(denial) = self.endorsed(proposal, voters) {
             return Outcome::Denied(denial);
         }
         let Some(proposal) = self.proposals.remove(&admit_index) else {
@@ -162,8 +170,37 @@ impl Roster {
     /// Whether `admit_index` is a proposal that lives as of `applied` and that no voter refused: it may be admitted further on.
     pub(crate) fn may_be_admitted(&self, admit_index: u64, applied: u64) -> bool {
         let alive = |row: &&ProposalRow| applied.saturating_sub(row.admit_index) <= PROPOSAL_ENTRIES;
-        let refused = |row: &ProposalRow| row.endorsements.iter().any(|given| !given.accepts);
-        self.proposals.get(&admit_index).filter(alive).is_some_and(|row| !refused(row))
+        self.proposals.get(&admit_index).filter(alive).is_some_and(|row| !self.refused(row))
+    }
+
+    /// Whether somebody refused whose refusal counts.
+    fn refused(&self, proposal: &ProposalRow) -> bool {
+        proposal.endorsements.iter().any(|given| !given.accepts && self.stays(given.by, proposal))
+    }
+
+    /// Whether `voter` is being replaced neither by this proposal nor by an earlier one.
+    fn stays(&self, voter: Incarnation, proposal: &ProposalRow) -> bool {
+        let live = self.members.get(&voter).is_some_and(|row| row.standing == MemberStanding::Live);
+        live && voter != proposal.propose.replaces
+    }
+
+    /// Protocol section 4.3, step 4: two voters, one of another vendor than the joiner where there is one, and nobody against; a group of
+    /// one voter decides alone. The incarnation that is replaced counts for nothing. One that was superseded before, and may be dead, is not
+    /// waited for and cannot refuse; it may be one of the two, who are not fewer for it.
+    fn endorsed(&self, proposal: &ProposalRow, voters: &[Voter]) -> Result<(), Denial> {
+        let voters = || voters.iter().filter(|voter| voter.incarnation != proposal.propose.replaces);
+        let accepted = || voters().filter(|voter| proposal.endorsements.iter().any(|given| given.accepts && given.by == voter.incarnation));
+        let other = |voter: &Voter| voter.vendor != proposal.propose.cert.vendor;
+        if self.refused(proposal) {
+            return Err(Denial::Rejected);
+        }
+        let enough = accepted().count() >= ENDORSEMENTS.min(voters().count()).max(1);
+        let wanted = voters().any(|voter| other(voter) && self.stays(voter.incarnation, proposal));
+        let crossed = !wanted || accepted().any(other);
+        match enough && crossed || defects::on(Defect::NoEndorsement) {
+            true => Ok(()),
+            false => Err(Denial::NotEndorsed),
+        }
     }
 
     fn enter(&mut self, incarnation: Incarnation, cert: IncarnationCert) {
@@ -175,10 +212,31 @@ impl Roster {
         }
     }
 
-    /// The live incarnation of the slot of `cert`.
-    fn incumbent(&self, cert: &IncarnationCert) -> Option<Incarnation> {
+    /// The live incarnation of a slot.
+    fn incumbent(&self, slot: Slot) -> Option<Incarnation> {
         let live = self.members.values().filter(|row| row.standing == MemberStanding::Live);
-        live.filter(|row| row.cert.slot == cert.slot).map(|row| row.incarnation).next_back()
+        live.filter(|row| row.cert.slot == slot).map(|row| row.incarnation).next_back()
+    }
+
+    /// Whether the governors' order lets a joiner be proposed for `slot` at `index` although the incumbent was not asked. It is used up by
+    /// what it orders: once another incarnation stands in the slot, it names nobody's incumbent.
+    pub(crate) fn order_holds(&self, order: &ReplaceOrder, slot: Slot, index: u64, charter: &Charter) -> Result<(), OrderFault> {
+        if order.cluster_id != charter.cluster_id {
+            return Err(OrderFault::OtherCluster);
+        }
+        if Some(order.epoch) != self.epoch {
+            return Err(OrderFault::OtherEpoch);
+        }
+        if order.slot != slot {
+            return Err(OrderFault::OtherSlot);
+        }
+        if self.incumbent(slot) != Some(order.incumbent) {
+            return Err(OrderFault::OtherIncumbent);
+        }
+        if order.last_index.is_some_and(|last| index > last) {
+            return Err(OrderFault::Expired);
+        }
+        (charter.orders)(order)
     }
 
     fn keys_known(&self, cert: &IncarnationCert) -> bool {
@@ -229,22 +287,4 @@ fn signed(key: &SigPublic, words: &[u8], signature: &Signature) -> bool {
     let signature = ed25519_dalek::Signature::from_bytes(&signature.0);
     let verified = ed25519_dalek::VerifyingKey::from_bytes(&key.0).is_ok_and(|key| key.verify_strict(words, &signature).is_ok());
     verified || defects::on(Defect::AnySignature)
-}
-
-/// Protocol section 4, step 4: two voters, one of another vendor than the joiner where there is one, and nobody against. The
-/// incarnation that is replaced counts for nothing; a group of one voter decides alone.
-fn endorsed(proposal: &ProposalRow, voters: &[Voter]) -> Result<(), Denial> {
-    let replaced = proposal.propose.replaces;
-    let voters = || voters.iter().filter(|voter| voter.incarnation != replaced);
-    let accepted = || voters().filter(|voter| proposal.endorsements.iter().any(|given| given.accepts && given.by == voter.incarnation));
-    let other = |voter: &&Voter| voter.vendor != proposal.propose.cert.vendor;
-    if proposal.endorsements.iter().any(|given| !given.accepts) {
-        return Err(Denial::Rejected);
-    }
-    let enough = accepted().count() >= ENDORSEMENTS.min(voters().count()).max(1);
-    let crossed = !voters().any(|voter| other(&voter)) || accepted().any(|voter| other(&voter));
-    match enough && crossed || defects::on(Defect::NoEndorsement) {
-        true => Ok(()),
-        false => Err(Denial::NotEndorsed),
-    }
 }

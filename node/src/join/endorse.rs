@@ -242,6 +242,7 @@ mod tests {
             evidence: evidence_digest(&evidence),
             nonce: opening,
             replaces: Incarnation(0),
+            order: None,
         };
         let evidence = ringwall_wire::admission::ForwardedEvidence::new(evidence).unwrap();
         (EndorseCall { admit_index: 4, handshake, nonce, evidence }, propose)

@@ -57,13 +57,16 @@ pub(crate) enum AttemptError {
 }
 
 impl AttemptError {
-    /// Whether waiting cannot help: the other side judged our evidence and refused it.
+    /// Whether waiting cannot help: the other side judged our evidence, or the order we came with, and refused it.
     fn is_final(&self) -> bool {
         let code = match self {
             AttemptError::Peer(PeerError::Refused(refusal)) | AttemptError::Refused(refusal) => refusal.code,
             _ => return false,
         };
-        matches!(code, RefusalCode::EvidenceRefused | RefusalCode::UnsupportedVersion | RefusalCode::OtherCluster)
+        matches!(
+            code,
+            RefusalCode::EvidenceRefused | RefusalCode::UnsupportedVersion | RefusalCode::OtherCluster | RefusalCode::OrderRefused
+        )
     }
 }
 
@@ -143,7 +146,7 @@ async fn attempt(site: &Arc<Site>, own_evidence: &OwnEvidence, address: &Text<12
     let mut address = address.clone();
     for _ in 0..HOPS {
         let secrets = Arc::new(NodeSecrets::generate(&mut *(site.entropy)()));
-        let request = JoinRequest { cert: cert(site, &secrets, own_evidence) };
+        let request = JoinRequest { cert: cert(site, &secrets, own_evidence), order: site.config.replace_order.clone() };
         let own = Own { site, secrets: &secrets, incarnation: Incarnation(0) };
         match ask(own, &address, &request).await? {
             JoinAnswer::Granted(grant) => return accept(site, secrets, *grant),

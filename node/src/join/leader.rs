@@ -1,18 +1,20 @@
 //! The leader's side of an admission: from a joiner's request to its key grant.
 //!
-//! Decides: a request is admitted when its certificate says what was attested, its slot is free or the slot's incumbent does not answer,
-//! and the policy's endorsers accept: `min_endorsers` voters, of which one runs on another vendor's CPU where there is such a voter; with
-//! fewer voters than that (founding, the second member) all of them; the incumbent that is replaced does not count. Nobody may refuse.
+//! Decides: a request is admitted when its certificate says what was attested, its slot is free, the slot's incumbent does not answer or the
+//! governors ordered it away (`ordered`), and the policy's endorsers accept: `min_endorsers` voters, of which one runs on another vendor's
+//! CPU where there is such a voter; with fewer voters than that (founding, the second member) all of them. The incumbent that is replaced
+//! does not count, and one that was superseded before is not waited for. Nobody else may refuse.
 //! Keys leave this node only after the admission was applied. Followers name the leader instead.
 //! Trusts: its own verifier; other voters' signed verdicts, as many as the rule wants. Out of scope: learners and voters (`steward`).
 //! Protocol section 4, steps 2 to 6.
 
 use crate::context::Node;
 use crate::join::endorse::{self, agrees, evidence_digest};
+use crate::join::ordered::{self, Order};
 use crate::peers::handshake::{self, Opened, Own, PeerError, refusal};
 use crate::peers::pool::resolve;
 use ringwall_consensus::{Class, MemberRow, MemberStanding, ProposeError, Transport, member_of};
-use ringwall_wire::admission::{AdmitCommit, AdmitPropose, Endorse, ForwardedEvidence, IncarnationCert, JoinAnswer, KeyGrant};
+use ringwall_wire::admission::{AdmitCommit, AdmitPropose, Endorse, ForwardedEvidence, IncarnationCert, JoinAnswer, JoinRequest, KeyGrant};
 use ringwall_wire::bounded::{List, Text};
 use ringwall_wire::codec::Message;
 use ringwall_wire::command::{CommandBody, Denial, Outcome};
@@ -46,15 +48,15 @@ pub(crate) struct Asking {
 }
 
 /// Answers a join request. `opened` is the attested session it came on.
-pub(crate) async fn answer(node: &Arc<Node>, opened: &Opened, cert: IncarnationCert, opening: Nonce) -> JoinAnswer {
+pub(crate) async fn answer(node: &Arc<Node>, opened: &Opened, request: JoinRequest, opening: Nonce) -> JoinAnswer {
     let peer = opened.session.peer().expect("an attested session has a peer");
-    let slot = cert.slot;
-    if let Err(fault) = agrees(&cert, peer) {
+    let slot = request.cert.slot;
+    if let Err(fault) = agrees(&request.cert, peer) {
         warn!(%slot, %fault, "join refused");
         return JoinAnswer::Refused(refusal(RefusalCode::EvidenceRefused, "the certificate does not say what was attested"));
     }
     let asking = Asking { handshake: *opened.session.handshake(), opening, evidence: opened.evidence.encode() };
-    match admit(node, cert, &asking).await {
+    match admit(node, request, &asking).await {
         Ok(grant) => JoinAnswer::Granted(Box::new(grant)),
         Err(NotAdmitted::Elsewhere(address)) => JoinAnswer::Elsewhere(address),
         Err(NotAdmitted::Refused(refused)) => {
@@ -64,12 +66,12 @@ pub(crate) async fn answer(node: &Arc<Node>, opened: &Opened, cert: IncarnationC
     }
 }
 
-enum NotAdmitted {
+pub(crate) enum NotAdmitted {
     Elsewhere(Text<128>),
     Refused(Refusal),
 }
 
-fn refused(code: RefusalCode, detail: &str) -> NotAdmitted {
+pub(crate) fn refused(code: RefusalCode, detail: &str) -> NotAdmitted {
     NotAdmitted::Refused(refusal(code, detail))
 }
 
@@ -91,12 +93,14 @@ fn denied(denial: Denial) -> NotAdmitted {
         Denial::SlotOccupied => refused(RefusalCode::SlotOccupied, "another incarnation was admitted to the slot meanwhile; try again"),
         Denial::Rejected => refused(RefusalCode::EvidenceRefused, "a voter refused the evidence; its log says which rule it broke"),
         Denial::NotEndorsed => refused(RefusalCode::Unavailable, "too few voters endorsed; is a voter of the other vendor down?"),
+        Denial::Order(fault) => refused(RefusalCode::OrderRefused, fault.words()),
         Denial::KeysKnown => refused(RefusalCode::NotMember, "these keys were proposed before; join again with new ones"),
         _ => refused(RefusalCode::Unavailable, "the group refused the admission right now; try again, with new keys"),
     }
 }
 
-async fn admit(node: &Arc<Node>, cert: IncarnationCert, asking: &Asking) -> Result<KeyGrant, NotAdmitted> {
+async fn admit(node: &Arc<Node>, request: JoinRequest, asking: &Asking) -> Result<KeyGrant, NotAdmitted> {
+    let cert = request.cert;
     let metrics = node.replica.metrics();
     if metrics.leader != Some(node.incarnation) {
         let leader = metrics.voters.iter().find(|named| Some(named.incarnation) == metrics.leader);
@@ -108,18 +112,26 @@ async fn admit(node: &Arc<Node>, cert: IncarnationCert, asking: &Asking) -> Resu
     let turn = tokio::time::timeout(TURN, node.admitting.lock()).await;
     let _turn = turn.map_err(|_| refused(RefusalCode::Busy, "another node is being admitted; try again"))?;
     let incumbent = incumbent(node, &cert)?;
-    if let Some(row) = &incumbent
-        && alive(node, row).await
-    {
-        return Err(refused(RefusalCode::SlotOccupied, "the slot's incumbent answers; stop it, or use another slot"));
+    let order = ordered::judge(node, request.order, cert.slot)?;
+    if let Some(row) = &incumbent {
+        match &order {
+            Order::Holds(_) if row.incarnation == node.incarnation => return Err(ordered::step_aside(node).await),
+            Order::Holds(_) => {}
+            Order::None | Order::UsedUp => {
+                if alive(node, row).await {
+                    return Err(order.occupied());
+                }
+            }
+        }
     }
     let replaces = incumbent.map_or(Incarnation(0), |row| row.incarnation);
-    let propose = AdmitPropose { cert, evidence: evidence_digest(&asking.evidence), nonce: asking.opening, replaces };
+    let order = order.into_proposal();
+    let propose = AdmitPropose { cert, evidence: evidence_digest(&asking.evidence), nonce: asking.opening, replaces, order };
     let (admit_index, outcome) = decide(node, CommandBody::AdmitPropose(Box::new(propose.clone()))).await?;
     if let Outcome::Denied(denial) = outcome {
         return Err(denied(denial));
     }
-    info!(admit_index, slot = %propose.cert.slot, %replaces, "a joiner is proposed");
+    info!(admit_index, slot = %propose.cert.slot, %replaces, ordered = propose.order.is_some(), "a joiner is proposed");
     endorsements(node, admit_index, &propose, asking).await?;
     let (_, outcome) = decide(node, CommandBody::AdmitCommit(AdmitCommit { admit_index })).await?;
     let incarnation = match outcome {
@@ -197,6 +209,7 @@ async fn endorsements(node: &Arc<Node>, admit_index: u64, propose: &AdmitPropose
         .map_err(|_| refused(RefusalCode::TooLarge, "the evidence is larger than can be forwarded"))?;
     let metrics = node.replica.metrics();
     let voters: Vec<NamedMember> = metrics.voters.into_iter().filter(|voter| voter.incarnation != propose.replaces).collect();
+    let live = live(&node.replica.view().map_err(|_| refused(RefusalCode::Fenced, "this node stopped; ask another one"))?.members());
     let asked: Vec<_> = voters
         .iter()
         .filter(|voter| voter.incarnation != node.incarnation)
@@ -214,13 +227,15 @@ async fn endorsements(node: &Arc<Node>, admit_index: u64, propose: &AdmitPropose
         .collect();
     let mut verdicts = vec![endorse::endorse(node, admit_index, propose, true)];
     verdicts.extend(futures_util::future::join_all(asked).await.into_iter().flatten());
+    // A voter that was superseded can help and cannot stand in the way.
+    verdicts.retain(|verdict| verdict.accepts || live.contains(&verdict.by));
     if verdicts.iter().any(|verdict| !verdict.accepts) {
         for verdict in verdicts.into_iter().filter(|verdict| !verdict.accepts) {
             decide(node, CommandBody::Endorse(verdict)).await?;
         }
         return Err(denied(Denial::Rejected));
     }
-    if !satisfied(node.site.policy.endorse, &voters, &verdicts, propose.cert.vendor) {
+    if !satisfied(node.site.policy.endorse, &voters, &live, &verdicts, propose.cert.vendor) {
         return Err(denied(Denial::NotEndorsed));
     }
     for verdict in verdicts {
@@ -257,13 +272,19 @@ fn verdict(
     }
 }
 
-/// The policy's rule; the log has its own, which holds besides.
-pub fn satisfied(rule: EndorseRule, voters: &[NamedMember], verdicts: &[Endorse], joiner: Vendor) -> bool {
+/// Incarnations that were not superseded.
+pub fn live(rows: &[MemberRow]) -> Vec<Incarnation> {
+    rows.iter().filter(|row| row.standing == MemberStanding::Live).map(|row| row.incarnation).collect()
+}
+
+/// The policy's rule; the log has its own, which holds besides. `voters` are all but the one that is replaced; of those, one that is not
+/// `live` any more is not waited for.
+pub fn satisfied(rule: EndorseRule, voters: &[NamedMember], live: &[Incarnation], verdicts: &[Endorse], joiner: Vendor) -> bool {
     let needed = usize::from(rule.min_endorsers).min(voters.len()).max(1);
-    let other = |by: Incarnation| voters.iter().any(|voter| voter.incarnation == by && voter.member.vendor != joiner);
-    let missing_other =
-        rule.other_vendor && voters.iter().any(|voter| voter.member.vendor != joiner) && !verdicts.iter().any(|verdict| other(verdict.by));
-    verdicts.len() >= needed && !missing_other
+    let other = |voter: &&NamedMember| voter.member.vendor != joiner;
+    let wanted = rule.other_vendor && voters.iter().filter(other).any(|voter| live.contains(&voter.incarnation));
+    let crossed = voters.iter().filter(other).any(|voter| verdicts.iter().any(|verdict| verdict.by == voter.incarnation));
+    verdicts.len() >= needed && (!wanted || crossed)
 }
 
 fn grant(node: &Node, incarnation: Incarnation, cert: &IncarnationCert) -> KeyGrant {

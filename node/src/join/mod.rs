@@ -3,7 +3,8 @@
 //! ```text
 //! joiner                 leader                                     other voters
 //! JoinRequest  ------->  cert == evidence? slot free, or its
-//!                        incumbent silent? AdmitPropose committed
+//!                        incumbent silent or ordered away?
+//!                        AdmitPropose committed
 //!                        EndorseCall  ------------------------->   judge the same evidence themselves
 //!                        <------------------------------  Endorse  (signed verdict)
 //!                        Endorse entries, AdmitCommit committed
@@ -11,9 +12,11 @@
 //! empty replica          learner, catch-up proof, voter; the old incarnation of the slot leaves and is retired
 //! ```
 //! - `joiner`: asks members in turn until one grants.  - `leader`: admits.  - `endorse`: the second opinion, and the catch-up proof.
+//! - `ordered`: what an order of the governors changes.
 //! - `steward`: what a leader does until the membership is what the log says it should be. Protocol section 4, "Join messages" 1 to 6.
 
 pub mod endorse;
 pub(crate) mod joiner;
 pub mod leader;
+pub(crate) mod ordered;
 pub(crate) mod steward;

@@ -58,6 +58,7 @@ pub(crate) fn site_of(chip: &str, slot: u8, lies: &[Lie]) -> Arc<Site> {
         timing: Timing { heartbeat_ms: 50, election_ms: (250, 500) },
         endorsements: Default::default(),
         boot,
+        replace_order: None,
     };
     Arc::new(Site {
         cluster_id: genesis.cluster_id(),

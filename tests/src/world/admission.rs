@@ -13,7 +13,7 @@ use crate::world::site::Wanted;
 use ringwall_consensus::defects::Defect;
 use ringwall_consensus::{Class, MemberRow, MemberStanding, MembershipError, Metrics, ProposeError, Transport, member_of};
 use ringwall_node::join::endorse::{agrees, evidence_digest, join_nonce, prove_catch_up, verify_catch_up, verify_endorse};
-use ringwall_node::join::leader::satisfied;
+use ringwall_node::join::leader::{live, satisfied};
 use ringwall_wire::admission::{
     AdmitCommit, AdmitPropose, Endorse, ForwardedEvidence, IncarnationCert, JoinAnswer, JoinReply, JoinRequest, KeyGrant,
 };
@@ -115,7 +115,7 @@ async fn admit(process: &Arc<Process>, cert: IncarnationCert, asking: &Asking) -
         return Err(no(RefusalCode::SlotOccupied));
     }
     let replaces = incumbent.map_or(Incarnation(0), |row| row.incarnation);
-    let propose = AdmitPropose { cert, evidence: evidence_digest(&asking.evidence), nonce: asking.opening, replaces };
+    let propose = AdmitPropose { cert, evidence: evidence_digest(&asking.evidence), nonce: asking.opening, replaces, order: None };
     process.admission_begun.notify_waiters();
     let (admit_index, outcome) = decide(process, CommandBody::AdmitPropose(Box::new(propose.clone()))).await?;
     if let Outcome::Denied(denial) = outcome {
@@ -218,6 +218,7 @@ async fn endorsements(process: &Arc<Process>, admit_index: u64, propose: &AdmitP
     let evidence = ForwardedEvidence::new(asking.evidence.clone()).map_err(|_| no(RefusalCode::TooLarge))?;
     let voters = process.replica.metrics().voters;
     let voters: Vec<NamedMember> = voters.into_iter().filter(|voter| voter.incarnation != propose.replaces).collect();
+    let live = live(&process.replica.view().map_err(|_| no(RefusalCode::Fenced))?.members());
     let nonce = join_nonce(&asking.opening);
     let others = voters.iter().filter(|voter| voter.incarnation != process.incarnation);
     let asked = others.map(|voter| {
@@ -238,13 +239,14 @@ async fn endorsements(process: &Arc<Process>, admit_index: u64, propose: &AdmitP
     let asked: Vec<_> = asked.collect();
     let mut verdicts = vec![endorse(process, admit_index, propose, true)];
     verdicts.extend(futures_util::future::join_all(asked).await.into_iter().flatten());
+    verdicts.retain(|verdict| verdict.accepts || live.contains(&verdict.by));
     if verdicts.iter().any(|verdict| !verdict.accepts) {
         for verdict in verdicts.into_iter().filter(|verdict| !verdict.accepts) {
             decide(process, CommandBody::Endorse(verdict)).await?;
         }
         return Err(denied(Denial::Rejected));
     }
-    if !satisfied(process.site.common.cluster.policy.endorse, &voters, &verdicts, propose.cert.vendor) {
+    if !satisfied(process.site.common.cluster.policy.endorse, &voters, &live, &verdicts, propose.cert.vendor) {
         return Err(denied(Denial::NotEndorsed));
     }
     for verdict in verdicts {

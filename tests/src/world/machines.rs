@@ -386,7 +386,8 @@ impl World {
         }
     }
 
-    /// Good weather, good disks, right clocks, names that lead where they should, CPUs that run; spare machines are switched off.
+    /// Good weather, good disks, right clocks, names that lead where they should, CPUs that run; spare machines are switched off, and faults
+    /// that were cut short are finished.
     pub fn heal(&self) {
         self.common.wires.heal();
         let spares: Vec<Place> = self.lock().keys().copied().filter(|place| *place >= SPARES).collect();
@@ -402,19 +403,47 @@ impl World {
                 running.dice.stick(false);
                 running.vcpu.resume();
             }
+            self.settle(place);
         }
         for zombie in self.zombies.lock().unwrap_or_else(std::sync::PoisonError::into_inner).iter() {
             zombie.vcpu.resume();
         }
-        let voters = self.leader().map(|(_, _, metrics)| metrics.voters).unwrap_or_default();
-        for place in spares {
-            // A copy that was admitted in a machine's absence votes until that machine takes its slot back.
-            let member = self.running(place).and_then(|running| running.status.member());
-            if !member.is_some_and(|member| voters.iter().any(|voter| voter.incarnation == member.incarnation)) {
-                self.crash(place);
+        let members: Vec<Place> = self.members().into_iter().map(|(place, _, _)| place).collect();
+        for place in spares.into_iter().filter(|place| !members.contains(place)) {
+            self.crash(place);
+        }
+        self.dismiss_spares();
+        self.common.trace.note(format_args!("healed"));
+    }
+
+    /// What a fault that was cut short left behind: a process whose end was announced ends, and a machine that was kept off is switched on.
+    /// An end is announced only while all voters are there, so no second one goes with it.
+    fn settle(&self, place: Place) {
+        if self.running(place).is_some_and(|running| running.vcpu.is_doomed()) {
+            self.crash(place);
+        }
+        if self.running(place).is_none() {
+            self.restart_in(place, 200);
+        }
+    }
+
+    /// Switches off spare machines that became members in a machine's absence, as whoever owns the cluster would: one that votes only
+    /// while both other voters take steps. Left alone it would keep its place for ever where it leads: the slot's own machine is led to
+    /// itself by its own address, and a leader that answers is not replaced.
+    pub fn dismiss_spares(&self) {
+        let members = self.members();
+        for (place, _, process) in members.iter().filter(|(place, _, _)| *place >= SPARES) {
+            let Some((_, _, metrics)) = self.leader() else { return };
+            let there = |incarnation: Incarnation| {
+                let mut others = self.members().into_iter().filter(|(other, _, _)| other != place);
+                others.any(|(_, running, other)| other.incarnation == incarnation && !running.vcpu.is_paused())
+            };
+            let (own, others): (Vec<_>, Vec<_>) = metrics.voters.iter().partition(|voter| voter.incarnation == process.incarnation);
+            let spared = others.iter().filter(|voter| there(voter.incarnation)).count();
+            if own.is_empty() || (spared >= usize::from(SLOTS) - 1 && !metrics.joint) {
+                self.crash(*place);
             }
         }
-        self.common.trace.note(format_args!("healed"));
     }
 
     /// Lets go of everything, so that nothing outlives its world.

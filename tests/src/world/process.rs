@@ -246,7 +246,7 @@ impl Boot {
             let dialled = self.site.common.wires.dial(self.site.place, self.number, &next, Door::Peers).await;
             let mut pipe = dialled.ok_or(Fault::Lost)?;
             let mut opened = sessions::dial(own, &mut pipe, PeerPurpose::Join, None).await?;
-            sessions::tell(&mut opened.sealer, &pipe, &JoinRequest { cert: self.cert(&secrets) }.encode());
+            sessions::tell(&mut opened.sealer, &pipe, &JoinRequest { cert: self.cert(&secrets), order: None }.encode());
             let reply = sessions::receive(&mut opened.opener, &mut pipe, 20_000).await.ok_or(Fault::Lost)?;
             match JoinReply::decode(&reply).map_err(|_| Fault::Malformed)?.answer {
                 JoinAnswer::Granted(grant) => return Ok((secrets, *grant)),

@@ -225,7 +225,11 @@ async fn suffer(world: &Arc<World>) {
 /// Heals, and demands that the cluster recovers: three voters, a write, equal states.
 async fn recover(world: &Arc<World>) {
     world.heal();
-    if !until(RECOVERY_MS, || world.is_whole()).await {
+    let whole = || {
+        world.dismiss_spares();
+        world.is_whole()
+    };
+    if !until(RECOVERY_MS, whole).await {
         let seen: Vec<String> = world.members().iter().map(|(place, _, process)| format!("{place}: {:?}", process.metrics())).collect();
         return world.common.watch.broken(Rule::Recovers, format!("not whole after {RECOVERY_MS} ms: {seen:#?}"));
     }

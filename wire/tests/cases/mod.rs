@@ -76,11 +76,12 @@ macro_rules! message_table {
 field_table! {
     ids { TrustDomain, Vendor, BootKeys, ClusterId, Digest, Nonce, NoisePublic, SigPublic, KemPublic, CredPublic, Signature, UserId, ClientId, SpaceTag, KeyTag, ClientTag, Epoch, Slot, Incarnation, KeyEpoch, PolicyVersion, Revision }
     evidence { Evidence, SnpEvidence, TdxEvidence, Endorsements, SnpEndorsements, TdxEndorsements, Role, Binding, BatchPath }
-    policy { PolicyDoc, Measurement, TdxTuple, TdxReplay, BootEvent, Rtmr, Presence, SnpProduct, SnpTcb, SnpProductRule, RevocationRule, SnpRules, TdxTcbStatus, TdxRules, SlotRule, EndorseRule, SessionRules, ReleaseRule, ReleaseSigners, Governance, MeasurementRegister, ChipId, Fmspc, SignedPolicy, PolicySignature }
+    policy { PolicyDoc, Measurement, TdxTuple, TdxReplay, BootEvent, Rtmr, Presence, SnpProduct, SnpTcb, SnpProductRule, RevocationRule, SnpRules, TdxTcbStatus, TdxRules, SlotRule, EndorseRule, SessionRules, ReleaseRule, ReleaseSigners, Governance, MeasurementRegister, ChipId, Fmspc, SignedPolicy, Approval }
     genesis { GenesisTemplate, Custodian, GenesisRecord, BootCluster, BootConfig, ClusterCard }
     session { GetDescriptor, NodeDescriptor, AttestMode, AttestReq, SessionProof, StandingProof, AttestResp, SavedExchange, UserAuth, UserReady, MemberHint, RefusalCode, Refusal, PeerPurpose, PeerHello, PeerReady }
     admission { IncarnationCert, JoinRequest, JoinAnswer, JoinReply, KeyGrant, GrantedKey, AdmitPropose, Endorse, AdmitCommit, CatchUpProof }
     request { Request, Op, KeyMode, OpenNamespace, Once, Write, Mutation, Expect, Change, PutValue, Get, ListKeys, Watch, Reply, Answer, Conflict, Entry, Page, Events, Event, ClusterStatus }
+    order { ReplaceOrder, OrderFault }
     receipt { TreePoint, TreeHead, KnownPoint, ReceiptHead, SpaceMark, ReceiptLeaf, Receipt, Receipted, Anchor, Signer, Misdeed, Evidence, EpochStart }
     command { Command, CommandBody, Founding, Denial, SealedWrite, OpenSpace, WrappedKey, SpaceChange, SealedMutation, SealedChange, SealedPut, SealedRecord, Outcome, Outcomes }
     peer { Ballot, LogPosition, Member, NamedMember, Membership, EntryPayload, LogEntry, PeerRpc, PeerCall, AppendCall, VoteCall, TransferCall, TransferAnswer, SnapshotHead, SnapshotChunk, ForwardCall, EndorseCall, PeerReply, PeerAnswer, AppendAnswer, VoteAnswer }
@@ -92,6 +93,7 @@ message_table! {
     session { GetDescriptor, NodeDescriptor, AttestReq, AttestResp, SavedExchange, UserAuth, UserReady, Refusal, PeerHello, PeerReady }
     admission { IncarnationCert, JoinRequest, JoinReply, KeyGrant, AdmitPropose, Endorse, AdmitCommit, CatchUpProof }
     request { Request, Reply }
+    order { ReplaceOrder }
     receipt { ReceiptHead, ReceiptLeaf, Receipt, Anchor, Signer, Evidence, EpochStart }
     command { Command, Outcomes }
     peer { PeerRpc, PeerReply }

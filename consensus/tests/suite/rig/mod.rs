@@ -253,6 +253,7 @@ impl Group {
             evidence: Digest([7; 32]),
             nonce: Nonce([8; 32]),
             replaces: replaces.unwrap_or(Incarnation(0)),
+            order: None,
         };
         let proposed = self.command(CommandBody::AdmitPropose(Box::new(propose.clone()))).await;
         assert_eq!(proposed.outcomes, [Outcome::Done]);

@@ -362,7 +362,8 @@ impl Inner {
         ed25519_dalek::VerifyingKey::from_bytes(&life.sig.0).is_ok_and(|key| key.verify_strict(&words, &signature).is_ok())
     }
 
-    /// Protocol section 4.3, step 4, counted again: two voters, one of the other vendor where there is one; the replaced one not.
+    /// Protocol section 4.3, step 4, counted again: two voters, one of the other vendor where there is one that was not superseded; the
+    /// replaced one not.
     fn is_endorsed(&self, index: u64, admit_index: u64) -> bool {
         let (Some(propose), Some((_, voters))) = (self.proposals.get(&admit_index), self.voters.range(..index).next_back()) else {
             return false;
@@ -371,7 +372,9 @@ impl Inner {
         let accepted = self.endorsers.get(&admit_index).cloned().unwrap_or_default();
         let accepted: Vec<Incarnation> = counted.intersection(&accepted).copied().collect();
         let other = |voter: &Incarnation| self.lives.get(voter).is_some_and(|life| life.vendor != propose.cert.vendor);
-        let crossed = !counted.iter().any(other) || accepted.iter().any(other);
+        let superseded: BTreeSet<Incarnation> =
+            self.admitted.iter().filter_map(|at| self.proposals.get(at)).map(|propose| propose.replaces).collect();
+        let crossed = !counted.difference(&superseded).any(other) || accepted.iter().any(other);
         accepted.len() >= 2.min(counted.len()).max(1) && crossed
     }
 }

@@ -1,0 +1,31 @@
+//! What every replica of a cluster is opened with and no entry changes: the cluster's name, and who may order a replacement.
+//!
+//! Decides: that both are the same function in every replica, since entries are judged by them while they are applied. Trusts: the caller to
+//! take them from the cluster's founding documents, which the cluster id pins. Out of scope: counting signatures (`attest`, which this crate
+//! does not know); a policy that changes, with which the judge becomes part of the state. Protocol section 4.3.
+
+use ringwall_wire::ids::ClusterId;
+use ringwall_wire::order::{OrderFault, ReplaceOrder};
+use std::fmt;
+use std::sync::Arc;
+
+/// Judges whether enough governors signed an order: by the order and the cluster's first policy alone.
+pub type OrderJudge = Arc<dyn Fn(&ReplaceOrder) -> Result<(), OrderFault> + Send + Sync>;
+
+/// A cluster without governors: no order holds in it.
+pub fn no_governors() -> OrderJudge {
+    Arc::new(|_| Err(OrderFault::NoGovernors))
+}
+
+/// The same in every replica of a cluster.
+#[derive(Clone)]
+pub(crate) struct Charter {
+    pub(crate) cluster_id: ClusterId,
+    pub(crate) orders: OrderJudge,
+}
+
+impl fmt::Debug for Charter {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "Charter({})", self.cluster_id)
+    }
+}
