@@ -35,7 +35,7 @@ fn config(folder: &Path, port: u16, cluster: ClusterPart, boot: BootConfig, peer
         cluster,
         peers: peers.iter().map(|port| Text::new(format!("127.0.0.1:{port}")).unwrap()).collect(),
         log: LogConfig { format: LogFormat::Text, level: LogLevel::Debug },
-        limits: Limits { connections: 256, connections_per_address: 256, handshake: Duration::from_secs(5), disk_reserve_bytes: 0 },
+        limits: Limits { connections: 256, connections_per_address: 256, handshake: Duration::from_secs(5), disk_reserve_bytes: 0, reattest: Duration::from_secs(86_400) },
         timing: Timing { heartbeat_ms: 100, election_ms: (600, 1_200) },
         endorsements: Default::default(),
         boot,

@@ -31,7 +31,7 @@ fn signing(cert: &IncarnationCert) -> SigningKey {
 
 /// Puts a member on record without an admission.
 fn enrol(bench: &mut Bench, incarnation: Incarnation, cert: IncarnationCert) {
-    let row = MemberRow { incarnation, cert, standing: MemberStanding::Live };
+    let row = MemberRow { incarnation, cert, standing: MemberStanding::Live, admission: None };
     Arc::make_mut(&mut bench.state.roster).members.insert(incarnation, row);
 }
 
@@ -70,6 +70,7 @@ fn set_voters(bench: &mut Bench, voters: &[(Incarnation, Vendor)]) {
         .map(|(id, vendor)| {
             let mut member = ringwall_wire::peer::Member::sample(&mut source);
             member.vendor = *vendor;
+            member.slot = bench.state.roster.members.get(id).unwrap().cert.slot;
             member.sig = bench.state.roster.members.get(id).unwrap().cert.keys.sig;
             (*id, member)
         })

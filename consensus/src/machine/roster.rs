@@ -8,10 +8,10 @@
 
 use crate::defects::{self, Defect};
 use crate::machine::view::{MemberRow, MemberStanding, ProposalRow};
-use ringwall_wire::admission::{AdmitPropose, Endorse, IncarnationCert};
+use ringwall_wire::admission::{Admission, AdmitPropose, Endorse, IncarnationCert, Verdict};
 use ringwall_wire::bounded::List;
 use ringwall_wire::command::{Denial, Founding, Outcome};
-use ringwall_wire::ids::{ClusterId, Epoch, Incarnation, SigPublic, Signature, Vendor};
+use ringwall_wire::ids::{ClusterId, Epoch, Incarnation, SigPublic, Signature, Slot, Vendor};
 use ringwall_wire::limits::SLOTS;
 use std::collections::BTreeMap;
 
@@ -46,6 +46,8 @@ ringwall_wire::record! {
         pub cert: IncarnationCert,
         /// Standing.
         pub standing: Standing,
+        /// What its admission was decided by; none for a founder.
+        pub admission: Option<Admission>,
     }
 }
 
@@ -65,6 +67,7 @@ ringwall_wire::record! {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Voter {
     pub(crate) incarnation: Incarnation,
+    pub(crate) slot: Slot,
     pub(crate) vendor: Vendor,
     pub(crate) sig: SigPublic,
 }
@@ -83,7 +86,7 @@ impl Roster {
             return Outcome::Denied(Denial::AlreadyFounded);
         }
         self.epoch = Some(founding.incarnation.epoch());
-        self.enter(founding.incarnation, founding.cert);
+        self.enter(founding.incarnation, founding.cert, None);
         Outcome::Admitted(founding.incarnation)
     }
 
@@ -135,9 +138,10 @@ impl Roster {
         if !defects::on(Defect::NoSlotRule) && self.incumbent(&proposal.propose.cert) != replaces {
             return Outcome::Denied(Denial::SlotOccupied);
         }
-        if let Err(denial) = endorsed(proposal, voters) {
-            return Outcome::Denied(denial);
-        }
+        let verdicts = match self.endorsed(proposal, voters) {
+            Ok(verdicts) => verdicts,
+            Err(denial) => return Outcome::Denied(denial),
+        };
         let Some(proposal) = self.proposals.remove(&admit_index) else {
             return Outcome::Denied(Denial::NoProposal);
         };
@@ -145,7 +149,8 @@ impl Roster {
             old.standing = MemberStanding::Superseded;
         }
         let incarnation = Incarnation::new(epoch, admit_index);
-        self.enter(incarnation, proposal.propose.cert);
+        let admission = Admission { at: index, evidence: proposal.propose.evidence, verdicts };
+        self.enter(incarnation, proposal.propose.cert, Some(admission));
         Outcome::Admitted(incarnation)
     }
 
@@ -166,8 +171,30 @@ impl Roster {
         self.proposals.get(&admit_index).filter(alive).is_some_and(|row| !refused(row))
     }
 
-    fn enter(&mut self, incarnation: Incarnation, cert: IncarnationCert) {
-        self.members.insert(incarnation, MemberRow { incarnation, cert, standing: MemberStanding::Live });
+    /// Protocol section 4.3, step 4: two voters, one of another vendor than the joiner where there is one, and nobody against. Voters of
+    /// the joiner's own slot count for nothing, nor does the word of one that was superseded; a group of one voter decides alone. Gives
+    /// the verdicts that counted, which whoever is asked for this admission will show.
+    fn endorsed(&self, proposal: &ProposalRow, voters: &[Voter]) -> Result<List<Verdict, { 2 * SLOTS }>, Denial> {
+        let cert = &proposal.propose.cert;
+        let others: Vec<&Voter> = voters.iter().filter(|voter| voter.slot != cert.slot).collect();
+        let live = |voter: &Voter| self.members.get(&voter.incarnation).is_some_and(|row| row.standing == MemberStanding::Live);
+        let given = |voter: &Voter| proposal.endorsements.iter().find(|given| given.accepts && given.by == voter.incarnation);
+        let accepted: Vec<(&Voter, &Endorse)> =
+            others.iter().filter(|voter| live(voter)).filter_map(|voter| Some((*voter, given(voter)?))).collect();
+        if proposal.endorsements.iter().any(|given| !given.accepts) {
+            return Err(Denial::Rejected);
+        }
+        let enough = accepted.len() >= ENDORSEMENTS.min(others.len()).max(1);
+        let crossed = !others.iter().any(|voter| voter.vendor != cert.vendor) || accepted.iter().any(|(voter, _)| voter.vendor != cert.vendor);
+        if !(enough && crossed || defects::on(Defect::NoEndorsement)) {
+            return Err(Denial::NotEndorsed);
+        }
+        let verdicts = accepted.iter().map(|(_, given)| Verdict { by: given.by, signature: given.signature });
+        Ok(List::new(verdicts.collect::<Vec<_>>()).expect("a voter endorses once, and a membership has at most twice as many voters as slots"))
+    }
+
+    fn enter(&mut self, incarnation: Incarnation, cert: IncarnationCert, admission: Option<Admission>) {
+        self.members.insert(incarnation, MemberRow { incarnation, cert, standing: MemberStanding::Live, admission });
         while self.members.len() > MEMBERS {
             let out = self.members.values().find(|row| row.standing != MemberStanding::Live).map(|row| row.incarnation);
             let Some(out) = out else { return };
@@ -200,6 +227,7 @@ impl Roster {
                 MemberStanding::Superseded => Standing::Superseded,
                 MemberStanding::Retired => Standing::Retired,
             },
+            admission: row.admission.clone(),
         });
         let proposals = self.proposals.values().map(|row| ProposalRecord {
             admit_index: row.admit_index,
@@ -215,7 +243,8 @@ impl Roster {
             Standing::Superseded => MemberStanding::Superseded,
             Standing::Retired => MemberStanding::Retired,
         };
-        self.members.insert(record.incarnation, MemberRow { incarnation: record.incarnation, cert: record.cert, standing });
+        let MemberRecord { incarnation, cert, admission, .. } = record;
+        self.members.insert(incarnation, MemberRow { incarnation, cert, standing, admission });
     }
 
     pub(crate) fn restore_proposal(&mut self, record: ProposalRecord) {
@@ -225,26 +254,8 @@ impl Roster {
 }
 
 /// A function of its arguments alone: every replica comes to the same answer.
-fn signed(key: &SigPublic, words: &[u8], signature: &Signature) -> bool {
+pub(crate) fn signed(key: &SigPublic, words: &[u8], signature: &Signature) -> bool {
     let signature = ed25519_dalek::Signature::from_bytes(&signature.0);
     let verified = ed25519_dalek::VerifyingKey::from_bytes(&key.0).is_ok_and(|key| key.verify_strict(words, &signature).is_ok());
     verified || defects::on(Defect::AnySignature)
-}
-
-/// Protocol section 4, step 4: two voters, one of another vendor than the joiner where there is one, and nobody against. The
-/// incarnation that is replaced counts for nothing; a group of one voter decides alone.
-fn endorsed(proposal: &ProposalRow, voters: &[Voter]) -> Result<(), Denial> {
-    let replaced = proposal.propose.replaces;
-    let voters = || voters.iter().filter(|voter| voter.incarnation != replaced);
-    let accepted = || voters().filter(|voter| proposal.endorsements.iter().any(|given| given.accepts && given.by == voter.incarnation));
-    let other = |voter: &&Voter| voter.vendor != proposal.propose.cert.vendor;
-    if proposal.endorsements.iter().any(|given| !given.accepts) {
-        return Err(Denial::Rejected);
-    }
-    let enough = accepted().count() >= ENDORSEMENTS.min(voters().count()).max(1);
-    let crossed = !voters().any(|voter| other(&voter)) || accepted().any(|voter| other(&voter));
-    match enough && crossed || defects::on(Defect::NoEndorsement) {
-        true => Ok(()),
-        false => Err(Denial::NotEndorsed),
-    }
 }

@@ -11,7 +11,7 @@ use crate::context::Node;
 use crate::join::endorse::{self, agrees, evidence_digest};
 use crate::peers::handshake::{self, Opened, Own, PeerError, refusal};
 use crate::peers::pool::resolve;
-use ringwall_consensus::{Class, MemberRow, MemberStanding, ProposeError, Transport, member_of};
+use ringwall_consensus::{Class, Granted, MemberRow, MemberStanding, ProposeError, Transport, member_of};
 use ringwall_wire::admission::{AdmitCommit, AdmitPropose, Endorse, ForwardedEvidence, IncarnationCert, JoinAnswer, KeyGrant};
 use ringwall_wire::bounded::{List, Text};
 use ringwall_wire::codec::Message;
@@ -129,7 +129,7 @@ async fn admit(node: &Arc<Node>, cert: IncarnationCert, asking: &Asking) -> Resu
     };
     info!(%incarnation, slot = %propose.cert.slot, vendor = %propose.cert.vendor, "admitted");
     node.steward.notify_one();
-    Ok(grant(node, incarnation, &propose.cert))
+    Ok(grant(node, incarnation))
 }
 
 /// Proposes, and waits until the command is applied here.
@@ -176,7 +176,8 @@ async fn replaced(node: &Arc<Node>, cert: &IncarnationCert) {
     let found = async {
         let address = resolve(&cert.peer_address).await?;
         let connection = ringwall_quic::dial(&node.site.endpoint, &node.site.dial, address, PROBE).await?;
-        let own = Own { site: &node.site, secrets: &node.secrets, incarnation: node.incarnation };
+        let prover = node.replica.prover();
+        let own = Own { site: &node.site, secrets: &node.secrets, incarnation: node.incarnation, prover: Some(&prover) };
         let outcome = handshake::dial(own, &connection, PeerPurpose::Member, None).await;
         ringwall_quic::close(&connection, ringwall_quic::CloseCode::Done);
         outcome
@@ -266,14 +267,14 @@ pub fn satisfied(rule: EndorseRule, voters: &[NamedMember], verdicts: &[Endorse]
     verdicts.len() >= needed && !missing_other
 }
 
-fn grant(node: &Node, incarnation: Incarnation, cert: &IncarnationCert) -> KeyGrant {
-    let metrics = node.replica.metrics();
-    let mut members: Vec<NamedMember> = metrics.voters.into_iter().chain(metrics.learners).collect();
-    members.push(NamedMember { incarnation, member: member_of(cert) });
+fn grant(node: &Node, incarnation: Incarnation) -> KeyGrant {
+    let Granted { members, voting, admission } = node.replica.grant(incarnation);
     KeyGrant {
         incarnation,
         epoch: node.site.epoch,
         master_keys: List::new(node.keyring.granted()).expect("a cluster has at most 15 live master keys and a tag key"),
-        members: List::new(members).expect("a membership has at most twice as many members as slots"),
+        members: List::new(members).expect("a slot has at most one live incarnation"),
+        voting: List::new(voting).expect("each slot once"),
+        admission,
     }
 }
