@@ -15,6 +15,7 @@ use ringwall_wire::command::{Founding, Outcome};
 use ringwall_wire::ids::{Digest, Epoch, Nonce, Signature};
 use ringwall_wire::peer::LogPosition;
 use ringwall_wire::sample::{Sample, Source};
+use std::sync::Arc;
 
 const CLUSTER: ClusterId = ClusterId([9; 32]);
 const EVIDENCE: Digest = Digest([7; 32]);
@@ -472,7 +473,8 @@ fn a_learner_takes_whoever_was_admitted_after_it() {
             }
         }
         for mut learner in learners {
-            show_all(&mut learner, &living.roster, &format!("seed {seed}, learner {}", learner.me));
+            let what = format!("seed {seed}, learner {}", learner.me);
+            show_all(&mut learner, &living.roster, &what);
             taken += learner.shown.entries.len();
         }
     }

@@ -41,7 +41,7 @@ pub async fn strike(world: &Arc<World>) {
     let Some(platform) = Platform::of_chip(CHIP) else { return };
     let clock = Arc::new(MachineClock::default());
     let (tee_clock, trace) = (Arc::clone(&clock), Arc::clone(&world.common.trace));
-    let profile = TeeProfile::new(platform, CHIP.into(), BuildImage::new(BUILD, 1), boot.clone());
+    let profile = TeeProfile::new(platform, CHIP, BuildImage::new(BUILD, 1), boot.clone());
     let dice = Dice::new(world.seed, "rogue", world.dice.word());
     let site = Site {
         common: Arc::clone(&world.common),
