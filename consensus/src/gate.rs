@@ -200,7 +200,8 @@ mod tests {
         let membership = StoredMembership::new(AT.map(|at| types::log_id(&at)), members);
         let mut known = Roster { epoch: Some(Epoch(1)), ..Roster::default() };
         for (index, standing) in roster {
-            let row = MemberRow { incarnation: id(*index), cert: IncarnationCert::sample(&mut source), standing: *standing, admission: None };
+            let row =
+                MemberRow { incarnation: id(*index), cert: IncarnationCert::sample(&mut source), standing: *standing, admission: None };
             known.members.insert(id(*index), row);
         }
         (membership, Published { applied: 50, roster: Arc::new(known), ..Published::default() })
@@ -219,7 +220,8 @@ mod tests {
         use MemberStanding::{Live, Retired, Superseded};
         let roster = [(1, Live), (3, Live), (9, Live), (20, Live), (4, Superseded), (5, Retired)];
         let (effective, published) = setting(&[1, 3, 9], &[20], &roster);
-        Known { me: id(me), effective: &effective, published: &published, last: AT, granted: None, shown: &Shown::default() }.pass(from, call)
+        Known { me: id(me), effective: &effective, published: &published, last: AT, granted: None, shown: &Shown::default() }
+            .pass(from, call)
     }
 
     #[test]
@@ -245,7 +247,11 @@ mod tests {
         }
         assert_eq!(pass(1, id(5), &append(5, true)), Err(Stopped::Out(id(5))));
         assert_eq!(pass(1, id(6), &append(6, true)), Err(Stopped::Unknown(id(6))), "index 6 is applied, and admitted nobody");
-        assert_eq!(pass(1, id(60), &append(60, true)), Err(Stopped::Unproven(id(60))), "admitted later than we have applied: it must show it");
+        assert_eq!(
+            pass(1, id(60), &append(60, true)),
+            Err(Stopped::Unproven(id(60))),
+            "admitted later than we have applied: it must show it"
+        );
         let other = Incarnation::new(Epoch(2), 3);
         assert_eq!(pass(1, other, &append(3, true)), Err(Stopped::OtherEpoch { sender: 2, ours: 1 }));
     }

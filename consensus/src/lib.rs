@@ -32,6 +32,8 @@ pub mod replica;
 pub mod report;
 pub mod runtime;
 pub mod shown;
+#[cfg(test)]
+mod shown_tests;
 pub mod transport;
 mod types;
 pub mod watch;

@@ -87,7 +87,7 @@ impl Replica {
             Ok(held) if held.noise != link.cert.keys.noise => Err(LinkFault::OtherKey),
             Ok(_) if link.admission.at <= after => Err(LinkFault::Order { at: link.admission.at, after }),
             Ok(_) => Ok(None),
-            Err(_) => known.check(&self.inner().options.cluster_id, link, after).map(Some),
+            Err(_) => known.verify(&self.inner().options.cluster_id, link, after).map(Some),
         };
         if let Some(occupant) = self.inner().known(judged)? {
             let published = self.inner().readers.published();

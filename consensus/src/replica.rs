@@ -116,7 +116,10 @@ impl Replica {
         let answerer = Answerer::new(raft.clone(), ground.clone());
         let changes = raft.metrics();
         runtime::spawn(membership::elect_when_voter(raft.clone(), fence.clone(), options.me));
-        Ok(Replica { inner: Arc::new(Inner { raft, options, transport, readers, fence, ground, shown: RwLock::default(), log, answerer }), changes })
+        Ok(Replica {
+            inner: Arc::new(Inner { raft, options, transport, readers, fence, ground, shown: RwLock::default(), log, answerer }),
+            changes,
+        })
     }
 
     /// Makes this replica the only voter of a new group, waits until it leads, and records `cert` as its first member.

@@ -16,7 +16,7 @@ use ringwall_wire::peer::{Member, NamedMember};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Incarnations that are believed by a proof at once: as many as a record holds. The oldest go first.
-const SHOWN: usize = 1_024;
+pub(crate) const SHOWN: usize = 1_024;
 /// Verdicts an admission needs where there are that many slots to judge.
 const VERDICTS: usize = 2;
 
@@ -89,7 +89,7 @@ impl From<&Member> for Occupant {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Entry {
+pub(crate) struct Entry {
     occupant: Occupant,
     presented: bool,
 }
@@ -97,7 +97,7 @@ struct Entry {
 /// Incarnations that are believed because their admission was shown. In memory only, like everything an incarnation knows.
 #[derive(Debug, Default)]
 pub(crate) struct Shown {
-    entries: BTreeMap<Incarnation, Entry>,
+    pub(crate) entries: BTreeMap<Incarnation, Entry>,
 }
 
 impl Shown {
@@ -200,7 +200,7 @@ impl Known<'_> {
     }
 
     /// Whether a link is taken, by AP1 to AP6. `after` is where the last one was decided.
-    pub(crate) fn check(&self, cluster_id: &ClusterId, link: &AdmissionLink, after: u64) -> Result<Occupant, LinkFault> {
+    pub(crate) fn verify(&self, cluster_id: &ClusterId, link: &AdmissionLink, after: u64) -> Result<Occupant, LinkFault> {
         let (who, at) = (Incarnation::new(self.me.epoch(), link.admit_index), link.admission.at);
         let occupant = Occupant::from(&link.cert);
         if at <= after || at <= link.admit_index || who.admit_index() != link.admit_index {
@@ -211,7 +211,8 @@ impl Known<'_> {
             Some(_) => {}
             None => self.as_proposed(link)?,
         }
-        let same_key = |(other, held): &(Incarnation, Occupant)| *other != who && (held.noise == occupant.noise || held.sig == occupant.sig);
+        let same_key =
+            |(other, held): &(Incarnation, Occupant)| *other != who && (held.noise == occupant.noise || held.sig == occupant.sig);
         if let Some((other, _)) = self.occupants(true).into_iter().find(same_key) {
             return Err(LinkFault::KeysKnown(other));
         }
@@ -263,7 +264,3 @@ impl Known<'_> {
         }
     }
 }
-
-#[cfg(test)]
-#[path = "shown_tests.rs"]
-mod tests;

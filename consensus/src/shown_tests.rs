@@ -4,17 +4,20 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use super::*;
+use crate::gate::{Known, Stopped};
 use crate::machine::roster::{PROPOSAL_ENTRIES, Roster, Voter};
+use crate::machine::view::{MemberRow, MemberStanding};
 use crate::machine::view::{ProposalRow, Published};
+use crate::shown::{Granted, LinkFault, Occupant, SHOWN, Shown};
 use crate::types::{self, RaftMembership, StoredMembership};
 use ed25519_dalek::{Signer, SigningKey};
-use ringwall_wire::admission::{Admission, AdmitPropose, Endorse, Verdict};
+use ringwall_wire::admission::{Admission, AdmissionLink, AdmitPropose, Endorse, IncarnationCert, Verdict};
 use ringwall_wire::bounded::List;
 use ringwall_wire::command::{Founding, Outcome};
-use ringwall_wire::ids::{Digest, Epoch, Nonce, Signature};
-use ringwall_wire::peer::LogPosition;
+use ringwall_wire::ids::{ClusterId, Digest, Epoch, Incarnation, NoisePublic, Nonce, SigPublic, Signature, Slot, Vendor};
+use ringwall_wire::peer::{LogPosition, Member, NamedMember};
 use ringwall_wire::sample::{Sample, Source};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 const CLUSTER: ClusterId = ClusterId([9; 32]);
@@ -100,12 +103,12 @@ impl Scene {
         }
     }
 
-    fn check(&self, link: &AdmissionLink) -> Result<Occupant, LinkFault> {
-        self.known().check(&CLUSTER, link, self.known().through())
+    fn verify(&self, link: &AdmissionLink) -> Result<Occupant, LinkFault> {
+        self.known().verify(&CLUSTER, link, self.known().through())
     }
 
     fn take(&mut self, link: &AdmissionLink) {
-        let occupant = self.check(link).unwrap();
+        let occupant = self.verify(link).unwrap();
         self.shown.insert(id(link.admit_index), occupant, |_| true);
     }
 
@@ -129,8 +132,8 @@ fn genuine() -> AdmissionLink {
 #[test]
 fn what_the_log_must_have_demanded_is_enough() {
     let scene = Scene::three();
-    assert_eq!(scene.check(&genuine()), Ok(Occupant::from(&cert(60, 4, Amd))));
-    assert_eq!(scene.check(&link(60, 63, cert(60, 4, Intel), &[10, 20])), Ok(Occupant::from(&cert(60, 4, Intel))));
+    assert_eq!(scene.verify(&genuine()), Ok(Occupant::from(&cert(60, 4, Amd))));
+    assert_eq!(scene.verify(&link(60, 63, cert(60, 4, Intel), &[10, 20])), Ok(Occupant::from(&cert(60, 4, Intel))));
     assert_eq!(scene.known().vouched(id(60)), Err(Stopped::Unproven(id(60))), "looking at a link believes nobody yet");
 }
 
@@ -139,23 +142,20 @@ fn ap1_only_the_base_is_believed() {
     let grant = |members: &[(u64, u8, Vendor)], voting: &[u8]| Granted {
         members: members
             .iter()
-            .map(|(index, slot, vendor)| NamedMember {
-                incarnation: id(*index),
-                member: crate::member_of(&cert(*index, *slot, *vendor)),
-            })
+            .map(|(index, slot, vendor)| NamedMember { incarnation: id(*index), member: crate::member_of(&cert(*index, *slot, *vendor)) })
             .collect(),
         voting: voting.iter().map(|slot| Slot(*slot)).collect(),
         admission: None,
     };
     let named = [(1, 1, Amd), (20, 3, Intel), (55, 2, Amd)];
     let learner = Scene::learner(55, grant(&named, &[1, 2, 3]));
-    assert!(learner.check(&genuine()).is_ok(), "a learner believes whom its grant named");
-    assert_eq!(learner.check(&link(54, 63, cert(54, 4, Amd), &[1, 20])), Err(LinkFault::NotNamed));
+    assert!(learner.verify(&genuine()).is_ok(), "a learner believes whom its grant named");
+    assert_eq!(learner.verify(&link(54, 63, cert(54, 4, Amd), &[1, 20])), Err(LinkFault::NotNamed));
     assert_eq!(learner.known().vouched(id(10)), Err(Stopped::NotNamed(id(10))), "whatever its log says about the past");
     let nobody = Scene::learner(55, grant(&[], &[]));
-    assert_eq!(nobody.check(&genuine()), Err(LinkFault::TooFew { counted: 0, needed: 1 }));
+    assert_eq!(nobody.verify(&genuine()), Err(LinkFault::TooFew { counted: 0, needed: 1 }));
     let empty = Scene::of(55, 0, Roster::default(), &[]);
-    assert_eq!(empty.check(&genuine()), Err(LinkFault::TooFew { counted: 0, needed: 1 }), "no log and no grant: nobody is believed");
+    assert_eq!(empty.verify(&genuine()), Err(LinkFault::TooFew { counted: 0, needed: 1 }), "no log and no grant: nobody is believed");
 
     // What is replayed is ancient: 5 was live then, and 10 was in the membership.
     let mut replaying = Scene::learner(55, grant(&named, &[1, 2, 3]));
@@ -165,7 +165,7 @@ fn ap1_only_the_base_is_believed() {
     assert_eq!(replaying.known().vouched(id(5)), Err(Stopped::NotNamed(id(5))));
     assert_eq!(replaying.known().vouched(id(10)), Err(Stopped::NotNamed(id(10))));
     assert!(replaying.known().vouched(id(1)).is_ok());
-    assert_eq!(replaying.check(&link(60, 63, cert(60, 2, Amd), &[10, 20])), Err(LinkFault::TooFew { counted: 1, needed: 2 }));
+    assert_eq!(replaying.verify(&link(60, 63, cert(60, 2, Amd), &[10, 20])), Err(LinkFault::TooFew { counted: 1, needed: 2 }));
     replaying.published.applied = 60;
     assert!(replaying.known().vouched(id(10)).is_ok(), "then the record decides");
 }
@@ -174,24 +174,27 @@ fn ap1_only_the_base_is_believed() {
 fn ap2_links_follow_each_other_and_the_record() {
     let mut scene = Scene::three();
     let order = |at, after| Err(LinkFault::Order { at, after });
-    assert_eq!(scene.known().check(&CLUSTER, &genuine(), 63), order(63, 63));
-    assert_eq!(scene.check(&link(60, 60, cert(60, 4, Amd), &[1, 20])), order(60, 60), "decided before it was proposed");
+    assert_eq!(scene.known().verify(&CLUSTER, &genuine(), 63), order(63, 63));
+    assert_eq!(scene.verify(&link(60, 60, cert(60, 4, Amd), &[1, 20])), order(60, 60), "decided before it was proposed");
     let masked = 60 | 1 << 40;
-    assert_eq!(scene.check(&link(masked, masked + 3, cert(60, 4, Amd), &[1, 20])), Err(LinkFault::Order { at: masked + 3, after: masked }));
+    assert_eq!(
+        scene.verify(&link(masked, masked + 3, cert(60, 4, Amd), &[1, 20])),
+        Err(LinkFault::Order { at: masked + 3, after: masked })
+    );
 
     let early = link(45, 63, cert(60, 4, Amd), &[1, 20]);
-    assert_eq!(scene.check(&early), Err(LinkFault::OtherProposal), "index 45 is applied here and proposed nothing");
+    assert_eq!(scene.verify(&early), Err(LinkFault::OtherProposal), "index 45 is applied here and proposed nothing");
     scene.propose(45, cert(61, 4, Amd), false);
-    assert_eq!(scene.check(&early), Err(LinkFault::OtherProposal), "or somebody else");
+    assert_eq!(scene.verify(&early), Err(LinkFault::OtherProposal), "or somebody else");
     scene.propose(45, cert(60, 4, Amd), true);
-    assert_eq!(scene.check(&early), Err(LinkFault::OtherProposal), "or somebody who was refused");
+    assert_eq!(scene.verify(&early), Err(LinkFault::OtherProposal), "or somebody who was refused");
     scene.propose(45, cert(60, 4, Amd), false);
-    assert!(scene.check(&early).is_ok());
+    assert!(scene.verify(&early).is_ok());
     let mut other = early.clone();
     other.admission.evidence = Digest([8; 32]);
-    assert_eq!(scene.check(&other), Err(LinkFault::OtherProposal), "or the same on other evidence");
+    assert_eq!(scene.verify(&other), Err(LinkFault::OtherProposal), "or the same on other evidence");
     scene.published.applied = 46 + PROPOSAL_ENTRIES;
-    assert_eq!(scene.check(&link(45, 9_000, cert(60, 4, Amd), &[1, 20])), Err(LinkFault::OtherProposal), "or it is dead");
+    assert_eq!(scene.verify(&link(45, 9_000, cert(60, 4, Amd), &[1, 20])), Err(LinkFault::OtherProposal), "or it is dead");
 }
 
 #[test]
@@ -206,7 +209,7 @@ fn ap3_only_verdicts_of_believed_voters_about_this_admission_count() {
     };
     let by = |by: u64, words: &[u8]| with(Verdict { by: id(by), signature: signature(by, words) });
     let words = genuine().signed_bytes(&CLUSTER);
-    assert!(scene.check(&by(20, &words)).is_ok());
+    assert!(scene.verify(&by(20, &words)).is_ok());
     let refusal = {
         let propose = AdmitPropose { cert: cert(60, 4, Amd), evidence: EVIDENCE, nonce: Nonce([0; 32]), replaces: Incarnation(0) };
         Endorse::signed_bytes(&CLUSTER, 60, &propose, false)
@@ -226,21 +229,21 @@ fn ap3_only_verdicts_of_believed_voters_about_this_admission_count() {
         ("of one that is out", by(5, &words)),
         ("of itself", by(60, &words)),
     ] {
-        assert_eq!(scene.check(&link), few(1), "{what}");
+        assert_eq!(scene.verify(&link), few(1), "{what}");
     }
-    assert_eq!(scene.check(&link(60, 63, cert(60, 3, Amd), &[1, 20])), few(1), "of the joiner's own slot");
+    assert_eq!(scene.verify(&link(60, 63, cert(60, 3, Amd), &[1, 20])), few(1), "of the joiner's own slot");
     let mut later = Scene::three();
     later.roster().members.insert(id(20), row(20, 3, Intel, MemberStanding::Retired));
-    assert_eq!(later.check(&genuine()), few(1), "of one that was retired");
+    assert_eq!(later.verify(&genuine()), few(1), "of one that was retired");
 }
 
 #[test]
 fn ap3_an_endorser_that_is_not_known_needs_its_own_link() {
     let mut scene = Scene::three();
     let (first, second) = (genuine(), link(70, 73, cert(70, 1, Intel), &[60, 20]));
-    assert_eq!(scene.check(&second), Err(LinkFault::TooFew { counted: 1, needed: 2 }));
+    assert_eq!(scene.verify(&second), Err(LinkFault::TooFew { counted: 1, needed: 2 }));
     scene.take(&first);
-    assert!(scene.check(&second).is_ok());
+    assert!(scene.verify(&second).is_ok());
     scene.take(&second);
     // Everybody this replica had on record has been replaced by now, and the chain still holds.
     scene.take(&link(80, 83, cert(80, 3, Intel), &[60, 70]));
@@ -251,26 +254,26 @@ fn ap3_an_endorser_that_is_not_known_needs_its_own_link() {
 #[test]
 fn ap4_two_where_two_other_slots_vote_and_never_none() {
     let scene = Scene::three();
-    assert_eq!(scene.check(&link(60, 63, cert(60, 4, Amd), &[20])), Err(LinkFault::TooFew { counted: 1, needed: 2 }));
-    assert_eq!(scene.check(&link(60, 63, cert(60, 4, Amd), &[])), Err(LinkFault::TooFew { counted: 0, needed: 2 }));
+    assert_eq!(scene.verify(&link(60, 63, cert(60, 4, Amd), &[20])), Err(LinkFault::TooFew { counted: 1, needed: 2 }));
+    assert_eq!(scene.verify(&link(60, 63, cert(60, 4, Amd), &[])), Err(LinkFault::TooFew { counted: 0, needed: 2 }));
     let mut two = Scene::three();
     two.published.voters = Arc::new([id(1), id(20)].into());
-    assert_eq!(two.check(&link(60, 63, cert(60, 4, Amd), &[20])), Err(LinkFault::TooFew { counted: 1, needed: 2 }));
-    assert!(two.check(&link(60, 63, cert(60, 1, Amd), &[20])).is_ok(), "one of two voters is replaced: the other decides");
+    assert_eq!(two.verify(&link(60, 63, cert(60, 4, Amd), &[20])), Err(LinkFault::TooFew { counted: 1, needed: 2 }));
+    assert!(two.verify(&link(60, 63, cert(60, 1, Amd), &[20])).is_ok(), "one of two voters is replaced: the other decides");
     let mut one = Scene::three();
     one.published.voters = Arc::new([id(1)].into());
-    assert!(one.check(&link(60, 63, cert(60, 4, Intel), &[1])).is_ok(), "a founder decides alone");
-    assert_eq!(one.check(&link(60, 63, cert(60, 1, Intel), &[])), Err(LinkFault::TooFew { counted: 0, needed: 1 }));
+    assert!(one.verify(&link(60, 63, cert(60, 4, Intel), &[1])).is_ok(), "a founder decides alone");
+    assert_eq!(one.verify(&link(60, 63, cert(60, 1, Intel), &[])), Err(LinkFault::TooFew { counted: 0, needed: 1 }));
 }
 
 #[test]
 fn ap5_another_vendor_where_one_must_have_been_asked() {
     let mut scene = Scene::three();
-    assert_eq!(scene.check(&link(60, 63, cert(60, 4, Amd), &[1, 10])), Err(LinkFault::NoOtherVendor));
-    assert!(scene.check(&link(60, 63, cert(60, 3, Amd), &[1, 10])).is_ok(), "the one Intel machine is being replaced");
+    assert_eq!(scene.verify(&link(60, 63, cert(60, 4, Amd), &[1, 10])), Err(LinkFault::NoOtherVendor));
+    assert!(scene.verify(&link(60, 63, cert(60, 3, Amd), &[1, 10])).is_ok(), "the one Intel machine is being replaced");
     // Once an AMD machine may stand in slot 3, the log may have asked for no more than this.
     scene.take(&link(60, 63, cert(60, 3, Amd), &[1, 10]));
-    assert!(scene.check(&link(70, 73, cert(70, 4, Amd), &[1, 10])).is_ok());
+    assert!(scene.verify(&link(70, 73, cert(70, 4, Amd), &[1, 10])).is_ok());
 }
 
 #[test]
@@ -282,11 +285,11 @@ fn ap6_keys_are_fresh() {
         link(60, 63, cert, &[1, 20])
     };
     for (noise, sig, whose) in [(10, 60, 10), (60, 10, 10), (5, 60, 5)] {
-        assert_eq!(scene.check(&with(noise, sig)), Err(LinkFault::KeysKnown(id(whose))));
+        assert_eq!(scene.verify(&with(noise, sig)), Err(LinkFault::KeysKnown(id(whose))));
     }
     scene.take(&link(58, 59, cert(58, 1, Amd), &[10, 20]));
-    assert_eq!(scene.check(&with(58, 60)), Err(LinkFault::KeysKnown(id(58))), "nor are they those of one that was shown");
-    assert!(scene.check(&with(60, 60)).is_ok());
+    assert_eq!(scene.verify(&with(58, 60)), Err(LinkFault::KeysKnown(id(58))), "nor are they those of one that was shown");
+    assert!(scene.verify(&with(60, 60)).is_ok());
 }
 
 #[test]
@@ -407,10 +410,10 @@ impl Living {
     }
 
     fn granted(&self) -> Granted {
-        let named = self.live().into_iter().map(|index| NamedMember {
-            incarnation: id(index),
-            member: crate::member_of(&self.roster.members[&id(index)].cert),
-        });
+        let named = self
+            .live()
+            .into_iter()
+            .map(|index| NamedMember { incarnation: id(index), member: crate::member_of(&self.roster.members[&id(index)].cert) });
         let voting: BTreeSet<Slot> = self.voters.iter().map(|voter| self.slot_of(*voter)).collect();
         Granted { members: named.collect(), voting: voting.into_iter().collect(), admission: None }
     }
@@ -429,7 +432,7 @@ fn show_all(receiver: &mut Scene, roster: &Roster, what: &str) -> usize {
     for link in &links {
         let who = id(link.admit_index);
         if receiver.known().vouched(who).is_err() {
-            let judged = receiver.known().check(&CLUSTER, link, after);
+            let judged = receiver.known().verify(&CLUSTER, link, after);
             let occupant = judged.unwrap_or_else(|fault| panic!("{what}: the log admitted {who}, and it is refused: {fault}"));
             receiver.shown.insert(who, occupant, |_| true);
         }

@@ -227,7 +227,13 @@ mod tests {
 
     #[test]
     fn one_customer_is_one_address() {
-        let limits = Limits { connections: 6, connections_per_address: 2, handshake: Duration::from_secs(1), disk_reserve_bytes: 0, reattest: Duration::from_secs(86_400) };
+        let limits = Limits {
+            connections: 6,
+            connections_per_address: 2,
+            handshake: Duration::from_secs(1),
+            disk_reserve_bytes: 0,
+            reattest: Duration::from_secs(86_400),
+        };
         let ledger = Arc::new(Mutex::new(Ledger::default()));
         let take = |address: &str| Place::take(&ledger, address.parse().unwrap(), &limits);
         let held = [take("2001:db8:0:7::1"), take("2001:db8:0:7:ffff::2")];

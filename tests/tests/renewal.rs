@@ -97,8 +97,10 @@ async fn a_member_whose_evidence_is_refused_is_out_when_its_sessions_end() {
     let client = local::client_of(&cluster, 1).await;
     local::voters(&client, &cluster, 3).await;
     for honest in [1, 2] {
-        local::log_says(&cluster, honest, REFUSED).await;
+        local::log_says(&cluster, honest, "the other node's evidence is refused: not acceptable").await;
     }
+    // Whoever had a session with it when it showed that evidence says that it ends.
+    assert!(count(&cluster, 1, REFUSED) + count(&cluster, 2, REFUSED) > 0, "{}", local::logs(&cluster));
     // Two of three go on.
     let namespace = client.namespace("two").await.unwrap();
     namespace.put("k", "while two").await.unwrap();

@@ -185,12 +185,14 @@ impl Roster {
             return Err(Denial::Rejected);
         }
         let enough = accepted.len() >= ENDORSEMENTS.min(others.len()).max(1);
-        let crossed = !others.iter().any(|voter| voter.vendor != cert.vendor) || accepted.iter().any(|(voter, _)| voter.vendor != cert.vendor);
+        let crossed =
+            !others.iter().any(|voter| voter.vendor != cert.vendor) || accepted.iter().any(|(voter, _)| voter.vendor != cert.vendor);
         if !(enough && crossed || defects::on(Defect::NoEndorsement)) {
             return Err(Denial::NotEndorsed);
         }
         let verdicts = accepted.iter().map(|(_, given)| Verdict { by: given.by, signature: given.signature });
-        Ok(List::new(verdicts.collect::<Vec<_>>()).expect("a voter endorses once, and a membership has at most twice as many voters as slots"))
+        Ok(List::new(verdicts.collect::<Vec<_>>())
+            .expect("a voter endorses once, and a membership has at most twice as many voters as slots"))
     }
 
     fn enter(&mut self, incarnation: Incarnation, cert: IncarnationCert, admission: Option<Admission>) {

@@ -200,7 +200,9 @@ async fn more_admissions_than_one_message_shows_are_shown_in_turn() {
     let me = leader.metrics().me;
     let after = away.asked(me);
     let first = leader.prover().proof(after);
-    let Recognition::Unproven { after: next } = lagging.prove(me, &away.noise(me), &first, after) else { panic!("one message is not enough") };
+    let Recognition::Unproven { after: next } = lagging.prove(me, &away.noise(me), &first, after) else {
+        panic!("one message is not enough")
+    };
     assert_eq!(next, first.links.last().unwrap().admission.at);
     assert_stopped(lagging, me, append(me)).await;
     let second = leader.prover().proof(next);

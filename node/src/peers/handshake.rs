@@ -8,8 +8,7 @@
 //! AttestReq            ------------------->                                (records of stream 0 from here)
 //!                      <-------------------  AttestResp, AttestReq
 //! AttestResp           ------------------->
-//!                      <-------------------  PeerReply(0, Done | ShowAdmission) | Refusal  (members, see `introduction`; a joiner gets
-//!                                            its answer to JoinRequest)
+//!                      <-------------------  PeerReply(0, ...) | Refusal  (members: `introduction`; a joiner gets its JoinReply)
 //! ```
 //! Decides: which evidence opens a session: of the wanted role, for this handshake, our nonce and the key Noise authenticated, under our
 //! own roots; a member besides must be one this node may come to know, with that key. Every failure has a type; the other side gets a code.
@@ -147,10 +146,7 @@ impl PeerError {
             PeerError::Evidence(_) => {
                 (RefusalCode::EvidenceRefused, "the evidence was refused; the log of this node says which rule it broke")
             }
-            PeerError::NotMember { .. }
-            | PeerError::NotShown { .. }
-            | PeerError::OtherIncarnation { .. }
-            | PeerError::OtherSlot { .. } => {
+            PeerError::NotMember { .. } | PeerError::NotShown { .. } | PeerError::OtherIncarnation { .. } | PeerError::OtherSlot { .. } => {
                 (RefusalCode::NotMember, "not a member this node knows with this key; join again")
             }
             PeerError::Malformed(_) | PeerError::Channel(_) => {

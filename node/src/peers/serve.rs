@@ -47,8 +47,7 @@ fn turn(known: bool, strangers: &Arc<Semaphore>) -> Turn {
 pub(crate) async fn member(node: Arc<Node>, connection: Connection, greeted: Greeted, strangers: Arc<Semaphore>) {
     let own = Own { site: &node.site, secrets: &node.secrets, incarnation: node.incarnation, prover: None };
     let nonce = crate::entropy::nonce(&node.site.entropy);
-    let known =
-        |peer: &ringwall_attest::AppraisedPeer| introduction::may_be_known(&node.replica, peer.incarnation(), &peer.keys().noise);
+    let known = |peer: &ringwall_attest::AppraisedPeer| introduction::may_be_known(&node.replica, peer.incarnation(), &peer.keys().noise);
     let turn = |noise: &NoisePublic| turn(node.replica.knows_key(noise), &strangers);
     let mut opened = match handshake::answer(own, &connection, greeted, nonce, turn, known).await {
         Ok(opened) => opened,

@@ -68,7 +68,15 @@ pub struct Peers {
 impl Peers {
     /// No session yet.
     pub fn new(site: Arc<Site>, secrets: Arc<NodeSecrets>, me: Incarnation) -> Arc<Self> {
-        Arc::new_cyclic(|this| Peers { this: this.clone(), site, secrets, me, links: Mutex::default(), numbers: Mutex::default(), prover: OnceLock::new() })
+        Arc::new_cyclic(|this| Peers {
+            this: this.clone(),
+            site,
+            secrets,
+            me,
+            links: Mutex::default(),
+            numbers: Mutex::default(),
+            prover: OnceLock::new(),
+        })
     }
 
     /// What members that have not heard of this incarnation are shown.

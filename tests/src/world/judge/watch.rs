@@ -395,7 +395,8 @@ impl Inner {
         let (Some(propose), Some((_, voters))) = (self.proposals.get(&admit_index), self.voters.range(..index).next_back()) else {
             return false;
         };
-        let elsewhere = |voter: &Incarnation| *voter != propose.replaces && self.slots.get(&voter.admit_index()) != Some(&propose.cert.slot);
+        let elsewhere =
+            |voter: &Incarnation| *voter != propose.replaces && self.slots.get(&voter.admit_index()) != Some(&propose.cert.slot);
         let counted: BTreeSet<Incarnation> = voters.iter().copied().filter(elsewhere).collect();
         let accepted = self.endorsers.get(&admit_index).cloned().unwrap_or_default();
         let accepted: Vec<Incarnation> = counted.intersection(&accepted).copied().collect();
