@@ -22,7 +22,7 @@ use ringwall_quic::{Alpn, CloseCode, FrameError, FrameReader, FrameWriter};
 use ringwall_wire::bounded::{Blob, List};
 use ringwall_wire::codec::Message;
 use ringwall_wire::ids::{ClientId, ClusterId, NoisePublic, Nonce, PolicyVersion};
-use ringwall_wire::limits::{ATTEST_MESSAGE_BYTES, HANDSHAKE_MESSAGE_BYTES, REQUEST_BYTES};
+use ringwall_wire::limits::{ATTEST_MESSAGE_BYTES, HANDSHAKE_MESSAGE_BYTES, REATTEST_MOST_S, REQUEST_BYTES};
 use ringwall_wire::session::{
     AttestMode, AttestReq, GetDescriptor, NodeDescriptor, Refusal, RefusalCode, SavedExchange, UserAuth, UserReady,
 };
@@ -306,10 +306,10 @@ pub(crate) fn endpoint() -> Result<quinn::Endpoint, ConnectError> {
         .map_err(|fault| ConnectError::Endpoint { cause: fault.to_string() })
 }
 
-/// How long the policy lets one proof serve.
+/// How long one proof serves: as long as the policy lets it, and a day at most.
 fn reattest_after(session: &Session<Attested>) -> Duration {
     let peer = session.peer().expect("an attested session has a peer");
-    Duration::from_secs(u64::from(peer.policy().session.reattest_s))
+    Duration::from_secs(u64::from(peer.policy().session.reattest_s.min(REATTEST_MOST_S)))
 }
 
 fn explain(session: &Session<Attested>, address: &str) -> Verification {

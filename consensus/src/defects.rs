@@ -14,6 +14,8 @@ pub enum Defect {
     NoLeaderRule,
     /// V3: whoever is out, unknown or of another epoch is listened to.
     NoStandingRule,
+    /// AP3 to AP5: whatever is shown of an admission is taken.
+    AnyProof,
     /// Admissions need no endorsement.
     NoEndorsement,
     /// An endorsement counts under any signature.

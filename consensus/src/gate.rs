@@ -5,9 +5,11 @@
 //! Trusts: that `from` is the attested identity of the session. Out of scope: Raft's own rules.
 
 use crate::defects::{self, Defect};
-use crate::machine::view::{MemberStanding, Published};
+use crate::machine::view::{MemberRow, MemberStanding, Published};
+use crate::recognition::{Recognition, Unrecognized};
+use crate::shown::{Granted, Occupant, Shown};
 use crate::types::StoredMembership;
-use ringwall_wire::ids::Incarnation;
+use ringwall_wire::ids::{Incarnation, NoisePublic};
 use ringwall_wire::peer::{Ballot, LogPosition, PeerCall};
 
 /// Why a message was stopped.
@@ -24,6 +26,12 @@ pub enum Stopped {
     /// The sender was superseded or retired.
     #[error("the sender {0} is out: a newer incarnation took its slot, or it was retired")]
     Out(Incarnation),
+    /// Its admission lies beyond what this replica has applied, and it did not show it.
+    #[error("the admission of {0} lies beyond what is applied here, and it was not shown")]
+    Unproven(Incarnation),
+    /// Older than this replica, and not among the members its key grant named.
+    #[error("{0} is older than this member, whose key grant does not name it")]
+    NotNamed(Incarnation),
     /// No admission on record, although this replica's record goes that far.
     #[error("the sender {0} was never admitted")]
     Unknown(Incarnation),
@@ -59,6 +67,10 @@ pub(crate) struct Known<'a> {
     pub(crate) published: &'a Published,
     /// Last entry in our log.
     pub(crate) last: Option<LogPosition>,
+    /// What came with our keys; none for a founder.
+    pub(crate) granted: Option<&'a Granted>,
+    /// Whose admission was shown.
+    pub(crate) shown: &'a Shown,
 }
 
 impl Known<'_> {
@@ -88,24 +100,35 @@ impl Known<'_> {
         }
     }
 
-    /// V3: of this epoch, and admitted, as far as this replica can know. Whoever was admitted later than the last entry applied here
-    /// passes: a follower that lags must be able to follow a leader it has not heard of yet. So does whoever is proposed and may still be
-    /// admitted: its session already matched the proposal's key.
+    /// V3 and V2: of this epoch, and a member as far as this replica can know. Whoever was admitted later than the last entry applied here
+    /// must have shown it: a follower that lags must be able to follow a leader it has not heard of yet. So must it whoever is proposed
+    /// and may still be admitted: its session already matched the proposal's key.
     pub(crate) fn known(&self, from: Incarnation) -> Result<(), Stopped> {
         if defects::on(Defect::NoStandingRule) {
             return Ok(());
         }
-        if from.epoch() != self.me.epoch() {
-            return Err(Stopped::OtherEpoch { sender: from.epoch().0, ours: self.me.epoch().0 });
-        }
-        match self.published.roster.members.get(&from).map(|row| row.standing) {
-            Some(MemberStanding::Live) => Ok(()),
-            Some(MemberStanding::Superseded | MemberStanding::Retired) => Err(Stopped::Out(from)),
-            None if self.effective.get_node(&from).is_some() => Ok(()),
-            None if from.admit_index() > self.published.applied => Ok(()),
-            // The proposal is applied here, the decision is still to come: the sender may be the leader that sends it.
-            None if self.published.roster.may_be_admitted(from.admit_index(), self.published.applied) => Ok(()),
-            None => Err(Stopped::Unknown(from)),
+        self.believed(from).map(|_| ())
+    }
+
+    /// The same, with what is believed of it.
+    pub(crate) fn believed(&self, from: Incarnation) -> Result<Occupant, Stopped> {
+        let vouched = self.vouched(from);
+        let (Err(Stopped::Unproven(_)), Some(row)) = (&vouched, self.published.roster.proposals.get(&from.admit_index())) else {
+            return vouched;
+        };
+        // The proposal is applied here, the decision is still to come: the sender may be the leader that sends it.
+        Ok(Occupant::from(&row.propose.cert))
+    }
+
+    /// Whom a session with this key belongs to. One that was superseded keeps its session, to be told so on it.
+    pub(crate) fn recognise(&self, who: Incarnation, noise: &NoisePublic) -> Recognition {
+        let leaving = |row: &MemberRow| row.standing == MemberStanding::Superseded && row.cert.keys.noise == *noise;
+        match self.believed(who) {
+            Ok(held) if held.noise == *noise => Recognition::Member,
+            Ok(_) => Recognition::Refused(Unrecognized::OtherKey(who)),
+            Err(Stopped::Unproven(_)) => Recognition::Unproven { after: self.through() },
+            Err(Stopped::Out(_)) if self.published.roster.members.get(&who).is_some_and(leaving) => Recognition::Member,
+            Err(stopped) => Recognition::Refused(Unrecognized::Stopped(stopped)),
         }
     }
 
@@ -177,7 +200,8 @@ mod tests {
         let membership = StoredMembership::new(AT.map(|at| types::log_id(&at)), members);
         let mut known = Roster { epoch: Some(Epoch(1)), ..Roster::default() };
         for (index, standing) in roster {
-            let row = MemberRow { incarnation: id(*index), cert: IncarnationCert::sample(&mut source), standing: *standing };
+            let row =
+                MemberRow { incarnation: id(*index), cert: IncarnationCert::sample(&mut source), standing: *standing, admission: None };
             known.members.insert(id(*index), row);
         }
         (membership, Published { applied: 50, roster: Arc::new(known), ..Published::default() })
@@ -196,7 +220,8 @@ mod tests {
         use MemberStanding::{Live, Retired, Superseded};
         let roster = [(1, Live), (3, Live), (9, Live), (20, Live), (4, Superseded), (5, Retired)];
         let (effective, published) = setting(&[1, 3, 9], &[20], &roster);
-        Known { me: id(me), effective: &effective, published: &published, last: AT }.pass(from, call)
+        Known { me: id(me), effective: &effective, published: &published, last: AT, granted: None, shown: &Shown::default() }
+            .pass(from, call)
     }
 
     #[test]
@@ -222,7 +247,11 @@ mod tests {
         }
         assert_eq!(pass(1, id(5), &append(5, true)), Err(Stopped::Out(id(5))));
         assert_eq!(pass(1, id(6), &append(6, true)), Err(Stopped::Unknown(id(6))), "index 6 is applied, and admitted nobody");
-        assert_eq!(pass(1, id(60), &append(60, true)), Ok(()), "admitted later than we have applied: we cannot know");
+        assert_eq!(
+            pass(1, id(60), &append(60, true)),
+            Err(Stopped::Unproven(id(60))),
+            "admitted later than we have applied: it must show it"
+        );
         let other = Incarnation::new(Epoch(2), 3);
         assert_eq!(pass(1, other, &append(3, true)), Err(Stopped::OtherEpoch { sender: 2, ours: 1 }));
     }
@@ -238,15 +267,18 @@ mod tests {
         }
         let passes = |from: u64, applied: u64| {
             let published = Published { applied, ..published.clone() };
-            Known { me: id(1), effective: &effective, published: &published, last: AT }.pass(id(from), &append(from, true))
+            let shown = Shown::default();
+            let known = Known { me: id(1), effective: &effective, published: &published, last: AT, granted: None, shown: &shown };
+            known.pass(id(from), &append(from, true))
         };
-        assert_eq!(passes(45, 44), Ok(()), "not heard of");
+        assert_eq!(passes(48, 44), Err(Stopped::Unproven(id(48))), "not heard of");
         assert_eq!(passes(45, 50), Ok(()), "proposed, not yet admitted");
         assert_eq!(passes(46, 50), Err(Stopped::Unknown(id(46))), "a voter refused it: it will never be admitted");
         assert_eq!(passes(47, 50), Err(Stopped::Unknown(id(47))), "no proposal");
         assert_eq!(passes(45, 45 + PROPOSAL_ENTRIES), Ok(()));
         assert_eq!(passes(45, 46 + PROPOSAL_ENTRIES), Err(Stopped::Unknown(id(45))), "its proposal died");
-        let known = Known { me: id(1), effective: &effective, published: &published, last: AT };
+        let shown = Shown::default();
+        let known = Known { me: id(1), effective: &effective, published: &published, last: AT, granted: None, shown: &shown };
         assert_eq!(known.asks(id(45)), Err(Stopped::NotMember(id(45))), "but it may not have anything written");
     }
 
@@ -260,7 +292,7 @@ mod tests {
     #[test]
     fn only_members_ask_for_reads_and_writes() {
         assert_eq!(pass(1, id(20), &PeerCall::ReadIndex), Ok(()));
-        assert_eq!(pass(1, id(60), &PeerCall::ReadIndex), Err(Stopped::NotMember(id(60))));
+        assert_eq!(pass(1, id(60), &PeerCall::ReadIndex), Err(Stopped::Unproven(id(60))));
         assert_eq!(pass(1, id(3), &PeerCall::Leaving), Err(Stopped::NotOurs));
     }
 }

@@ -4,6 +4,8 @@
 //! a voter; every step is guarded by the membership it was decided on; and what an order of the governors is worth as of now. Trusts: the record of admissions (`machine::roster`).
 //! Out of scope: who is admitted (`node`, `machine::roster`). Protocol section 4, step 5.
 
+use crate::answer::Raft;
+use crate::fence::Fence;
 use crate::machine::view::MemberStanding;
 use crate::replica::{Replica, member_of};
 use crate::report::{MembershipError, Role};
@@ -127,4 +129,24 @@ impl Replica {
             }
         })
     }
+}
+
+/// Lets this replica stand for election only while it is a voter, and ends Raft when the fence goes up.
+pub(crate) async fn elect_when_voter(raft: Raft, fence: Fence, me: Incarnation) {
+    let mut changes = raft.server_metrics();
+    let mut fenced = fence.subscribe();
+    loop {
+        let voter = changes.borrow_and_update().membership_config.voter_ids().any(|id| id == me);
+        raft.runtime_config().elect(voter);
+        tokio::select! {
+            biased;
+            _ = fenced.wait_for(|fenced| *fenced) => break,
+            changed = changes.changed() => if changed.is_err() {
+                fence.raise("Raft has ended");
+                return;
+            },
+        }
+    }
+    raft.runtime_config().elect(false);
+    let _ = raft.shutdown().await;
 }

@@ -6,6 +6,7 @@
 use crate::charter::{Charter, OrderJudge, no_governors};
 use crate::disk::{Disk, OsDisk};
 use crate::runtime::Host;
+use crate::shown::Granted;
 use crate::workers::{Threads, Workers};
 use ringwall_wire::ids::{ClusterId, Incarnation};
 use std::path::PathBuf;
@@ -47,6 +48,8 @@ pub struct Options {
     pub snapshot_entries: u64,
     /// Entries kept in the log although a snapshot holds them, so that a short absence needs no snapshot.
     pub keep_entries: u64,
+    /// What came with the keys of a joiner; none for a founder.
+    pub granted: Option<Arc<Granted>>,
     /// Whoever decides the chance and the pace of this replica's tasks; none for tokio and the thread's generator.
     pub host: Option<Arc<dyn Host>>,
     /// The disk all files are on.
@@ -77,6 +80,7 @@ impl Options {
             cache_bytes: 32 * 1024 * 1024,
             snapshot_entries: 20_000,
             keep_entries: 5_000,
+            granted: None,
             host: None,
             disk: Arc::new(OsDisk),
             workers: Arc::new(Threads),

@@ -9,15 +9,17 @@ use crate::answer::{Answerer, Raft, refuse};
 use crate::defects::{self, Defect};
 use crate::fence::Fence;
 use crate::files;
-use crate::gate::{Known, Stopped};
+use crate::gate::Known;
 use crate::ground::Ground;
 use crate::log::store::LogStore;
 use crate::machine::raft::Readers;
 use crate::machine::view::View;
+use crate::membership;
 use crate::network::Factory;
 use crate::options::Options;
 use crate::report::{Applied, Metrics, OpenError, Progress, ProposeError, ReadError, Role};
 use crate::runtime;
+use crate::shown::Shown;
 use crate::transport::{BoxFuture, Class, Transport};
 use crate::types::{Payload, Types};
 use crate::watch;
@@ -34,7 +36,7 @@ use ringwall_wire::ids::Incarnation;
 use ringwall_wire::limits::{APPEND_ENTRIES, ENTRY_BYTES};
 use ringwall_wire::peer::{ForwardCall, Member, NamedMember, PeerAnswer, PeerCall};
 use ringwall_wire::session::RefusalCode;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 /// Tries of a step that may be refused for a moment.
@@ -54,6 +56,7 @@ pub(crate) struct Inner {
     pub(crate) readers: Arc<Readers>,
     pub(crate) fence: Fence,
     pub(crate) ground: Ground,
+    pub(crate) shown: RwLock<Shown>,
     log: LogStore,
     answerer: Answerer,
 }
@@ -114,8 +117,11 @@ impl Replica {
         let raft = raft.map_err(|why| OpenError::Storage(std::io::Error::other(why.to_string())))?;
         let answerer = Answerer::new(raft.clone(), ground.clone());
         let changes = raft.metrics();
-        runtime::spawn(elect_when_voter(raft.clone(), fence.clone(), options.me));
-        Ok(Replica { inner: Arc::new(Inner { raft, options, transport, readers, fence, ground, log, answerer }), changes })
+        runtime::spawn(membership::elect_when_voter(raft.clone(), fence.clone(), options.me));
+        Ok(Replica {
+            inner: Arc::new(Inner { raft, options, transport, readers, fence, ground, shown: RwLock::default(), log, answerer }),
+            changes,
+        })
     }
 
     /// Makes this replica the only voter of a new group, waits until it leads, and records `cert` as its first member.
@@ -339,10 +345,12 @@ impl Inner {
     }
 
     /// What `judge` says by what this replica knows now.
-    fn known(&self, judge: impl FnOnce(&Known<'_>) -> Result<(), Stopped>) -> Result<(), Stopped> {
+    pub(crate) fn known<T>(&self, judge: impl FnOnce(&Known<'_>) -> T) -> T {
         let effective = Arc::clone(&self.raft.server_metrics().borrow_watched().membership_config);
         let published = self.readers.published();
-        judge(&Known { me: self.options.me, effective: &effective, published: &published, last: self.log.last() })
+        let granted = self.options.granted.as_deref();
+        let shown = self.shown.read().unwrap_or_else(PoisonError::into_inner);
+        judge(&Known { me: self.options.me, effective: &effective, published: &published, last: self.log.last(), granted, shown: &shown })
     }
 
     /// Who leads, with its entry in the membership.
@@ -499,24 +507,4 @@ fn not_leader(forward: ForwardToLeader<Types>) -> ProposeError {
             ProposeError::NotLeader { leader }
         }
     }
-}
-
-/// Lets this replica stand for election only while it is a voter, and ends Raft when the fence goes up.
-async fn elect_when_voter(raft: Raft, fence: Fence, me: Incarnation) {
-    let mut changes = raft.server_metrics();
-    let mut fenced = fence.subscribe();
-    loop {
-        let voter = changes.borrow_and_update().membership_config.voter_ids().any(|id| id == me);
-        raft.runtime_config().elect(voter);
-        tokio::select! {
-            biased;
-            _ = fenced.wait_for(|fenced| *fenced) => break,
-            changed = changes.changed() => if changed.is_err() {
-                fence.raise("Raft has ended");
-                return;
-            },
-        }
-    }
-    raft.runtime_config().elect(false);
-    let _ = raft.shutdown().await;
 }

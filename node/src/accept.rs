@@ -203,7 +203,7 @@ impl Drop for JoinTurn {
 }
 
 async fn join(node: Arc<Node>, connection: Connection, greeted: Greeted) {
-    let own = Own { site: &node.site, secrets: &node.secrets, incarnation: node.incarnation };
+    let own = Own { site: &node.site, secrets: &node.secrets, incarnation: node.incarnation, prover: None };
     let opening = entropy::nonce(&node.site.entropy);
     let outcome = async {
         let mut opened = handshake::answer(own, &connection, greeted, endorse::join_nonce(&opening), |_| Turn::Free, |_| false).await?;
@@ -227,7 +227,13 @@ mod tests {
 
     #[test]
     fn one_customer_is_one_address() {
-        let limits = Limits { connections: 6, connections_per_address: 2, handshake: Duration::from_secs(1), disk_reserve_bytes: 0 };
+        let limits = Limits {
+            connections: 6,
+            connections_per_address: 2,
+            handshake: Duration::from_secs(1),
+            disk_reserve_bytes: 0,
+            reattest: Duration::from_secs(86_400),
+        };
         let ledger = Arc::new(Mutex::new(Ledger::default()));
         let take = |address: &str| Place::take(&ledger, address.parse().unwrap(), &limits);
         let held = [take("2001:db8:0:7::1"), take("2001:db8:0:7:ffff::2")];

@@ -10,7 +10,7 @@ use ringwall_wire::bounded::Text;
 use ringwall_wire::codec::Message;
 use ringwall_wire::genesis::{BootCluster, BootConfig, ClusterCard, GenesisTemplate, PROTOCOL_VERSION};
 use ringwall_wire::ids::{Digest, Slot};
-use ringwall_wire::limits::SLOTS;
+use ringwall_wire::limits::{REATTEST_MOST_S, SLOTS};
 use ringwall_wire::order::ReplaceOrder;
 use ringwall_wire::policy::PolicyDoc;
 use serde::Deserialize;
@@ -159,11 +159,18 @@ struct FileLimits {
     connections_per_address: u32,
     handshake_ms: u64,
     disk_reserve_mib: u64,
+    reattest_s: u32,
 }
 
 impl Default for FileLimits {
     fn default() -> Self {
-        FileLimits { connections: 4_096, connections_per_address: 512, handshake_ms: 5_000, disk_reserve_mib: 512 }
+        FileLimits {
+            connections: 4_096,
+            connections_per_address: 512,
+            handshake_ms: 5_000,
+            disk_reserve_mib: 512,
+            reattest_s: REATTEST_MOST_S,
+        }
     }
 }
 
@@ -227,6 +234,8 @@ pub struct Limits {
     pub handshake: Duration,
     /// Free bytes of the data folder's file system below which puts are refused; 0 for no reserve.
     pub disk_reserve_bytes: u64,
+    /// Age at which a session ends; the policy may want less.
+    pub reattest: Duration,
 }
 
 /// Raft's timers; operational (no safety rests on them).
@@ -459,6 +468,10 @@ impl Reading<'_> {
             let cause = format!("{} is not between 100 and 60000", raw.handshake_ms);
             return Err(self.fault("limits.handshake_ms", cause, "change it or leave it out"));
         }
+        if !(1..=REATTEST_MOST_S).contains(&raw.reattest_s) {
+            let cause = format!("{} is not between 1 and {REATTEST_MOST_S}, which is a day", raw.reattest_s);
+            return Err(self.fault("limits.reattest_s", cause, "change it or leave it out"));
+        }
         let disk_reserve_bytes = raw.disk_reserve_mib.checked_mul(1024 * 1024).ok_or_else(|| {
             let cause = format!("{} is more than any disk has", raw.disk_reserve_mib);
             self.fault("limits.disk_reserve_mib", cause, "change it or leave it out")
@@ -468,6 +481,7 @@ impl Reading<'_> {
             connections_per_address: raw.connections_per_address as usize,
             handshake: Duration::from_millis(raw.handshake_ms),
             disk_reserve_bytes,
+            reattest: Duration::from_secs(u64::from(raw.reattest_s)),
         })
     }
 

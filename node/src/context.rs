@@ -10,13 +10,14 @@ use crate::entropy::Entropy;
 use crate::front::Front;
 use crate::life::LifeCell;
 use crate::peers::pool::PeerPool;
+use crate::renewal::Sessions;
 use ringwall_attest::{Anchors, Attester};
 use ringwall_channel::NodeSecrets;
-use ringwall_consensus::{MemberStanding, Replica};
+use ringwall_consensus::Replica;
 use ringwall_keys::Keyring;
 use ringwall_wire::bounded::Text;
 use ringwall_wire::genesis::GenesisRecord;
-use ringwall_wire::ids::{ClusterId, Epoch, Incarnation, NoisePublic, Slot};
+use ringwall_wire::ids::{ClusterId, Epoch, Incarnation, Slot};
 use ringwall_wire::peer::NamedMember;
 use ringwall_wire::policy::PolicyDoc;
 use std::collections::BTreeSet;
@@ -50,6 +51,8 @@ pub struct Site {
     pub endpoint: quinn::Endpoint,
     /// How to dial other nodes.
     pub dial: quinn::ClientConfig,
+    /// Its sessions, and how long they last.
+    pub sessions: Arc<Sessions>,
     /// Where this process stands.
     pub life: LifeCell,
     /// True once the node leaves.
@@ -87,7 +90,7 @@ pub(crate) struct Node {
     pub(crate) replica: Replica,
     /// Sessions with other members.
     pub(crate) peers: Arc<PeerPool>,
-    /// Whom the key grant named: believed until the log says more.
+    /// Whom the key grant named: told that this node is up.
     pub(crate) granted: Vec<NamedMember>,
     /// The client front door, once it is open.
     pub(crate) front: OnceLock<Arc<Front>>,
@@ -103,37 +106,5 @@ impl Node {
     /// The client front door, once it is open.
     pub(crate) fn front(&self) -> Option<Arc<Front>> {
         self.front.get().cloned()
-    }
-
-    /// Whether `incarnation` may talk to this node with this Noise key. The replicated record decides; before it says anything, the
-    /// effective membership and the key grant do. Whoever was admitted after the last entry applied here is believed: its evidence
-    /// binds name and key, and a follower that lags must be able to follow a leader it has not heard of yet.
-    pub(crate) fn knows(&self, incarnation: Incarnation, noise: &NoisePublic) -> bool {
-        let Ok(view) = self.replica.view() else { return false };
-        if let Some(row) = view.member(incarnation) {
-            return row.standing != MemberStanding::Retired && row.cert.keys.noise == *noise;
-        }
-        let proposed = view.proposal(incarnation.admit_index()).map(|row| row.propose.cert.keys.noise);
-        let applied = view.applied();
-        drop(view);
-        let metrics = self.replica.metrics();
-        let mut named = metrics.voters.iter().chain(&metrics.learners).chain(&self.granted);
-        match named.find(|named| named.incarnation == incarnation) {
-            Some(named) => named.member.noise == *noise,
-            // Its admission is still to be replayed: the proposal is applied here, the decision is not.
-            None if proposed.is_some() => proposed == Some(*noise),
-            None => incarnation.epoch() == self.site.epoch && incarnation.admit_index() > applied,
-        }
-    }
-
-    /// Whether anybody this node has heard of as a member has this Noise key: the replicated record, the effective membership or the
-    /// key grant. Decides how much a dialler may cost before it is judged, not whether it is let in: that is [`Node::knows`].
-    pub(crate) fn knows_key(&self, noise: &NoisePublic) -> bool {
-        let recorded = self
-            .replica
-            .view()
-            .is_ok_and(|view| view.members().iter().any(|row| row.standing != MemberStanding::Retired && row.cert.keys.noise == *noise));
-        let metrics = self.replica.metrics();
-        recorded || metrics.voters.iter().chain(&metrics.learners).chain(&self.granted).any(|named| named.member.noise == *noise)
     }
 }

@@ -6,7 +6,8 @@
 
 use crate::clock;
 use crate::context::Node;
-use ringwall_consensus::{MemberStanding, Metrics};
+use ringwall_consensus::{MemberStanding, Metrics, View};
+use ringwall_wire::ids::Incarnation;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -32,6 +33,9 @@ pub enum FenceReason {
     /// The group removed it.
     #[error("the group removed it; start it again to join as a new incarnation")]
     Removed,
+    /// It holds the cluster's keys, and the record says that it was never admitted (IN6).
+    #[error("the record has no admission of it, although its keys were granted; this must not happen: keep its log, and start it again")]
+    NeverAdmitted,
     /// Nobody led it on to become a voter.
     #[error("no leader made it a voter within {} s; start it again to join as a new incarnation", STRANDED.as_secs())]
     Stranded,
@@ -64,10 +68,15 @@ fn look(node: &Node, seen: &mut Seen) -> Option<FenceReason> {
     if let Some(fault) = metrics.fenced {
         return Some(FenceReason::Storage(fault));
     }
-    let standing = match node.replica.view() {
-        Ok(view) => view.member(node.incarnation).map(|row| row.standing),
+    let view = match node.replica.view() {
+        Ok(view) => view,
         Err(fault) => return Some(FenceReason::Storage(fault.to_string())),
     };
+    if let Err(reason) = admitted(&view, node.incarnation) {
+        return Some(reason);
+    }
+    let standing = view.member(node.incarnation).map(|row| row.standing);
+    drop(view);
     match standing {
         Some(MemberStanding::Superseded) => return Some(FenceReason::Superseded),
         Some(MemberStanding::Retired) => return Some(FenceReason::Removed),
@@ -85,7 +94,51 @@ fn look(node: &Node, seen: &mut Seen) -> Option<FenceReason> {
     (seen.since.elapsed() > STRANDED).then_some(FenceReason::Stranded)
 }
 
+/// IN6: keys imply an admission. It lies before what is applied here, or is still to be decided by what follows.
+fn admitted(view: &View, me: Incarnation) -> Result<(), FenceReason> {
+    let index = me.admit_index();
+    let founded = view.epoch().is_some();
+    match !founded || view.applied() < index || view.member(me).is_some() || view.proposal(index).is_some() {
+        true => Ok(()),
+        false => Err(FenceReason::NeverAdmitted),
+    }
+}
+
 fn is_named(metrics: &Metrics, node: &Node, voter: bool) -> bool {
     let members = if voter { &metrics.voters } else { &metrics.learners };
     members.iter().any(|named| named.incarnation == node.incarnation)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)]
+    use super::*;
+    use crate::join::endorse::place;
+    use crate::join::joiner::{OwnEvidence, cert};
+    use crate::peers::pool::PeerPool;
+    use ringwall_channel::NodeSecrets;
+    use ringwall_consensus::{Options, Replica, Transport};
+    use ringwall_wire::bounded::Text;
+    use ringwall_wire::ids::{Digest, Vendor};
+
+    #[tokio::test]
+    async fn keys_without_an_admission_on_record_fence() {
+        let folder = tempfile::tempdir().unwrap();
+        let site = place::site_of("genoa-1", 1, &[]);
+        let secrets = Arc::new(NodeSecrets::generate(&mut *(site.entropy)()));
+        let me = Incarnation::new(site.epoch, 1);
+        let transport: Arc<dyn Transport> = PeerPool::new(Arc::clone(&site), Arc::clone(&secrets), me);
+        let options = Options::new(folder.path().join("inc"), site.cluster_id, me, Arc::clone(&site.clock));
+        let replica = Replica::open(options, transport).await.unwrap();
+        let other = |index| Incarnation::new(site.epoch, index);
+        assert_eq!(admitted(&replica.view().unwrap(), other(0)), Ok(()), "before the founding nobody is on record");
+        let own = OwnEvidence { vendor: Vendor::Amd, chip: Digest([0; 32]), measurement: Text::default() };
+        replica.found(cert(&site, &secrets, &own)).await.unwrap();
+        let view = replica.view().unwrap();
+        assert_eq!(admitted(&view, me), Ok(()));
+        assert_eq!(admitted(&view, other(view.applied() + 1)), Ok(()), "its admission may follow");
+        assert_eq!(admitted(&view, other(view.applied())), Err(FenceReason::NeverAdmitted));
+        drop(view);
+        replica.shutdown().await;
+    }
 }

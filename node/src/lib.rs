@@ -7,7 +7,7 @@
 //! - [`endorsements`]: what the vendors say about this machine. - [`attesting`]: evidence of this node, and judging others'.
 //! - [`clock`], [`entropy`]: the only readers of clock and generator.
 //! - [`context`], [`life`]: what parts share, and which states follow which. - [`found`], `join`, [`folders`], [`room`], [`fencing`]: birth, disk and end.
-//! - `accept`, [`peers`], `front`: who may connect, members, clients.
+//! - `accept`, [`peers`], `front`: who may connect, members, clients. - [`renewal`]: when their sessions end.
 //!
 //! Trusts: its TEE, and whoever satisfies the policy. The host, the network and the disk are not trusted with anything but liveness.
 //! Protocol sections 3 and 4.
@@ -34,5 +34,6 @@ pub mod life;
 pub mod logging;
 pub mod peers;
 pub mod platform;
+pub mod renewal;
 pub mod room;
 pub mod run;

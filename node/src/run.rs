@@ -19,22 +19,24 @@ use crate::join::steward;
 use crate::life::{Life, LifeCell};
 use crate::peers::pool::PeerPool;
 use crate::platform::PlatformError;
+use crate::renewal::Sessions;
 use crate::{accept, folders, front};
 use ringwall_attest::{Anchors, Attester, CollectError, SessionError, verify_order};
 use ringwall_channel::NodeSecrets;
-use ringwall_consensus::{Class, OpenError, Options, OrderJudge, ProposeError, Replica, Transport};
+use ringwall_consensus::{Class, Granted, OpenError, Options, OrderJudge, ProposeError, Replica, Transport};
 use ringwall_keys::Keyring;
 use ringwall_quic::{Alpn, BindError, PipeError};
 use ringwall_wire::bounded::Text;
 use ringwall_wire::evidence::Role;
 use ringwall_wire::genesis::ClusterCard;
 use ringwall_wire::ids::{Digest, Incarnation};
-use ringwall_wire::peer::{NamedMember, PeerCall};
+use ringwall_wire::peer::PeerCall;
 use ringwall_wire::policy::Governance;
 use std::future::Future;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tracing::{info, warn};
 
@@ -139,6 +141,7 @@ pub async fn run_node(config: Config, providers: Providers, stop: impl Future<Ou
     let (member, members) = watch::channel(None);
     let mut accepting = tokio::task::JoinSet::new();
     accepting.spawn(accept::run(Arc::clone(&site), members));
+    accepting.spawn(renew_on_hangup(Arc::clone(&site)));
     let outcome = live(&site, card, &own_evidence, &member, stop).await;
     if let Err(fault) = &outcome {
         // Nothing more is said: whoever waits learns it from the closed connection.
@@ -152,6 +155,15 @@ pub async fn run_node(config: Config, providers: Providers, stop: impl Future<Ou
     let _ = tokio::time::timeout(CLOSING, site.endpoint.wait_idle()).await;
     accepting.shutdown().await;
     outcome
+}
+
+/// SIGHUP, an operator's word: every session is opened anew, with fresh evidence.
+async fn renew_on_hangup(site: Arc<Site>) {
+    let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
+    while hangup.recv().await.is_some() {
+        info!("all sessions are opened anew");
+        site.sessions.renew();
+    }
 }
 
 /// Everything before the first word: identity, folder, endpoint.
@@ -173,6 +185,7 @@ fn prepare(config: Config, providers: Providers) -> Result<(Arc<Site>, Option<Cl
         genesis: card.genesis.clone(),
         policy: card.policy.clone(),
         card_addresses: card.addresses.to_vec(),
+        sessions: Sessions::new(&card.policy.session, config.limits.reattest),
         config,
         attester: providers.attester,
         anchors: providers.anchors,
@@ -232,7 +245,8 @@ async fn live(
             let Some(granted) = granted else { return Ok(()) };
             let grant = granted.grant;
             info!(incarnation = %grant.incarnation, slot = %site.slot(), "admitted: this life has its name and the cluster's keys");
-            let node = assemble(site, granted.secrets, grant.incarnation, granted.keyring, grant.members.into_vec()).await?;
+            let named = Granted { members: grant.members.into_vec(), voting: grant.voting.into_vec(), admission: grant.admission };
+            let node = assemble(site, granted.secrets, grant.incarnation, granted.keyring, Some(named)).await?;
             site.life.step(Life::Learner).expect("a granted node becomes a learner");
             node
         }
@@ -258,7 +272,7 @@ async fn found_group(site: &Arc<Site>, card: ClusterCard, own_evidence: &OwnEvid
     let secrets = Arc::new(NodeSecrets::generate(&mut *(site.entropy)()));
     let keyring = Arc::new(Keyring::found(site.cluster_id, &mut *(site.entropy)()));
     let cert = joiner::cert(site, &secrets, own_evidence);
-    let node = assemble(site, secrets, found::first_incarnation(), keyring, Vec::new()).await?;
+    let node = assemble(site, secrets, found::first_incarnation(), keyring, None).await?;
     node.replica.found(cert).await?;
     site.life.step(Life::Voter).expect("a founder is its group's only voter");
     front::open(&node);
@@ -273,7 +287,7 @@ async fn assemble(
     secrets: Arc<NodeSecrets>,
     incarnation: Incarnation,
     keyring: Arc<Keyring>,
-    granted: Vec<NamedMember>,
+    granted: Option<Granted>,
 ) -> Result<Arc<Node>, NodeError> {
     let peers = PeerPool::new(Arc::clone(site), Arc::clone(&secrets), incarnation);
     let dir = folders::of(&site.config.data, incarnation);
@@ -281,8 +295,11 @@ async fn assemble(
     options.orders = order_judge(site.policy.governance.clone());
     options.heartbeat_ms = site.config.timing.heartbeat_ms;
     options.election_ms = site.config.timing.election_ms;
+    options.granted = granted.map(Arc::new);
+    let granted = options.granted.as_ref().map_or_else(Vec::new, |granted| granted.members.clone());
     let transport: Arc<dyn Transport> = peers.clone();
     let replica = Replica::open(options, transport).await?;
+    peers.show(replica.prover());
     Ok(Arc::new(Node {
         site: Arc::clone(site),
         secrets,

@@ -95,6 +95,8 @@ pub struct LocalOptions {
     pub log: Option<(&'static str, &'static str)>,
     /// Governors of the founding policy; none for a cluster nobody governs.
     pub governance: Option<Governance>,
+    /// Seconds after which sessions attest anew; none leaves the daemon's default.
+    pub reattest_s: Option<u32>,
 }
 
 /// One slot and the process that stands in it.
@@ -353,8 +355,12 @@ impl LocalCluster {
         let _ = writeln!(text, "policy = {}", quoted(&self.folder.join("cluster.policy")));
         let (format, level) = self.options.log.unwrap_or(("text", "info"));
         let _ = writeln!(text, "[peers]\naddresses = {:?}\n[log]\nformat = {format:?}\nlevel = {level:?}", self.addresses());
+        let _ = writeln!(text, "[limits]");
         if let Some(reserve) = self.options.disk_reserve_mib {
-            let _ = writeln!(text, "[limits]\ndisk_reserve_mib = {reserve}");
+            let _ = writeln!(text, "disk_reserve_mib = {reserve}");
+        }
+        if let Some(seconds) = self.options.reattest_s {
+            let _ = writeln!(text, "reattest_s = {seconds}");
         }
         if let Some((heartbeat, least, most)) = self.options.timing {
             let _ = writeln!(text, "[timing]\nheartbeat_ms = {heartbeat}\nelection_min_ms = {least}\nelection_max_ms = {most}");

@@ -50,6 +50,13 @@ impl History {
         keys.iter().for_each(|(key, operations)| look(key, operations));
     }
 
+    /// Writes that were refused, or whose outcome nobody knows.
+    pub fn unanswered(&self) -> usize {
+        let keys = self.keys.lock().expect("no test task panicked while recording");
+        let lost = |operation: &&Operation| matches!(operation.action, Action::Write(_)) && operation.answered.is_none();
+        keys.values().flatten().filter(lost).count()
+    }
+
     /// Keys whose history no order explains.
     pub fn violations(&self) -> Vec<String> {
         let keys = self.keys.lock().expect("no test task panicked while recording");

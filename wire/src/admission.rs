@@ -7,7 +7,7 @@ use crate::bounded::{Blob, List, Text};
 use crate::codec::{Message as _, enc};
 use crate::ids::{BootKeys, ClusterId, Digest, Epoch, Incarnation, KeyEpoch, Nonce, Signature, Slot, Vendor};
 use crate::label::Label;
-use crate::limits::SLOTS;
+use crate::limits::{ADMISSION_LINKS, SLOTS};
 use crate::order::ReplaceOrder;
 use crate::peer::NamedMember;
 use crate::secret::Secret;
@@ -78,8 +78,12 @@ message! {
         pub epoch: Epoch,
         /// Master keys that are alive.
         pub master_keys: List<GrantedKey, 16>,
-        /// The members as of the grant: whom the joiner believes until its own log says otherwise.
+        /// Live incarnations as of the grant: whom the joiner believes until its own record says otherwise.
         pub members: List<NamedMember, { 2 * SLOTS }>,
+        /// Slots that had a voter then.
+        pub voting: List<Slot, SLOTS>,
+        /// The joiner's own admission, which it shows to members that have not heard of it.
+        pub admission: Option<AdmissionLink>,
     }
 }
 
@@ -127,9 +131,69 @@ impl Endorse {
     /// What the signature of a verdict over `propose`, proposed at `admit_index`, is made over: the one form for who gives it, who
     /// proposes it and who applies it.
     pub fn signed_bytes(cluster_id: &ClusterId, admit_index: u64, propose: &AdmitPropose, accepts: bool) -> Vec<u8> {
-        let cert = propose.cert.digest();
-        let fields: [&[u8]; 5] = [&cluster_id.0, &admit_index.to_be_bytes(), &cert, &propose.evidence.0, &[u8::from(accepts)]];
-        enc(Label::EndorseSigned, &fields)
+        signed_words(cluster_id, admit_index, &propose.cert, &propose.evidence, accepts)
+    }
+}
+
+impl AdmissionProof {
+    /// Shows nothing.
+    pub fn none() -> Self {
+        AdmissionProof { links: List::default() }
+    }
+}
+
+impl AdmissionLink {
+    /// What every verdict of the link signs: the words of an accepting [`Endorse`].
+    pub fn signed_bytes(&self, cluster_id: &ClusterId) -> Vec<u8> {
+        signed_words(cluster_id, self.admit_index, &self.cert, &self.admission.evidence, true)
+    }
+}
+
+fn signed_words(cluster_id: &ClusterId, admit_index: u64, cert: &IncarnationCert, evidence: &Digest, accepts: bool) -> Vec<u8> {
+    let fields: [&[u8]; 5] = [&cluster_id.0, &admit_index.to_be_bytes(), &cert.digest(), &evidence.0, &[u8::from(accepts)]];
+    enc(Label::EndorseSigned, &fields)
+}
+
+record! {
+    /// A voter's acceptance, as it is shown: the rest of its [`Endorse`] stands beside it.
+    #[derive(Copy)]
+    pub struct Verdict {
+        /// Who accepted.
+        pub by: Incarnation,
+        /// The signature of its [`Endorse`].
+        pub signature: Signature,
+    }
+}
+
+record! {
+    /// What an admission was decided by: kept on record beside the incarnation.
+    pub struct Admission {
+        /// Log index at which it was decided.
+        pub at: u64,
+        /// SHA-256 of the attestation answer that was judged.
+        pub evidence: Digest,
+        /// The acceptances that counted.
+        pub verdicts: List<Verdict, { 2 * SLOTS }>,
+    }
+}
+
+record! {
+    /// One admission, as shown to somebody who has not heard of it.
+    pub struct AdmissionLink {
+        /// Log index of the proposal, which names the incarnation.
+        pub admit_index: u64,
+        /// What was admitted.
+        pub cert: IncarnationCert,
+        /// By what.
+        pub admission: Admission,
+    }
+}
+
+message! {
+    /// Admissions in the order in which the log decided them, up to the incarnation that shows them. Protocol section 4.4, AP1 to AP7.
+    pub struct AdmissionProof = AdmissionProof {
+        /// The admissions.
+        pub links: List<AdmissionLink, ADMISSION_LINKS>,
     }
 }
 
@@ -157,3 +221,20 @@ message! {
 
 /// Evidence of a joiner, forwarded to the voters who endorse it.
 pub type ForwardedEvidence = Blob<{ crate::limits::ATTEST_MESSAGE_BYTES }>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample::{Sample as _, Source};
+
+    #[test]
+    fn a_link_signs_the_words_of_the_endorsements_it_repeats() {
+        let mut source = Source::new(11);
+        let (cluster, propose) = (ClusterId::sample(&mut source), AdmitPropose::sample(&mut source));
+        let admission = Admission { at: 12, evidence: propose.evidence, verdicts: List::default() };
+        let link = AdmissionLink { admit_index: 9, cert: propose.cert.clone(), admission };
+        assert_eq!(link.signed_bytes(&cluster), Endorse::signed_bytes(&cluster, 9, &propose, true));
+        assert_ne!(link.signed_bytes(&cluster), Endorse::signed_bytes(&cluster, 9, &propose, false));
+        assert_ne!(link.signed_bytes(&cluster), Endorse::signed_bytes(&cluster, 8, &propose, true));
+    }
+}

@@ -63,6 +63,7 @@ labels! {
     Endorse = "endorse",
     EndorseSigned = "endorse-signed",
     AdmitCommit = "admit-commit",
+    AdmissionProof = "admission-proof",
     KeyGrant = "key-grant",
     CatchUpProof = "catch-up-proof",
     CatchUpSigned = "catch-up-signed",

@@ -31,6 +31,8 @@ pub const BATCH_LEAVES: usize = 4_096;
 pub const BATCH_PATH: usize = 12;
 /// Milliseconds a node collects sessions for one quote.
 pub const BATCH_WINDOW_MS: u64 = 50;
+/// Seconds after which every session attests anew, whatever a policy allows: what a machine turned into is noticed within a day.
+pub const REATTEST_MOST_S: u32 = 24 * 60 * 60;
 /// Quotes a node makes in a second: AMD's firmware throttles a guest above this.
 pub const QUOTES_PER_SECOND: u32 = 20;
 
@@ -76,6 +78,12 @@ pub const POLICY_MEASUREMENTS: usize = 64;
 pub const TDX_REPLAYS: usize = 8;
 /// Digests a policy allows for one boot event: one for each shape of guest, as many as shapes named by tuples.
 pub const EVENT_DIGESTS: usize = 32;
+/// Links of one admission proof: as many admissions as one message shows.
+pub const ADMISSION_LINKS: usize = 32;
+/// Proofs asked for in one session: with [`ADMISSION_LINKS`] each, all incarnations a record holds.
+pub const ADMISSION_ROUNDS: usize = 32;
+/// Bytes of one admission proof: links with the longest addresses and a verdict of every voter.
+pub const ADMISSION_PROOF_BYTES: usize = 192 * 1024;
 /// Custodians of a cluster.
 pub const CUSTODIANS: usize = 16;
 /// Governance keys of a cluster.

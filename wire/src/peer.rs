@@ -265,6 +265,8 @@ choice! {
         9 => CatchUp(CatchUpProof),
         /// To a transfer.
         10 => Transfer(TransferAnswer),
+        /// The first word to a dialler that is not known yet: show what the log admitted after this index, up to yourself.
+        11 => ShowAdmission(u64),
     }
 }
 

@@ -210,6 +210,9 @@ impl Script {
         let Some(last) = entries.len().checked_sub(2 + self.chance.below(3) as usize).and_then(|at| entries.get(at)) else {
             return Ok(());
         };
+        if Some(last.at) < lock(watch).model.committed {
+            return Ok(());
+        }
         self.term += 1;
         lock(watch).model.open.push(Deed::Truncate(last.at));
         exercise.truncate(last.at)

@@ -15,7 +15,7 @@ use openraft::base::BoxStream;
 use openraft::storage::{IOFlushed, RaftLogReader, RaftLogStorage};
 use openraft::{LogState, OptionalSend};
 use ringwall_wire::limits::ENTRY_BYTES;
-use ringwall_wire::peer::LogPosition;
+use ringwall_wire::peer::{Ballot, LogPosition};
 use sha2::{Digest as _, Sha256};
 use std::collections::VecDeque;
 use std::fmt::Debug;
@@ -273,6 +273,23 @@ impl Inner {
     }
 }
 
+/// IN1, of what this replica promises: terms rise, and within one it votes once; it may still follow whom a quorum elected in it.
+fn one_vote(before: Option<Ballot>, next: Ballot) -> io::Result<()> {
+    let Some(before) = before else { return Ok(()) };
+    match next.term > before.term || (next.term == before.term && (next.leader == before.leader || next.committed)) {
+        true => Ok(()),
+        false => Err(io::Error::other(format!("a second vote, which IN1 forbids: {next:?} after {before:?}"))),
+    }
+}
+
+/// IN3: what is committed is not taken back.
+fn prefix_stays(committed: Option<LogId>, last: Option<LogId>) -> io::Result<()> {
+    match committed.map(|committed| committed.index) <= last.map(|last| last.index) {
+        true => Ok(()),
+        false => Err(io::Error::other(format!("entries after {last:?} would be void, and {committed:?} is committed, which IN3 forbids"))),
+    }
+}
+
 fn weight(entry: &Entry) -> usize {
     let payload = match &entry.payload {
         EntryPayload::Normal(bytes) => bytes.0.len(),
@@ -373,6 +390,8 @@ impl RaftLogStorage<Types> for LogStore {
     }
 
     async fn save_vote(&mut self, vote: &Vote) -> io::Result<()> {
+        let before = self.shared.lock().vote.as_ref().map(types::ballot);
+        self.ground.fence.watch("vote", one_vote(before, types::ballot(vote)))?;
         let (done, saved) = oneshot::channel();
         self.queue(Job::Vote(types::ballot(vote), done))?;
         saved.await.unwrap_or_else(|_| Err(self.ground.fence.error()))?;
@@ -406,6 +425,8 @@ impl RaftLogStorage<Types> for LogStore {
     }
 
     async fn truncate_after(&mut self, last: Option<LogId>) -> io::Result<()> {
+        let committed = self.shared.lock().committed;
+        self.ground.fence.watch("log", prefix_stays(committed, last))?;
         self.shared.lock().truncate_after(last.map(|last| last.index));
         self.queue(Job::Truncate(types::positions(&last)))
     }
@@ -413,5 +434,50 @@ impl RaftLogStorage<Types> for LogStore {
     async fn purge(&mut self, to: LogId) -> io::Result<()> {
         self.shared.lock().purge(to);
         self.queue(Job::Purge(types::position(&to)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use ringwall_wire::ids::{Epoch, Incarnation};
+
+    fn store(dir: &tempfile::TempDir) -> LogStore {
+        LogStore::create(Ground::real(dir.path()), 64 * 1024, 1024).unwrap()
+    }
+
+    fn ballot(term: u64, leader: u64, committed: bool) -> Vote {
+        types::vote(&Ballot { term, leader: Incarnation::new(Epoch(1), leader), committed })
+    }
+
+    #[tokio::test]
+    async fn a_second_vote_in_a_term_fences() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut log = store(&dir);
+        for vote in [ballot(2, 1, false), ballot(2, 1, true), ballot(3, 2, false), ballot(3, 1, true), ballot(4, 2, false)] {
+            log.save_vote(&vote).await.unwrap();
+        }
+        assert!(log.ground.fence.reason().is_none());
+        assert!(log.save_vote(&ballot(4, 1, false)).await.is_err());
+        assert!(log.ground.fence.reason().unwrap().contains("IN1"));
+        let (dir, back) = (tempfile::tempdir().unwrap(), ballot(1, 2, true));
+        let mut log = store(&dir);
+        log.save_vote(&ballot(2, 1, false)).await.unwrap();
+        assert!(log.save_vote(&back).await.is_err(), "nor does a term go back");
+    }
+
+    #[tokio::test]
+    async fn taking_back_what_is_committed_fences() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut log = store(&dir);
+        let at = |index| types::log_id(&LogPosition { term: 1, index });
+        let entries = (0..4).map(|index| Entry { log_id: at(index), payload: EntryPayload::Blank });
+        log.append(entries, IOFlushed::noop()).await.unwrap();
+        log.save_committed(Some(at(2))).await.unwrap();
+        log.truncate_after(Some(at(2))).await.unwrap();
+        assert!(log.ground.fence.reason().is_none());
+        assert!(log.truncate_after(Some(at(1))).await.is_err());
+        assert!(log.ground.fence.reason().unwrap().contains("IN3"));
     }
 }

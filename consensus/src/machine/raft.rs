@@ -122,7 +122,12 @@ impl Readers {
     }
 
     fn tell(&self, published: &mut Published, state: &ReplicatedState) {
-        *published = state.published();
+        let next = state.published();
+        if let Some(what) = published.goes_back(&next) {
+            // Nothing is shown of it: whoever asks finds the fence.
+            return self.ground.fence.raise(format!("{what} of the state would go back, which IN10 forbids"));
+        }
+        *published = next;
         self.progress.send_replace(Progress { applied: published.applied, revision: published.revision });
     }
 

@@ -170,7 +170,7 @@ impl ReplicatedState {
     fn voters(&self) -> Vec<Voter> {
         let voters = self.membership.voter_ids();
         let voters = voters.filter_map(|id| self.membership.get_node(&id).map(|member| (id, member)));
-        voters.map(|(incarnation, member)| Voter { incarnation, vendor: member.vendor, sig: member.sig }).collect()
+        voters.map(|(incarnation, member)| Voter { incarnation, slot: member.slot, vendor: member.vendor, sig: member.sig }).collect()
     }
 
     fn write(&mut self, index: u64, write: SealedWrite) -> io::Result<Outcome> {

@@ -10,7 +10,7 @@
 use crate::charter::Charter;
 use crate::defects::{self, Defect};
 use crate::machine::view::{MemberRow, MemberStanding, ProposalRow};
-use ringwall_wire::admission::{AdmitPropose, Endorse, IncarnationCert};
+use ringwall_wire::admission::{Admission, AdmitPropose, Endorse, IncarnationCert, Verdict};
 use ringwall_wire::bounded::List;
 use ringwall_wire::command::{Denial, Founding, Outcome};
 use ringwall_wire::ids::{ClusterId, Epoch, Incarnation, SigPublic, Signature, Slot, Vendor};
@@ -49,6 +49,8 @@ ringwall_wire::record! {
         pub cert: IncarnationCert,
         /// Standing.
         pub standing: Standing,
+        /// What its admission was decided by; none for a founder.
+        pub admission: Option<Admission>,
     }
 }
 
@@ -68,6 +70,7 @@ ringwall_wire::record! {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Voter {
     pub(crate) incarnation: Incarnation,
+    pub(crate) slot: Slot,
     pub(crate) vendor: Vendor,
     pub(crate) sig: SigPublic,
 }
@@ -86,7 +89,7 @@ impl Roster {
             return Outcome::Denied(Denial::AlreadyFounded);
         }
         self.epoch = Some(founding.incarnation.epoch());
-        self.enter(founding.incarnation, founding.cert);
+        self.enter(founding.incarnation, founding.cert, None);
         Outcome::Admitted(founding.incarnation)
     }
 
@@ -143,9 +146,10 @@ impl Roster {
         if !defects::on(Defect::NoSlotRule) && self.incumbent(proposal.propose.cert.slot) != replaces {
             return Outcome::Denied(Denial::SlotOccupied);
         }
-        if let Err(denial) = self.endorsed(proposal, voters) {
-            return Outcome::Denied(denial);
-        }
+        let verdicts = match self.endorsed(proposal, voters) {
+            Ok(verdicts) => verdicts,
+            Err(denial) => return Outcome::Denied(denial),
+        };
         let Some(proposal) = self.proposals.remove(&admit_index) else {
             return Outcome::Denied(Denial::NoProposal);
         };
@@ -153,7 +157,8 @@ impl Roster {
             old.standing = MemberStanding::Superseded;
         }
         let incarnation = Incarnation::new(epoch, admit_index);
-        self.enter(incarnation, proposal.propose.cert);
+        let admission = Admission { at: index, evidence: proposal.propose.evidence, verdicts };
+        self.enter(incarnation, proposal.propose.cert, Some(admission));
         Outcome::Admitted(incarnation)
     }
 
@@ -178,33 +183,40 @@ impl Roster {
         proposal.endorsements.iter().any(|given| !given.accepts && self.stays(given.by, proposal))
     }
 
-    /// Whether `voter` is being replaced neither by this proposal nor by an earlier one.
+    /// Whether the word of `voter` counts: it was not superseded, and stands in another slot than the joiner.
     fn stays(&self, voter: Incarnation, proposal: &ProposalRow) -> bool {
-        let live = self.members.get(&voter).is_some_and(|row| row.standing == MemberStanding::Live);
-        live && voter != proposal.propose.replaces
+        let row = self.members.get(&voter);
+        row.is_some_and(|row| row.standing == MemberStanding::Live && row.cert.slot != proposal.propose.cert.slot)
     }
 
-    /// Protocol section 4.3, step 4: two voters, one of another vendor than the joiner where there is one, and nobody against; a group of
-    /// one voter decides alone. The incarnation that is replaced counts for nothing. One that was superseded before, and may be dead, is not
-    /// waited for and cannot refuse; it may be one of the two, who are not fewer for it.
-    fn endorsed(&self, proposal: &ProposalRow, voters: &[Voter]) -> Result<(), Denial> {
-        let voters = || voters.iter().filter(|voter| voter.incarnation != proposal.propose.replaces);
-        let accepted = || voters().filter(|voter| proposal.endorsements.iter().any(|given| given.accepts && given.by == voter.incarnation));
-        let other = |voter: &Voter| voter.vendor != proposal.propose.cert.vendor;
+    /// Protocol section 4.3, step 4: two voters, one of another vendor than the joiner where there is one, and nobody against. Voters of
+    /// the joiner's own slot count for nothing, nor does the word, yes or no, of one that was superseded; a group of one voter decides alone.
+    /// Gives the verdicts that counted, which whoever is asked for this admission will show.
+    fn endorsed(&self, proposal: &ProposalRow, voters: &[Voter]) -> Result<List<Verdict, { 2 * SLOTS }>, Denial> {
+        let cert = &proposal.propose.cert;
+        let others: Vec<&Voter> = voters.iter().filter(|voter| voter.slot != cert.slot).collect();
+        let given = |voter: &Voter| proposal.endorsements.iter().find(|given| given.accepts && given.by == voter.incarnation);
+        let accepted: Vec<(&Voter, &Endorse)> = others
+            .iter()
+            .filter(|voter| self.stays(voter.incarnation, proposal))
+            .filter_map(|voter| Some((*voter, given(voter)?)))
+            .collect();
         if self.refused(proposal) {
             return Err(Denial::Rejected);
         }
-        let enough = accepted().count() >= ENDORSEMENTS.min(voters().count()).max(1);
-        let wanted = voters().any(|voter| other(voter) && self.stays(voter.incarnation, proposal));
-        let crossed = !wanted || accepted().any(other);
-        match enough && crossed || defects::on(Defect::NoEndorsement) {
-            true => Ok(()),
-            false => Err(Denial::NotEndorsed),
+        let enough = accepted.len() >= ENDORSEMENTS.min(others.len()).max(1);
+        let crossed =
+            !others.iter().any(|voter| voter.vendor != cert.vendor) || accepted.iter().any(|(voter, _)| voter.vendor != cert.vendor);
+        if !(enough && crossed || defects::on(Defect::NoEndorsement)) {
+            return Err(Denial::NotEndorsed);
         }
+        let verdicts = accepted.iter().map(|(_, given)| Verdict { by: given.by, signature: given.signature });
+        Ok(List::new(verdicts.collect::<Vec<_>>())
+            .expect("a voter endorses once, and a membership has at most twice as many voters as slots"))
     }
 
-    fn enter(&mut self, incarnation: Incarnation, cert: IncarnationCert) {
-        self.members.insert(incarnation, MemberRow { incarnation, cert, standing: MemberStanding::Live });
+    fn enter(&mut self, incarnation: Incarnation, cert: IncarnationCert, admission: Option<Admission>) {
+        self.members.insert(incarnation, MemberRow { incarnation, cert, standing: MemberStanding::Live, admission });
         while self.members.len() > MEMBERS {
             let out = self.members.values().find(|row| row.standing != MemberStanding::Live).map(|row| row.incarnation);
             let Some(out) = out else { return };
@@ -258,6 +270,7 @@ impl Roster {
                 MemberStanding::Superseded => Standing::Superseded,
                 MemberStanding::Retired => Standing::Retired,
             },
+            admission: row.admission.clone(),
         });
         let proposals = self.proposals.values().map(|row| ProposalRecord {
             admit_index: row.admit_index,
@@ -273,7 +286,8 @@ impl Roster {
             Standing::Superseded => MemberStanding::Superseded,
             Standing::Retired => MemberStanding::Retired,
         };
-        self.members.insert(record.incarnation, MemberRow { incarnation: record.incarnation, cert: record.cert, standing });
+        let MemberRecord { incarnation, cert, admission, .. } = record;
+        self.members.insert(incarnation, MemberRow { incarnation, cert, standing, admission });
     }
 
     pub(crate) fn restore_proposal(&mut self, record: ProposalRecord) {
@@ -283,7 +297,7 @@ impl Roster {
 }
 
 /// A function of its arguments alone: every replica comes to the same answer.
-fn signed(key: &SigPublic, words: &[u8], signature: &Signature) -> bool {
+pub(crate) fn signed(key: &SigPublic, words: &[u8], signature: &Signature) -> bool {
     let signature = ed25519_dalek::Signature::from_bytes(&signature.0);
     let verified = ed25519_dalek::VerifyingKey::from_bytes(&key.0).is_ok_and(|key| key.verify_strict(words, &signature).is_ok());
     verified || defects::on(Defect::AnySignature)

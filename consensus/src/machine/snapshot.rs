@@ -1,6 +1,6 @@
 //! Snapshots: the whole state as one file, the same bytes on every replica at the same index.
 //!
-//! Decides: `"RWS2"`, then items `u32 length, u8 kind, encoding`: meta, members, proposals, clients, events, open tiles of the log tree, rows in key order, and an
+//! Decides: `"RWS3"`, then items `u32 length, u8 kind, encoding`: meta, members, proposals, clients, events, open tiles of the log tree, rows in key order, and an
 //! end that counts the items. No time of day, no order of arrival, no library's layout. The digest of the state is the SHA-256 of it.
 //! Trusts: nothing it reads; an item is bounded before it is held, kinds may only go up, row keys must rise.
 //! Out of scope: sending (`network`, `gate`). Protocol section 4; layout: docs/formats.md, "Snapshots".
@@ -23,7 +23,7 @@ use sha2::{Digest as _, Sha256};
 use std::io::{self, Read, Write};
 use std::sync::Arc;
 
-const MAGIC: [u8; 4] = *b"RWS2";
+const MAGIC: [u8; 4] = *b"RWS3";
 /// Bytes of one item: a record of the full size, or a client with a full window.
 const ITEM_BYTES: usize = 2 * 1024 * 1024;
 /// Rows read from the store at a time.

@@ -9,7 +9,7 @@ use crate::machine::roster::Roster;
 use crate::machine::rows::{self, ChainValue, RecordHead, SpaceValue};
 use crate::machine::store;
 use crate::report::ReadError;
-use ringwall_wire::admission::{AdmitPropose, Endorse, IncarnationCert};
+use ringwall_wire::admission::{Admission, AdmitPropose, Endorse, IncarnationCert};
 use ringwall_wire::codec::Field;
 use ringwall_wire::command::{SealedRecord, WrappedKey};
 use ringwall_wire::ids::{Digest, Epoch, Incarnation, KeyTag, Revision, SpaceTag};
@@ -85,6 +85,8 @@ pub struct MemberRow {
     pub cert: IncarnationCert,
     /// What it is allowed.
     pub standing: MemberStanding,
+    /// What its admission was decided by; none for a founder.
+    pub admission: Option<Admission>,
 }
 
 /// A joiner that is proposed and not admitted yet.
@@ -127,6 +129,27 @@ pub(crate) struct Published {
     pub(crate) time_ms: u64,
     pub(crate) roster: Arc<Roster>,
     pub(crate) voters: Arc<BTreeSet<Incarnation>>,
+}
+
+impl Published {
+    /// IN10: what of this would be less in `next`.
+    pub(crate) fn goes_back(&self, next: &Published) -> Option<&'static str> {
+        let tree = |shown: &Published| shown.tree.head.size;
+        let back = [
+            ("the applied index", next.applied < self.applied),
+            ("the term", next.term < self.term),
+            ("the log tree", tree(next) < tree(self)),
+            ("the revision", next.revision < self.revision),
+            ("the time", next.time_ms < self.time_ms),
+            ("the epoch", self.roster.epoch > next.roster.epoch),
+        ];
+        back.iter().find(|(_, back)| *back).map(|(what, _)| *what)
+    }
+
+    /// Whether the record does not say yet what becomes of this index as an admission.
+    pub(crate) fn is_open(&self, admit_index: u64) -> bool {
+        admit_index > self.applied || self.roster.may_be_admitted(admit_index, self.applied)
+    }
 }
 
 /// The state as of one applied index. Cheap to make; it holds back clean-up of old data while it lives, so do not keep it for long.
@@ -281,4 +304,29 @@ impl View {
 
 fn fenced(why: impl std::fmt::Display) -> ReadError {
     ReadError::Fenced(why.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_is_shown_goes_back() {
+        let now = || Published { applied: 9, term: 3, revision: Revision(5), time_ms: 7, roster: roster(1), ..Published::default() };
+        fn roster(epoch: u32) -> Arc<Roster> {
+            Arc::new(Roster { epoch: Some(Epoch(epoch)), ..Roster::default() })
+        }
+        assert_eq!(Published::default().goes_back(&now()), None);
+        assert_eq!(now().goes_back(&now()), None);
+        for (what, back) in [
+            ("the applied index", Published { applied: 8, ..now() }),
+            ("the term", Published { term: 2, ..now() }),
+            ("the revision", Published { revision: Revision(4), ..now() }),
+            ("the time", Published { time_ms: 6, ..now() }),
+            ("the epoch", Published { roster: roster(0), ..now() }),
+            ("the epoch", Published { roster: Arc::default(), ..now() }),
+        ] {
+            assert_eq!(now().goes_back(&back), Some(what));
+        }
+    }
 }

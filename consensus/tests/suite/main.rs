@@ -9,6 +9,7 @@
 mod disks;
 mod group;
 mod log_tree;
+mod proofs;
 mod rig;
 mod storage;
 mod throughput;

@@ -36,6 +36,7 @@ mod writes;
 use crate::clock::Clock;
 use crate::context::Node;
 use crate::entropy::Entropy;
+use crate::renewal::Sessions;
 use crate::room::Room;
 use quinn::Connection;
 use quotes::{Bound, Platform, Quotes};
@@ -91,6 +92,8 @@ pub struct FrontParts {
     pub entropy: Entropy,
     /// Room on the disk of its data folder.
     pub room: Room,
+    /// How long sessions last.
+    pub sessions: Arc<Sessions>,
 }
 
 /// The front door of one member.
@@ -115,6 +118,7 @@ pub struct Front {
     feeds: Arc<watch::Feeds>,
     spaces: spaces::Spaces,
     sessions: Arc<Semaphore>,
+    lasting: Arc<Sessions>,
     half_open: Arc<Semaphore>,
     leaving: Signaller<bool>,
     /// Tasks that end by themselves once the queues they serve are left and empty.
@@ -164,6 +168,7 @@ impl Front {
             feeds: Arc::new(watch::Feeds::new(replica.clone())),
             spaces: spaces::Spaces::new(keyring.clone()),
             sessions: Arc::new(Semaphore::new(limits::SESSIONS)),
+            lasting: parts.sessions,
             half_open: Arc::new(Semaphore::new(limits::HALF_OPEN)),
             leaving: signal(false).0,
             queues: Mutex::default(),
@@ -273,6 +278,7 @@ pub(crate) fn open(node: &Node) -> Arc<Front> {
             clock: site.clock.clone(),
             entropy: site.entropy.clone(),
             room: Room::new(site.config.data.clone(), site.config.limits.disk_reserve_bytes),
+            sessions: Arc::clone(&site.sessions),
         })
     };
     node.front.get_or_init(start).clone()

@@ -281,7 +281,8 @@ async fn listen(front: &Front, desk: &mut Desk, opener: &mut Opener, recv: &mut 
     let mut leaving = front.leaving.subscribe();
     let mut tick = interval(Duration::from_secs(1));
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let reattest_by = clock::now() + Duration::from_secs(u64::from(front.policy.session.reattest_s));
+    let mut renewals = front.lasting.renewals();
+    let reattest_by = clock::now() + front.lasting.limit();
     let mut begun: Option<Instant> = None;
     loop {
         // Here and not in the tick alone: a client that never lets the stream run dry keeps the tick from its turn.
@@ -312,6 +313,7 @@ async fn listen(front: &Front, desk: &mut Desk, opener: &mut Opener, recv: &mut 
             },
             // Wakes the loop, which looks at the time.
             _ = tick.tick() => {}
+            _ = renewals.changed() => return Ended::Refused { code: RefusalCode::Unavailable },
             // Told once when the node begins to leave, or when the front door is gone.
             _ = leaving.wait_for(|leaving| *leaving) => return Ended::Refused { code: RefusalCode::ShuttingDown },
         }
@@ -369,7 +371,7 @@ async fn last_word(mut send: SendStream) {
 }
 
 fn too_old() -> Refusal {
-    refusal(RefusalCode::Unavailable, "the session is as old as the policy allows; open a new one, which attests again")
+    refusal(RefusalCode::Unavailable, "the session is as old as this node lets it be; open a new one, which attests again")
 }
 
 #[cfg(test)]

@@ -147,7 +147,7 @@ async fn attempt(site: &Arc<Site>, own_evidence: &OwnEvidence, address: &Text<12
     for _ in 0..HOPS {
         let secrets = Arc::new(NodeSecrets::generate(&mut *(site.entropy)()));
         let request = JoinRequest { cert: cert(site, &secrets, own_evidence), order: site.config.replace_order.clone() };
-        let own = Own { site, secrets: &secrets, incarnation: Incarnation(0) };
+        let own = Own { site, secrets: &secrets, incarnation: Incarnation(0), prover: None };
         match ask(own, &address, &request).await? {
             JoinAnswer::Granted(grant) => return accept(site, secrets, *grant),
             JoinAnswer::Elsewhere(leader) => {

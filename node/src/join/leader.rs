@@ -13,7 +13,7 @@ use crate::join::endorse::{self, agrees, evidence_digest};
 use crate::join::ordered::{self, Order};
 use crate::peers::handshake::{self, Opened, Own, PeerError, refusal};
 use crate::peers::pool::resolve;
-use ringwall_consensus::{Class, MemberRow, MemberStanding, ProposeError, Transport, member_of};
+use ringwall_consensus::{Class, Granted, MemberRow, MemberStanding, ProposeError, Transport, member_of};
 use ringwall_wire::admission::{AdmitCommit, AdmitPropose, Endorse, ForwardedEvidence, IncarnationCert, JoinAnswer, JoinRequest, KeyGrant};
 use ringwall_wire::bounded::{List, Text};
 use ringwall_wire::codec::Message;
@@ -141,7 +141,7 @@ async fn admit(node: &Arc<Node>, request: JoinRequest, asking: &Asking) -> Resul
     };
     info!(%incarnation, slot = %propose.cert.slot, vendor = %propose.cert.vendor, "admitted");
     node.steward.notify_one();
-    Ok(grant(node, incarnation, &propose.cert))
+    Ok(grant(node, incarnation))
 }
 
 /// Proposes, and waits until the command is applied here.
@@ -188,7 +188,8 @@ async fn replaced(node: &Arc<Node>, cert: &IncarnationCert) {
     let found = async {
         let address = resolve(&cert.peer_address).await?;
         let connection = ringwall_quic::dial(&node.site.endpoint, &node.site.dial, address, PROBE).await?;
-        let own = Own { site: &node.site, secrets: &node.secrets, incarnation: node.incarnation };
+        let prover = node.replica.prover();
+        let own = Own { site: &node.site, secrets: &node.secrets, incarnation: node.incarnation, prover: Some(&prover) };
         let outcome = handshake::dial(own, &connection, PeerPurpose::Member, None).await;
         ringwall_quic::close(&connection, ringwall_quic::CloseCode::Done);
         outcome
@@ -208,7 +209,7 @@ async fn endorsements(node: &Arc<Node>, admit_index: u64, propose: &AdmitPropose
     let evidence = ForwardedEvidence::new(asking.evidence.clone())
         .map_err(|_| refused(RefusalCode::TooLarge, "the evidence is larger than can be forwarded"))?;
     let metrics = node.replica.metrics();
-    let voters: Vec<NamedMember> = metrics.voters.into_iter().filter(|voter| voter.incarnation != propose.replaces).collect();
+    let voters: Vec<NamedMember> = metrics.voters.into_iter().filter(|voter| voter.member.slot != propose.cert.slot).collect();
     let live = live(&node.replica.view().map_err(|_| refused(RefusalCode::Fenced, "this node stopped; ask another one"))?.members());
     let asked: Vec<_> = voters
         .iter()
@@ -227,8 +228,8 @@ async fn endorsements(node: &Arc<Node>, admit_index: u64, propose: &AdmitPropose
         .collect();
     let mut verdicts = vec![endorse::endorse(node, admit_index, propose, true)];
     verdicts.extend(futures_util::future::join_all(asked).await.into_iter().flatten());
-    // A voter that was superseded can help and cannot stand in the way.
-    verdicts.retain(|verdict| verdict.accepts || live.contains(&verdict.by));
+    // The word of a voter that was superseded counts for nothing.
+    verdicts.retain(|verdict| live.contains(&verdict.by));
     if verdicts.iter().any(|verdict| !verdict.accepts) {
         for verdict in verdicts.into_iter().filter(|verdict| !verdict.accepts) {
             decide(node, CommandBody::Endorse(verdict)).await?;
@@ -277,8 +278,8 @@ pub fn live(rows: &[MemberRow]) -> Vec<Incarnation> {
     rows.iter().filter(|row| row.standing == MemberStanding::Live).map(|row| row.incarnation).collect()
 }
 
-/// The policy's rule; the log has its own, which holds besides. `voters` are all but the one that is replaced; of those, one that is not
-/// `live` any more is not waited for.
+/// The policy's rule; the log has its own, which holds besides. `voters` are those of other slots; of those, one that is not `live` any
+/// more is not waited for.
 pub fn satisfied(rule: EndorseRule, voters: &[NamedMember], live: &[Incarnation], verdicts: &[Endorse], joiner: Vendor) -> bool {
     let needed = usize::from(rule.min_endorsers).min(voters.len()).max(1);
     let other = |voter: &&NamedMember| voter.member.vendor != joiner;
@@ -287,14 +288,14 @@ pub fn satisfied(rule: EndorseRule, voters: &[NamedMember], live: &[Incarnation]
     verdicts.len() >= needed && (!wanted || crossed)
 }
 
-fn grant(node: &Node, incarnation: Incarnation, cert: &IncarnationCert) -> KeyGrant {
-    let metrics = node.replica.metrics();
-    let mut members: Vec<NamedMember> = metrics.voters.into_iter().chain(metrics.learners).collect();
-    members.push(NamedMember { incarnation, member: member_of(cert) });
+fn grant(node: &Node, incarnation: Incarnation) -> KeyGrant {
+    let Granted { members, voting, admission } = node.replica.grant(incarnation);
     KeyGrant {
         incarnation,
         epoch: node.site.epoch,
         master_keys: List::new(node.keyring.granted()).expect("a cluster has at most 15 live master keys and a tag key"),
-        members: List::new(members).expect("a membership has at most twice as many members as slots"),
+        members: List::new(members).expect("a slot has at most one live incarnation"),
+        voting: List::new(voting).expect("each slot once"),
+        admission,
     }
 }

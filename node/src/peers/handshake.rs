@@ -8,19 +8,22 @@
 //! AttestReq            ------------------->                                (records of stream 0 from here)
 //!                      <-------------------  AttestResp, AttestReq
 //! AttestResp           ------------------->
-//!                      <-------------------  PeerReply(0, Done) | Refusal  (members; a joiner gets its answer to JoinRequest)
+//!                      <-------------------  PeerReply(0, ...) | Refusal  (members: `introduction`; a joiner gets its JoinReply)
 //! ```
 //! Decides: which evidence opens a session: of the wanted role, for this handshake, our nonce and the key Noise authenticated, under our
-//! own roots; a member besides must be one the membership knows, with that key. Every failure has a type; the other side gets a code.
+//! own roots; a member besides must be one this node may come to know, with that key. Every failure has a type; the other side gets a code.
 //! Trusts: nothing before the end. Out of scope: what members say then (`pool`, `serve`), admission (`join`). Protocol section 3.
 
 use crate::attesting::{self, Claim, Wanted};
+use crate::clock;
 use crate::context::Site;
 use crate::entropy;
+use crate::peers::introduction;
 use crate::peers::records::Records;
 use quinn::{Connection, ConnectionError};
 use ringwall_attest::{AppraisedPeer, CollectError, SessionError};
 use ringwall_channel::{Attested, ChannelError, NodeSecrets, PeerAnswer, PeerDial, PeerPrologue, Session, Unverified};
+use ringwall_consensus::{Prover, Unrecognized};
 use ringwall_quic::{CloseCode, DialError, FrameError, FrameReader, FrameWriter, close, transport_binding};
 use ringwall_wire::bounded::{List, Text};
 use ringwall_wire::codec::{DecodeError, Message};
@@ -32,6 +35,8 @@ use ringwall_wire::version;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
+use tracing::warn;
 
 /// Longest wait for the other side's evidence: throttled guests wait seconds for theirs.
 const EVIDENCE_WAIT: Duration = Duration::from_secs(15);
@@ -103,6 +108,14 @@ pub enum PeerError {
     /// As many quotes are being made for diallers nobody knows as may be.
     #[error("too many nodes this one does not know ask for evidence at once; it was refused as busy")]
     Crowded,
+    /// Its admission is not known here and was not shown, or what it showed is not taken.
+    #[error("incarnation {incarnation} is no member this node knows: {fault}")]
+    NotShown {
+        /// Who it says it is.
+        incarnation: Incarnation,
+        /// What is missing.
+        fault: Unrecognized,
+    },
     /// The membership does not know it, or records another key for it.
     #[error("incarnation {incarnation} with Noise key {noise} is no member this node knows")]
     NotMember {
@@ -133,7 +146,7 @@ impl PeerError {
             PeerError::Evidence(_) => {
                 (RefusalCode::EvidenceRefused, "the evidence was refused; the log of this node says which rule it broke")
             }
-            PeerError::NotMember { .. } | PeerError::OtherIncarnation { .. } | PeerError::OtherSlot { .. } => {
+            PeerError::NotMember { .. } | PeerError::NotShown { .. } | PeerError::OtherIncarnation { .. } | PeerError::OtherSlot { .. } => {
                 (RefusalCode::NotMember, "not a member this node knows with this key; join again")
             }
             PeerError::Malformed(_) | PeerError::Channel(_) => {
@@ -161,6 +174,8 @@ pub struct Own<'a> {
     pub secrets: &'a NodeSecrets,
     /// Who this is; 0 before admission.
     pub incarnation: Incarnation,
+    /// Shows its admission where it is not known; none for a joiner, and where nobody is dialled.
+    pub prover: Option<&'a Prover>,
 }
 
 /// An open session between nodes.
@@ -174,6 +189,8 @@ pub struct Opened {
     pub evidence: AttestResp,
     /// The nonce it was asked with.
     pub nonce: Nonce,
+    /// When it was asked for.
+    pub since: Instant,
 }
 
 /// Whom a dialler expects; a joiner expects any member.
@@ -227,6 +244,7 @@ pub async fn dial(own: Own<'_>, connection: &Connection, purpose: PeerPurpose, e
     writer.write(&msg3, step).await?;
 
     let (own_role, other_role) = roles(purpose);
+    let since = clock::now();
     let nonce = ask(own.site, &mut session, &mut writer).await?;
     let evidence = session.open_attest_resp(&reader.read(sealed(ATTEST_MESSAGE_BYTES), EVIDENCE_WAIT).await?)?;
     let asked = session.open_attest_req(&reader.read(sealed(HANDSHAKE_MESSAGE_BYTES), step).await?)?;
@@ -244,9 +262,9 @@ pub async fn dial(own: Own<'_>, connection: &Connection, purpose: PeerPurpose, e
         }
     };
     attest(own, &mut session, &mut writer, own_role, asked.nonce).await?;
-    let mut opened = opened(session, peer, reader, writer, evidence, nonce)?;
+    let mut opened = opened(session, peer, reader, writer, (evidence, nonce, since))?;
     if purpose == PeerPurpose::Member {
-        let _first_word: ringwall_wire::peer::PeerReply = opened.records.receive(EVIDENCE_WAIT).await?;
+        introduction::introduce(own, &mut opened.records, EVIDENCE_WAIT).await?;
     }
     Ok(opened)
 }
@@ -326,7 +344,7 @@ pub enum Turn {
 }
 
 /// The answering side after the hello. `nonce` is what the other side is asked with; `turn` decides whether a quote is made for the key
-/// it has; `known` decides, for a member, whether the membership knows it with that key.
+/// it has; `known` decides, for a member, whether it is known or may be shown to be one (`introduction`).
 pub async fn answer(
     own: Own<'_>,
     connection: &Connection,
@@ -367,6 +385,7 @@ pub async fn answer(
     }
     attest(own, &mut session, &mut writer, own_role, asked.nonce).await?;
     drop(turn);
+    let since = clock::now();
     ask_with(own.site, &mut session, &mut writer, nonce).await?;
     let evidence = session.open_attest_resp(&reader.read(sealed(ATTEST_MESSAGE_BYTES), EVIDENCE_WAIT).await?)?;
     let judged = judged(own.site, &session, &evidence, nonce, other_role).await.and_then(|peer| {
@@ -380,7 +399,7 @@ pub async fn answer(
         }
     });
     match judged {
-        Ok(peer) => opened(session, peer, reader, writer, evidence, nonce),
+        Ok(peer) => opened(session, peer, reader, writer, (evidence, nonce, since)),
         Err(fault) => {
             // The other side reads bare records from here on.
             if let Ok(sealed) = session.seal_refusal(&fault.refusal()) {
@@ -441,7 +460,14 @@ async fn judged(
 ) -> Result<AppraisedPeer, PeerError> {
     let noise = *session.remote_noise().ok_or(ChannelError::AnonymousPeer)?;
     let wanted = Wanted { role, handshake: *session.handshake(), nonce, noise };
-    Ok(attesting::judge(site, evidence.clone(), wanted).await?)
+    let judged = attesting::judge(site, evidence.clone(), wanted).await;
+    if let Err(fault) = &judged {
+        let ended = site.sessions.refuse(&noise);
+        if ended > 0 {
+            warn!(incarnation = %evidence.incarnation, ended, %fault, "fresh evidence of a member is refused: its sessions end");
+        }
+    }
+    Ok(judged?)
 }
 
 fn opened(
@@ -449,11 +475,10 @@ fn opened(
     peer: AppraisedPeer,
     reader: FrameReader,
     writer: FrameWriter,
-    evidence: AttestResp,
-    nonce: Nonce,
+    (evidence, nonce, since): (AttestResp, Nonce, Instant),
 ) -> Result<Opened, PeerError> {
     let mut session = session.establish(peer)?;
     let keys = session.split(0, PEER_MESSAGE_BYTES)?;
     let records = Records::new(keys, (writer.into_stream(), reader.into_stream()));
-    Ok(Opened { session, records, evidence, nonce })
+    Ok(Opened { session, records, evidence, nonce, since })
 }

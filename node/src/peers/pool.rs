@@ -8,11 +8,12 @@
 use crate::clock;
 use crate::context::Site;
 use crate::entropy;
-use crate::peers::handshake::{self, Expected, Own, PeerError};
+use crate::peers::handshake::{self, Expected, Opened, Own, PeerError};
 use crate::peers::lane::{self, CHUNK_BYTES, CLASSES, FLUSH_MESSAGES, IN_FLIGHT, QUEUED_BYTES};
+use crate::renewal::Lasting;
 use quinn::{Connection, RecvStream, SendStream};
 use ringwall_channel::{NodeSecrets, Opener, Sealer};
-use ringwall_consensus::{BoxFuture, Class, Transport, TransportError};
+use ringwall_consensus::{BoxFuture, Class, Prover, Transport, TransportError};
 use ringwall_quic::{CloseCode, close};
 use ringwall_wire::codec::Message;
 use ringwall_wire::ids::Incarnation;
@@ -21,7 +22,7 @@ use ringwall_wire::peer::{Member, PeerAnswer, PeerCall, PeerReply, PeerRpc};
 use ringwall_wire::session::PeerPurpose;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
@@ -45,6 +46,8 @@ pub(crate) struct PeerPool {
     links: Mutex<HashMap<Incarnation, Arc<Link>>>,
     numbers: AtomicU64,
     this: Weak<PeerPool>,
+    /// Shows this incarnation's admission; set once its replica is open.
+    prover: OnceLock<Prover>,
 }
 
 /// Queues towards one member.
@@ -80,7 +83,14 @@ impl PeerPool {
             links: Mutex::default(),
             numbers: AtomicU64::new(1),
             this: this.clone(),
+            prover: OnceLock::new(),
         })
+    }
+
+    /// What members that have not heard of this incarnation are shown.
+    pub(crate) fn show(&self, prover: Prover) {
+        // The first stays: a pool belongs to one replica.
+        let _ = self.prover.set(prover);
     }
 
     /// Sends a call now; what comes back resolves to the answer.
@@ -193,13 +203,16 @@ impl LinkTask {
         let mut pause = PAUSE_FIRST;
         while let Some(pool) = self.pool.upgrade() {
             let (site, secrets, me) = (Arc::clone(&pool.site), Arc::clone(&pool.secrets), pool.me);
+            let prover = pool.prover.get().cloned();
             drop(pool);
-            match self.open(&site, &secrets, me).await {
-                Ok((connection, session)) => {
+            let own = Own { site: &site, secrets: &secrets, incarnation: me, prover: prover.as_ref() };
+            match self.open(own).await {
+                Ok((connection, opened)) => {
                     lock(&self.fault).clear();
                     pause = PAUSE_FIRST;
                     info!(to = %self.to, slot = %self.member.slot, address = %self.member.peer_address, "session with member is open");
-                    if self.carry(&site, &connection, session).await {
+                    let lasting = site.sessions.dialled(self.member.noise, opened.since);
+                    if self.carry(&connection, opened.session, lasting).await {
                         return;
                     }
                     let why = connection.close_reason().map(|reason| reason.to_string()).unwrap_or_default();
@@ -218,18 +231,12 @@ impl LinkTask {
         }
     }
 
-    async fn open(
-        &self,
-        site: &Arc<Site>,
-        secrets: &NodeSecrets,
-        me: Incarnation,
-    ) -> Result<(Connection, ringwall_channel::Session<ringwall_channel::Attested>), PeerError> {
+    async fn open(&self, own: Own<'_>) -> Result<(Connection, Opened), PeerError> {
         let address = resolve(&self.member.peer_address).await?;
-        let connection = ringwall_quic::dial(&site.endpoint, &site.dial, address, DIAL).await?;
-        let own = Own { site, secrets, incarnation: me };
+        let connection = ringwall_quic::dial(&own.site.endpoint, &own.site.dial, address, DIAL).await?;
         let expected = Expected { incarnation: self.to, slot: self.member.slot, noise: self.member.noise };
         let opened = handshake::dial(own, &connection, PeerPurpose::Member, Some(expected)).await?;
-        Ok((connection, opened.session))
+        Ok((connection, opened))
     }
 
     /// Fails what is queued, and whatever comes during the pause. False when nobody can queue any more.
@@ -257,9 +264,9 @@ impl LinkTask {
     /// Carries calls until the session breaks, must attest again, or is not used any more; true in the last case.
     async fn carry(
         &self,
-        site: &Site,
         connection: &Connection,
         mut session: ringwall_channel::Session<ringwall_channel::Attested>,
+        mut lasting: Lasting,
     ) -> bool {
         let mut lanes = tokio::task::JoinSet::new();
         let used = Arc::new(Mutex::new(clock::now()));
@@ -275,13 +282,14 @@ impl LinkTask {
             };
             lanes.spawn(lane.run(keys));
         }
-        let attest_again = Duration::from_secs(u64::from(site.policy.session.reattest_s));
-        let deadline = clock::now() + attest_again;
         let unused = loop {
             tokio::select! {
                 _ = lanes.join_next() => break self.queues_closed().await,
                 _ = connection.closed() => break false,
-                () = tokio::time::sleep_until(deadline) => break false,
+                over = lasting.over() => {
+                    debug!(to = %self.to, slot = %self.member.slot, ?over, "session with member is opened anew");
+                    break false;
+                }
                 () = tokio::time::sleep(IDLE / 2) => {
                     if lock(&used).elapsed() > IDLE {
                         break true;

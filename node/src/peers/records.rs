@@ -8,6 +8,7 @@ use quinn::{RecvStream, SendStream};
 use ringwall_channel::{Opener, Sealer};
 use ringwall_quic::FrameError;
 use ringwall_wire::codec::{DecodeError, Message};
+use ringwall_wire::limits::PEER_MESSAGE_BYTES;
 use ringwall_wire::session::Refusal;
 use std::time::Duration;
 use zeroize::Zeroizing;
@@ -43,13 +44,25 @@ impl Records {
 
     /// Receives one message; a refusal in its place is [`PeerError::Refused`].
     pub async fn receive<M: Message>(&mut self, within: Duration) -> Result<M, PeerError> {
+        self.receive_at_most(PEER_MESSAGE_BYTES, within).await
+    }
+
+    /// The same, for which at most `bytes` bytes of the stream are read: for whoever is attested and no member yet.
+    pub async fn receive_at_most<M: Message>(&mut self, bytes: usize, within: Duration) -> Result<M, PeerError> {
         let receiving = async {
+            let mut left = bytes;
             loop {
                 if let Some(message) = self.opener.next()? {
                     return Ok(message);
                 }
-                match self.recv.read_chunk(CHUNK_BYTES, true).await {
-                    Ok(Some(chunk)) => self.opener.push(&chunk.bytes)?,
+                if left == 0 {
+                    return Err(PeerError::Frame(FrameError::TooLong { len: bytes.saturating_add(1), max: bytes }));
+                }
+                match self.recv.read_chunk(left.min(CHUNK_BYTES), true).await {
+                    Ok(Some(chunk)) => {
+                        left = left.saturating_sub(chunk.bytes.len());
+                        self.opener.push(&chunk.bytes)?;
+                    }
                     Ok(None) => return Err(PeerError::Frame(FrameError::Ended { inside: !self.opener.is_idle() })),
                     Err(fault) => return Err(PeerError::Stream(fault.to_string())),
                 }

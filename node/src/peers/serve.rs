@@ -6,17 +6,18 @@
 //! Trusts: `handshake` for who the member is; `Replica::answer` and `Replica::may_forward` for what it may do (V1 to V3).
 //! Protocol section 4.
 
-use crate::clock;
 use crate::context::Node;
 use crate::front;
 use crate::join::endorse;
 use crate::peers::handshake::{self, Greeted, Own, PeerError, Turn};
+use crate::peers::introduction;
 use crate::peers::lane::{self, CHUNK_BYTES, FLUSH_MESSAGES, IN_FLIGHT, WORKING_BYTES};
+use crate::renewal::Over;
 use futures_util::stream::{FuturesOrdered, FuturesUnordered};
 use futures_util::{FutureExt, StreamExt};
 use quinn::{Connection, RecvStream, SendStream};
 use ringwall_channel::{Opener, Sealer};
-use ringwall_consensus::{BoxFuture, Class};
+use ringwall_consensus::{BoxFuture, Class, Recognition};
 use ringwall_quic::{Alpn, CloseCode, admit, close};
 use ringwall_wire::codec::Message;
 use ringwall_wire::ids::{Incarnation, NoisePublic};
@@ -28,8 +29,8 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tracing::{debug, info, warn};
 
-/// Added to the policy's time before the answering side ends a session: the dialling side ends it first.
-const ATTEST_AGAIN_GRACE: Duration = Duration::from_secs(30);
+/// Time a refused member has to read why.
+const LAST_WORD: Duration = Duration::from_millis(500);
 /// How often a session looks whether its member is still one.
 const STANDING_LOOK: Duration = Duration::from_secs(1);
 
@@ -44,10 +45,10 @@ fn turn(known: bool, strangers: &Arc<Semaphore>) -> Turn {
 
 /// Serves a member's session until it ends.
 pub(crate) async fn member(node: Arc<Node>, connection: Connection, greeted: Greeted, strangers: Arc<Semaphore>) {
-    let own = Own { site: &node.site, secrets: &node.secrets, incarnation: node.incarnation };
+    let own = Own { site: &node.site, secrets: &node.secrets, incarnation: node.incarnation, prover: None };
     let nonce = crate::entropy::nonce(&node.site.entropy);
-    let known = |peer: &ringwall_attest::AppraisedPeer| node.knows(peer.incarnation(), &peer.keys().noise);
-    let turn = |noise: &NoisePublic| turn(node.knows_key(noise), &strangers);
+    let known = |peer: &ringwall_attest::AppraisedPeer| introduction::may_be_known(&node.replica, peer.incarnation(), &peer.keys().noise);
+    let turn = |noise: &NoisePublic| turn(node.replica.knows_key(noise), &strangers);
     let mut opened = match handshake::answer(own, &connection, greeted, nonce, turn, known).await {
         Ok(opened) => opened,
         Err(fault) => {
@@ -64,16 +65,16 @@ pub(crate) async fn member(node: Arc<Node>, connection: Connection, greeted: Gre
     };
     let peer = opened.session.peer().expect("an attested session has a peer");
     let (from, noise) = (peer.incarnation(), peer.keys().noise);
-    admit(&connection, Alpn::Peer);
-    let first_word = PeerReply { number: 0, answer: PeerAnswer::Done };
-    if opened.records.send(&first_word, node.site.step()).await.is_err() {
-        return close(&connection, CloseCode::Done);
+    if let Err(fault) = introduction::recognise(&node, from, &noise, &mut opened.records).await {
+        warn!(address = %connection.remote_address(), %from, %fault, "session refused");
+        opened.records.finish(LAST_WORD).await;
+        return close(&connection, CloseCode::Refused);
     }
+    admit(&connection, Alpn::Peer);
     node.peers.is_up(from);
     debug!(%from, address = %connection.remote_address(), "member opened a session");
     let mut streams = tokio::task::JoinSet::new();
-    let attest_again = Duration::from_secs(u64::from(node.site.policy.session.reattest_s));
-    let deadline = clock::now() + attest_again + ATTEST_AGAIN_GRACE;
+    let mut lasting = node.site.sessions.answered(noise, opened.since);
     let mut look = tokio::time::interval(STANDING_LOOK);
     let code = loop {
         tokio::select! {
@@ -91,9 +92,9 @@ pub(crate) async fn member(node: Arc<Node>, connection: Connection, greeted: Gre
                     break CloseCode::Malformed;
                 }
             }
-            () = tokio::time::sleep_until(deadline) => break CloseCode::Replaced,
+            over = lasting.over() => break if over == Over::Refused { CloseCode::Refused } else { CloseCode::Replaced },
             _ = look.tick() => {
-                if !node.knows(from, &noise) {
+                if node.replica.recognise(from, &noise) != Recognition::Member {
                     break CloseCode::Refused;
                 }
             }
@@ -302,6 +303,33 @@ mod gate_tests {
         assert_eq!(forwarded(Incarnation::new(Epoch(9), 1)).await, RefusalCode::NotMember, "of another epoch");
         node.replica.propose(CommandBody::Retire(me)).await.unwrap();
         assert_eq!(forwarded(me).await, RefusalCode::NotMember, "retired");
+        node.replica.shutdown().await;
+    }
+
+    /// A dialler whose evidence nothing is wrong with, and whose admission lies beyond what is applied here.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn genuine_evidence_without_an_admission_opens_no_session() {
+        let folder = tempfile::tempdir().unwrap();
+        let node = alone(folder.path()).await;
+        let rogue = place::site_of("tdx-1", 3, &[]);
+        let keys = NodeSecrets::generate(&mut *(rogue.entropy)());
+        let serving = Arc::clone(&node);
+        let answering = tokio::spawn(async move {
+            let connection = serving.site.endpoint.accept().await.unwrap().await.unwrap();
+            let greeted = handshake::greet(&serving.site, &connection).await.unwrap();
+            member(serving, connection, greeted, Arc::new(Semaphore::new(1))).await;
+        });
+        let within = Duration::from_secs(10);
+        let connection = ringwall_quic::dial(&rogue.endpoint, &rogue.dial, node.site.config.listen, within).await.unwrap();
+        let beyond = Incarnation::new(node.incarnation.epoch(), 9_000);
+        let own = Own { site: &rogue, secrets: &keys, incarnation: beyond, prover: None };
+        let dialled = handshake::dial(own, &connection, ringwall_wire::session::PeerPurpose::Member, None).await;
+        match dialled {
+            Err(PeerError::Refused(refusal)) => assert_eq!(refusal.code, RefusalCode::NotMember),
+            other => panic!("{other:?}"),
+        }
+        answering.await.unwrap();
+        assert_ne!(node.replica.recognise(beyond, &keys.public().noise), Recognition::Member);
         node.replica.shutdown().await;
     }
 }

@@ -54,7 +54,13 @@ pub(crate) fn site_of(chip: &str, slot: u8, lies: &[Lie]) -> Arc<Site> {
         cluster: ClusterPart::Join(Box::new(card)),
         peers: Vec::new(),
         log: LogConfig::default(),
-        limits: Limits { connections: 64, connections_per_address: 64, handshake: Duration::from_secs(10), disk_reserve_bytes: 0 },
+        limits: Limits {
+            connections: 64,
+            connections_per_address: 64,
+            handshake: Duration::from_secs(10),
+            disk_reserve_bytes: 0,
+            reattest: Duration::from_secs(86_400),
+        },
         timing: Timing { heartbeat_ms: 50, election_ms: (250, 500) },
         endorsements: Default::default(),
         boot,
@@ -62,6 +68,7 @@ pub(crate) fn site_of(chip: &str, slot: u8, lies: &[Lie]) -> Arc<Site> {
     };
     Arc::new(Site {
         cluster_id: genesis.cluster_id(),
+        sessions: ringwall_node::renewal::Sessions::new(&policy.session, Duration::from_secs(86_400)),
         epoch: ringwall_node::found::FIRST_EPOCH,
         genesis,
         policy,
@@ -115,14 +122,14 @@ async fn both(
     let expected = expect.map(|expect| expect(answerer_keys.public().noise));
     let dialling = async {
         let connection = ringwall_quic::dial(&dialler.endpoint, &dialler.dial, answerer.config.listen, SOON).await?;
-        let own = Own { site: dialler, secrets: &dialler_keys, incarnation: dialler_name };
+        let own = Own { site: dialler, secrets: &dialler_keys, incarnation: dialler_name, prover: None };
         let opened = handshake::dial(own, &connection, purpose, expected).await;
         // Kept until the other side is done too.
         Ok::<_, PeerError>((opened?, connection))
     };
     let answering = async {
         let connection = answerer.endpoint.accept().await.unwrap().await.unwrap();
-        let own = Own { site: answerer, secrets: &answerer_keys, incarnation: answerer_name };
+        let own = Own { site: answerer, secrets: &answerer_keys, incarnation: answerer_name, prover: None };
         let greeted = handshake::greet(answerer, &connection).await?;
         let nonce = entropy::nonce(&answerer.entropy);
         let mut opened = handshake::answer(own, &connection, greeted, nonce, |_| turn, |_| known).await?;
@@ -172,7 +179,7 @@ where
     let both = Keys { dialler: dialler_keys.public().clone(), answerer: hostile_keys.public().clone() };
     let dialling = async {
         let connection = ringwall_quic::dial(&dialler.endpoint, &dialler.dial, hostile.config.listen, SOON).await?;
-        let own = Own { site: dialler, secrets: &dialler_keys, incarnation: name };
+        let own = Own { site: dialler, secrets: &dialler_keys, incarnation: name, prover: None };
         handshake::dial(own, &connection, PeerPurpose::Member, None).await
     };
     let hostile_side = async {

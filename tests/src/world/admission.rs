@@ -11,7 +11,7 @@ use crate::world::process::Process;
 use crate::world::sessions::{self, Fault, Greeted, Own, refusal};
 use crate::world::site::Wanted;
 use ringwall_consensus::defects::Defect;
-use ringwall_consensus::{Class, MemberRow, MemberStanding, MembershipError, Metrics, ProposeError, Transport, member_of};
+use ringwall_consensus::{Class, Granted, MemberRow, MemberStanding, MembershipError, Metrics, ProposeError, Transport, member_of};
 use ringwall_node::join::endorse::{agrees, evidence_digest, join_nonce, prove_catch_up, verify_catch_up, verify_endorse};
 use ringwall_node::join::leader::{live, satisfied};
 use ringwall_wire::admission::{
@@ -44,7 +44,7 @@ const LAG: u64 = 64;
 /// Serves a joiner.
 pub async fn accept(process: &Arc<Process>, mut pipe: Pipe, greeted: Greeted) {
     let site = &process.site;
-    let own = Own { site, secrets: &process.secrets, incarnation: process.incarnation };
+    let own = Own { site, secrets: &process.secrets, incarnation: process.incarnation, prover: None };
     let opening = site.nonce();
     let opened = sessions::answer(own, &mut pipe, greeted, join_nonce(&opening), |_| true).await;
     let mut opened = match opened {
@@ -123,7 +123,7 @@ async fn admit(process: &Arc<Process>, cert: IncarnationCert, asking: &Asking) -
     }
     let flaws = &process.site.common.flaws;
     if flaws.has(Flaw::EarlyGrant) {
-        return Ok(grant(process, Incarnation::new(process.site.common.cluster.epoch, admit_index), &propose.cert));
+        return Ok(grant(process, Incarnation::new(process.site.common.cluster.epoch, admit_index)));
     }
     if flaws.has(Flaw::ForgedVerdicts) {
         forged(process, admit_index).await?;
@@ -137,18 +137,18 @@ async fn admit(process: &Arc<Process>, cert: IncarnationCert, asking: &Asking) -
         _ => return Err(no(RefusalCode::Unavailable)),
     };
     process.steward.notify_one();
-    Ok(grant(process, incarnation, &propose.cert))
+    Ok(grant(process, incarnation))
 }
 
-fn grant(process: &Process, incarnation: Incarnation, cert: &IncarnationCert) -> JoinAnswer {
-    let metrics = process.replica.metrics();
-    let mut members: Vec<NamedMember> = metrics.voters.into_iter().chain(metrics.learners).collect();
-    members.push(NamedMember { incarnation, member: member_of(cert) });
+fn grant(process: &Process, incarnation: Incarnation) -> JoinAnswer {
+    let Granted { members, voting, admission } = process.replica.grant(incarnation);
     JoinAnswer::Granted(Box::new(KeyGrant {
         incarnation,
         epoch: process.site.common.cluster.epoch,
         master_keys: List::new(process.keyring.granted()).expect("few keys"),
-        members: List::new(members).expect("few members"),
+        members: List::new(members).expect("a slot has at most one live incarnation"),
+        voting: List::new(voting).expect("each slot once"),
+        admission,
     }))
 }
 
@@ -201,7 +201,8 @@ async fn replaced(process: &Arc<Process>, cert: &IncarnationCert) {
     let other = match site.common.wires.dial(site.place, site.process, &cert.peer_address, Door::Peers).await {
         None => false,
         Some(mut pipe) => {
-            let own = Own { site, secrets: &process.secrets, incarnation: process.incarnation };
+            let prover = process.replica.prover();
+            let own = Own { site, secrets: &process.secrets, incarnation: process.incarnation, prover: Some(&prover) };
             match sessions::dial(own, &mut pipe, PeerPurpose::Member, None).await {
                 Ok(opened) => opened.session.peer().is_none_or(|peer| peer.keys().noise != cert.keys.noise),
                 Err(Fault::Refused(code)) => code == RefusalCode::NotMember,

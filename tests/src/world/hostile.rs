@@ -9,6 +9,7 @@ use crate::world::kinds::Kind;
 use crate::world::machines::{SLOTS, SPARES, World, client_address};
 use crate::world::pipes::Place;
 use crate::world::process::{Stage, Start};
+use crate::world::rogue;
 use crate::world::settings::Guise;
 use crate::world::strikes::{any_place, pause};
 use ringwall_sim::world::joining_config;
@@ -48,6 +49,7 @@ pub async fn strike(world: &Arc<World>, kind: Kind) {
             }
         }
         Kind::ImpostorToClient => impostor(world, place).await,
+        Kind::RogueMember => rogue::strike(world).await,
         _ => liar(world, kind, place).await,
     }
 }

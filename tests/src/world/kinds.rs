@@ -150,6 +150,8 @@ kinds! {
         DebugGuest,
         /// A client is led to somebody who is no node.
         ImpostorToClient,
+        /// A machine with evidence as good as a member's claims an admission no log has.
+        RogueMember,
     }
 }
 

@@ -14,14 +14,14 @@ use crate::world::site::Site;
 use futures_util::stream::{FuturesOrdered, FuturesUnordered, StreamExt};
 use ringwall_channel::{NodeSecrets, Opener, Sealer};
 use ringwall_consensus::runtime;
-use ringwall_consensus::{BoxFuture, Class, Transport, TransportError};
+use ringwall_consensus::{BoxFuture, Class, Prover, Recognition, Transport, TransportError};
 use ringwall_wire::codec::Message;
 use ringwall_wire::ids::{Incarnation, NoisePublic};
 use ringwall_wire::limits::PEER_MESSAGE_BYTES;
 use ringwall_wire::peer::{AppendAnswer, Member, PeerAnswer, PeerCall, PeerReply, PeerRpc};
 use ringwall_wire::session::{PeerPurpose, RefusalCode};
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc, oneshot};
 
@@ -62,12 +62,27 @@ pub struct Peers {
     me: Incarnation,
     links: Mutex<BTreeMap<Incarnation, Link>>,
     numbers: Mutex<u64>,
+    prover: OnceLock<Prover>,
 }
 
 impl Peers {
     /// No session yet.
     pub fn new(site: Arc<Site>, secrets: Arc<NodeSecrets>, me: Incarnation) -> Arc<Self> {
-        Arc::new_cyclic(|this| Peers { this: this.clone(), site, secrets, me, links: Mutex::default(), numbers: Mutex::default() })
+        Arc::new_cyclic(|this| Peers {
+            this: this.clone(),
+            site,
+            secrets,
+            me,
+            links: Mutex::default(),
+            numbers: Mutex::default(),
+            prover: OnceLock::new(),
+        })
+    }
+
+    /// What members that have not heard of this incarnation are shown.
+    pub fn show(&self, prover: Prover) {
+        // The first stays.
+        let _ = self.prover.set(prover);
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Incarnation, Link>> {
@@ -151,8 +166,9 @@ impl LinkTask {
         let mut first = self.calls.recv().await;
         while let Some(peers) = self.peers.upgrade().filter(|_| first.is_some() || !self.calls.is_closed()) {
             let (site, secrets, me) = (Arc::clone(&peers.site), Arc::clone(&peers.secrets), peers.me);
+            let prover = peers.prover.get().cloned();
             drop(peers);
-            match self.open(&site, &secrets, me).await {
+            match self.open(Own { site: &site, secrets: &secrets, incarnation: me, prover: prover.as_ref() }).await {
                 Ok((pipe, streams)) => {
                     pause = PAUSE_FIRST_MS;
                     if self.carry(pipe, streams, first.take()).await {
@@ -172,10 +188,10 @@ impl LinkTask {
         }
     }
 
-    async fn open(&self, site: &Site, secrets: &NodeSecrets, me: Incarnation) -> Result<(Pipe, Streams), Fault> {
+    async fn open(&self, own: Own<'_>) -> Result<(Pipe, Streams), Fault> {
+        let site = own.site;
         let dialled = site.common.wires.dial(site.place, site.process, &self.member.peer_address, Door::Peers).await;
         let mut pipe = dialled.ok_or(Fault::Lost)?;
-        let own = Own { site, secrets, incarnation: me };
         let expected = Expected { incarnation: self.to, slot: self.member.slot, noise: self.member.noise };
         let expected = (!site.common.flaws.has(Flaw::AddressIsIdentity)).then_some(expected);
         let mut opened = sessions::dial(own, &mut pipe, PeerPurpose::Member, expected).await?;
@@ -260,18 +276,22 @@ pub async fn accept(process: Arc<Process>, mut pipe: Pipe) {
         Ok(greeted) => greeted,
         Err(_) => return,
     };
-    let own = Own { site, secrets: &process.secrets, incarnation: process.incarnation };
+    let own = Own { site, secrets: &process.secrets, incarnation: process.incarnation, prover: None };
     if greeted.purpose() == PeerPurpose::Join {
         return admission::accept(&process, pipe, greeted).await;
     }
-    let known = |peer: &ringwall_attest::AppraisedPeer| process.knows(peer.incarnation(), &peer.keys().noise);
+    let known = |peer: &ringwall_attest::AppraisedPeer| {
+        !matches!(process.recognise(peer.incarnation(), &peer.keys().noise), Recognition::Refused(_))
+    };
     let mut opened = match sessions::answer(own, &mut pipe, greeted, site.nonce(), known).await {
         Ok(opened) => opened,
         Err(fault) => return site.common.trace.note(format_args!("{} refused a session: {fault:?}", process.incarnation)),
     };
     let peer = opened.session.peer().expect("an attested session has a peer");
     let (from, noise) = (peer.incarnation(), peer.keys().noise);
-    sessions::tell(&mut opened.sealer, &pipe, &PeerReply { number: 0, answer: PeerAnswer::Done }.encode());
+    if !sessions::recognise(&process, (from, &noise), &mut opened, &mut pipe).await {
+        return;
+    }
     process.peers.is_up(from);
     serve(&process, pipe, opened.session, from, noise).await;
 }
@@ -295,7 +315,7 @@ async fn serve(
         let now = process.site.common.trace.now_ms();
         if now >= looked_ms + STANDING_LOOK_MS {
             looked_ms = now;
-            if !process.knows(from, &noise) {
+            if process.recognise(from, &noise) != Recognition::Member {
                 return;
             }
         }
@@ -378,6 +398,9 @@ fn answer(process: &Arc<Process>, from: Incarnation, call: PeerCall) -> BoxFutur
             let answering = process.replica.answer(from, PeerCall::Append(append));
             Box::pin(async move {
                 let answer = answering.await;
+                if let PeerAnswer::Append(AppendAnswer::Success) = &answer {
+                    process.site.common.watch.followed(process.incarnation, from);
+                }
                 if let (Some(last), PeerAnswer::Append(AppendAnswer::Success)) = (last, &answer) {
                     process.site.common.watch.acknowledged(process.incarnation, last);
                 }

@@ -29,6 +29,7 @@ pub mod plan;
 pub mod process;
 pub mod proof;
 mod receipts;
+pub mod rogue;
 pub mod run;
 pub mod sessions;
 pub mod settings;

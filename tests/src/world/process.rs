@@ -15,7 +15,7 @@ use crate::world::sessions::{self, Fault, Own};
 use crate::world::site::{Site, address};
 use ringwall_channel::NodeSecrets;
 use ringwall_consensus::runtime;
-use ringwall_consensus::{Class, MemberStanding, Metrics, Options, Replica, Transport};
+use ringwall_consensus::{Class, Granted, MemberStanding, Metrics, Options, Recognition, Replica, Transport};
 use ringwall_keys::Keyring;
 use ringwall_keys::hedge::HedgedIvs;
 use ringwall_wire::admission::{IncarnationCert, JoinAnswer, JoinReply, JoinRequest, KeyGrant};
@@ -178,7 +178,7 @@ impl Boot {
         let secrets = Arc::new(NodeSecrets::generate(&mut self.site.dice.clone()));
         let keyring = Arc::new(Keyring::found(cluster.id, &mut self.site.dice.clone()));
         let cert = self.cert(&secrets);
-        let process = self.assemble(secrets, Incarnation::new(cluster.epoch, 1), keyring, Vec::new()).await?;
+        let process = self.assemble(secrets, Incarnation::new(cluster.epoch, 1), keyring, None).await?;
         let founded = process.replica.found(cert).await;
         self.site.common.trace.note(format_args!("process {} founds: {founded:?}", self.number));
         founded.ok().map(|_| process)
@@ -197,7 +197,7 @@ impl Boot {
     async fn resume(&self, old: &Process) -> Option<Arc<Process>> {
         self.site.common.watch.revive(old.incarnation, self.number);
         let (secrets, keyring) = (Arc::clone(&old.secrets), Arc::clone(&old.keyring));
-        self.assemble(secrets, old.incarnation, keyring, old.granted.clone()).await
+        self.assemble(secrets, old.incarnation, keyring, None).await
     }
 
     fn cert(&self, secrets: &NodeSecrets) -> IncarnationCert {
@@ -242,7 +242,7 @@ impl Boot {
         let mut next = seed.clone();
         for _ in 0..HOPS {
             let secrets = self.secrets();
-            let own = Own { site: &self.site, secrets: &secrets, incarnation: Incarnation(0) };
+            let own = Own { site: &self.site, secrets: &secrets, incarnation: Incarnation(0), prover: None };
             let dialled = self.site.common.wires.dial(self.site.place, self.number, &next, Door::Peers).await;
             let mut pipe = dialled.ok_or(Fault::Lost)?;
             let mut opened = sessions::dial(own, &mut pipe, PeerPurpose::Join, None).await?;
@@ -266,7 +266,8 @@ impl Boot {
         let newest = grant.master_keys.iter().map(|key| key.key_epoch.0).max().unwrap_or(0);
         self.site.common.watch.granted(grant.incarnation, newest);
         let keyring = Arc::new(Keyring::from_grant(cluster.id, &grant.master_keys).ok()?);
-        self.assemble(secrets, grant.incarnation, keyring, grant.members.into_vec()).await
+        let named = Granted { members: grant.members.into_vec(), voting: grant.voting.into_vec(), admission: grant.admission };
+        self.assemble(secrets, grant.incarnation, keyring, Some(named)).await
     }
 
     async fn assemble(
@@ -274,7 +275,7 @@ impl Boot {
         secrets: Arc<NodeSecrets>,
         incarnation: Incarnation,
         keyring: Arc<Keyring>,
-        granted: Vec<NamedMember>,
+        granted: Option<Granted>,
     ) -> Option<Arc<Process>> {
         let (site, common) = (&self.site, &self.site.common);
         let sig = secrets.public().sig;
@@ -282,6 +283,8 @@ impl Boot {
         let peers = Peers::new(Arc::clone(site), Arc::clone(&secrets), incarnation);
         let clock_site = Arc::clone(site);
         let mut options = Options::new(format!("inc-{incarnation}"), common.cluster.id, incarnation, Arc::new(move || clock_site.now_ms()));
+        options.granted = granted.map(Arc::new);
+        let granted = options.granted.as_ref().map_or_else(Vec::new, |granted| granted.members.clone());
         (self.tune)(&mut options);
         let transport: Arc<dyn Transport> = peers.clone();
         let replica = match Replica::open(options, transport).await {
@@ -292,6 +295,7 @@ impl Boot {
                 return None;
             }
         };
+        peers.show(replica.prover());
         common.trace.note(format_args!("process {} is {incarnation} in slot {} on machine {}", self.number, site.slot().0, site.place));
         Some(Arc::new(Process {
             number: self.number,
@@ -371,6 +375,7 @@ async fn out(process: &Arc<Process>) -> String {
             return format!("storage: {fault}");
         }
         let Ok(view) = process.replica.view() else { return "storage".into() };
+        process.site.common.watch.shows(process.incarnation, &view);
         let standing = view.member(process.incarnation).map(|row| row.standing);
         drop(view);
         match standing {
@@ -432,24 +437,11 @@ impl Process {
         }
     }
 
-    /// Whether `incarnation` may talk to this node with this key, as `Node::knows` in `node/src/context.rs`.
-    pub fn knows(&self, incarnation: Incarnation, noise: &NoisePublic) -> bool {
-        let Ok(view) = self.replica.view() else { return false };
-        if self.site.common.flaws.has(Flaw::AddressIsIdentity) {
-            return true;
-        }
-        if let Some(row) = view.member(incarnation) {
-            return row.standing != MemberStanding::Retired && row.cert.keys.noise == *noise;
-        }
-        let proposed = view.proposal(incarnation.admit_index()).map(|row| row.propose.cert.keys.noise);
-        let applied = view.applied();
-        drop(view);
-        let metrics = self.replica.metrics();
-        let mut named = metrics.voters.iter().chain(&metrics.learners).chain(&self.granted);
-        match named.find(|named| named.incarnation == incarnation) {
-            Some(named) => named.member.noise == *noise,
-            None if proposed.is_some() => proposed == Some(*noise),
-            None => incarnation.epoch() == self.site.common.cluster.epoch && incarnation.admit_index() > applied,
+    /// Whom a session with this name and key belongs to, as the replica says.
+    pub fn recognise(&self, incarnation: Incarnation, noise: &NoisePublic) -> Recognition {
+        match self.site.common.flaws.has(Flaw::AddressIsIdentity) {
+            true => Recognition::Member,
+            false => self.replica.recognise(incarnation, noise),
         }
     }
 }

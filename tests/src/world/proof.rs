@@ -71,6 +71,7 @@ pub const CASES: &[Case] = &[
     expected("a withdrawn image is accepted", &[Flaw::OldBuild], &[Kind::OldMeasurement, Kind::Crash]),
     expected("firmware of any age", &[Flaw::AnyFirmware], &[Kind::TcbDowngrade, Kind::Crash]),
     expected("a debug guest is accepted", &[Flaw::DebugAllowed], &[Kind::DebugGuest, Kind::Crash]),
+    case("an admission that is shown is not verified", &[Flaw::Rule(Defect::AnyProof)], &[Kind::RogueMember, Kind::Crash]),
     case("keys survive the process", &[Flaw::KeptKeys], &[Kind::Crash]),
     case("a retry has a new number", &[Flaw::NewNumberOnRetry], &[Kind::Drop, Kind::Pause, Kind::FullCut]),
     drilled("stock replica, disk rolled back (T-R1)", &[Flaw::Rule(Defect::Resumes), Flaw::Resumes], Drill::Rollback),

@@ -5,14 +5,18 @@
 //! the turn for strangers, the version offer. Trusts: nothing before the end. Out of scope: what members say (`members`). Protocol 3.
 
 use crate::world::pipes::Pipe;
+use crate::world::process::Process;
 use crate::world::site::{Claim, Site, Wanted};
 use ringwall_attest::AppraisedPeer;
 use ringwall_channel::{Attested, NodeSecrets, Opener, PeerAnswer, PeerDial, PeerPrologue, Sealer, Session, Unverified};
+use ringwall_consensus::{Prover, Recognition};
+use ringwall_wire::admission::AdmissionProof;
 use ringwall_wire::bounded::{List, Text};
 use ringwall_wire::codec::Message;
 use ringwall_wire::evidence::Role;
 use ringwall_wire::ids::{Incarnation, NoisePublic, Nonce, Slot};
-use ringwall_wire::limits::PEER_MESSAGE_BYTES;
+use ringwall_wire::limits::{ADMISSION_ROUNDS, PEER_MESSAGE_BYTES};
+use ringwall_wire::peer::{PeerAnswer as Word, PeerReply};
 use ringwall_wire::session::{AttestMode, AttestReq, AttestResp, PeerHello, PeerPurpose, PeerReady, Refusal, RefusalCode};
 use ringwall_wire::version;
 
@@ -48,6 +52,8 @@ pub struct Own<'a> {
     pub secrets: &'a NodeSecrets,
     /// Who this is; 0 before admission.
     pub incarnation: Incarnation,
+    /// Shows its admission where it is not known.
+    pub prover: Option<&'a Prover>,
 }
 
 /// Whom a dialler expects.
@@ -88,6 +94,15 @@ fn prologue<'a>(site: &Site, purpose: PeerPurpose, slots: (Slot, Slot), version:
 
 /// The dialling side.
 pub async fn dial(own: Own<'_>, pipe: &mut Pipe, purpose: PeerPurpose, expected: Option<Expected>) -> Result<Opened, Fault> {
+    let mut opened = handshake(own, pipe, purpose, expected).await?;
+    if purpose == PeerPurpose::Member {
+        introduce(own, &mut opened, pipe).await?;
+    }
+    Ok(opened)
+}
+
+/// Handshake and evidence, up to the first word of the other side.
+pub async fn handshake(own: Own<'_>, pipe: &mut Pipe, purpose: PeerPurpose, expected: Option<Expected>) -> Result<Opened, Fault> {
     let site = own.site;
     let hello = PeerHello {
         versions: List::new(version::SUPPORTED.to_vec()).expect("at most 8 versions"),
@@ -119,12 +134,43 @@ pub async fn dial(own: Own<'_>, pipe: &mut Pipe, purpose: PeerPurpose, expected:
         Err(fault) => return Err(refused(session, pipe, fault)),
     };
     attest(own, &mut session, pipe, own_role, &asked.nonce)?;
-    let mut opened = opened(session, peer, evidence)?;
-    if purpose == PeerPurpose::Member {
-        // The first word of the other side says that it took our evidence.
-        receive(&mut opened.opener, pipe, STEP_MS).await.ok_or(Fault::NotMember)?;
+    opened(session, peer, evidence)
+}
+
+/// Waits for the first word of the other side, and shows what it is asked for meanwhile, as `node/src/peers/introduction.rs`.
+async fn introduce(own: Own<'_>, opened: &mut Opened, pipe: &mut Pipe) -> Result<(), Fault> {
+    for _ in 0..=ADMISSION_ROUNDS {
+        let word = receive(&mut opened.opener, pipe, STEP_MS).await.ok_or(Fault::NotMember)?;
+        let after = match PeerReply::decode(&word).map_err(|_| Fault::Malformed)?.answer {
+            Word::Done => return Ok(()),
+            Word::Refused(refusal) => return Err(Fault::Refused(refusal.code)),
+            Word::ShowAdmission(after) => after,
+            _ => return Err(Fault::Malformed),
+        };
+        let proof = own.prover.map_or_else(AdmissionProof::none, |prover| prover.proof(after));
+        tell(&mut opened.sealer, pipe, &proof.encode());
     }
-    Ok(opened)
+    Err(Fault::Malformed)
+}
+
+/// The answering side of that: asks until `who` is known, and says so; or says no.
+pub async fn recognise(process: &Process, (who, noise): (Incarnation, &NoisePublic), opened: &mut Opened, pipe: &mut Pipe) -> bool {
+    let mut seen = process.recognise(who, noise);
+    for _ in 0..ADMISSION_ROUNDS {
+        let Recognition::Unproven { after } = seen else { break };
+        process.site.common.trace.note(format_args!("{} asks {who} for its admission after {after}", process.incarnation));
+        tell(&mut opened.sealer, pipe, &PeerReply { number: 0, answer: Word::ShowAdmission(after) }.encode());
+        let Some(shown) = receive(&mut opened.opener, pipe, STEP_MS).await else { return false };
+        let Ok(proof) = AdmissionProof::decode(&shown) else { return false };
+        seen = process.replica.prove(who, noise, &proof, after);
+    }
+    let known = seen == Recognition::Member;
+    if !known {
+        process.site.common.trace.note(format_args!("{} does not take {who} for a member: {seen:?}", process.incarnation));
+    }
+    let answer = if known { Word::Done } else { Word::Refused(refusal(RefusalCode::NotMember, "refused")) };
+    tell(&mut opened.sealer, pipe, &PeerReply { number: 0, answer }.encode());
+    known
 }
 
 fn dialled(peer: &AppraisedPeer, said: Slot, expected: Option<Expected>) -> Result<(), Fault> {

@@ -79,7 +79,7 @@ field_table! {
     policy { PolicyDoc, Measurement, TdxTuple, TdxReplay, BootEvent, Rtmr, Presence, SnpProduct, SnpTcb, SnpProductRule, RevocationRule, SnpRules, TdxTcbStatus, TdxRules, SlotRule, EndorseRule, SessionRules, ReleaseRule, ReleaseSigners, Governance, MeasurementRegister, ChipId, Fmspc, SignedPolicy, Approval }
     genesis { GenesisTemplate, Custodian, GenesisRecord, BootCluster, BootConfig, ClusterCard }
     session { GetDescriptor, NodeDescriptor, AttestMode, AttestReq, SessionProof, StandingProof, AttestResp, SavedExchange, UserAuth, UserReady, MemberHint, RefusalCode, Refusal, PeerPurpose, PeerHello, PeerReady }
-    admission { IncarnationCert, JoinRequest, JoinAnswer, JoinReply, KeyGrant, GrantedKey, AdmitPropose, Endorse, AdmitCommit, CatchUpProof }
+    admission { IncarnationCert, JoinRequest, JoinAnswer, JoinReply, KeyGrant, GrantedKey, AdmitPropose, Endorse, Verdict, Admission, AdmissionLink, AdmissionProof, AdmitCommit, CatchUpProof }
     request { Request, Op, KeyMode, OpenNamespace, Once, Write, Mutation, Expect, Change, PutValue, Get, ListKeys, Watch, Reply, Answer, Conflict, Entry, Page, Events, Event, ClusterStatus }
     order { ReplaceOrder, OrderFault }
     receipt { TreePoint, TreeHead, KnownPoint, ReceiptHead, SpaceMark, ReceiptLeaf, Receipt, Receipted, Anchor, Signer, Misdeed, Evidence, EpochStart }
@@ -91,7 +91,7 @@ message_table! {
     policy { PolicyDoc, SignedPolicy }
     genesis { GenesisTemplate, GenesisRecord, BootConfig, ClusterCard }
     session { GetDescriptor, NodeDescriptor, AttestReq, AttestResp, SavedExchange, UserAuth, UserReady, Refusal, PeerHello, PeerReady }
-    admission { IncarnationCert, JoinRequest, JoinReply, KeyGrant, AdmitPropose, Endorse, AdmitCommit, CatchUpProof }
+    admission { IncarnationCert, JoinRequest, JoinReply, KeyGrant, AdmitPropose, Endorse, AdmissionProof, AdmitCommit, CatchUpProof }
     request { Request, Reply }
     order { ReplaceOrder }
     receipt { ReceiptHead, ReceiptLeaf, Receipt, Anchor, Signer, Evidence, EpochStart }

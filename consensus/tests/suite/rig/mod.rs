@@ -4,12 +4,15 @@
 //! Trusts: nothing. Out of scope: sessions and sealing.
 
 use ed25519_dalek::{Signer, SigningKey};
-use ringwall_consensus::{Applied, BoxFuture, Class, Metrics, Options, ProposeError, Replica, Role, Transport, TransportError, member_of};
+use ringwall_consensus::{
+    Applied, BoxFuture, Class, Metrics, Options, ProposeError, Recognition, Replica, Role, Transport, TransportError, member_of,
+};
 use ringwall_wire::admission::{AdmitCommit, AdmitPropose, Endorse, IncarnationCert};
 use ringwall_wire::bounded::{Blob, List, Text};
 use ringwall_wire::codec::Message;
 use ringwall_wire::command::*;
 use ringwall_wire::ids::*;
+use ringwall_wire::limits::ADMISSION_ROUNDS;
 use ringwall_wire::peer::{Member, PeerAnswer, PeerCall, PeerReply, PeerRpc};
 use ringwall_wire::request::{Expect, KeyMode, Once};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -26,6 +29,8 @@ pub(crate) const TRIES: usize = 1_500;
 pub(crate) struct Faults {
     /// Directed pairs nothing passes between.
     pub(crate) cut: BTreeSet<(Incarnation, Incarnation)>,
+    /// Whoever nothing passes to or from, also not of those that are still to come.
+    pub(crate) alone: BTreeSet<Incarnation>,
     /// Of a thousand messages, how many are lost on the way there, and as many on the way back.
     pub(crate) lossy: u64,
     /// Milliseconds an answer takes.
@@ -34,6 +39,10 @@ pub(crate) struct Faults {
 }
 
 impl Faults {
+    fn is_cut(&self, from: Incarnation, to: Incarnation) -> bool {
+        self.cut.contains(&(from, to)) || self.alone.contains(&from) || self.alone.contains(&to)
+    }
+
     fn lost(&mut self) -> bool {
         self.random = self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.random >> 33) % 1_000 < self.lossy
@@ -52,6 +61,22 @@ pub(crate) struct Wires {
     pub(crate) plain: bool,
     /// Whoever gets calls that are not what was sent, and what is done to them.
     pub(crate) edit: Mutex<Option<(Incarnation, Edit)>>,
+    /// Noise keys, as sessions would have authenticated them.
+    pub(crate) keys: Mutex<HashMap<Incarnation, NoisePublic>>,
+}
+
+impl Wires {
+    /// What a session begins with: `from` shows its admission where it is asked for it.
+    pub(crate) fn introduce(&self, from: Incarnation, target: &Replica) -> Option<Recognition> {
+        let noise = self.keys.lock().unwrap().get(&from).copied()?;
+        let prover = self.replicas.lock().unwrap().get(&from)?.prover();
+        let mut seen = target.recognise(from, &noise);
+        for _ in 0..ADMISSION_ROUNDS {
+            let Recognition::Unproven { after } = seen else { break };
+            seen = target.prove(from, &noise, &prover.proof(after), after);
+        }
+        Some(seen)
+    }
 }
 
 struct Link {
@@ -74,7 +99,7 @@ impl Transport for Link {
         let late = TransportError::Timeout { to, after_ms: timeout.as_millis() as u64 };
         let (cut, lost, delay) = {
             let mut faults = wires.faults.lock().unwrap();
-            (faults.cut.contains(&(me, to)), faults.lost(), faults.delay_ms)
+            (faults.is_cut(me, to), faults.lost(), faults.delay_ms)
         };
         let target = wires.replicas.lock().unwrap().get(&to).cloned();
         let Some(target) = target.filter(|_| !cut) else {
@@ -94,6 +119,8 @@ impl Transport for Link {
         if let Some((_, edit)) = wires.edit.lock().unwrap().filter(|(whom, _)| *whom == to) {
             edit(&mut call);
         }
+        // Whoever is not recognised is stopped at the gate.
+        let _ = wires.introduce(me, &target);
         let answer = target.answer(me, call);
         Box::pin(async move {
             let answer = tokio::time::timeout(timeout, answer).await.map_err(|_| late.clone())?;
@@ -101,7 +128,7 @@ impl Transport for Link {
                 tokio::time::sleep(Duration::from_millis(delay)).await;
             }
             let mut faults = wires.faults.lock().unwrap();
-            if faults.cut.contains(&(to, me)) || faults.lost() {
+            if faults.is_cut(to, me) || faults.lost() {
                 return Err(late);
             }
             drop(faults);
@@ -183,8 +210,9 @@ impl Group {
     }
 
     pub(crate) async fn grow(&self, slots: u8) {
-        let first = self.open(Incarnation::new(EPOCH, 1)).await;
-        first.found(cert(1, self.next())).await.unwrap();
+        let (first, cert) = (Incarnation::new(EPOCH, 1), cert(1, self.next()));
+        self.wires.keys.lock().unwrap().insert(first, cert.keys.noise);
+        self.open(first).await.found(cert).await.unwrap();
         for slot in 2..=slots {
             self.join(slot, None).await;
         }
@@ -203,6 +231,9 @@ impl Group {
         let mut options = Options::new(self.folder(id), CLUSTER, id, Arc::new(move || clock.load(Ordering::Relaxed)));
         options.segment_bytes = 8 * 1024 * 1024;
         options.call_ms = 1_000;
+        if !self.all().is_empty() {
+            options.granted = Some(Arc::new(self.leader().await.grant(id)));
+        }
         (self.tune)(&mut options);
         let link = Link { me: id, wires: Arc::clone(&self.wires) };
         let replica = Replica::open(options, Arc::new(link)).await.unwrap();
@@ -258,7 +289,7 @@ impl Group {
         let proposed = self.command(CommandBody::AdmitPropose(Box::new(propose.clone()))).await;
         assert_eq!(proposed.outcomes, [Outcome::Done]);
         let voters = self.leader().await.metrics().voters;
-        for voter in voters {
+        for voter in voters.into_iter().filter(|voter| self.is_there(voter.incarnation)) {
             let words = Endorse::signed_bytes(&CLUSTER, proposed.index, &propose, true);
             let signature = Signature(signing(&voter.member.noise).sign(&words).to_bytes());
             let endorse = Endorse { admit_index: proposed.index, by: voter.incarnation, accepts: true, signature };
@@ -266,8 +297,10 @@ impl Group {
             assert!(matches!(endorsed.outcomes[..], [Outcome::Done | Outcome::Denied(Denial::AlreadyEndorsed)]));
         }
         let admitted = self.command(CommandBody::AdmitCommit(AdmitCommit { admit_index: proposed.index })).await;
-        assert_eq!(admitted.outcomes, [Outcome::Admitted(Incarnation::new(EPOCH, proposed.index))]);
-        Incarnation::new(EPOCH, proposed.index)
+        let id = Incarnation::new(EPOCH, proposed.index);
+        assert_eq!(admitted.outcomes, [Outcome::Admitted(id)]);
+        self.wires.keys.lock().unwrap().insert(id, cert.keys.noise);
+        id
     }
 
     /// A new incarnation from admission to voter. Gives its name.
@@ -310,6 +343,10 @@ impl Group {
         replica.unwrap().shutdown().await;
     }
 
+    fn is_there(&self, id: Incarnation) -> bool {
+        self.all().contains_key(&id) && !self.wires.faults.lock().unwrap().alone.contains(&id)
+    }
+
     pub(crate) fn isolate(&self, id: Incarnation) {
         let others: Vec<Incarnation> = self.all().into_keys().filter(|other| *other != id).collect();
         let mut faults = self.wires.faults.lock().unwrap();
@@ -319,6 +356,7 @@ impl Group {
     pub(crate) fn heal(&self) {
         let mut faults = self.wires.faults.lock().unwrap();
         faults.cut.clear();
+        faults.alone.clear();
         faults.lossy = 0;
     }
 

@@ -82,7 +82,7 @@ pub const RULES: [Row; 28] = [
         "admission-proof",
         "rogue",
         Some("IN3"),
-        "planned, not in the code: who is not known yet shows its admission",
+        "who is not known yet shows its admission: `consensus/src/shown.rs`",
     ),
     row(Rule::V3Epoch, "v3-epoch", "two-epochs", Some("IN3"), "V3: another epoch is refused"),
     row(Rule::V3Out, "v3-out", "break", Some("IN3"), "V3: the superseded and the retired are refused"),

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 use super::*;
 use crate::front::FrontParts;
+use crate::renewal::Sessions;
 use crate::room::Room;
 use ed25519_dalek::SigningKey;
 use ringwall_attest::{Asked, Pinned, appraise_session};
@@ -68,6 +69,7 @@ async fn house_under(policy: PolicyDoc) -> House {
     };
     replica.found(cert).await.unwrap();
     let keyring = Arc::new(Keyring::found(cluster_id, &mut *entropy()));
+    let sessions = Sessions::new(&policy.session, Duration::from_secs(86_400));
     let front = Front::start(FrontParts {
         cluster_id,
         epoch,
@@ -84,6 +86,7 @@ async fn house_under(policy: PolicyDoc) -> House {
         clock,
         entropy,
         room: Room::new(folder.path().to_owned(), 0),
+        sessions,
     });
     let endpoint = ringwall_quic::bind("127.0.0.1:0".parse().unwrap(), Some(ringwall_quic::server_config().unwrap())).unwrap();
     let (address, serving, accepting) = (endpoint.local_addr().unwrap(), front.clone(), endpoint.clone());

@@ -36,8 +36,10 @@ pub enum Rule {
     FencedSilence,
     /// IN9: a read that began after a write was acknowledged shows it.
     ReadsAcknowledged,
-    /// IN10: policy version, key epoch and epoch never decrease.
+    /// IN10: key epoch and epoch never decrease; in one life neither do applied index, revision and time.
     NeverBack,
+    /// V2: entries are taken from an incarnation that was admitted, and from nobody else.
+    FollowsMembers,
     /// Raft: one leader a term.
     OneLeader,
     /// Raft: equal index and term, equal entry and equal predecessor.

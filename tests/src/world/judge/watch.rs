@@ -6,11 +6,12 @@
 
 use crate::world::judge::{Rule, Violation};
 use crate::world::trace::Trace;
+use ringwall_consensus::View;
 use ringwall_consensus::log::recover::Recovered;
 use ringwall_wire::admission::{AdmitPropose, Endorse};
 use ringwall_wire::codec::{Field, Message};
 use ringwall_wire::command::{Command, CommandBody};
-use ringwall_wire::ids::{ClusterId, Incarnation, SigPublic, Vendor};
+use ringwall_wire::ids::{ClusterId, Incarnation, SigPublic, Slot, Vendor};
 use ringwall_wire::peer::{AppendCall, EntryPayload, LogEntry, LogPosition, PeerAnswer, PeerCall, VoteCall};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -51,9 +52,11 @@ struct Inner {
     proposals: BTreeMap<u64, AdmitPropose>,
     endorsers: BTreeMap<u64, BTreeSet<Incarnation>>,
     admitted: BTreeSet<u64>,
+    slots: BTreeMap<u64, Slot>,
     voters: BTreeMap<u64, BTreeSet<Incarnation>>,
     newest_key_epoch: u32,
     durable: BTreeMap<Incarnation, LogPosition>,
+    shown: BTreeMap<Incarnation, (u64, u64, u64, u32)>,
     messages: u64,
 }
 
@@ -124,6 +127,7 @@ impl Watch {
         self.with(|inner, _| {
             inner.fenced.remove(&who);
             inner.durable.remove(&who);
+            inner.shown.remove(&who);
             inner.granted_terms.remove(&who);
             if let Some(life) = inner.lives.get_mut(&who) {
                 life.process = process;
@@ -144,6 +148,26 @@ impl Watch {
                 broken.push((Rule::NeverBack, format!("{to} was granted generation {key_epoch} after {}", inner.newest_key_epoch)));
             }
             inner.newest_key_epoch = inner.newest_key_epoch.max(key_epoch);
+        });
+    }
+
+    /// What a node shows of its state now: nothing of it goes back in one life.
+    pub fn shows(&self, who: Incarnation, view: &View) {
+        let now = (view.applied(), view.revision().0, view.time_ms(), view.epoch().map_or(0, |epoch| epoch.0));
+        self.with(|inner, broken| {
+            let before = inner.shown.insert(who, now).unwrap_or_default();
+            if now.0 < before.0 || now.1 < before.1 || now.2 < before.2 || now.3 < before.3 {
+                broken.push((Rule::NeverBack, format!("{who} shows (applied, revision, time, epoch) {now:?} after {before:?}")));
+            }
+        });
+    }
+
+    /// `by` took an append of `from` in.
+    pub fn followed(&self, by: Incarnation, from: Incarnation) {
+        self.with(|inner, broken| {
+            if !inner.lives.get(&from).is_some_and(|life| life.honest) {
+                broken.push((Rule::FollowsMembers, format!("{by} took an append of {from}, which nobody admitted")));
+            }
         });
     }
 
@@ -342,7 +366,11 @@ impl Inner {
         match command.body {
             CommandBody::AdmitPropose(propose) => {
                 self.endorsers.remove(&entry.at.index);
+                self.slots.insert(entry.at.index, propose.cert.slot);
                 self.proposals.insert(entry.at.index, *propose);
+            }
+            CommandBody::Found(founding) => {
+                self.slots.insert(founding.incarnation.admit_index(), founding.cert.slot);
             }
             CommandBody::Endorse(endorse) if endorse.accepts && self.truly_signed(&endorse, cluster) => {
                 self.endorsers.entry(endorse.admit_index).or_default().insert(endorse.by);
@@ -362,13 +390,14 @@ impl Inner {
         ed25519_dalek::VerifyingKey::from_bytes(&life.sig.0).is_ok_and(|key| key.verify_strict(&words, &signature).is_ok())
     }
 
-    /// Protocol section 4.3, step 4, counted again: two voters, one of the other vendor where there is one that was not superseded; the
-    /// replaced one not.
+    /// Protocol section 4.3, step 4, counted again: two voters, one of the other vendor where there is one; of other slots.
     fn is_endorsed(&self, index: u64, admit_index: u64) -> bool {
         let (Some(propose), Some((_, voters))) = (self.proposals.get(&admit_index), self.voters.range(..index).next_back()) else {
             return false;
         };
-        let counted: BTreeSet<Incarnation> = voters.iter().copied().filter(|voter| *voter != propose.replaces).collect();
+        let elsewhere =
+            |voter: &Incarnation| *voter != propose.replaces && self.slots.get(&voter.admit_index()) != Some(&propose.cert.slot);
+        let counted: BTreeSet<Incarnation> = voters.iter().copied().filter(elsewhere).collect();
         let accepted = self.endorsers.get(&admit_index).cloned().unwrap_or_default();
         let accepted: Vec<Incarnation> = counted.intersection(&accepted).copied().collect();
         let other = |voter: &Incarnation| self.lives.get(voter).is_some_and(|life| life.vendor != propose.cert.vendor);
