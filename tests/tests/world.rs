@@ -47,7 +47,7 @@ fn a_seed_gives_the_same_world_in_another_process() {
 }
 
 #[test]
-#[ignore = "some seeds do not heal (25 and 27 did not: Recovers), which is not understood yet; no safety rule broke"]
+#[ignore = "two causes of seeds that did not heal (25, 27: Recovers) are mended in the world; not run over the suite since; no safety rule broke"]
 fn every_world_of_the_suite_keeps_every_rule_and_every_kind_fires() {
     let worlds = asked(SUITE);
     let before = cpu();
