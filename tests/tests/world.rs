@@ -47,7 +47,7 @@ fn a_seed_gives_the_same_world_in_another_process() {
 }
 
 #[test]
-#[ignore = "some seeds do not heal (25 and 27 did not: Recovers), which is not understood yet; no safety rule broke"]
+#[ignore = "some seeds did not heal (Recovers); a cause was found and mended in the world, the suite was not run since; no safety rule broke"]
 fn every_world_of_the_suite_keeps_every_rule_and_every_kind_fires() {
     let worlds = asked(SUITE);
     let before = cpu();
@@ -56,6 +56,14 @@ fn every_world_of_the_suite_keeps_every_rule_and_every_kind_fires() {
     assert_eq!(sum.failed, Vec::new());
     assert!(worlds < ENOUGH || missing(&sum.kinds).is_empty(), "kinds that never fired: {:?}", missing(&sum.kinds));
     assert!(sum.ops.2 > 10 * worlds, "clients hardly wrote anything: {:?}", sum.ops);
+}
+
+/// A bit flip that is cut short by the end of the faults: its process was announced to end and never did, so the world was not whole again
+/// although every write succeeded.
+#[test]
+fn a_fault_that_is_cut_short_does_not_keep_a_world_from_healing() {
+    let report = run(29, &Settings { faults_ms: 4_000, ..Settings::default() });
+    assert_eq!(report.violations, Vec::new());
 }
 
 #[test]
