@@ -81,10 +81,13 @@ impl Scene {
         let voters: BTreeSet<Incarnation> = voters.iter().map(|voter| id(*voter)).collect();
         let nodes = voters.iter().filter_map(|who| roster.members.get(who));
         let nodes: BTreeMap<Incarnation, Member> = nodes.map(|row| (row.incarnation, crate::member_of(&row.cert))).collect();
-        let members = RaftMembership::new(vec![nodes.keys().copied().collect()], nodes).unwrap();
         let at = types::log_id(&LogPosition { term: 1, index: applied });
+        let effective = match nodes.is_empty() {
+            true => StoredMembership::default(),
+            false => StoredMembership::new(Some(at), RaftMembership::new(vec![nodes.keys().copied().collect()], nodes).unwrap()),
+        };
         let published = Published { applied, roster: Arc::new(roster), voters: Arc::new(voters), ..Published::default() };
-        Scene { me, published, effective: StoredMembership::new(Some(at), members), granted: None, shown: Shown::default() }
+        Scene { me, published, effective, granted: None, shown: Shown::default() }
     }
 
     /// A learner that has applied nothing and was granted this.
