@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+use crate::charter::{Charter, no_governors};
 use crate::gate::{Known, Stopped};
 use crate::machine::roster::{PROPOSAL_ENTRIES, Roster, Voter};
 use crate::machine::view::{MemberRow, MemberStanding};
@@ -120,7 +121,7 @@ impl Scene {
     }
 
     fn propose(&mut self, index: u64, cert: IncarnationCert, refusing: bool) {
-        let propose = AdmitPropose { cert, evidence: EVIDENCE, nonce: Nonce([0; 32]), replaces: Incarnation(0) };
+        let propose = AdmitPropose { cert, evidence: EVIDENCE, nonce: Nonce([0; 32]), replaces: Incarnation(0), order: None };
         let refusal = Endorse { admit_index: index, by: id(1), accepts: false, signature: Signature([0; 64]) };
         let endorsements = if refusing { vec![refusal] } else { Vec::new() };
         self.roster().proposals.insert(index, ProposalRow { admit_index: index, propose, endorsements });
@@ -214,7 +215,8 @@ fn ap3_only_verdicts_of_believed_voters_about_this_admission_count() {
     let words = genuine().signed_bytes(&CLUSTER);
     assert!(scene.verify(&by(20, &words)).is_ok());
     let refusal = {
-        let propose = AdmitPropose { cert: cert(60, 4, Amd), evidence: EVIDENCE, nonce: Nonce([0; 32]), replaces: Incarnation(0) };
+        let propose =
+            AdmitPropose { cert: cert(60, 4, Amd), evidence: EVIDENCE, nonce: Nonce([0; 32]), replaces: Incarnation(0), order: None };
         Endorse::signed_bytes(&CLUSTER, 60, &propose, false)
     };
     let mut other_evidence = genuine();
@@ -364,8 +366,10 @@ impl Living {
             evidence: EVIDENCE,
             nonce: Nonce([0; 32]),
             replaces: incumbent.map_or(Incarnation(0), id),
+            order: None,
         };
-        (self.roster.propose(self.index, propose) == Outcome::Done).then_some(self.index)
+        let charter = Charter { cluster_id: CLUSTER, orders: no_governors() };
+        (self.roster.propose(self.index, propose, &charter) == Outcome::Done).then_some(self.index)
     }
 
     fn decide(&mut self, proposed: u64) -> Option<u64> {
