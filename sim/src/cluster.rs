@@ -237,6 +237,16 @@ impl LocalCluster {
         false
     }
 
+    /// Starts a second process as the node of `slot`, over the files in `data` and on a port of its own: a clone.
+    pub fn clone_of(&self, slot: u8, data: &Path) -> Result<Double, LocalError> {
+        let name = format!("node-{slot}-clone");
+        let socket = UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).map_err(io("finding a free port"))?;
+        let (config, log) = (self.folder.join(format!("{name}.toml")), self.folder.join(format!("{name}.log")));
+        std::fs::write(&config, self.config(slot, data, socket)).map_err(io(format!("writing {}", config.display())))?;
+        let child = self.start_process(&self.place(slot).machine, "run", &config, &log)?;
+        Ok(Double { child, log })
+    }
+
     /// Whether the process of `slot` still runs.
     pub fn is_running(&mut self, slot: u8) -> bool {
         matches!(self.place_mut(slot).child.as_mut().map(Child::try_wait), Some(Ok(None)))
@@ -259,30 +269,32 @@ impl LocalCluster {
 
     fn spawn(&mut self, slot: u8, verb: &str) -> Result<(), LocalError> {
         let config = self.folder.join(format!("node-{slot}.toml"));
-        std::fs::write(&config, self.config(slot)).map_err(io(format!("writing {}", config.display())))?;
-        let path = self.log(slot);
-        let log = std::fs::File::options().create(true).append(true).open(&path).map_err(io(format!("opening {}", path.display())))?;
-        let copy = log.try_clone().map_err(io("opening a log twice"))?;
-        let machine = &self.place(slot).machine;
-        let mut command = Command::new(&self.launch.program);
-        command.args(&self.launch.arguments).args(["--chip", &machine.chip, "--exit-with-parent"]).args(&machine.behaviour);
-        command.args(["--", verb, "--config"]).arg(&config).stdin(Stdio::piped()).stdout(copy).stderr(log);
-        let child = command.spawn().map_err(io(format!("starting {}", self.launch.program.display())))?;
+        let text = self.config(slot, &self.data_folder(slot), self.place(slot).address);
+        std::fs::write(&config, text).map_err(io(format!("writing {}", config.display())))?;
+        let child = self.start_process(&self.place(slot).machine, verb, &config, &self.log(slot))?;
         self.place_mut(slot).child = Some(child);
         Ok(())
     }
 
-    fn config(&self, slot: u8) -> String {
-        let place = self.place(slot);
+    fn start_process(&self, machine: &Machine, verb: &str, config: &Path, path: &Path) -> Result<Child, LocalError> {
+        let log = std::fs::File::options().create(true).append(true).open(path).map_err(io(format!("opening {}", path.display())))?;
+        let copy = log.try_clone().map_err(io("opening a log twice"))?;
+        let mut command = Command::new(&self.launch.program);
+        command.args(&self.launch.arguments).args(["--chip", &machine.chip, "--exit-with-parent"]).args(&machine.behaviour);
+        command.args(["--", verb, "--config"]).arg(config).stdin(Stdio::piped()).stdout(copy).stderr(log);
+        command.spawn().map_err(io(format!("starting {}", self.launch.program.display())))
+    }
+
+    fn config(&self, slot: u8, data: &Path, listen: SocketAddr) -> String {
         let mut text = String::new();
-        let quoted = |path: PathBuf| format!("{:?}", path.display().to_string());
-        let _ = writeln!(text, "data = {}\nslot = {slot}\nlisten = \"{}\"", quoted(self.data_folder(slot)), place.address);
+        let quoted = |path: &Path| format!("{:?}", path.display().to_string());
+        let _ = writeln!(text, "data = {}\nslot = {slot}\nlisten = \"{listen}\"", quoted(data));
         if let Some(address) = self.options.advertise.get(usize::from(slot) - 1) {
             let _ = writeln!(text, "advertise = \"{address}\"");
         }
-        let _ = writeln!(text, "[cluster]\ncard = {}", quoted(self.card_path()));
-        let _ = writeln!(text, "template = {}", quoted(self.folder.join("genesis.template")));
-        let _ = writeln!(text, "policy = {}", quoted(self.folder.join("cluster.policy")));
+        let _ = writeln!(text, "[cluster]\ncard = {}", quoted(&self.card_path()));
+        let _ = writeln!(text, "template = {}", quoted(&self.folder.join("genesis.template")));
+        let _ = writeln!(text, "policy = {}", quoted(&self.folder.join("cluster.policy")));
         let _ = writeln!(text, "[peers]\naddresses = {:?}\n[log]\nformat = \"text\"\nlevel = \"info\"", self.addresses());
         if let Some(reserve) = self.options.disk_reserve_mib {
             let _ = writeln!(text, "[limits]\ndisk_reserve_mib = {reserve}");
@@ -306,6 +318,27 @@ impl LocalCluster {
             std::thread::sleep(Duration::from_millis(20));
         }
         Err(LocalError::NotFounded { seconds: FOUNDING.as_secs(), log: self.log(1), tail: tail(&self.log(1)) })
+    }
+}
+
+/// A second process of a node; it ends when this is dropped.
+#[derive(Debug)]
+pub struct Double {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Double {
+    /// Its log.
+    pub fn log(&self) -> &Path {
+        &self.log
+    }
+}
+
+impl Drop for Double {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 

@@ -4,12 +4,10 @@
 //! Out of scope: starting clusters (`ringwall_sim::cluster`), which the demo shares.
 
 pub mod bench;
-pub mod canary;
 pub mod fuzzing;
 pub mod history;
 pub mod linearizable;
 pub mod load;
 pub mod local;
 pub mod mutants;
-pub mod tap;
 pub mod world;

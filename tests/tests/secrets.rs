@@ -7,10 +7,10 @@
 mod three;
 
 use ringwall_client::{Client, Credential};
+use ringwall_sim::canary::Canaries;
 use ringwall_sim::cluster::{LocalCluster, LocalOptions, Machine};
-use ringwall_tests::canary::Canaries;
+use ringwall_sim::tap::Tap;
 use ringwall_tests::local;
-use ringwall_tests::tap::Tap;
 use ringwall_wire::secret::Secret;
 
 const SECRETS: usize = 1_000;

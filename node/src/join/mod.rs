@@ -16,4 +16,6 @@
 pub mod endorse;
 pub(crate) mod joiner;
 pub mod leader;
+#[cfg(feature = "without")]
+mod resumed;
 pub(crate) mod steward;
