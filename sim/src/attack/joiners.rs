@@ -9,6 +9,7 @@ use super::stage::{Ground, Stage, length_of, line_of, said};
 use crate::cluster::Machine;
 use crate::demo::DemoError;
 use ringwall_client::Credential;
+use ringwall_wire::without::{Defence, left_out};
 use std::time::Duration;
 
 const WAIT: Duration = Duration::from_secs(12);
@@ -82,17 +83,14 @@ pub(super) async fn debugged(stage: &mut Stage) -> Result<Report, DemoError> {
 
 /// K1. Evidence of a chip nobody listed, and forged evidence.
 pub(super) async fn unlisted(stage: &mut Stage) -> Result<Report, DemoError> {
-    all(
-        stage,
-        &[
-            Joiner {
-                chip: "turin-2",
-                behaviour: &["--then-chip", "turin-9"],
-                what: "a genuine machine on a chip the policy does not list",
-            },
-            Joiner { chip: "turin-2", behaviour: &["--lie", "SnpClonedChip"], what: "a machine that gives itself the id of a listed chip" },
-            Joiner { chip: "turin-2", behaviour: &["--lie", "Signature"], what: "a machine whose evidence nobody signed" },
-        ],
-    )
-    .await
+    let what = "a genuine machine on a chip the policy does not list";
+    let stranger = match left_out(Defence::ChipList) {
+        false => Joiner { chip: "turin-2", behaviour: &["--then-chip", "turin-9"], what },
+        // A program that leaves the rule out does not refuse itself, and needs no honest first piece.
+        true => Joiner { chip: "turin-9", behaviour: &[], what },
+    };
+    let clone =
+        Joiner { chip: "turin-2", behaviour: &["--lie", "SnpClonedChip"], what: "a machine that gives itself the id of a listed chip" };
+    let forger = Joiner { chip: "turin-2", behaviour: &["--lie", "Signature"], what: "a machine whose evidence nobody signed" };
+    all(stage, &[stranger, clone, forger]).await
 }
