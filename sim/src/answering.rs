@@ -52,7 +52,7 @@ pub fn node_of(chip_name: &str, name: &str, change: impl FnOnce(&mut PolicyDoc))
     let mut policy = policy_for(&[&all[0], &all[1]]);
     policy.session.standing_period_s = 600;
     change(&mut policy);
-    let genesis = ringwall_sim::genesis_record(&policy, name, Nonce([9; 32]));
+    let genesis = crate::genesis_record(&policy, name, Nonce([9; 32]));
     let boot = world::joining_config(genesis.cluster_id(), Slot(1));
     let keys = BootKeys { noise: NoisePublic([1; 32]), sig: SigPublic([2; 32]), kem: KemPublic([3; 1184]) };
     Node { tee: machine(chip_name, boot.clone()), policy, genesis, boot, keys }
