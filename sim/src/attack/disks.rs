@@ -18,6 +18,8 @@ const WAIT: Duration = Duration::from_secs(6);
 const LARGE: usize = 512 * 1024;
 /// Values written after the two that are exchanged.
 const FILLERS: usize = 44;
+/// Milliseconds between heartbeats, least and most until an election: the leader has to lead when the entries are read back, also on a busy machine.
+const PATIENT: (u64, u64, u64) = (200, 2_500, 4_000);
 /// First bytes of a log frame, and bytes of its header: docs/formats.md, "Log segments".
 const FRAME: (&[u8], usize) = (b"RWL1", 32);
 
@@ -51,7 +53,7 @@ async fn parts(ground: &Ground) -> Result<(u8, u8, u8), DemoError> {
 pub(super) async fn rolled_back(stage: &mut Stage) -> Result<Report, DemoError> {
     let mut report = Report::new();
     let old_disk = stage.scratch("old-disk")?;
-    let mut ground = stage.own("r1").await?;
+    let mut ground = stage.own("r1", None).await?;
     let (leader, victim, third) = parts(&ground).await?;
     let user = Credential::generate();
     let writer = ground.client(&user, &[leader, victim]).await?;
@@ -220,7 +222,7 @@ fn exchange((file, from, len): &Place, (other, to, other_len): &Place) -> std::i
 /// from its disk for a follower that was asleep.
 pub(super) async fn edited(stage: &mut Stage) -> Result<Report, DemoError> {
     let mut report = Report::new();
-    let mut ground = stage.own("r5").await?;
+    let mut ground = stage.own("r5", Some(PATIENT)).await?;
     let (leader, _, sleeper) = parts(&ground).await?;
     let user = Credential::generate();
     let awake = ground.others(sleeper);

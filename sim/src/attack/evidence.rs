@@ -60,7 +60,7 @@ pub(super) async fn migratable(_: &mut Stage) -> Result<Report, DemoError> {
         "started guests whose memory a migration agent or the host may move, restore or read",
         &[
             ("genoa-1", Lie::SnpMigrateMa, "a guest that may migrate"),
-            ("turin-1", Lie::SnpReportIdMa, "a guest with a migration agent"),
+            ("genoa-1", Lie::SnpReportIdMa, "a guest with a migration agent"),
             ("tdx-1", Lie::TdxMigratable, "a TD that may migrate"),
             ("tdx-1", Lie::TdxServiceTd, "a TD with a service TD bound to it"),
         ],
@@ -128,7 +128,7 @@ pub(super) async fn nothing_expected(_: &mut Stage) -> Result<Report, DemoError>
 /// A5. Fresh words around stale evidence.
 pub(super) async fn stale_beside_fresh(_: &mut Stage) -> Result<Report, DemoError> {
     let mut report = Report::new();
-    for chip in ["turin-1", "tdx-1"] {
+    for chip in ["genoa-1", "tdx-1"] {
         let node = answering::node(chip);
         let fresh = believed(&node)?;
         let earlier = Handshake { hash: Digest([0x66; 32]), nonce: Nonce([0x77; 32]), ..SESSION };
@@ -149,7 +149,7 @@ pub(super) async fn made_up(_: &mut Stage) -> Result<Report, DemoError> {
         ("genoa-1", Lie::SnpVekSelfSigned, "a chip certificate that signed itself"),
         ("genoa-1", Lie::Signature, "a report with another signature"),
         ("tdx-1", Lie::TdxAttestationKey, "a quote under a key nobody vouches for"),
-        ("turin-1", Lie::Build, "another build"),
+        ("genoa-1", Lie::Build, "another build"),
         ("tdx-1", Lie::Build, "another build"),
     ];
     report.did("made up chains and signatures, and ran other builds");
@@ -180,8 +180,8 @@ pub(super) async fn downgraded(_: &mut Stage) -> Result<Report, DemoError> {
         &[
             ("genoa-1", Lie::SnpOldReported, "an old reported version"),
             ("genoa-1", Lie::SnpOldCommitted, "an old committed version"),
-            ("turin-1", Lie::SnpOldCurrent, "an old running version"),
-            ("turin-1", Lie::SnpOldLaunch, "an old version at launch"),
+            ("genoa-1", Lie::SnpOldCurrent, "an old running version"),
+            ("genoa-1", Lie::SnpOldLaunch, "an old version at launch"),
             ("genoa-1", Lie::SnpProvisional, "firmware that is not committed"),
             ("tdx-1", Lie::TdxOutOfDate, "a platform Intel calls out of date"),
             ("tdx-1", Lie::TdxRevoked, "a platform whose firmware Intel revoked"),
@@ -196,8 +196,8 @@ pub(super) async fn masked(_: &mut Stage) -> Result<Report, DemoError> {
         &[
             ("genoa-1", Lie::SnpVlek, "signed by the provider's key"),
             ("genoa-1", Lie::SnpMaskedKey, "a masked chip key"),
-            ("turin-1", Lie::SnpZeroChip, "a chip id of zeroes"),
-            ("turin-1", Lie::SnpClonedChip, "the id of a listed chip, on another"),
+            ("genoa-1", Lie::SnpZeroChip, "a chip id of zeroes"),
+            ("genoa-1", Lie::SnpClonedChip, "the id of a listed chip, on another"),
         ],
     )
 }
@@ -209,8 +209,8 @@ pub(super) async fn confused(_: &mut Stage) -> Result<Report, DemoError> {
         &[
             ("genoa-1", Lie::Version, "a report of an unknown version"),
             ("genoa-1", Lie::Truncated, "a report that lacks its last byte"),
-            ("turin-1", Lie::SnpReserved, "a report with a reserved byte set"),
-            ("turin-1", Lie::SnpSignatureTail, "a report with bytes nobody signed"),
+            ("genoa-1", Lie::SnpReserved, "a report with a reserved byte set"),
+            ("genoa-1", Lie::SnpSignatureTail, "a report with bytes nobody signed"),
             ("tdx-1", Lie::Version, "a quote of an unknown version"),
             ("tdx-1", Lie::TdxTrailing, "a quote with a byte behind its end"),
         ],
@@ -224,8 +224,8 @@ pub(super) async fn withheld(_: &mut Stage) -> Result<Report, DemoError> {
         &[
             ("genoa-1", Lie::SnpCrlExpired, "a revocation list that ran out"),
             ("genoa-1", Lie::SnpCrlAbsent, "no revocation list"),
-            ("turin-1", Lie::SnpCrlForged, "a revocation list of a stranger"),
-            ("turin-1", Lie::SnpAskRevoked, "a chain the list names"),
+            ("genoa-1", Lie::SnpCrlForged, "a revocation list of a stranger"),
+            ("genoa-1", Lie::SnpAskRevoked, "a chain the list names"),
             ("tdx-1", Lie::TdxStale, "statements that ran out"),
             ("tdx-1", Lie::TdxOldEvaluation, "statements older than the policy wants"),
             ("tdx-1", Lie::TdxPckRevoked, "a platform key the list names"),
@@ -239,7 +239,6 @@ pub(super) async fn configured(_: &mut Stage) -> Result<Report, DemoError> {
         "started the right image with another boot configuration (cluster, slot, trust domain) than the answer shows",
         &[
             ("genoa-1", Lie::BootConfig, "HOST_DATA of another configuration"),
-            ("turin-1", Lie::BootConfig, "HOST_DATA of another configuration"),
             ("tdx-1", Lie::BootConfig, "MRCONFIGID of another configuration"),
         ],
     )
@@ -249,7 +248,7 @@ pub(super) async fn configured(_: &mut Stage) -> Result<Report, DemoError> {
 pub(super) async fn simulated(_: &mut Stage) -> Result<Report, DemoError> {
     let mut report = Report::new();
     report.did("showed flawless simulated evidence, whose keys are public, to a program with the vendors' roots compiled in");
-    for chip in ["genoa-1", "turin-1", "tdx-1"] {
+    for chip in ["genoa-1", "tdx-1"] {
         let node = answering::node(chip);
         let answer = believed(&node)?;
         let outcome = answering::judge_with(&answer, SESSION, node.genesis.cluster_id(), &Anchors::production(), NOW_S);

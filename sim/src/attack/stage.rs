@@ -50,16 +50,16 @@ impl Stage {
     pub(super) async fn shared(&mut self) -> Result<&mut Ground, DemoError> {
         let ground = match self.shared.take() {
             Some(ground) => ground,
-            None => self.own("cluster").await?,
+            None => self.own("cluster", None).await?,
         };
         Ok(self.shared.insert(ground))
     }
 
-    /// A cluster of one's own. All three vote.
-    pub(super) async fn own(&mut self, name: &str) -> Result<Ground, DemoError> {
+    /// A cluster of one's own, with these timers (see `LocalOptions`). All three vote.
+    pub(super) async fn own(&mut self, name: &str, timing: Option<(u64, u64, u64)>) -> Result<Ground, DemoError> {
         let folder = self.scratch(name)?;
         let taps = vec![Tap::new().await?, Tap::new().await?, Tap::new().await?];
-        let options = LocalOptions { advertise: taps.iter().map(|tap| tap.address).collect(), ..LocalOptions::default() };
+        let options = LocalOptions { advertise: taps.iter().map(|tap| tap.address).collect(), timing, ..LocalOptions::default() };
         let cluster = LocalCluster::start_with(&folder, self.launch.clone(), &MACHINES.map(Machine::honest), options)?;
         let ground = Ground { cluster, taps };
         ground.fair();
