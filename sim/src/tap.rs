@@ -24,7 +24,7 @@ pub enum Weather {
     Fair,
     /// They pass in another order, and old ones come again.
     Restless,
-    /// Those to the node pass; its answers do not.
+    /// Those to the node pass; its answers do, to the spared alone.
     Deaf,
     /// None passes.
     Cut,
@@ -36,6 +36,8 @@ struct Orders {
     weather: Weather,
     /// From whom nothing passes.
     shut_out: Vec<SocketAddr>,
+    /// Who hears the node while it is [`Weather::Deaf`].
+    spared: Vec<SocketAddr>,
     kept: Vec<u8>,
     datagrams: usize,
 }
@@ -75,6 +77,13 @@ impl Tap {
     /// Lets nothing from these addresses through; an empty list lets everything.
     pub fn shut_out(&self, senders: &[SocketAddr]) {
         locked(&self.orders).shut_out = senders.to_vec();
+    }
+
+    /// Withholds the node's answers from everybody but these.
+    pub fn withhold_from_all_but(&self, spared: &[SocketAddr]) {
+        let mut orders = locked(&self.orders);
+        orders.weather = Weather::Deaf;
+        orders.spared = spared.to_vec();
     }
 
     /// Everything that passed, both ways.
@@ -169,7 +178,10 @@ async fn answers(upstream: Arc<UdpSocket>, socket: Arc<UdpSocket>, to: SocketAdd
                 let weather = {
                     let mut orders = locked(&orders);
                     keep(&mut orders, &datagram[..len]);
-                    orders.weather
+                    match orders.weather {
+                        Weather::Deaf if orders.spared.contains(&to) => Weather::Fair,
+                        weather => weather,
+                    }
                 };
                 match weather {
                     Weather::Fair => drop(socket.send_to(&datagram[..len], to).await),
