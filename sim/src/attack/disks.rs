@@ -53,7 +53,7 @@ async fn parts(ground: &Ground) -> Result<(u8, u8, u8), DemoError> {
 pub(super) async fn rolled_back(stage: &mut Stage) -> Result<Report, DemoError> {
     let mut report = Report::new();
     let old_disk = stage.scratch("old-disk")?;
-    let mut ground = stage.own("r1", None).await?;
+    let mut ground = stage.own("r1").await?;
     let (leader, victim, third) = parts(&ground).await?;
     let user = Credential::generate();
     let writer = ground.client(&user, &[leader, victim]).await?;
@@ -222,7 +222,7 @@ fn exchange((file, from, len): &Place, (other, to, other_len): &Place) -> std::i
 /// from its disk for a follower that was asleep.
 pub(super) async fn edited(stage: &mut Stage) -> Result<Report, DemoError> {
     let mut report = Report::new();
-    let mut ground = stage.own("r5", Some(PATIENT)).await?;
+    let mut ground = stage.plain("r5", PATIENT).await?;
     let (leader, _, sleeper) = parts(&ground).await?;
     let user = Credential::generate();
     let awake = ground.others(sleeper);

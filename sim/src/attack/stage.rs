@@ -50,16 +50,26 @@ impl Stage {
     pub(super) async fn shared(&mut self) -> Result<&mut Ground, DemoError> {
         let ground = match self.shared.take() {
             Some(ground) => ground,
-            None => self.own("cluster", None).await?,
+            None => self.own("cluster").await?,
         };
         Ok(self.shared.insert(ground))
     }
 
-    /// A cluster of one's own, with these timers (see `LocalOptions`). All three vote.
-    pub(super) async fn own(&mut self, name: &str, timing: Option<(u64, u64, u64)>) -> Result<Ground, DemoError> {
-        let folder = self.scratch(name)?;
+    /// A cluster of one's own. All three vote.
+    pub(super) async fn own(&mut self, name: &str) -> Result<Ground, DemoError> {
         let taps = vec![Tap::new().await?, Tap::new().await?, Tap::new().await?];
-        let options = LocalOptions { advertise: taps.iter().map(|tap| tap.address).collect(), timing, ..LocalOptions::default() };
+        let options = LocalOptions { advertise: taps.iter().map(|tap| tap.address).collect(), ..LocalOptions::default() };
+        self.start(name, taps, options).await
+    }
+
+    /// A cluster of one's own without taps, which lose datagrams when much is written, and with these timers (see `LocalOptions`).
+    pub(super) async fn plain(&mut self, name: &str, timing: (u64, u64, u64)) -> Result<Ground, DemoError> {
+        let options = LocalOptions { timing: Some(timing), ..LocalOptions::default() };
+        self.start(name, Vec::new(), options).await
+    }
+
+    async fn start(&mut self, name: &str, taps: Vec<Tap>, options: LocalOptions) -> Result<Ground, DemoError> {
+        let folder = self.scratch(name)?;
         let cluster = LocalCluster::start_with(&folder, self.launch.clone(), &MACHINES.map(Machine::honest), options)?;
         let ground = Ground { cluster, taps };
         ground.fair();
@@ -96,7 +106,8 @@ impl Ground {
 
     /// Addresses of nodes as the network has them.
     pub(super) fn through_taps(&self, slots: &[u8]) -> Vec<SocketAddr> {
-        slots.iter().map(|slot| self.tap(*slot).address).collect()
+        let tapped = |slot: &u8| self.taps.get(usize::from(*slot) - 1).map_or_else(|| self.cluster.address(*slot), |tap| tap.address);
+        slots.iter().map(tapped).collect()
     }
 
     /// What a user needs to reach these addresses.
