@@ -16,6 +16,8 @@ use std::time::Duration;
 const WAIT: Duration = Duration::from_secs(6);
 /// Bytes of the values in R5: the log keeps 16 MiB in memory, so the first of many such values are read from the disk again.
 const LARGE: usize = 512 * 1024;
+/// How long one of them may take.
+const LARGE_WRITE: Duration = Duration::from_secs(10);
 /// Values written after the two that are exchanged.
 const FILLERS: usize = 44;
 /// Milliseconds between heartbeats, least and most until an election: the leader has to lead when the entries are read back, also on a busy machine.
@@ -226,7 +228,10 @@ pub(super) async fn edited(stage: &mut Stage) -> Result<Report, DemoError> {
     let (leader, _, sleeper) = parts(&ground).await?;
     let user = Credential::generate();
     let awake = ground.others(sleeper);
-    let wallet = ground.client(&user, &awake).await?.namespace(SPACE).await?;
+    let mut options = ground.options(&user, &ground.through_taps(&awake), LARGE_WRITE * 6)?;
+    // Half a MiB takes a busy machine a while.
+    options.timeouts.answer = LARGE_WRITE;
+    let wallet = Client::connect(options).await?.namespace(SPACE).await?;
     ground.cluster.signal(sleeper, Signal::STOP);
     wallet.put(KEY, vec![b'a'; LARGE]).await?;
     wallet.put(KEY, vec![b'b'; LARGE]).await?;
