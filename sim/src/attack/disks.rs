@@ -7,6 +7,7 @@ use super::report::Report;
 use super::stage::{Ground, Stage, leader_slot, length_of, line_of, said};
 use super::{KEY, SPACE};
 use crate::demo::DemoError;
+use crate::tap::Weather;
 use ringwall_client::{Client, Credential};
 use rustix::process::Signal;
 use std::path::{Path, PathBuf};
@@ -64,6 +65,8 @@ pub(super) async fn rolled_back(stage: &mut Stage) -> Result<Report, DemoError> 
     let bytes = copy_folder(&ground.cluster.data_folder(victim), &old_disk)?;
     report.did(format!("copied the disk of node {victim} ({bytes} bytes) when the balance was 100"));
 
+    // What reaches a sleeper waits in its sockets: nothing may.
+    ground.tap(third).set(Weather::Cut);
     ground.cluster.signal(third, Signal::STOP);
     wallet.put(KEY, "0").await?;
     report.did(format!("let the user write balance = 0; nodes {leader} and {victim} acknowledged it while node {third} was asleep"));
@@ -72,6 +75,7 @@ pub(super) async fn rolled_back(stage: &mut Stage) -> Result<Report, DemoError> 
     copy_folder(&old_disk, &ground.cluster.data_folder(victim))?;
     ground.cluster.restart(victim)?;
     ground.cluster.signal(leader, Signal::STOP);
+    ground.tap(third).set(Weather::Fair);
     ground.cluster.signal(third, Signal::CONT);
     report.did(format!(
         "put the old disk back under node {victim}, started it, put node {leader} to sleep and woke node {third}: two of three"
