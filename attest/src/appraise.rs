@@ -25,6 +25,7 @@ use ringwall_wire::evidence::Binding;
 use ringwall_wire::genesis::{BootConfig, PROTOCOL_VERSION};
 use ringwall_wire::ids::{Digest, TrustDomain};
 use ringwall_wire::policy::{Measurement, MeasurementRegister, PolicyDoc, ReleaseRule};
+use ringwall_wire::without::{Defence, left_out};
 
 /// What evidence must be bound to; every part is given by the caller, who knows what it asked for.
 #[derive(Clone, Copy, Debug)]
@@ -119,18 +120,18 @@ fn bound(claims: &Claims, policy: &PolicyDoc, expected: &Expected<'_>) -> Result
         return Err(Rejection::BoundPolicy { bound, given });
     }
     let (reported, required) = (*claims.report_data(), report_data(expected.binding));
-    if reported != required {
+    if reported != required && !left_out(Defence::SessionBinding) {
         return Err(Rejection::ReportData { reported: Box::new(ReportData(reported)), expected: Box::new(ReportData(required)) });
     }
     match claims {
         Claims::Snp(claims) => {
             let (reported, required) = (claims.host_data, expected.boot_config.host_data());
-            demand(reported == required, || Rejection::HostData { reported, required })
+            demand(reported == required || left_out(Defence::BootConfiguration), || Rejection::HostData { reported, required })
         }
         Claims::Tdx(claims) => {
             let reported = MeasurementRegister(claims.mr_config_id);
             let required = MeasurementRegister(expected.boot_config.mr_config_id());
-            demand(reported == required, || Rejection::MrConfigId { reported, required })
+            demand(reported == required || left_out(Defence::BootConfiguration), || Rejection::MrConfigId { reported, required })
         }
     }
 }
@@ -154,7 +155,7 @@ fn build_accepted(build: &Measurement, policy: &PolicyDoc, trace: &mut Trace) {
 
 /// Fails when the build's security version is below the policy's.
 fn new_enough(build: &Measurement, policy: &PolicyDoc) -> Result<(), Rejection> {
-    match build.svn >= policy.min_svn {
+    match build.svn >= policy.min_svn || left_out(Defence::LeastVersion) {
         true => Ok(()),
         false => Err(Rejection::SvnTooLow { release: build.id.to_string(), reported: build.svn, required: policy.min_svn }),
     }

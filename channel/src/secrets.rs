@@ -60,6 +60,18 @@ impl NodeSecrets {
         NodeSecrets { noise, kem, sig, public }
     }
 
+    /// The seeds of all three keys, for a node that writes them to its disk as no shipped one does.
+    #[cfg(feature = "without")]
+    pub fn written_down(&self) -> [u8; 128] {
+        let mut seeds = [0; 128];
+        let (noise, rest) = seeds.split_at_mut(32);
+        let (kem, sig) = rest.split_at_mut(64);
+        noise.copy_from_slice(self.noise.expose());
+        kem.copy_from_slice(&self.kem.to_seed().expect("a key that was made from a seed has one"));
+        sig.copy_from_slice(self.sig.as_bytes());
+        seeds
+    }
+
     /// The public halves.
     pub fn public(&self) -> &BootKeys {
         &self.public

@@ -4,7 +4,7 @@
 //! the only things sent are the protocol versions, handshake messages and the request for evidence; the types allow nothing else.
 //! Trusts: `channel` and `attest` for their verdicts, the roots it is given. Out of scope: which node is tried when (`seek.rs`).
 
-use crate::anchor::{self, Keeper, Sitting};
+use crate::anchor::{self, AnchorStore, InMemory, Keeper, Sitting};
 use crate::client::GOODBYE;
 use crate::clock;
 use crate::credential::Credential;
@@ -27,6 +27,7 @@ use ringwall_wire::session::{
     AttestMode, AttestReq, GetDescriptor, NodeDescriptor, Refusal, RefusalCode, SavedExchange, UserAuth, UserReady,
 };
 use ringwall_wire::version::SUPPORTED;
+use ringwall_wire::without::{Defence, left_out};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -59,6 +60,7 @@ impl NodeDialler {
     /// Sets up the endpoint; dials nobody yet.
     pub(crate) fn new(options: Options) -> Result<Self, ConnectError> {
         let failed = |cause: String| ConnectError::Endpoint { cause };
+        let anchor: Arc<dyn AnchorStore> = if left_out(Defence::Anchor) { Arc::new(InMemory::default()) } else { options.anchor };
         let endpoint = match options.endpoint {
             Some(endpoint) => endpoint,
             None => endpoint()?,
@@ -69,7 +71,7 @@ impl NodeDialler {
             cluster_id: options.cluster_id,
             anchors: options.anchors,
             credential: options.credential,
-            keeper: Keeper::new(options.anchor),
+            keeper: Keeper::new(anchor),
             attest: options.attest,
             min_policy_version: AtomicU64::new(options.min_policy_version.0),
             refused: Mutex::new(RefusedNodes::default()),
@@ -105,14 +107,14 @@ impl NodeDialler {
         if !SUPPORTED.contains(&descriptor.version) {
             return Err(DialError::Breach(format!("it picked version {}, which was not offered", descriptor.version)));
         }
-        if descriptor.cluster_id != self.cluster_id {
+        if descriptor.cluster_id != self.cluster_id && !left_out(Defence::ClusterPin) {
             return Err(DialError::OtherCluster { claimed: descriptor.cluster_id, pinned: self.cluster_id });
         }
         if let Some(error) = self.refusal_of(&descriptor.noise) {
             return Err(DialError::Evidence(error));
         }
         let prologue = ClientPrologue {
-            cluster_id: self.cluster_id,
+            cluster_id: descriptor.cluster_id,
             epoch: descriptor.epoch,
             version: descriptor.version,
             transport_binding: binding,

@@ -4,14 +4,12 @@
 //! Out of scope: sessions and evidence (rollback.rs).
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 
-mod ledger;
-
 use ed25519_dalek::{Signer as _, SigningKey};
-use ledger::{Ledger, To};
 use ringwall_client::anchor::{
     Anchor, AnchorError, AnchorFiles, AnchorStore, Contradiction, EpochFault, InMemory, Misdeed, ReceiptFault, Refused, Session, against,
     continues_epochs, fits, is_later, merge,
 };
+use ringwall_sim::impostor::ledger::{Ledger, To};
 use ringwall_wire::bounded::{Blob, List};
 use ringwall_wire::ids::*;
 use ringwall_wire::limits::LOG_TREE_TILES;

@@ -6,15 +6,13 @@
 //! Vectors: `$RINGWALL_VECTORS` or `../shared/vectors` beside the workspace; their absence is a failure in CI.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr)]
 
-mod impostor;
-mod ledger;
 mod saved;
 
-use impostor::{Act, Impostor};
 use ringwall_client::{
     Anchors, ConnectError, Credential, Exchange, Explanation, Finding, Mark, Options, ReadExchangeError, Stage, Verdict, cli, examine_node,
     verify_node,
 };
+use ringwall_sim::impostor::{Act, Impostor};
 use ringwall_sim::published::vectors;
 use ringwall_sim::{Lie, anchors};
 use ringwall_wire::codec::Message as _;

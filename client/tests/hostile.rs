@@ -5,13 +5,10 @@
 //! A10, A12, A13 at the client). Trusts: simulated evidence (`ringwall-sim`). Out of scope: clusters (the cross-crate suites).
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-mod impostor;
-mod ledger;
-
-use impostor::{Act, Impostor};
 use ringwall_attest::{SessionError, VerifyError};
 use ringwall_client::{Client, ConnectError, Credential, Options, ReadError, Timeouts, verify_node};
 use ringwall_sim::Lie;
+use ringwall_sim::impostor::{Act, Impostor};
 use ringwall_wire::session::AttestMode;
 use std::time::{Duration, Instant};
 

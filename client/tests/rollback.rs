@@ -5,12 +5,9 @@
 //! Trusts: simulated evidence. Out of scope: clusters (tests/tests/receipts.rs), the rules alone (anchor.rs).
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-mod impostor;
-mod ledger;
-
-use impostor::{Act, Impostor, Tale};
 use ringwall_client::anchor::{AnchorFiles, AnchorStore, EvidenceFault, EvidenceFile, Misdeed};
 use ringwall_client::{Client, ConnectError, Credential, Options, Timeouts, WriteError};
+use ringwall_sim::impostor::{Act, Impostor, Tale};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;

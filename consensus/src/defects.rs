@@ -1,8 +1,11 @@
 //! Defects that can be switched on to prove that a test harness finds them. No shipped program contains this (feature `defects`).
 //!
 //! Decides: the closed list, each the absence of one rule; a defect holds for the thread that switched it on, which is the one thread
-//! of a simulated world. Without the feature every question is answered "no" at compile time and nothing is left of the rest.
+//! of a simulated world. Four of them are also defences that a build for attacks can leave out for a whole process (`ringwall_wire::without`).
+//! Without these features every question is answered "no" at compile time and nothing is left of the rest.
 //! Trusts: nothing. Out of scope: finding them (`tests`). Protocol sections 4 and 5.
+
+use ringwall_wire::without::{Defence, left_out};
 
 /// A rule that is left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -47,16 +50,26 @@ thread_local! {
     static ON: std::cell::RefCell<std::collections::BTreeSet<Defect>> = const { std::cell::RefCell::new(std::collections::BTreeSet::new()) };
 }
 
-/// Whether a rule is left out on this thread.
+/// Whether a rule is left out, on this thread or in this process.
 #[cfg(feature = "defects")]
 pub(crate) fn on(defect: Defect) -> bool {
-    ON.with(|on| on.borrow().contains(&defect))
+    ON.with(|on| on.borrow().contains(&defect)) || left_out_everywhere(defect)
 }
 
-/// Never.
+/// Whether a rule is left out in this process: never, but in a build for attacks.
 #[cfg(not(feature = "defects"))]
-pub(crate) const fn on(_: Defect) -> bool {
-    false
+pub(crate) fn on(defect: Defect) -> bool {
+    left_out_everywhere(defect)
+}
+
+fn left_out_everywhere(defect: Defect) -> bool {
+    match defect {
+        Defect::Resumes => left_out(Defence::FreshStart),
+        Defect::NoReadIndex => left_out(Defence::ReadQuorum),
+        Defect::AnyEntry => left_out(Defence::EntryDigests),
+        Defect::NoDedup => left_out(Defence::NumberedWrites),
+        _ => false,
+    }
 }
 
 /// Another number each time.

@@ -1,10 +1,10 @@
 //! The files of a replica before its first step: an empty folder is claimed, the log and the database are made in it.
 //!
 //! Decides: a replica opens over nothing; a folder with anything in it is refused, because an incarnation never resumes. What would resume
-//! is here only in builds for tests, as a rule that is left out. Trusts: the disk to say what is in a folder.
+//! is here only in builds for tests and for attacks, as a rule that is left out. Trusts: the disk to say what is in a folder.
 //! Out of scope: which folder (`node`). Protocol section 4.1.
 
-#[cfg(feature = "defects")]
+#[cfg(any(feature = "defects", feature = "without"))]
 use crate::defects::{self, Defect};
 use crate::ground::Ground;
 use crate::log::store::LogStore;
@@ -26,7 +26,7 @@ pub(crate) type Files = (LogStore, Machine, Arc<Readers>);
 
 /// Claims the folder and makes the first files in it. Blocks.
 pub(crate) fn set_up(ground: Ground, options: &Options) -> Result<Files, OpenError> {
-    #[cfg(feature = "defects")]
+    #[cfg(any(feature = "defects", feature = "without"))]
     if defects::on(Defect::Resumes) && ground.disk.list(&ground.dir).is_ok_and(|files| !files.is_empty()) {
         return resume(ground, options);
     }
@@ -37,7 +37,7 @@ pub(crate) fn set_up(ground: Ground, options: &Options) -> Result<Files, OpenErr
 }
 
 /// What a store that trusts its disk would do instead of claiming an empty folder.
-#[cfg(feature = "defects")]
+#[cfg(any(feature = "defects", feature = "without"))]
 fn resume(ground: Ground, options: &Options) -> Result<Files, OpenError> {
     let found = crate::log::recover::recover(ground.disk.as_ref(), &ground.dir)?;
     for path in ground.disk.list(&ground.dir)? {

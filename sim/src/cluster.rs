@@ -281,6 +281,16 @@ impl LocalCluster {
         running
     }
 
+    /// Starts a second process as the node of `slot`, over the files in `data` and on a port of its own: a clone.
+    pub fn clone_of(&self, slot: u8, data: &Path) -> Result<Double, LocalError> {
+        let name = format!("node-{slot}-clone");
+        let socket = UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).map_err(io("finding a free port"))?;
+        let (config, log) = (self.folder.join(format!("{name}.toml")), self.folder.join(format!("{name}.log")));
+        let text = self.config_of(slot, data, socket, None);
+        let child = self.process(&self.place(slot).machine, "run", &config, &text, &log)?;
+        Ok(Double { child, log })
+    }
+
     /// Whether the process of `slot` still runs.
     pub fn is_running(&mut self, slot: u8) -> bool {
         matches!(self.place_mut(slot).child.as_mut().map(Child::try_wait), Some(Ok(None)))
@@ -381,6 +391,27 @@ impl LocalCluster {
             std::thread::sleep(Duration::from_millis(20));
         }
         Err(LocalError::NotFounded { seconds: FOUNDING.as_secs(), log: self.log(1), tail: tail(&self.log(1)) })
+    }
+}
+
+/// A second process of a node; it ends when this is dropped.
+#[derive(Debug)]
+pub struct Double {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Double {
+    /// Its log.
+    pub fn log(&self) -> &Path {
+        &self.log
+    }
+}
+
+impl Drop for Double {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 

@@ -40,6 +40,13 @@ struct Arguments {
     /// A way to lie (a variant of `Lie`); may be repeated.
     #[arg(long)]
     lie: Vec<String>,
+    /// Name of another chip whose evidence is shown once the honest pieces are used up: the machine says it is listed, and is not.
+    #[arg(long)]
+    then_chip: Option<String>,
+    /// A defence to leave out (see `ringwall-attack list`); may be repeated.
+    #[cfg(feature = "without")]
+    #[arg(long)]
+    without: Vec<String>,
     /// Pieces of evidence that are honest before the lies begin. A node judges itself first and would not start otherwise; an attacker's
     /// node would not be so kind.
     #[arg(long, default_value_t = 1)]
@@ -65,6 +72,7 @@ struct SimulatedMachine {
     chip: String,
     build: BuildImage,
     lies: Vec<Lie>,
+    then_chip: Option<String>,
     honest_first: u32,
     latency: Duration,
     tape: Option<Tape>,
@@ -96,16 +104,24 @@ impl Attester for Turncoat {
     }
 }
 
+impl SimulatedMachine {
+    fn machine(&self, chip: &str, boot: &BootConfig) -> Result<SimTee, PlatformError> {
+        let unusable = || PlatformError::Unusable { reason: format!("no simulated chip can be called {chip:?}") };
+        let mut profile = world::machine(chip, boot.clone()).ok_or_else(unusable)?;
+        profile.build = self.build.clone();
+        Ok(SimTee::new(profile, 0).with_clock(now_s).with_latency(self.latency))
+    }
+}
+
 impl Platform for SimulatedMachine {
     fn attester(&self, boot: &BootConfig, _store: Arc<dyn EndorsementStore>) -> Result<Arc<dyn Attester>, PlatformError> {
-        let mut profile = world::machine(&self.chip, boot.clone())
-            .ok_or_else(|| PlatformError::Unusable { reason: format!("no simulated chip can be called {:?}", self.chip) })?;
-        profile.build = self.build.clone();
-        let honest = SimTee::new(profile, 0).with_clock(now_s).with_latency(self.latency);
-        if self.lies.is_empty() {
-            return Ok(Arc::new(honest));
-        }
-        let lying = honest.clone().telling(&self.lies);
+        let honest = self.machine(&self.chip, boot)?;
+        let lying = match &self.then_chip {
+            None if self.lies.is_empty() => return Ok(Arc::new(honest)),
+            None => honest.clone(),
+            Some(chip) => self.machine(chip, boot)?,
+        };
+        let lying = lying.telling(&self.lies);
         Ok(Arc::new(Turncoat { honest, lying, honest_left: AtomicU32::new(self.honest_first), lied: AtomicBool::new(false) }))
     }
 
@@ -133,6 +149,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             None => return refuse(&format!("no lie is called {name:?}")),
         }
     }
+    #[cfg(feature = "without")]
+    if let Err(cause) = leave_out(&arguments.without) {
+        return refuse(&cause);
+    }
     if arguments.exit_with_parent {
         std::thread::spawn(|| {
             let mut byte = [0];
@@ -148,6 +168,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         chip: arguments.chip,
         build: BuildImage::new(arguments.build, 1),
         lies,
+        then_chip: arguments.then_chip,
         honest_first: arguments.honest_first,
         latency: Duration::from_millis(arguments.latency_ms),
         tape,
@@ -167,6 +188,20 @@ fn stand_still(code: ExitCode) -> ! {
     loop {
         std::thread::park();
     }
+}
+
+/// Leaves defences out of this process, and says so where nobody overlooks it: this program can, and must not be taken for one that cannot.
+#[cfg(feature = "without")]
+#[expect(clippy::print_stderr, reason = "the first lines of the log of such a node")]
+fn leave_out(names: &[String]) -> Result<(), String> {
+    use ringwall_wire::without::{Defence, MARK, leave_out};
+    eprintln!("{}", String::from_utf8_lossy(&MARK));
+    for name in names {
+        let defence = Defence::named(name).ok_or_else(|| format!("no defence is called {name:?}"))?;
+        leave_out(defence);
+        eprintln!("WITHOUT {name}: this node is for attacks alone");
+    }
+    Ok(())
 }
 
 /// The lie whose variant is spelled so.

@@ -9,8 +9,13 @@
 //! Trusts: nothing; every private key is public. Out of scope: verifying (`ringwall-attest`). Protocol section 0, decision 8.
 
 mod amd;
+pub mod answering;
+#[cfg(feature = "demo")]
+pub mod attack;
 mod attester;
 mod boot;
+#[cfg(feature = "demo")]
+pub mod canary;
 #[cfg(feature = "demo")]
 pub mod cluster;
 #[cfg(feature = "demo")]
@@ -20,6 +25,8 @@ pub mod demo;
 #[cfg(feature = "demo")]
 mod derived_keys;
 pub mod forge;
+#[cfg(feature = "demo")]
+pub mod impostor;
 mod intel;
 mod lie;
 mod mint_snp;
@@ -28,9 +35,13 @@ mod pki;
 mod profile;
 #[cfg(feature = "published")]
 pub mod published;
+#[cfg(feature = "demo")]
+pub mod salamander;
 mod seed;
 mod snp;
 pub mod strict;
+#[cfg(feature = "demo")]
+pub mod tap;
 #[cfg(feature = "demo")]
 pub mod tape;
 mod tdx;

@@ -4,7 +4,6 @@
 //! Out of scope: starting clusters (`ringwall_sim::cluster`), which the demo shares.
 
 pub mod bench;
-pub mod canary;
 pub mod fuzzing;
 pub mod history;
 pub mod linearizable;

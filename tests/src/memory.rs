@@ -4,9 +4,9 @@
 //! bytes of writable memory are tried as that session's key, so nothing in the channel has to give its keys away.
 //! Trusts: the kernel's `/proc`. Out of scope: hardware that encrypts memory: on a simulated TEE there is none.
 
-use crate::canary::{CHUNK, Canaries, Found};
 use aes_gcm::{AeadInOut, Aes256Gcm, KeyInit, Tag};
 use hkdf::Hkdf;
+use ringwall_sim::canary::{CHUNK, Canaries, Found};
 use ringwall_wire::codec::enc;
 use ringwall_wire::ids::Digest;
 use ringwall_wire::label::Label;

@@ -8,11 +8,10 @@
 mod three;
 
 use ringwall_client::{Anchors, ConnectError};
-use ringwall_quic::{Alpn, FrameReader, FrameWriter};
 use ringwall_sim::cluster::{LocalCluster, Machine};
+use ringwall_sim::impostor::relay;
 use ringwall_tests::local;
 use ringwall_wire::ids::ClusterId;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -102,48 +101,11 @@ async fn a_relay_gets_no_session_and_no_byte() {
     let cluster = one(&folder);
     local::client(&cluster).await;
     let frames = Arc::new(AtomicUsize::new(0));
-    let address = relay(cluster.address(1), Arc::clone(&frames)).await;
+    let address = relay::start(cluster.address(1), Arc::clone(&frames)).await.unwrap();
     let mut options = local::options(&cluster);
     options.addresses = vec![address.to_string()];
     let refused = local::try_client(options).await.unwrap_err();
     let passed = frames.load(Ordering::Relaxed);
     assert!(passed >= 2, "the relay was not used");
     assert_eq!(passed % 2, 0, "the client sent a frame after the handshake failed: {refused}");
-}
-
-/// Relays frames of each client connection over a connection of its own; counts frames the client sent.
-async fn relay(node: SocketAddr, frames: Arc<AtomicUsize>) -> SocketAddr {
-    let server = ringwall_quic::bind("127.0.0.1:0".parse().unwrap(), Some(ringwall_quic::server_config().unwrap())).unwrap();
-    let address = server.local_addr().unwrap();
-    tokio::spawn(async move {
-        let dialler = ringwall_quic::bind("127.0.0.1:0".parse().unwrap(), None).unwrap();
-        let config = ringwall_quic::dial_config(Alpn::Client).unwrap();
-        while let Some(incoming) = server.accept().await {
-            let (Ok(victim), Ok(genuine)) = (incoming.await, ringwall_quic::dial(&dialler, &config, node, Duration::from_secs(5)).await)
-            else {
-                continue;
-            };
-            let frames = Arc::clone(&frames);
-            tokio::spawn(async move {
-                let (Ok((to_victim, from_victim)), Ok((to_node, from_node))) = (victim.accept_bi().await, genuine.open_bi().await) else {
-                    return;
-                };
-                let (mut to_victim, mut from_victim) = (FrameWriter::new(to_victim), FrameReader::new(from_victim));
-                let (mut to_node, mut from_node) = (FrameWriter::new(to_node), FrameReader::new(from_node));
-                let within = Duration::from_secs(10);
-                loop {
-                    let Ok(asked) = from_victim.read(1 << 20, within).await else { return };
-                    frames.fetch_add(1, Ordering::Relaxed);
-                    if to_node.write(&asked, within).await.is_err() {
-                        return;
-                    }
-                    let Ok(answer) = from_node.read(1 << 20, within).await else { return };
-                    if to_victim.write(&answer, within).await.is_err() {
-                        return;
-                    }
-                }
-            });
-        }
-    });
-    address
 }

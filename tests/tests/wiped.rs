@@ -5,8 +5,8 @@
 //! Out of scope: whole nodes (`secrets.rs`). Row T-M1.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr)]
 
+use ringwall_sim::canary::{Canaries, Found};
 use ringwall_sim::tape::BLOCK;
-use ringwall_tests::canary::{Canaries, Found};
 use ringwall_tests::memory::{Memory, Recorded};
 use ringwall_wire::ids::Digest;
 use ringwall_wire::text::read_hex_vec;

@@ -7,6 +7,7 @@
 //! - [`ids`], [`evidence`], [`policy`], [`genesis`]: identities, evidence, the appraisal policy, the founding record.
 //! - [`session`], [`admission`], [`request`], [`receipt`]: what clients and nodes say to each other. [`tree`]: Merkle trees.
 //! - [`command`], [`peer`]: what the group replicates and how members talk.
+//! - [`without`]: defences a build for attacks can leave out; in any other build, nothing.
 //!
 //! It depends on no other member, has no I/O, no clock and no generator.
 #![no_std]
@@ -36,3 +37,4 @@ pub mod session;
 pub mod text;
 pub mod tree;
 pub mod version;
+pub mod without;

@@ -14,6 +14,7 @@ use crate::step::{Stage, Trace};
 use alloc::format;
 use ringwall_wire::ids::Digest;
 use ringwall_wire::policy::{ChipId, Measurement, MeasurementRegister, PolicyDoc, RevocationRule, SnpProductRule, SnpRules, SnpTcb};
+use ringwall_wire::without::{Defence, left_out};
 use sha2::{Digest as _, Sha256};
 
 const POLICY_MUST_BE_ONE: u64 = 1 << 17;
@@ -89,13 +90,15 @@ fn chip<'p>(claims: &SnpClaims, rules: &'p SnpRules) -> Result<&'p SnpProductRul
     demand(!claims.chip_key_masked, || Rejection::ChipKeyMasked)?;
     demand(claims.chip_id != ChipId([0; 64]), || Rejection::ChipIdMasked)?;
     demand(!rules.denied_chips.contains(&claims.chip_id), || Rejection::ChipDenied { reported: claims.chip_id })?;
-    demand(rules.chips.contains(&claims.chip_id), || Rejection::ChipNotListed { reported: claims.chip_id, listed: rules.chips.len() })?;
+    let listed = rules.chips.contains(&claims.chip_id) || left_out(Defence::ChipList);
+    demand(listed, || Rejection::ChipNotListed { reported: claims.chip_id, listed: rules.chips.len() })?;
     Ok(product)
 }
 
 fn guest(claims: &SnpClaims, rules: &SnpRules) -> Result<(), Rejection> {
     demand(claims.vmpl == rules.vmpl, || Rejection::Vmpl { reported: claims.vmpl, required: rules.vmpl })?;
-    let reported = claims.guest_policy;
+    let excused = if left_out(Defence::DebugRule) { POLICY_DEBUG } else { 0 };
+    let reported = claims.guest_policy & !excused;
     demand(reported & POLICY_MUST_BE_ONE != 0, || Rejection::GuestPolicyMustBeOne { reported })?;
     demand(reported & POLICY_DEBUG == 0, || Rejection::DebugGuest { reported })?;
     demand(reported & POLICY_MIGRATE_MA == 0, || Rejection::MigratableGuest { reported })?;
@@ -124,7 +127,7 @@ fn firmware(claims: &SnpClaims, rule: &SnpProductRule) -> Result<(), Rejection> 
         (TcbKind::Committed, claims.committed_tcb),
         (TcbKind::Launch, claims.launch_tcb),
     ] {
-        demand(reaches(&reported, &minimum), || Rejection::TcbTooOld { which, reported, minimum })?;
+        demand(reaches(&reported, &minimum) || left_out(Defence::FirmwareMinimum), || Rejection::TcbTooOld { which, reported, minimum })?;
     }
     let (current, committed) = (claims.current_version, claims.committed_version);
     demand(current == committed, || Rejection::ProvisionalFirmware { current, committed })?;
@@ -151,6 +154,7 @@ fn reaches(tcb: &SnpTcb, minimum: &SnpTcb) -> bool {
 fn revocation(claims: &SnpClaims, rules: &SnpRules) -> Result<(), Rejection> {
     match (rules.revocation, claims.revocation) {
         (RevocationRule::BestEffort, _) | (RevocationRule::Required, Revocation::Current { .. }) => Ok(()),
+        _ if left_out(Defence::RevocationLists) => Ok(()),
         (RevocationRule::Required, found) => Err(Rejection::RevocationUnknown { found }),
     }
 }

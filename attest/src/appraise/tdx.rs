@@ -10,6 +10,7 @@ use crate::rejection::Rejection;
 use crate::step::{Stage, Trace};
 use alloc::format;
 use ringwall_wire::policy::{Measurement, MeasurementRegister, PolicyDoc, TdxRules};
+use ringwall_wire::without::{Defence, left_out};
 
 /// TUD group: the TD is under debug.
 const ATTRIBUTES_UNDER_DEBUG: u64 = 0xff;
@@ -67,7 +68,8 @@ fn platform(claims: &TdxClaims, rules: &TdxRules) -> Result<(), Rejection> {
     demand(rules.fmspcs.contains(&reported), || Rejection::FmspcNotListed { reported, listed: rules.fmspcs.len() })?;
     let reported = claims.platform;
     demand(!rules.denied_platforms.contains(&reported), || Rejection::PlatformDenied { reported })?;
-    demand(rules.platforms.contains(&reported), || Rejection::PlatformNotListed { reported, listed: rules.platforms.len() })?;
+    let listed = rules.platforms.contains(&reported) || left_out(Defence::ChipList);
+    demand(listed, || Rejection::PlatformNotListed { reported, listed: rules.platforms.len() })?;
     let (reported, required) = (claims.tcb_evaluation, rules.min_tcb_evaluation);
     demand(reported >= required, || Rejection::EvaluationTooOld { reported, required })?;
     let reported = claims.status;
@@ -90,7 +92,8 @@ fn module(claims: &TdxClaims, rules: &TdxRules) -> Result<(), Rejection> {
 }
 
 fn attributes(claims: &TdxClaims, rules: &TdxRules) -> Result<(), Rejection> {
-    let reported = claims.td_attributes;
+    let excused = if left_out(Defence::DebugRule) { ATTRIBUTES_UNDER_DEBUG } else { 0 };
+    let reported = claims.td_attributes & !excused;
     demand(reported & ATTRIBUTES_UNDER_DEBUG == 0, || Rejection::DebugGuest { reported })?;
     demand(reported & ATTRIBUTE_MIGRATABLE == 0, || Rejection::MigratableGuest { reported })?;
     let (required, allowed) = (rules.attributes_required, rules.attributes_allowed);

@@ -6,8 +6,6 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr, clippy::indexing_slicing, dead_code, unreachable_pub)]
 
 mod harness;
-#[path = "../node/mod.rs"]
-mod node;
 mod policy;
 mod real;
 mod session;

@@ -1,11 +1,11 @@
 //! A row for every way a whole answer fails to be the answer to this session. `attest/tests/session.rs` tells the stories behind them.
 //!
-//! Decides: which rule names each. Trusts: the node of `attest/tests/node`, whose honest answers are accepted here first.
+//! Decides: which rule names each. Trusts: the node of `ringwall_sim::answering`, whose honest answers are accepted here first.
 //! Out of scope: fields of evidence (the other files).
 
 use crate::harness::{Table, no_peer};
-use crate::node::{Handshake, MEMBER, NOW_S, Node, SESSION, STANDING, judge, judge_with, node, node_of, standing};
 use ringwall_attest::{CLOCK_TOLERANCE_S, Pinned, appraise_session};
+use ringwall_sim::answering::{Handshake, MEMBER, NOW_S, Node, SESSION, STANDING, judge, judge_with, node, node_of, standing};
 use ringwall_sim::{Lie, anchors, foreign_anchors, world};
 use ringwall_wire::bounded::{Blob, List};
 use ringwall_wire::codec::Message as _;

@@ -81,7 +81,7 @@ impl LogStore {
     }
 
     /// Goes on from what was found, as a store does that trusts its disk.
-    #[cfg(feature = "defects")]
+    #[cfg(any(feature = "defects", feature = "without"))]
     pub(crate) fn resume(&self, found: crate::log::recover::Recovered) -> io::Result<()> {
         let entries = found.entries.into_iter().map(types::entry_in).collect::<Result<Vec<_>, _>>().map_err(io::Error::other)?;
         {

@@ -72,6 +72,11 @@ impl AttemptError {
 
 /// Asks until a member grants. Returns none when the node is told to leave.
 pub(crate) async fn join(site: &Arc<Site>, own_evidence: &OwnEvidence) -> Option<Granted> {
+    #[cfg(feature = "without")]
+    if let Some(granted) = super::resumed::found(site) {
+        site.life.step(Life::Pending).expect("an attempt starts unjoined");
+        return Some(granted);
+    }
     let mut leaving = site.leaving.subscribe();
     let mut pause = PAUSE_FIRST;
     if candidates(site).is_empty() {
@@ -88,7 +93,11 @@ pub(crate) async fn join(site: &Arc<Site>, own_evidence: &OwnEvidence) -> Option
                 _ = leaving.wait_for(|leaving| *leaving) => return None,
             };
             match outcome {
-                Ok(granted) => return Some(granted),
+                Ok(granted) => {
+                    #[cfg(feature = "without")]
+                    super::resumed::note(site, &granted);
+                    return Some(granted);
+                }
                 Err(fault) => {
                     site.life.step(Life::Unjoined).expect("an attempt that failed goes back");
                     match fault.is_final() {

@@ -19,4 +19,6 @@ pub mod endorse;
 pub(crate) mod joiner;
 pub mod leader;
 pub(crate) mod ordered;
+#[cfg(feature = "without")]
+mod resumed;
 pub(crate) mod steward;

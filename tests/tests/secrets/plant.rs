@@ -5,8 +5,8 @@
 
 use futures_util::future::join_all;
 use ringwall_client::{Client, Credential, Expect, NamespaceHandle, Options, Revision};
+use ringwall_sim::canary::Canaries;
 use ringwall_sim::cluster::LocalCluster;
-use ringwall_tests::canary::Canaries;
 use ringwall_tests::local;
 use ringwall_tests::visibility::{CREDENTIAL, KEY_NAME, NAMESPACE, USER, VALUE};
 use ringwall_wire::ids::UserId;

@@ -7,9 +7,9 @@
 use ringwall_channel::NodeSecrets;
 use ringwall_keys::Keyring;
 use ringwall_keys::derive::{Purpose, expand};
+use ringwall_sim::canary::Canaries;
 use ringwall_sim::cluster::Machine;
 use ringwall_sim::tape::{BLOCK, Tape};
-use ringwall_tests::canary::Canaries;
 use ringwall_wire::ids::{ClusterId, UserId};
 use std::path::{Path, PathBuf};
 

@@ -18,7 +18,7 @@ pub(crate) const ARROWS: [(&str, &[&str], usize); 10] = [
     ("consensus", &["wire"], 81),
     ("node", &["wire", "attest", "channel", "keys", "quic", "consensus"], 231),
     ("client", &["wire", "attest", "channel", "quic"], 200),
-    ("sim", &["wire", "attest", "node", "client"], 239),
+    ("sim", &["wire", "attest", "channel", "keys", "quic", "node", "client"], 239),
     ("tests", &["wire", "attest", "channel", "keys", "quic", "consensus", "node", "client", "sim"], 285),
 ];
 /// `#![no_std]`, no sockets, files, threads, clocks.
@@ -60,7 +60,9 @@ pub(crate) struct Arrow {
 }
 
 /// Features no shipped program may have.
-const TEST_FEATURES: [&str; 2] = ["faults", "defects"];
+const TEST_FEATURES: [&str; 3] = ["faults", "defects", FOR_ATTACKS];
+/// The one no dependency may ask for, not even the suites': a build for attacks is made by a person, and is made apart.
+const FOR_ATTACKS: &str = "without";
 
 /// Every arrow between members, as their manifests declare them.
 pub(crate) fn arrows(metadata: &Metadata) -> Vec<Arrow> {
@@ -145,7 +147,8 @@ pub(crate) fn test_features(metadata: &Metadata) -> Vec<(String, String, bool)> 
 
 /// Who must not ask for such a feature: everybody but the suites, beside a crate's own tests.
 pub(crate) fn wrong_features(asked: &[(String, String, bool)]) -> Vec<String> {
-    let wrong = asked.iter().filter(|(from, _, for_tests)| from != "tests" && !for_tests);
+    let apart = |feature: &str| feature.split('/').next_back() == Some(FOR_ATTACKS);
+    let wrong = asked.iter().filter(|(from, feature, for_tests)| apart(feature) || (from != "tests" && !for_tests));
     wrong.map(|(from, feature, _)| format!("{from} switches on `{feature}`, which is for tests")).collect()
 }
 
@@ -201,6 +204,11 @@ mod tests {
         assert_eq!(wrong_features(&[asks("node", false)]).len(), 1);
         assert_eq!(wrong_features(&[asks("consensus", false)]).len(), 1, "by a default of its own");
         assert!(wrong_features(&[asks("tests", false), asks("consensus", true)]).is_empty());
+        for feature in ["without", "ringwall-wire/without"] {
+            for (from, for_tests) in [("tests", false), ("sim", true), ("node", false)] {
+                assert_eq!(wrong_features(&[(from.to_owned(), feature.to_owned(), for_tests)]).len(), 1, "{from}: {feature}");
+            }
+        }
     }
 
     #[test]

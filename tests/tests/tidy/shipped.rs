@@ -1,7 +1,7 @@
 //! What must not be inside the programs people install: the simulated chain's keys, and the crate that holds them.
 //!
 //! Decides: `ringwalld` and `ringwall`, as built beside this test, hold neither the public nor the private half of a fixed
-//! simulated key, and no symbol of `ringwall-sim`. Trusts: the search, which is shown to find the keys where they belong.
+//! simulated key, no symbol of `ringwall-sim`, and not the mark of programs that can leave defences out. Trusts: the search, which is shown to find the keys where they belong.
 //! Out of scope: dependencies (graph.rs). SECURITY.md, "Simulated TEEs"; style rule 4.
 
 use std::path::{Path, PathBuf};
@@ -29,6 +29,11 @@ pub(crate) fn needle(name: &str, pkcs8: &[u8]) -> Option<Needle> {
 /// The name every symbol of the crate of simulated TEEs carries.
 pub(crate) fn crate_name() -> Needle {
     Needle { name: "the crate of simulated TEEs".to_owned(), bytes: b"ringwall_sim".to_vec() }
+}
+
+/// What stands in every program that can leave a defence out (sim/tests/without.rs finds it in one).
+pub(crate) fn mark() -> Needle {
+    Needle { name: "switches that leave defences out".to_owned(), bytes: ringwall_wire::without::MARK.to_vec() }
 }
 
 /// Which needles are in the bytes.
@@ -68,5 +73,7 @@ mod tests {
         assert!(found(&program, &needles).is_empty());
         program.splice(1_000..1_000, key);
         assert_eq!(found(&program, &needles), ["planted"]);
+        program.extend(mark().bytes);
+        assert_eq!(found(&program, &[mark()]), ["switches that leave defences out"]);
     }
 }

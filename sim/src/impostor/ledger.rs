@@ -1,8 +1,7 @@
 //! A log of a few entries that gives receipts, true ones and others.
 //!
-//! Decides: how tests make histories: grow, cut, rewrite. Everything is recomputed from the leaves, by the definition. Trusts: nothing,
+//! Decides: how histories are made: grow, cut, rewrite. Everything is recomputed from the leaves, by the definition. Trusts: nothing,
 //! protects nothing. Out of scope: sessions.
-#![allow(dead_code, reason = "each test file uses its part")]
 
 use core::convert::Infallible;
 use ringwall_wire::bounded::List;
@@ -15,23 +14,32 @@ use std::collections::BTreeMap;
 
 /// For whom a receipt is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct To {
-    pub(crate) user: UserId,
-    pub(crate) client: ClientId,
-    pub(crate) nonce: Nonce,
-    pub(crate) number: u64,
+pub struct To {
+    /// The user.
+    pub user: UserId,
+    /// The client process.
+    pub client: ClientId,
+    /// The session's nonce.
+    pub nonce: Nonce,
+    /// Number of the last receipt of the session.
+    pub number: u64,
     /// Where the consistency path starts.
-    pub(crate) from: u64,
+    pub from: u64,
 }
 
 /// A history.
 #[derive(Clone, Debug)]
-pub(crate) struct Ledger {
-    pub(crate) cluster_id: ClusterId,
-    pub(crate) epoch: Epoch,
-    pub(crate) incarnation: Incarnation,
-    pub(crate) leaves: Vec<Digest>,
-    pub(crate) spaces: BTreeMap<[u8; 32], (u64, Digest)>,
+pub struct Ledger {
+    /// The cluster.
+    pub cluster_id: ClusterId,
+    /// The epoch.
+    pub epoch: Epoch,
+    /// Who signs.
+    pub incarnation: Incarnation,
+    /// One for each entry.
+    pub leaves: Vec<Digest>,
+    /// Count and digest of the changes of each namespace.
+    pub spaces: BTreeMap<[u8; 32], (u64, Digest)>,
 }
 
 struct Cut<'a>(&'a [Digest]);
@@ -45,21 +53,22 @@ impl Nodes for Cut<'_> {
 }
 
 impl Ledger {
-    pub(crate) fn new(cluster_id: ClusterId, epoch: Epoch, entries: u64) -> Self {
+    /// A history of so many entries.
+    pub fn new(cluster_id: ClusterId, epoch: Epoch, entries: u64) -> Self {
         let mut ledger = Ledger { cluster_id, epoch, incarnation: Incarnation::new(epoch, 1), leaves: Vec::new(), spaces: BTreeMap::new() };
         ledger.grow(entries);
         ledger
     }
 
     /// More entries.
-    pub(crate) fn grow(&mut self, entries: u64) {
+    pub fn grow(&mut self, entries: u64) {
         for _ in 0..entries {
             self.leaves.push(tree::leaf(&(self.leaves.len() as u64).to_be_bytes()));
         }
     }
 
     /// A write in a namespace.
-    pub(crate) fn write(&mut self, space: &Digest) {
+    pub fn write(&mut self, space: &Digest) {
         self.grow(1);
         let (seq, digest) = self.spaces.entry(space.0).or_insert((0, Digest([0; 32])));
         *seq += 1;
@@ -67,28 +76,35 @@ impl Ledger {
     }
 
     /// Another entry in place of one.
-    pub(crate) fn rewrite(&mut self, index: usize) {
+    ///
+    /// # Panics
+    /// Where there is none.
+    pub fn rewrite(&mut self, index: usize) {
         self.leaves[index] = tree::leaf(b"another entry");
     }
 
-    pub(crate) fn size(&self) -> u64 {
+    /// Entries.
+    pub fn size(&self) -> u64 {
         self.leaves.len() as u64
     }
 
     fn root(&self, size: u64) -> Digest {
         let Ok(root) = tree::root_at(&Cut(&self.leaves), size);
-        root.unwrap()
+        root.expect("a tree of leaves has a root at each of its sizes")
     }
 
     /// A true receipt.
-    pub(crate) fn receipt(&self, to: &To, spaces: &[Digest], covers: u16, sign: impl Fn(&[u8]) -> Signature) -> Receipted {
+    ///
+    /// # Panics
+    /// For more namespaces than a receipt may name.
+    pub fn receipt(&self, to: &To, spaces: &[Digest], covers: u16, sign: impl Fn(&[u8]) -> Signature) -> Receipted {
         let size = self.size();
         let tree = TreeHead { size, root: self.root(size), landmark: self.root(landmark_of(size)) };
         let mark = |space: &Digest| {
             let (seq, digest) = self.spaces.get(&space.0).copied().unwrap_or((0, Digest([0; 32])));
             SpaceMark { space: *space, seq, digest }
         };
-        let spaces = List::new(spaces.iter().map(mark).collect()).unwrap();
+        let spaces = List::new(spaces.iter().map(mark).collect()).expect("a receipt names few namespaces");
         let leaf = ReceiptLeaf { user: to.user, client: to.client, nonce: to.nonce, number: to.number, spaces };
         let Ledger { cluster_id, epoch, incarnation, .. } = *self;
         let signature = Signature([0; 64]);
@@ -97,13 +113,13 @@ impl Ledger {
         let mut receipt = Receipt { head, leaf, path };
         resign(&mut receipt, &sign);
         let Ok(steps) = tree::prove_consistency(&Cut(&self.leaves), to.from, size);
-        let steps = if to.from > size { Vec::new() } else { steps.unwrap() };
-        Receipted { covers, receipt, from: to.from, path: List::new(steps).unwrap() }
+        let steps = if to.from > size { Vec::new() } else { steps.expect("no step is missing up to the size") };
+        Receipted { covers, receipt, from: to.from, path: List::new(steps).expect("a path is short") }
     }
 }
 
 /// Makes the head true to its leaf, and signs it.
-pub(crate) fn resign(receipt: &mut Receipt, sign: &impl Fn(&[u8]) -> Signature) {
+pub fn resign(receipt: &mut Receipt, sign: &impl Fn(&[u8]) -> Signature) {
     receipt.head.group = tree::leaf(&receipt.leaf.encode());
     receipt.head.signature = sign(&receipt.head.words());
 }

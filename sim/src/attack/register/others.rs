@@ -1,0 +1,188 @@
+//! Rows G, K and S: governance and releases, keys and custody, what leaks and what exhausts.
+//!
+//! Decides: these rows. Trusts: nothing. Out of scope: members (`members.rs`), evidence (`evidence.rs`). Protocol section 1.2.
+
+use super::{Row, Scene, Shown};
+use crate::attack::{evidence, governance, joiners, keys, network, strangers};
+use ringwall_wire::without::Defence;
+
+const NO_CUSTODY: Shown = Shown::Planned("there is no custody yet");
+const NO_LOG: Shown = Shown::Planned("there is no public log of releases yet");
+
+pub(super) const ROWS: &[Row] = &[
+    Row {
+        id: "G1",
+        attack: "publishes a bad build in the public log",
+        breaks: "a rule that says no more than that a build is logged",
+        defence: "named signers and a delay",
+        section: "8",
+        code: &[],
+        shown: NO_LOG,
+    },
+    Row {
+        id: "G2",
+        attack: "runs an old, vulnerable build, or shows an old policy that liked it",
+        breaks: "a known fault is back",
+        defence: "a least security version; clients remember the newest policy they saw",
+        section: "2.2",
+        code: &["attest/src/appraise.rs", "attest/src/session.rs"],
+        shown: Shown::Performed {
+            scene: Scene::Verifier,
+            perform: |stage| Box::pin(evidence::old_build(stage)),
+            remains: "the refusal, with both versions",
+            without: &[Defence::LeastVersion],
+        },
+    },
+    Row {
+        id: "G3",
+        attack: "shows the log with two faces",
+        breaks: "one victim gets a build nobody else sees",
+        defence: "witnesses",
+        section: "8",
+        code: &[],
+        shown: NO_LOG,
+    },
+    Row {
+        id: "G4",
+        attack: "founds a cluster of its own on genuine machines and sends users there",
+        breaks: "everything is genuine, and it is the attacker's",
+        defence: "the cluster id is the hash of its founding record, and clients pin it",
+        section: "2.1",
+        code: &["client/src/dial.rs", "attest/src/session.rs", "wire/src/genesis.rs"],
+        shown: Shown::Performed {
+            scene: Scene::Cluster,
+            perform: |stage| Box::pin(network::another_cluster(stage)),
+            remains: "both cluster ids, in the refusal",
+            without: &[Defence::ClusterPin],
+        },
+    },
+    Row {
+        id: "G5",
+        attack: "loosens the policy with too few signatures, or other ones",
+        breaks: "one governor opens a door for a build of his own",
+        defence: "as many governors as the policy in force demands sign exactly this step (the delay, and applying it, are planned)",
+        section: "8",
+        code: &["attest/src/approval.rs", "client/src/policy/compare.rs"],
+        shown: Shown::Performed {
+            scene: Scene::Verifier,
+            perform: |stage| Box::pin(governance::loosened(stage)),
+            remains: "the signed step: who approved what",
+            without: &[Defence::ApprovalThreshold],
+        },
+    },
+    Row {
+        id: "K1",
+        attack: "joins with evidence of a chip nobody listed, or with forged evidence",
+        breaks: "the master key leaves with the key grant",
+        defence: "a list of chips; endorsement by a voter on another vendor's CPU; keys are granted after the admission was applied",
+        section: "4, 12",
+        code: &["attest/src/appraise/snp.rs", "node/src/join/endorse.rs", "consensus/src/machine/roster.rs"],
+        shown: Shown::Performed {
+            scene: Scene::Cluster,
+            perform: |stage| Box::pin(joiners::unlisted(stage)),
+            remains: "refused joins in the members' logs, with the chip",
+            without: &[Defence::ChipList],
+        },
+    },
+    Row {
+        id: "K2",
+        attack: "hands in bad, swapped or old shares",
+        breaks: "a wrong key, or none",
+        defence: "commitments",
+        section: "6",
+        code: &[],
+        shown: NO_CUSTODY,
+    },
+    Row {
+        id: "K3",
+        attack: "is one custodian, and has every disk",
+        breaks: "a share that says anything about the key",
+        defence: "one share of two says nothing",
+        section: "6",
+        code: &[],
+        shown: NO_CUSTODY,
+    },
+    Row {
+        id: "K4",
+        attack: "lets a custodian enter a share into a false node",
+        breaks: "the share is stolen",
+        defence: "shares are sealed to a verified TEE",
+        section: "6",
+        code: &[],
+        shown: NO_CUSTODY,
+    },
+    Row {
+        id: "K5",
+        attack: "resets guess counters by a rollback",
+        breaks: "a short secret can be guessed",
+        defence: "counters in the log, closed after a recovery",
+        section: "9",
+        code: &[],
+        shown: Shown::Planned("there is nothing to guess yet"),
+    },
+    Row {
+        id: "K6",
+        attack: "makes one blob that two keys open to two texts",
+        breaks: "who holds which key decides what a record says",
+        defence: "a sealed record commits to its key; the commitment is compared first",
+        section: "7.2",
+        code: &["keys/src/space.rs", "keys/src/ring.rs"],
+        shown: Shown::Performed {
+            scene: Scene::Verifier,
+            perform: |stage| Box::pin(keys::salamander(stage)),
+            remains: "a refusal of its own kind: another key",
+            without: &[Defence::KeyCommitment],
+        },
+    },
+    Row {
+        id: "K7",
+        attack: "brings back an old disk after a deletion",
+        breaks: "what was deleted can be read",
+        defence: "rotation of keys",
+        section: "7.5",
+        code: &[],
+        shown: Shown::Planned("keys do not rotate yet"),
+    },
+    Row {
+        id: "S1",
+        attack: "measures what lies on disks, and watches which pages are touched",
+        breaks: "lengths tell what a value is",
+        defence: "names and values are padded to buckets; the rest is admitted",
+        section: "11",
+        code: &["keys/src/bucket.rs"],
+        shown: Shown::Performed {
+            scene: Scene::Verifier,
+            perform: |stage| Box::pin(keys::measured(stage)),
+            remains: "buckets, counts and times: docs/limits.md",
+            without: &[],
+        },
+    },
+    Row {
+        id: "S2",
+        attack: "reads disks, logs and every datagram",
+        breaks: "names, values or keys stand in one of them",
+        defence: "sealed before it is proposed; one secret type without text; constant sentences in logs; no dumps",
+        section: "7",
+        code: &["node/src/front/requests.rs", "wire/src/secret.rs", "node/src/front/refusals.rs"],
+        shown: Shown::Performed {
+            scene: Scene::Cluster,
+            perform: |stage| Box::pin(strangers::searched(stage)),
+            remains: "nothing",
+            without: &[],
+        },
+    },
+    Row {
+        id: "S3",
+        attack: "sends garbage, endless and oversized messages, and garbage in place of evidence",
+        breaks: "a parser ends the node or takes all its memory",
+        defence: "limits before memory; strict decoding; one stream for a stranger",
+        section: "0",
+        code: &["wire/src/codec.rs", "quic/src/frame.rs", "quic/src/limits.rs"],
+        shown: Shown::Performed {
+            scene: Scene::Cluster,
+            perform: |stage| Box::pin(strangers::exhausted(stage)),
+            remains: "refusals with codes, closed connections",
+            without: &[],
+        },
+    },
+];

@@ -1,0 +1,138 @@
+//! The attack table is complete, its page is true to it, and every attack that can be performed is performed and held off.
+//!
+//! Decides: docs/protocol.md, section 1.2, and the register of `ringwall_sim::attack` have the same rows, and the same ones are planned: once the protocol
+//! calls an answer built, this fails until its attack is written. docs/attacks.md is what the register makes (`RINGWALL_BLESS=1` writes it).
+//! Trusts: each attack to be what its row says; that it is none when its defence is gone is shown in sim/tests/without.rs.
+//! Out of scope: the attacks themselves.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
+
+use ringwall_sim::attack::register::{Row, Scene, Shown, rows};
+use ringwall_sim::attack::{Stage, page};
+use ringwall_sim::cluster::Launch;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// Rows of the register in the protocol: name, and whether its state is "planned".
+fn protocol_rows(protocol: &str) -> BTreeMap<String, bool> {
+    let (_, section) = protocol.split_once("### 1.2 ").unwrap();
+    let (section, _) = section.split_once("\n### ").unwrap();
+    let cells = section.lines().filter(|line| line.starts_with('|') && !line.starts_with("|---"));
+    let rows = cells.map(|line| line.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect::<Vec<_>>());
+    rows.filter(|cells| cells[0] != "id").map(|cells| (cells[0].clone(), cells.last().unwrap() == "planned")).collect()
+}
+
+/// What is wrong with the register, beside the protocol.
+fn complaints(protocol: &str, rows: &[Row]) -> Vec<String> {
+    let wanted = protocol_rows(protocol);
+    let mut found = Vec::new();
+    for (id, planned) in &wanted {
+        match (rows.iter().find(|row| row.id == id), planned) {
+            (None, _) => found.push(format!("row {id} of the protocol has no attack")),
+            (Some(row), true) if row.is_performed() => found.push(format!("{id} is performed, and the protocol calls its answer planned")),
+            (Some(row), false) if !row.is_performed() => {
+                found.push(format!("{id} is planned, and the protocol calls its answer built: write the attack"))
+            }
+            _ => {}
+        }
+    }
+    found.extend(rows.iter().filter(|row| !wanted.contains_key(row.id)).map(|row| format!("{} is no row of the protocol", row.id)));
+    found
+}
+
+#[test]
+fn every_row_of_the_protocol_has_an_attack_and_the_same_ones_are_planned() {
+    let protocol = read("docs/protocol.md");
+    assert!(protocol_rows(&protocol).len() > 40, "the register is read");
+    assert_eq!(complaints(&protocol, &rows()), Vec::<String>::new());
+}
+
+#[test]
+fn a_table_that_lags_behind_is_noticed() {
+    let protocol = read("docs/protocol.md");
+    let built: String = protocol
+        .lines()
+        .map(|line| if line.starts_with("| K2 |") { line.replace("planned", "built") } else { line.into() } + "\n")
+        .collect();
+    assert_eq!(complaints(&built, &rows()), ["K2 is planned, and the protocol calls its answer built: write the attack"]);
+    let without: Vec<Row> = rows().into_iter().filter(|row| row.id != "R7").collect();
+    assert_eq!(complaints(&protocol, &without), ["row R7 of the protocol has no attack"]);
+    let more = protocol.replace("| R7 |", "| R7 | a | b | c | built |\n| R99 |");
+    assert_eq!(complaints(&more, &rows()), ["row R99 of the protocol has no attack"]);
+    let planned: String = protocol
+        .lines()
+        .map(|line| if line.starts_with("| R7 |") { line.replace("| built |", "| planned |") } else { line.into() } + "\n")
+        .collect();
+    assert_eq!(complaints(&planned, &rows()), ["R7 is performed, and the protocol calls its answer planned"]);
+}
+
+#[test]
+fn the_page_is_what_the_register_makes() {
+    let path = root().join("docs/attacks.md");
+    if std::env::var_os("RINGWALL_BLESS").is_some() {
+        std::fs::write(&path, page()).unwrap();
+    }
+    assert!(read("docs/attacks.md") == page(), "docs/attacks.md is not what the register makes; `RINGWALL_BLESS=1` writes it anew");
+}
+
+#[test]
+fn places_a_row_names_exist_and_scenes_have_their_tests() {
+    for row in rows() {
+        for path in row.code {
+            assert!(root().join(path).is_file(), "{}: {path}", row.id);
+        }
+    }
+    let own = read("tests/tests/attacks.rs");
+    for scene in Scene::ALL {
+        assert!(own.contains(&format!("async fn {}()", scene.test())), "{scene:?}");
+    }
+}
+
+/// Performs every attack of a scene, one after the other on one stage.
+async fn held_off(scene: Scene) {
+    let folder = tempfile::tempdir().unwrap();
+    let launch = Launch { program: env!("CARGO_BIN_EXE_sim-node").into(), arguments: Vec::new() };
+    let mut stage = Stage::new(launch, folder.path());
+    let mut performed = 0;
+    for row in rows() {
+        let Shown::Performed { scene: of, perform, .. } = row.shown else { continue };
+        if of != scene {
+            continue;
+        }
+        let begun = Instant::now();
+        let report = perform(&mut stage).await.unwrap_or_else(|fault| panic!("{} could not be performed: {fault}", row.id));
+        println!("{} after {:.1} s\n{}", row.id, begun.elapsed().as_secs_f64(), report.lines().join("\n"));
+        assert!(report.held(), "{}: the attack succeeded: {:?}", row.id, report.winnings());
+        assert!(!report.answers().is_empty(), "{}: nothing answered", row.id);
+        performed += 1;
+    }
+    assert!(performed > 1, "{scene:?} has attacks");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn attacks_on_the_verifier_and_on_keys_are_held_off() {
+    held_off(Scene::Verifier).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn false_nodes_are_held_off() {
+    held_off(Scene::FalseNode).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn attacks_on_a_cluster_that_stays_as_it_was_are_held_off() {
+    held_off(Scene::Cluster).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn attacks_that_need_a_cluster_of_their_own_are_held_off() {
+    held_off(Scene::OwnCluster).await;
+}
