@@ -6,7 +6,7 @@
 use super::SPACE;
 use super::report::Report;
 use super::stage::{Ground, Stage};
-use crate::canary::Canaries;
+use crate::canary::{Canaries, Searched};
 use crate::demo::DemoError;
 use ringwall_attest::verify;
 use ringwall_client::{Client, Credential};
@@ -54,21 +54,23 @@ pub(super) async fn searched(stage: &mut Stage) -> Result<Report, DemoError> {
         planted.extend([name, value]);
     }
     report.did(format!("had a user keep {} secrets, as names of keys, as values and as the seed of a credential", planted.len()));
-    let canaries = Canaries::new(planted.iter().map(|secret| &secret[..]));
+    let mut canaries = Canaries::default();
+    planted.iter().for_each(|secret| canaries.add("planted", secret));
     let folder = ground.cluster.data_folder(1).parent().map(std::path::Path::to_owned).unwrap_or_default();
     let bait = folder.join("bait");
     std::fs::write(&bait, planted[0])?;
-    let found = canaries.search(&folder)?.0;
+    let found = canaries.search_files([folder.as_path()])?.hits;
     std::fs::remove_file(&bait)?;
     if found != [bait] {
         return Err(DemoError::Broken(format!("the search finds {found:?}, not the bait alone")));
     }
-    let (hits, files, bytes) = canaries.search(&folder)?;
+    let Searched { hits, files, bytes, .. } = canaries.search_files([folder.as_path()])?;
     let captured: Vec<Vec<u8>> = slots.iter().map(|slot| ground.tap(*slot).captured()).collect();
-    let on_wires: usize = captured.iter().map(|datagrams| canaries.count(datagrams)).sum();
+    let on_wires: usize = captured.iter().map(|datagrams| canaries.of(datagrams).len()).sum();
     let all: usize = captured.iter().map(Vec::len).sum();
-    report
-        .did(format!("searched {files} files ({bytes} bytes) of all nodes, logs among them, and {all} bytes of datagrams, raw and in hex"));
+    report.did(format!(
+        "searched {files} files ({bytes} bytes) of all nodes, logs among them, and {all} bytes of datagrams, raw, in hex and in base64"
+    ));
     match (hits.len(), on_wires) {
         (0, 0) => report.answered("a bait was found; of the secrets none"),
         (_, count) => report.won(format!("secrets in {hits:?}, {count} in datagrams")),
