@@ -179,7 +179,7 @@ fn governors_approve_a_change() {
     let looser = PolicyDoc { endorse: ringwall_wire::policy::EndorseRule { min_endorsers: 0, other_vendor: false }, ..new };
     signed.policy = ringwall_wire::bounded::Blob::new(looser.encode()).unwrap();
     std::fs::write(folder.join("forged"), SignedPolicy::encode(&signed)).unwrap();
-    fails(folder, "policy verify forged --against old.policy", 10, "does not verify over this policy");
+    fails(folder, "policy verify forged --against old.policy", 10, "does not verify over this");
 }
 
 #[test]
@@ -194,7 +194,7 @@ fn a_first_policy_is_approved_by_named_governors() {
     assert!(approved["change"].is_null());
     let other = "00".repeat(32);
     fails(folder, &format!("policy verify p.signed --governor {other} --threshold 1"), 10, "is none of the governors");
-    fails(folder, &format!("policy verify p.signed --governor {key} --threshold 2"), 10, "can never be changed");
+    fails(folder, &format!("policy verify p.signed --governor {key} --threshold 2"), 10, "nothing can ever be approved");
     fails(folder, "policy verify p.signed", 2, "--against");
 }
 

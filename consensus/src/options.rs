@@ -5,10 +5,13 @@
 
 use crate::charter::{Charter, OrderJudge, no_governors};
 use crate::disk::{Disk, OsDisk};
+use crate::report::OpenError;
 use crate::runtime::Host;
 use crate::shown::Granted;
 use crate::workers::{Threads, Workers};
+use openraft::{Config, SnapshotPolicy};
 use ringwall_wire::ids::{ClusterId, Incarnation};
+use ringwall_wire::limits::{APPEND_ENTRIES, ENTRY_BYTES};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -91,5 +94,31 @@ impl Options {
 
     pub(crate) fn charter(&self) -> Charter {
         Charter { cluster_id: self.cluster_id, orders: self.orders.clone() }
+    }
+
+    /// The same in openraft's form; fails with what does not fit together.
+    pub(crate) fn raft(&self) -> Result<Config, OpenError> {
+        let (least, most) = self.election_ms;
+        if self.segment_bytes < 2 * ENTRY_BYTES as u64 {
+            return Err(OpenError::Options(format!("a log segment must hold {} bytes", 2 * ENTRY_BYTES)));
+        }
+        let config = Config {
+            cluster_name: format!("ringwall-{}", self.me.epoch()),
+            heartbeat_interval: self.heartbeat_ms,
+            election_timeout_min: least,
+            election_timeout_max: most,
+            install_snapshot_timeout: 600_000,
+            max_payload_entries: APPEND_ENTRIES as u64,
+            replication_lag_threshold: self.keep_entries + self.snapshot_entries,
+            snapshot_policy: SnapshotPolicy::LogsSinceLast(self.snapshot_entries),
+            max_in_snapshot_log_to_keep: self.keep_entries,
+            purge_batch_size: 1,
+            enable_elect: false, // Until this replica is a voter: protocol section 4, V4.
+            enable_pre_vote: Some(true),
+            enable_leader_restore: Some(false),
+            allow_log_reversion: None,
+            ..Config::default()
+        };
+        config.validate().map_err(|why| OpenError::Options(why.to_string()))
     }
 }

@@ -27,13 +27,13 @@ use bytes::Bytes;
 use openraft::async_runtime::WatchReceiver;
 use openraft::errors::{ClientWriteError, ForwardReason, ForwardToLeader, LinearizableReadError, RaftError};
 use openraft::type_config::alias::WatchReceiverOf;
-use openraft::{Config, RaftMetrics, ReadPolicy, ServerState, SnapshotPolicy};
+use openraft::{RaftMetrics, ReadPolicy, ServerState};
 use ringwall_wire::admission::IncarnationCert;
 use ringwall_wire::bounded::List;
 use ringwall_wire::codec::Message;
 use ringwall_wire::command::{Command, CommandBody, Founding, Outcomes, SealedWrite};
 use ringwall_wire::ids::Incarnation;
-use ringwall_wire::limits::{APPEND_ENTRIES, ENTRY_BYTES};
+use ringwall_wire::limits::ENTRY_BYTES;
 use ringwall_wire::peer::{ForwardCall, Member, NamedMember, PeerAnswer, PeerCall};
 use ringwall_wire::session::RefusalCode;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -73,31 +73,6 @@ pub fn member_of(cert: &IncarnationCert) -> Member {
     }
 }
 
-fn raft_config(options: &Options) -> Result<Config, OpenError> {
-    let (least, most) = options.election_ms;
-    if options.segment_bytes < 2 * ENTRY_BYTES as u64 {
-        return Err(OpenError::Options(format!("a log segment must hold {} bytes", 2 * ENTRY_BYTES)));
-    }
-    let config = Config {
-        cluster_name: format!("ringwall-{}", options.me.epoch()),
-        heartbeat_interval: options.heartbeat_ms,
-        election_timeout_min: least,
-        election_timeout_max: most,
-        install_snapshot_timeout: 600_000,
-        max_payload_entries: APPEND_ENTRIES as u64,
-        replication_lag_threshold: options.keep_entries + options.snapshot_entries,
-        snapshot_policy: SnapshotPolicy::LogsSinceLast(options.snapshot_entries),
-        max_in_snapshot_log_to_keep: options.keep_entries,
-        purge_batch_size: 1,
-        enable_elect: false, // Until this replica is a voter: protocol section 4, V4.
-        enable_pre_vote: Some(true),
-        enable_leader_restore: Some(false),
-        allow_log_reversion: None,
-        ..Config::default()
-    };
-    config.validate().map_err(|why| OpenError::Options(why.to_string()))
-}
-
 impl Replica {
     /// Opens an empty replica in an empty folder. It waits to be founded, or to be added by a leader.
     pub fn open(options: Options, transport: Arc<dyn Transport>) -> BoxFuture<Result<Self, OpenError>> {
@@ -105,7 +80,7 @@ impl Replica {
     }
 
     async fn open_here(options: Options, transport: Arc<dyn Transport>) -> Result<Self, OpenError> {
-        let config = raft_config(&options)?;
+        let config = options.raft()?;
         let fence = Fence::new();
         let ground = Ground::of(&options, fence.clone());
         let (theirs, setup) = (ground.clone(), options.clone());

@@ -375,7 +375,7 @@ impl Living {
     fn decide(&mut self, proposed: u64) -> Option<u64> {
         let voters = self.voters();
         for voter in &voters {
-            let Some(row) = self.roster.proposals.get(&proposed) else { return None };
+            let row = self.roster.proposals.get(&proposed)?;
             let words = Endorse::signed_bytes(&CLUSTER, proposed, &row.propose, true);
             let by = voter.incarnation.admit_index();
             if self.random.below(10) < 8 {

@@ -5,6 +5,10 @@
 //! folders, addresses, logs and operational limits. Documented by deploy/ringwalld.example.toml, which a test reads.
 //! Trusts: nobody with it: a changed file gives other evidence or another address. Out of scope: acting on it. Protocol section 2.1.
 
+mod logs;
+
+pub use logs::{LogFormat, LogLevel};
+
 use crate::endorsements::settings::{FileEndorsements, Settings};
 use ringwall_wire::bounded::Text;
 use ringwall_wire::codec::Message;
@@ -66,43 +70,6 @@ pub enum ConfigError {
         /// What to do.
         fix: &'static str,
     },
-}
-
-/// How logs are written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    /// One line of text an event.
-    #[default]
-    Text,
-    /// One JSON object an event.
-    Json,
-}
-
-/// How much is logged.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum LogLevel {
-    /// What stops the node.
-    Error,
-    /// What an operator should look at.
-    Warn,
-    /// Steps of the node's life.
-    #[default]
-    Info,
-    /// Sessions and attempts.
-    Debug,
-}
-
-impl core::fmt::Display for LogLevel {
-    fn fmt(&self, out: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        out.write_str(match self {
-            LogLevel::Error => "error",
-            LogLevel::Warn => "warn",
-            LogLevel::Info => "info",
-            LogLevel::Debug => "debug",
-        })
-    }
 }
 
 #[derive(Debug, Deserialize)]

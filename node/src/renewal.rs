@@ -82,8 +82,11 @@ impl Sessions {
     /// Evidence of the node with this key was refused: its sessions end. Gives how many that were.
     pub(crate) fn refuse(&self, noise: &NoisePublic) -> usize {
         let open = self.lock();
-        let theirs = open.sessions.values().filter(|(key, _)| key == noise);
-        theirs.map(|(_, refused)| refused.send_replace(true)).count()
+        let theirs: Vec<_> = open.sessions.values().filter(|(key, _)| key == noise).collect();
+        for (_, refused) in &theirs {
+            refused.send_replace(true);
+        }
+        theirs.len()
     }
 
     /// A session this node dialled, whose evidence was asked for at `since`.

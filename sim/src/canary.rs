@@ -18,10 +18,14 @@ pub const CHUNK: usize = 1 << 20;
 const LETTERS: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 const ALPHABETS: [[u8; 2]; 2] = [*b"+/", *b"-_"];
 
+/// What is looked for, and the number of its secret.
+type Pattern = (Box<[u8]>, u32);
+
 /// A searcher for many secrets at once.
 pub struct Canaries {
     filter: Vec<u64>,
-    patterns: HashMap<[u8; PREFIX], Vec<(Box<[u8]>, u32)>>,
+    /// By their first bytes.
+    patterns: HashMap<[u8; PREFIX], Vec<Pattern>>,
     /// Kind of each secret, by number.
     kinds: Vec<&'static str>,
     longest: usize,

@@ -192,8 +192,8 @@ fn node_keys(world: &World, planted: &[Planted]) -> (Keyring, Vec<Vec<u8>>) {
     let disks = world.disks();
     let disks: Vec<&Path> = disks.iter().map(PathBuf::as_path).collect();
     let cluster = world.cluster.card().genesis.cluster_id();
-    let rings = world.tapes.iter().filter_map(|tape| tape.ring(cluster, &planted[0].user, &planted[0].namespaces[0], &disks));
-    let ring = rings.last().expect("the founder's tape has the cluster's keys: a tag made with them is on disk");
+    let mut rings = world.tapes.iter().filter_map(|tape| tape.ring(cluster, &planted[0].user, &planted[0].namespaces[0], &disks));
+    let ring = rings.next_back().expect("the founder's tape has the cluster's keys: a tag made with them is on disk");
     let own: Vec<Vec<u8>> = world.tapes.iter().flat_map(|tape| tape.incarnations(&disks)).collect();
     assert!(own.len() >= 12, "three incarnations have four keys each, found {}", own.len());
     (ring, own)

@@ -11,9 +11,8 @@
 //!              <-------  KeyGrant (only now)
 //! empty replica          learner, catch-up proof, voter; the old incarnation of the slot leaves and is retired
 //! ```
-//! - `joiner`: asks members in turn until one grants.  - `leader`: admits.  - `endorse`: the second opinion, and the catch-up proof.
-//! - `ordered`: what an order of the governors changes.
-//! - `steward`: what a leader does until the membership is what the log says it should be. Protocol section 4, "Join messages" 1 to 6.
+//! - `joiner`: asks members in turn until one grants. `leader`: admits. `ordered`: what an order changes. `endorse`: the second opinion, and the
+//!   catch-up proof. `steward`: what a leader does until the membership is what the log says it should be. Protocol section 4, "Join messages" 1 to 6.
 
 pub mod endorse;
 pub(crate) mod joiner;

@@ -67,7 +67,8 @@ impl Report {
 
     /// The report, unless it shows nothing.
     pub fn finished(self) -> Result<Self, DemoError> {
-        let shows = !self.did.is_empty() && !(self.answered.is_empty() && self.won.is_empty());
+        let ended = !self.answered.is_empty() || !self.won.is_empty();
+        let shows = ended && !self.did.is_empty();
         match shows && (!self.held() || !self.remains.is_empty()) {
             true => Ok(self),
             false => Err(DemoError::Broken(format!("the attack shows nothing: {self:?}"))),
