@@ -5,6 +5,9 @@
 //! Trusts: nothing. Out of scope: parsing in depth (policy_toml.rs), what rules mean (policy_meaning.rs).
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod program;
+
+use program::{done, fails, json, run};
 use ringwall_client::policy::{PolicyFile, from_toml, simulated_template, to_toml};
 use ringwall_sim::published::vectors;
 use ringwall_wire::bounded::List;
@@ -14,34 +17,6 @@ use ringwall_wire::ids::{Digest, PolicyVersion, SigPublic};
 use ringwall_wire::policy::{PolicyDoc, SignedPolicy};
 use ringwall_wire::text::hex;
 use std::path::Path;
-use std::process::Command;
-
-/// Runs the program in `folder`: exit code, standard output, standard error.
-fn run(folder: &Path, line: &str) -> (i32, String, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ringwall"));
-    command.current_dir(folder).env_remove("RINGWALL_CARD").env_remove("RINGWALL_CREDENTIAL");
-    let output = command.args(line.split_whitespace()).output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
-}
-
-#[track_caller]
-fn done(folder: &Path, line: &str) -> String {
-    let (code, out, err) = run(folder, line);
-    assert_eq!(code, 0, "{line}: {out}{err}");
-    out
-}
-
-#[track_caller]
-fn fails(folder: &Path, line: &str, code: i32, words: &str) {
-    let (got, out, err) = run(folder, line);
-    assert_eq!(got, code, "{line}: {out}{err}");
-    assert!(err.contains(words), "{line}: {err}");
-}
-
-fn json(text: &str) -> serde_json::Value {
-    serde_json::from_str(text).unwrap_or_else(|fault| panic!("{fault}: {text}"))
-}
 
 /// Text without hashes and keys, which say nothing to a reader of golden files.
 fn masked(text: &str) -> String {

@@ -4,6 +4,9 @@
 //! nothing is overwritten. Trusts: nothing. Out of scope: what a cluster does with an order (tests/tests/orders.rs).
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod program;
+
+use program::{done, fails, json, run};
 use ringwall_client::policy::GovernorKey;
 use ringwall_sim::world;
 use ringwall_wire::bounded::List;
@@ -13,34 +16,6 @@ use ringwall_wire::ids::{Epoch, Incarnation, Nonce, Slot};
 use ringwall_wire::order::ReplaceOrder;
 use ringwall_wire::policy::Governance;
 use std::path::Path;
-use std::process::Command;
-
-/// Runs the program in `folder`: exit code, standard output, standard error.
-fn run(folder: &Path, line: &str) -> (i32, String, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ringwall"));
-    command.current_dir(folder).env("RINGWALL_CARD", "card").env_remove("RINGWALL_CREDENTIAL");
-    let output = command.args(line.split_whitespace()).output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
-}
-
-#[track_caller]
-fn done(folder: &Path, line: &str) -> String {
-    let (code, out, err) = run(folder, line);
-    assert_eq!(code, 0, "{line}: {out}{err}");
-    out
-}
-
-#[track_caller]
-fn fails(folder: &Path, line: &str, code: i32, words: &str) {
-    let (got, out, err) = run(folder, line);
-    assert_eq!(got, code, "{line}: {out}{err}");
-    assert!(err.contains(words), "{line}: {err}");
-}
-
-fn json(text: &str) -> serde_json::Value {
-    serde_json::from_str(text).unwrap_or_else(|fault| panic!("{fault}: {text}"))
-}
 
 /// A card of the simulated world; `nonce` makes it another cluster.
 fn card(path: &Path, nonce: u8, governors: &[GovernorKey], threshold: u8) -> ClusterCard {
