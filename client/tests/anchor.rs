@@ -109,6 +109,8 @@ fn a_path_that_is_none_is_no_evidence_and_not_accepted() {
     let mut wrong_root = got.receipt.clone();
     wrong_root.head.tree.root = Digest([9; 32]);
     assert_eq!(against(&known, &wrong_root, 21, &got.path), fault(21), "the path does not lead to this root");
+    let same = Err(Refused::Fault(ReceiptFault::Path { from: 21, to: 21 }));
+    assert_eq!(against(&known, &known.newest, 21, &[Digest([1; 32])]), same, "from a log to itself there is none");
 }
 
 #[test]
@@ -122,6 +124,9 @@ fn the_landmark_serves_only_where_the_leaves_must_be_gone() {
         let got = now.receipt(&to(2, LANDMARK), &[], 0, sign);
         let judged = against(&known, &got.receipt, got.from, &got.path);
         assert_eq!(judged.is_ok(), fine, "{more} more: {judged:?}");
+        let beside = now.receipt(&to(2, LANDMARK + 1), &[], 0, sign);
+        let judged = against(&known, &beside.receipt, beside.from, &beside.path);
+        assert!(matches!(judged, Err(Refused::Fault(ReceiptFault::Path { .. }))), "beside it, {more} more: {judged:?}");
         if fine {
             now.rewrite(3);
             let got = now.receipt(&to(2, LANDMARK), &[], 0, sign);
@@ -143,6 +148,13 @@ fn a_namespace_never_loses_changes_and_never_changes_them() {
     assert_eq!(contradiction(judged(&known, &now)), Contradiction::SpaceForked { seq: 1 });
     now.spaces.insert(SPACE.0, (2, Digest([8; 32])));
     assert_eq!(judged(&known, &now), Ok(()), "more changes have another digest");
+    // The newest receipt says nothing of the namespace: an older one that is kept does.
+    let mut later = before.clone();
+    later.write(&OTHER);
+    let both = merge(&known, &anchor(&later.receipt(&to(2, 0), &[OTHER], 0, sign))).unwrap();
+    later.grow(2);
+    later.spaces.insert(SPACE.0, (0, Digest([0; 32])));
+    assert_eq!(contradiction(judged(&both, &later)), Contradiction::SpaceShrank { known: 1, got: 0 });
 }
 
 #[test]
@@ -172,6 +184,8 @@ fn a_chain_of_epochs_must_be_whole_witnessed_and_lose_nothing() {
     assert_eq!(judge(&[], 3), broken(3));
     assert_eq!(judge(&[fourth], 4), broken(4));
     assert_eq!(judge(std::slice::from_ref(&third), 4), broken(4));
+    let elsewhere = EpochStart { cluster_id: ClusterId([8; 32]), ..third.clone() };
+    assert_eq!(judge(&[elsewhere], 3), broken(3), "of another cluster");
     let nobody = |_: &EpochStart| false;
     assert_eq!(
         continues_epochs(&known, Epoch(3), std::slice::from_ref(&third), &taken.path, &nobody),
@@ -218,6 +232,12 @@ fn what_came_later_shows_by_number_or_by_nonce() {
     let nonce = session_nonce(&opening, &heads);
     assert!(is_later(&known, &got(5, known.leaf.nonce), &opening, &[]));
     assert!(!is_later(&known, &got(4, known.leaf.nonce), &opening, &[]));
+    for other in
+        [To { user: UserId([4; 20]), ..to(5, 0) }, To { client: ClientId([5; 16]), ..to(5, 0) }, To { nonce: Nonce([7; 32]), ..to(5, 0) }]
+    {
+        let got = ledger.receipt(&other, &[], 0, sign).receipt;
+        assert!(!is_later(&known, &got, &opening, &[]), "a number counts within one session: {other:?}");
+    }
     assert!(is_later(&known, &got(1, nonce), &opening, &heads));
     assert!(!is_later(&known, &got(1, nonce), &Nonce([12; 32]), &heads));
     assert!(!is_later(&known, &got(1, session_nonce(&opening, &[])), &opening, &[]), "made without knowing it");
@@ -251,6 +271,8 @@ fn two_devices_that_saw_two_histories_find_out() {
     other.spaces.insert(SPACE.0, (1, Digest([9; 32])));
     let (left, right) = (anchor(&one.receipt(&to(1, 0), &[SPACE], 0, sign)), anchor(&other.receipt(&to(1, 0), &[SPACE], 0, sign)));
     assert_eq!(merge(&left, &right).unwrap_err().0, Contradiction::SpaceForked { seq: 1 });
+    let elsewhere = anchor(&Ledger::new(ClusterId([8; 32]), Epoch(2), 30).receipt(&to(1, 0), &[], 0, sign));
+    assert!(matches!(merge(&left, &elsewhere).unwrap_err().0, Contradiction::OtherCluster { .. }));
 }
 
 fn signer(byte: u8) -> Signer {

@@ -9,6 +9,7 @@ use crate::gate::{Known, Stopped};
 use crate::machine::roster::{PROPOSAL_ENTRIES, Roster, Voter};
 use crate::machine::view::{MemberRow, MemberStanding};
 use crate::machine::view::{ProposalRow, Published};
+use crate::recognition::Recognition;
 use crate::shown::{Granted, LinkFault, Occupant, SHOWN, Shown};
 use crate::types::{self, RaftMembership, StoredMembership};
 use ed25519_dalek::{Signer, SigningKey};
@@ -172,6 +173,9 @@ fn ap1_only_the_base_is_believed() {
     assert_eq!(replaying.verify(&link(60, 63, cert(60, 2, Amd), &[10, 20])), Err(LinkFault::TooFew { counted: 1, needed: 2 }));
     replaying.published.applied = 60;
     assert!(replaying.known().vouched(id(10)).is_ok(), "then the record decides");
+    let late = NamedMember { incarnation: id(52), member: crate::member_of(&cert(52, 5, Amd)) };
+    replaying.granted.as_mut().unwrap().members.push(late);
+    assert_eq!(replaying.known().vouched(id(52)), Err(Stopped::Unknown(id(52))), "named, and the record says otherwise");
 }
 
 #[test]
@@ -300,6 +304,9 @@ fn ap6_keys_are_fresh() {
 #[test]
 fn ap7_the_newest_that_presented_itself_silences_older_ones_of_its_slot() {
     let mut scene = Scene::three();
+    let leaving = |made| scene.known().recognise(id(5), &cert(made, 4, Amd).keys.noise);
+    assert_eq!(leaving(5), Recognition::Member, "superseded: it keeps its session, to be told so");
+    assert!(matches!(leaving(6), Recognition::Refused(_)), "under its own key");
     scene.take(&genuine());
     scene.take(&link(70, 73, cert(70, 4, Amd), &[1, 20]));
     scene.take(&link(80, 83, cert(80, 1, Amd), &[10, 20]));

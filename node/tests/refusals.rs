@@ -214,7 +214,7 @@ async fn evidence_of_an_earlier_session_is_refused() {
     for round in 0..2 {
         let (site, kept) = (Arc::clone(&hostile), Arc::clone(&captured));
         // The same keys in both sessions, so that only the handshake and the nonce differ.
-        let dialled = hostile_session((&ours, FIRST), &hostile, 77, move |handshake, nonce, own_keys| {
+        let dialled = hostile_session((&ours, FIRST), &hostile, (77, Slot(2)), move |handshake, nonce, own_keys| {
             let (site, kept) = (Arc::clone(&site), Arc::clone(&kept));
             async move {
                 let earlier = kept.lock().unwrap().clone();
@@ -250,6 +250,30 @@ async fn a_genuine_node_that_is_not_the_one_meant_is_refused() {
     assert!(matches!(dialled, Err(PeerError::NotMember { incarnation: SECOND, .. })), "{dialled:?}");
     let (dialled, answered) = between((&ours, FIRST), (&theirs, SECOND), PeerPurpose::Member, Some(Box::new(expected(SECOND, 2)))).await;
     assert!(dialled.is_ok() && answered.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_says_the_slot_its_evidence_shows() {
+    let (ours, theirs) = (site_of("genoa-1", 1, &[]), site_of("turin-1", 2, &[]));
+    let answered = place::misplaced(&theirs, Slot(5), (&ours, FIRST)).await;
+    assert!(matches!(answered, Err(PeerError::OtherSlot { got: Slot(2), expected: Slot(5) })), "{answered:?}");
+    assert!(place::misplaced(&theirs, Slot(2), (&ours, FIRST)).await.is_ok());
+
+    for said in [5, 2] {
+        let site = Arc::clone(&theirs);
+        let dialled = hostile_session((&ours, FIRST), &theirs, (0, Slot(said)), move |handshake, nonce, keys| {
+            let site = Arc::clone(&site);
+            async move {
+                let claim = Claim { role: Role::PeerResp, incarnation: SECOND, keys: keys.answerer, handshake, nonce };
+                attesting::answer(&site, claim).await.unwrap()
+            }
+        })
+        .await;
+        match said {
+            2 => assert!(dialled.is_ok(), "{dialled:?}"),
+            _ => assert!(matches!(dialled, Err(PeerError::OtherSlot { got: Slot(2), expected: Slot(5) })), "{dialled:?}"),
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

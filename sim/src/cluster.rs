@@ -115,7 +115,6 @@ pub struct LocalCluster {
     places: Vec<Place>,
     card: ClusterCard,
     options: LocalOptions,
-    twins: Vec<Child>,
 }
 
 impl LocalCluster {
@@ -148,7 +147,7 @@ impl LocalCluster {
             policy,
             addresses: Default::default(),
         };
-        let mut cluster = LocalCluster { folder: folder.to_owned(), launch, places, card: unread, options, twins: Vec::new() };
+        let mut cluster = LocalCluster { folder: folder.to_owned(), launch, places, card: unread, options };
         cluster.spawn(1, "found")?;
         cluster.card = cluster.wait_for_card()?;
         for slot in 2..=machines.len() {
@@ -253,44 +252,6 @@ impl LocalCluster {
         None
     }
 
-    /// Starts another process for `slot` beside whatever stands there, over a data folder of its own, as whoever copied a disk would.
-    /// It answers at another address, logs to [`LocalCluster::twin_log`], and ends with the cluster. Gives its process id.
-    pub fn start_twin(&mut self, slot: u8, machine: &Machine, folder: &Path) -> Result<u32, LocalError> {
-        let socket = UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).map_err(io("finding a free port"))?;
-        let text = self.config_of(slot, folder, socket, None);
-        let (config, log) = (self.folder.join(format!("twin-{slot}.toml")), self.twin_log(slot));
-        let child = self.process(machine, "run", &config, &text, &log)?;
-        let pid = child.id();
-        self.twins.push(child);
-        Ok(pid)
-    }
-
-    /// Log of the twins of `slot`.
-    pub fn twin_log(&self, slot: u8) -> PathBuf {
-        self.folder.join(format!("twin-{slot}.log"))
-    }
-
-    /// Ends all twins; how many still ran.
-    pub fn end_twins(&mut self) -> usize {
-        let mut running = 0;
-        for mut twin in self.twins.drain(..) {
-            running += usize::from(matches!(twin.try_wait(), Ok(None)));
-            let _ = twin.kill();
-            let _ = twin.wait();
-        }
-        running
-    }
-
-    /// Starts a second process as the node of `slot`, over the files in `data` and on a port of its own: a clone.
-    pub fn clone_of(&self, slot: u8, data: &Path) -> Result<Double, LocalError> {
-        let name = format!("node-{slot}-clone");
-        let socket = UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).map_err(io("finding a free port"))?;
-        let (config, log) = (self.folder.join(format!("{name}.toml")), self.folder.join(format!("{name}.log")));
-        let text = self.config_of(slot, data, socket, None);
-        let child = self.process(&self.place(slot).machine, "run", &config, &text, &log)?;
-        Ok(Double { child, log })
-    }
-
     /// Whether the process of `slot` still runs.
     pub fn is_running(&mut self, slot: u8) -> bool {
         matches!(self.place_mut(slot).child.as_mut().map(Child::try_wait), Some(Ok(None)))
@@ -301,21 +262,16 @@ impl LocalCluster {
         self.place_mut(slot).child.as_mut()?.try_wait().ok().flatten()?.code()
     }
 
-    /// Starts a second process for the place of `slot`, beside the one that stands there: `name` becomes its folder and its log, `flags`
-    /// follow those of `run`.
-    pub fn rival(&self, slot: u8, name: &str, machine: &Machine, flags: &[OsString]) -> Result<Rival, LocalError> {
-        let socket = UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.local_addr());
-        let address = socket.map_err(io("finding a free port"))?;
-        let path = self.folder.join(format!("{name}.log"));
-        let log = std::fs::File::create(&path).map_err(io(format!("opening {}", path.display())))?;
-        let copy = log.try_clone().map_err(io("opening a log twice"))?;
-        let mut command = Command::new(&self.launch.program);
-        command.args(&self.launch.arguments).args(["--chip", &machine.chip, "--exit-with-parent"]).args(&machine.behaviour);
-        command.args(["--", "run", "--config"]).arg(self.folder.join(format!("node-{slot}.toml")));
-        command.arg("--data").arg(self.folder.join(name)).args(["--listen", &address.to_string()]).args(flags);
-        let child = command.stdin(Stdio::piped()).stdout(copy).stderr(log).spawn();
-        let child = child.map_err(io(format!("starting {}", self.launch.program.display())))?;
-        Ok(Rival { child, address, log: path })
+    /// Starts another process for the place of `slot`, beside whatever stands there and at an address of its own. `name` becomes its log, and its
+    /// data folder where `data` names none, as whoever copied a disk would; `flags` follow those of `run`.
+    pub fn rival(&self, slot: u8, name: &str, machine: &Machine, data: Option<&Path>, flags: &[OsString]) -> Result<Rival, LocalError> {
+        let address = UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).map_err(io("finding a free port"))?;
+        let (config, log) = (self.folder.join(format!("{name}.toml")), self.folder.join(format!("{name}.log")));
+        std::fs::File::create(&log).map_err(io(format!("opening {}", log.display())))?;
+        let data = data.map_or_else(|| self.folder.join(name), Path::to_owned);
+        let text = self.config_of(slot, &data, address, None);
+        let child = self.process(machine, "run", &config, &text, &log, flags)?;
+        Ok(Rival { child, address, log })
     }
 
     /// Sends a signal to the process of `slot`.
@@ -338,18 +294,26 @@ impl LocalCluster {
         let advertise = self.options.advertise.get(usize::from(slot) - 1).copied();
         let text = self.config_of(slot, &self.data_folder(slot), place.address, advertise);
         let config = self.folder.join(format!("node-{slot}.toml"));
-        let child = self.process(&place.machine, verb, &config, &text, &self.log(slot))?;
+        let child = self.process(&place.machine, verb, &config, &text, &self.log(slot), &[])?;
         self.place_mut(slot).child = Some(child);
         Ok(())
     }
 
-    fn process(&self, machine: &Machine, verb: &str, config: &Path, text: &str, log: &Path) -> Result<Child, LocalError> {
+    fn process(
+        &self,
+        machine: &Machine,
+        verb: &str,
+        config: &Path,
+        text: &str,
+        log: &Path,
+        flags: &[OsString],
+    ) -> Result<Child, LocalError> {
         std::fs::write(config, text).map_err(io(format!("writing {}", config.display())))?;
         let out = std::fs::File::options().create(true).append(true).open(log).map_err(io(format!("opening {}", log.display())))?;
         let copy = out.try_clone().map_err(io("opening a log twice"))?;
         let mut command = Command::new(&self.launch.program);
         command.args(&self.launch.arguments).args(["--chip", &machine.chip, "--exit-with-parent"]).args(&machine.behaviour);
-        command.args(["--", verb, "--config"]).arg(config).stdin(Stdio::piped()).stdout(copy).stderr(out);
+        command.args(["--", verb, "--config"]).arg(config).args(flags).stdin(Stdio::piped()).stdout(copy).stderr(out);
         command.spawn().map_err(io(format!("starting {}", self.launch.program.display())))
     }
 
@@ -394,33 +358,11 @@ impl LocalCluster {
     }
 }
 
-/// A second process of a node; it ends when this is dropped.
-#[derive(Debug)]
-pub struct Double {
-    child: Child,
-    log: PathBuf,
-}
-
-impl Double {
-    /// Its log.
-    pub fn log(&self) -> &Path {
-        &self.log
-    }
-}
-
-impl Drop for Double {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 impl Drop for LocalCluster {
     fn drop(&mut self) {
         for slot in self.slots() {
             self.kill(slot);
         }
-        self.end_twins();
     }
 }
 

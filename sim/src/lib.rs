@@ -46,6 +46,8 @@ pub mod tap;
 pub mod tape;
 mod tdx;
 mod tee;
+#[cfg(feature = "demo")]
+pub mod weather;
 pub mod world;
 
 pub use attester::{anchors, foreign_anchors};

@@ -1,99 +1,91 @@
-//! A place on the network: a UDP relay on loopback that passes on what it receives, keeps it, and does with it what an adversary would.
+//! A place on the network: a UDP relay on loopback that passes datagrams on, keeps them, and does to them what its weather says.
 //!
-//! Decides: one upstream socket for each peer of the tap, so that answers find their way back; where the node behind it is, which may change; which
-//! datagrams are withheld, repeated or held back. Trusts: nothing.
-//! Out of scope: judging what was captured (`canary.rs`). Register rows R9, R10, S2.
+//! Decides: one upstream socket for each peer of the tap, so that answers find their way back; where the node behind it is, which may change.
+//! Trusts: nothing. Out of scope: judging what was captured (`canary.rs`); what happens to datagrams (`weather.rs`). Register rows R9, R10, S2.
 
-use std::collections::{HashMap, VecDeque};
+use crate::weather::{Fate, Way, Weather};
+use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio::net::UdpSocket;
 
 /// Bytes a tap keeps at most; a test that sends more is told.
-const KEPT: usize = 256 * 1024 * 1024;
+const KEPT: usize = 512 * 1024 * 1024;
 /// Largest datagram.
 const DATAGRAM: usize = 65_536;
-/// Datagrams that are held back while the network is [`Weather::Restless`].
-const HELD: usize = 3;
-
-/// What becomes of datagrams.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Weather {
-    /// They pass.
-    #[default]
-    Fair,
-    /// They pass in another order, and old ones come again.
-    Restless,
-    /// Those to the node pass; its answers do, to the spared alone.
-    Deaf,
-    /// None passes.
-    Cut,
-}
-
-#[derive(Default)]
-struct Orders {
-    node: Option<SocketAddr>,
-    weather: Weather,
-    /// From whom nothing passes.
-    shut_out: Vec<SocketAddr>,
-    /// Who hears the node while it is [`Weather::Deaf`].
-    spared: Vec<SocketAddr>,
-    kept: Vec<u8>,
-    datagrams: usize,
-}
+/// Peers of one tap at most: each has a socket. Clients that come and go beyond this are not served.
+const PEERS: usize = 4_096;
 
 /// A tap in front of one node.
 pub struct Tap {
     /// Where to send instead of to the node.
     pub address: SocketAddr,
-    orders: Arc<Mutex<Orders>>,
+    wire: Arc<Wire>,
     task: tokio::task::JoinHandle<()>,
 }
 
-fn locked(orders: &Mutex<Orders>) -> MutexGuard<'_, Orders> {
-    orders.lock().unwrap_or_else(PoisonError::into_inner)
+/// What the tasks of a tap share.
+struct Wire {
+    node: Mutex<Option<SocketAddr>>,
+    weather: Arc<Weather>,
+    seen: Option<Mutex<Seen>>,
+}
+
+/// What passed a tap.
+#[derive(Default)]
+struct Seen {
+    bytes: Vec<u8>,
+    sources: BTreeSet<SocketAddr>,
+    sizes: BTreeSet<usize>,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Tap {
-    /// Listens; datagrams are dropped until [`Tap::aim`].
+    /// Listens in fair weather and keeps everything; datagrams are dropped until [`Tap::aim`].
     pub async fn new() -> std::io::Result<Self> {
+        Self::listen(Arc::new(Weather::new(0)), Some(Mutex::default())).await
+    }
+
+    /// Listens in this weather and keeps nothing.
+    pub async fn under(weather: Arc<Weather>) -> std::io::Result<Self> {
+        Self::listen(weather, None).await
+    }
+
+    async fn listen(weather: Arc<Weather>, seen: Option<Mutex<Seen>>) -> std::io::Result<Self> {
         let socket = Arc::new(UdpSocket::bind("127.0.0.1:0").await?);
         let address = socket.local_addr()?;
-        let orders = Arc::new(Mutex::new(Orders::default()));
-        let task = tokio::spawn(relay(socket, Arc::clone(&orders)));
-        Ok(Tap { address, orders, task })
+        let wire = Arc::new(Wire { node: Mutex::default(), weather, seen });
+        let task = tokio::spawn(relay(socket, Arc::clone(&wire)));
+        Ok(Tap { address, wire, task })
     }
 
     /// Names the node behind the tap, from now on.
     pub fn aim(&self, node: SocketAddr) {
-        locked(&self.orders).node = Some(node);
+        *locked(&self.wire.node) = Some(node);
     }
 
-    /// Changes what becomes of datagrams.
-    pub fn set(&self, weather: Weather) {
-        locked(&self.orders).weather = weather;
+    /// What becomes of datagrams.
+    pub fn weather(&self) -> &Weather {
+        &self.wire.weather
     }
 
-    /// Lets nothing from these addresses through; an empty list lets everything.
-    pub fn shut_out(&self, senders: &[SocketAddr]) {
-        locked(&self.orders).shut_out = senders.to_vec();
-    }
-
-    /// Withholds the node's answers from everybody but these.
-    pub fn withhold_from_all_but(&self, spared: &[SocketAddr]) {
-        let mut orders = locked(&self.orders);
-        orders.weather = Weather::Deaf;
-        orders.spared = spared.to_vec();
-    }
-
-    /// Everything that passed, both ways.
+    /// Everything that passed, both ways, one datagram after the other.
     pub fn captured(&self) -> Vec<u8> {
-        locked(&self.orders).kept.clone()
+        self.wire.seen(|seen| seen.bytes.clone())
     }
 
-    /// How many datagrams arrived, both ways.
-    pub fn datagrams(&self) -> usize {
-        locked(&self.orders).datagrams
+    /// Who sent datagrams through this tap to the node.
+    pub fn sources(&self) -> BTreeSet<SocketAddr> {
+        self.wire.seen(|seen| seen.sources.clone())
+    }
+
+    /// Sizes of datagrams that passed.
+    pub fn sizes(&self) -> BTreeSet<usize> {
+        self.wire.seen(|seen| seen.sizes.clone())
     }
 }
 
@@ -103,12 +95,26 @@ impl Drop for Tap {
     }
 }
 
-/// One peer of the tap.
+impl Wire {
+    fn seen<T: Default>(&self, look: impl FnOnce(&mut Seen) -> T) -> T {
+        self.seen.as_ref().map(|seen| look(&mut locked(seen))).unwrap_or_default()
+    }
+
+    fn keep(&self, datagram: &[u8], source: Option<SocketAddr>) {
+        self.seen(|seen| {
+            assert!(seen.bytes.len() + datagram.len() <= KEPT, "the tap is full: raise its bound or send less");
+            seen.bytes.extend_from_slice(datagram);
+            seen.sources.extend(source);
+            seen.sizes.insert(datagram.len());
+        });
+    }
+}
+
+/// One peer of the tap, and its way to the node.
 struct Peer {
     upstream: Arc<UdpSocket>,
     node: SocketAddr,
     answers: tokio::task::JoinHandle<()>,
-    held: VecDeque<Vec<u8>>,
 }
 
 impl Drop for Peer {
@@ -117,80 +123,45 @@ impl Drop for Peer {
     }
 }
 
-async fn relay(socket: Arc<UdpSocket>, orders: Arc<Mutex<Orders>>) {
+async fn relay(socket: Arc<UdpSocket>, wire: Arc<Wire>) {
     let mut peers: HashMap<SocketAddr, Peer> = HashMap::new();
     let mut datagram = vec![0; DATAGRAM];
     while let Ok((len, from)) = socket.recv_from(&mut datagram).await {
-        let datagram = &datagram[..len];
-        let (node, weather) = {
-            let mut orders = locked(&orders);
-            let Some(node) = orders.node else { continue };
-            keep(&mut orders, datagram);
-            if orders.shut_out.contains(&from) {
-                continue;
-            }
-            (node, orders.weather)
-        };
-        if weather == Weather::Cut {
-            continue;
-        }
+        let Some(node) = *locked(&wire.node) else { continue };
+        wire.keep(&datagram[..len], Some(from));
         // A node that moved is another one: the peer needs a new way to it.
         if peers.get(&from).is_none_or(|peer| peer.node != node) {
+            if peers.len() >= PEERS && !peers.contains_key(&from) {
+                continue;
+            }
             let Ok(upstream) = UdpSocket::bind("127.0.0.1:0").await.map(Arc::new) else { return };
             if upstream.connect(node).await.is_err() {
                 return;
             }
-            let answers = tokio::spawn(answers(Arc::clone(&upstream), Arc::clone(&socket), from, Arc::clone(&orders)));
-            peers.insert(from, Peer { upstream, node, answers, held: VecDeque::new() });
+            let answers = tokio::spawn(answers(Arc::clone(&upstream), Arc::clone(&socket), from, Arc::clone(&wire)));
+            peers.insert(from, Peer { upstream, node, answers });
         }
-        let Some(peer) = peers.get_mut(&from) else { continue };
-        for datagram in released(weather, &mut peer.held, datagram) {
-            let _ = peer.upstream.send(&datagram).await;
-        }
+        let Some(upstream) = peers.get(&from).map(|peer| Arc::clone(&peer.upstream)) else { continue };
+        pass(wire.weather.fate(from, Way::In), &datagram[..len], move |bytes| {
+            let upstream = Arc::clone(&upstream);
+            async move { drop(upstream.send(&bytes).await) }
+        })
+        .await;
     }
 }
 
-/// What goes on when this datagram arrives.
-fn released(weather: Weather, held: &mut VecDeque<Vec<u8>>, datagram: &[u8]) -> Vec<Vec<u8>> {
-    let mut out: Vec<Vec<u8>> = Vec::new();
-    if weather != Weather::Restless {
-        out.extend(held.drain(..));
-        out.push(datagram.to_vec());
-        return out;
-    }
-    held.push_back(datagram.to_vec());
-    if held.len() > HELD {
-        // The newest first, then the oldest, twice.
-        out.extend(held.pop_back());
-        if let Some(oldest) = held.pop_front() {
-            out.push(oldest.clone());
-            out.push(oldest);
-        }
-    }
-    out
-}
-
-async fn answers(upstream: Arc<UdpSocket>, socket: Arc<UdpSocket>, to: SocketAddr, orders: Arc<Mutex<Orders>>) {
+async fn answers(upstream: Arc<UdpSocket>, socket: Arc<UdpSocket>, to: SocketAddr, wire: Arc<Wire>) {
     let mut datagram = vec![0; DATAGRAM];
     loop {
         match upstream.recv(&mut datagram).await {
             Ok(len) => {
-                let weather = {
-                    let mut orders = locked(&orders);
-                    keep(&mut orders, &datagram[..len]);
-                    match orders.weather {
-                        Weather::Deaf if orders.spared.contains(&to) => Weather::Fair,
-                        weather => weather,
-                    }
-                };
-                match weather {
-                    Weather::Fair => drop(socket.send_to(&datagram[..len], to).await),
-                    Weather::Restless => {
-                        let _ = socket.send_to(&datagram[..len], to).await;
-                        let _ = socket.send_to(&datagram[..len], to).await;
-                    }
-                    Weather::Deaf | Weather::Cut => {}
-                }
+                wire.keep(&datagram[..len], None);
+                let socket = Arc::clone(&socket);
+                pass(wire.weather.fate(to, Way::Out), &datagram[..len], move |bytes| {
+                    let socket = Arc::clone(&socket);
+                    async move { drop(socket.send_to(&bytes, to).await) }
+                })
+                .await;
             }
             // The node was away for a moment: loopback says so, and it may come back.
             Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => {}
@@ -199,8 +170,21 @@ async fn answers(upstream: Arc<UdpSocket>, socket: Arc<UdpSocket>, to: SocketAdd
     }
 }
 
-fn keep(orders: &mut Orders, datagram: &[u8]) {
-    assert!(orders.kept.len() + datagram.len() <= KEPT, "the tap is full: raise its bound or send less");
-    orders.kept.extend_from_slice(datagram);
-    orders.datagrams += 1;
+/// Sends a datagram as its fate wants; what is delayed does not hold up what follows.
+async fn pass<F: Future<Output = ()> + Send + 'static>(fate: Fate, datagram: &[u8], send: impl Fn(Vec<u8>) -> F + Send + 'static) {
+    let times = match fate {
+        Fate::Lost => return,
+        Fate::Once(Duration::ZERO) => return send(datagram.to_vec()).await,
+        Fate::Once(after) => vec![after],
+        Fate::Twice(first, second) => vec![first, second],
+    };
+    let datagram = datagram.to_vec();
+    tokio::spawn(async move {
+        let mut waited = Duration::ZERO;
+        for after in times {
+            tokio::time::sleep(after.saturating_sub(waited)).await;
+            waited = after;
+            send(datagram.clone()).await;
+        }
+    });
 }

@@ -12,7 +12,5 @@ pub mod local;
 pub mod memory;
 pub mod mutants;
 pub mod soak;
-pub mod tap;
 pub mod visibility;
-pub mod weather;
 pub mod world;

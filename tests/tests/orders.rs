@@ -82,7 +82,7 @@ impl Governed {
     /// A machine that asks for the place of `slot`, with an order or without.
     fn rival(&self, slot: u8, chip: &str, name: &str, order: Option<&Path>) -> Rival {
         let flags: Vec<OsString> = order.map_or_else(Vec::new, |order| vec!["--replace-order".into(), order.into()]);
-        self.cluster.rival(slot, name, &Machine::honest(chip), &flags).unwrap()
+        self.cluster.rival(slot, name, &Machine::honest(chip), None, &flags).unwrap()
     }
 }
 

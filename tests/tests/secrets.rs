@@ -18,11 +18,11 @@ use plant::{Planted, RECORDS, USERS, canaries, random};
 use ringwall_client::{Client, ClusterStatus};
 use ringwall_keys::Keyring;
 use ringwall_sim::canary::{Canaries, Found};
-use ringwall_sim::cluster::{LocalCluster, LocalOptions, Machine};
+use ringwall_sim::cluster::{LocalCluster, LocalOptions, Machine, Rival};
 use ringwall_sim::daemon::ENDED;
+use ringwall_sim::tap::Tap;
 use ringwall_tests::local::{self, PATIENCE};
 use ringwall_tests::memory::Memory;
-use ringwall_tests::tap::Tap;
 use ringwall_tests::visibility::{
     Answer, Findings, HELD, INCARNATION, KEYS, KINDS, MASTER, Place, difference, events, page_path, place, surfaces,
 };
@@ -43,6 +43,8 @@ const BAIT: &str = "bait";
 struct World {
     folder: TempDir,
     cluster: LocalCluster,
+    /// A process over a copied disk, from its start on.
+    twin: Option<Rival>,
     taps: Vec<Tap>,
     tapes: Vec<Recording>,
     bait: [u8; 32],
@@ -63,7 +65,7 @@ impl World {
         }
         let watcher = local::client(&cluster).await;
         local::voters(&watcher, &cluster, 3).await;
-        World { folder, cluster, taps, tapes, bait, watcher }
+        World { folder, cluster, twin: None, taps, tapes, bait, watcher }
     }
 
     /// Data folders, of twins too.
@@ -220,8 +222,9 @@ async fn after_a_fence(world: &mut World, canaries: &Canaries, findings: &mut Fi
     world.cluster.signal(slot, Signal::STOP);
     let copy = world.folder.path().join("cluster/copy");
     copied(&world.cluster.data_folder(slot), &copy);
-    world.cluster.start_twin(slot, &Machine::honest("genoa-2"), &copy).unwrap();
-    says(&world.cluster.twin_log(slot), "admitted: this life").await;
+    let twin = world.cluster.rival(slot, "twin", &Machine::honest("genoa-2"), Some(&copy), &[]).unwrap();
+    says(&twin.log, "admitted: this life").await;
+    world.twin = Some(twin);
     world.cluster.signal(slot, Signal::CONT);
     local::log_says(&world.cluster, slot, ENDED).await;
     local::log_says(&world.cluster, slot, "a newer incarnation was admitted to its slot").await;

@@ -157,6 +157,35 @@ fn a_slot_has_one_live_incarnation_and_old_proposals_die() {
 }
 
 #[test]
+fn nobody_is_admitted_without_a_verdict_from_another_slot() {
+    let mut bench = Bench::new(1 << 20);
+    let first = Incarnation::new(Epoch(1), 1);
+    bench.apply(0, CommandBody::Found(Box::new(Founding { incarnation: first, cert: cert(1, 1, Vendor::Amd) })));
+    set_voters(&mut bench, &[(first, Vendor::Amd)]);
+    let (at, outcome) = propose(&mut bench, &cert(1, 2, Vendor::Amd), first);
+    assert_eq!(outcome, Outcome::Done);
+    endorse(&mut bench, at, first, true);
+    assert_eq!(commit(&mut bench, at), Outcome::Denied(Denial::NotEndorsed), "the one voter stands in the joiner's own slot");
+    assert_eq!(bench.view().member(first).unwrap().standing, MemberStanding::Live);
+}
+
+#[test]
+fn proposals_are_bounded_and_both_keys_of_each_are_fresh() {
+    let mut bench = Bench::new(1 << 20);
+    let first = cert(1, 1, Vendor::Amd);
+    let founding = Founding { incarnation: Incarnation::new(Epoch(1), 1), cert: first.clone() };
+    bench.apply(0, CommandBody::Found(Box::new(founding)));
+    let (mut noise, mut sig) = (cert(2, 2, Vendor::Intel), cert(2, 2, Vendor::Intel));
+    (noise.keys.noise, sig.keys.sig) = (first.keys.noise, first.keys.sig);
+    for lent in [noise, sig] {
+        assert_eq!(propose(&mut bench, &lent, Incarnation(0)).1, Outcome::Denied(Denial::KeysKnown));
+    }
+    let most = 2 * ringwall_wire::limits::SLOTS as u8;
+    (0..most).for_each(|made| assert_eq!(propose(&mut bench, &cert(2, 10 + made, Vendor::Intel), Incarnation(0)).1, Outcome::Done));
+    assert_eq!(propose(&mut bench, &cert(2, 9, Vendor::Intel), Incarnation(0)).1, Outcome::Denied(Denial::TooManyProposals));
+}
+
+#[test]
 fn a_leader_cannot_speak_for_other_voters() {
     let mut bench = Bench::new(1 << 20);
     let leader = Incarnation::new(Epoch(1), 1);

@@ -331,3 +331,71 @@ pub(crate) fn build(capture: &Capture, ground: &Ground) -> io::Result<SnapshotOf
     let meta = Meta { last_log_id: capture.applied, last_membership: capture.membership.clone() };
     Ok(Snapshot { meta, snapshot: SnapshotFile { file, path, bytes, digest, tree: capture.tree() } })
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::charter::no_governors;
+    use crate::types::Entry;
+    use ringwall_wire::ids::ClusterId;
+    use ringwall_wire::peer::LogPosition;
+
+    struct Place {
+        machine: Machine,
+        readers: Arc<Readers>,
+        _dir: tempfile::TempDir,
+    }
+
+    /// A machine that has applied so many entries and shows them.
+    fn place(entries: u64) -> Place {
+        let dir = tempfile::tempdir().unwrap();
+        let charter = Charter { cluster_id: ClusterId([9; 32]), orders: no_governors() };
+        let (mut machine, readers) = Machine::create(Ground::real(dir.path()), 1 << 20, charter).unwrap();
+        for index in 0..entries {
+            let log_id = types::log_id(&LogPosition { term: 1, index });
+            machine.state.apply(&Entry { log_id, payload: EntryPayload::Blank }).unwrap();
+        }
+        readers.publish(&machine.state);
+        Place { machine, readers, _dir: dir }
+    }
+
+    #[tokio::test]
+    async fn a_state_that_went_back_is_not_shown_and_fences() {
+        let Place { machine, readers, _dir } = place(4);
+        readers.published.write().unwrap().term = 2;
+        readers.publish(&machine.state);
+        assert_eq!(readers.published().term, 2, "nothing of it is shown");
+        assert!(machine.ground.fence.reason().unwrap().contains("the term of the state would go back, which IN10 forbids"));
+    }
+
+    #[tokio::test]
+    async fn a_snapshot_that_is_not_what_its_leader_said_is_not_taken_in() {
+        let from = place(4);
+        let Snapshot { meta, snapshot } = build(&from.machine.capture(), &from.machine.ground).unwrap();
+        let other_root = TreePoint { root: Digest([1; 32]), ..snapshot.tree };
+        let elsewhere = Some(types::log_id(&LogPosition { term: 1, index: 2 }));
+        let refused = |meta: Meta, file: SnapshotFile, announced: Option<TreePoint>| async move {
+            let Place { mut machine, readers, _dir } = place(1);
+            if let Some(tree) = announced {
+                readers.expected.compare(&tree, || readers.view()).unwrap();
+            }
+            let outcome = machine.install_snapshot(&meta, file).await;
+            assert_eq!(readers.published().applied, if outcome.is_ok() { 3 } else { 0 });
+            assert_eq!(machine.ground.fence.reason().is_some(), outcome.is_err());
+            outcome.err().map(|why| why.to_string())
+        };
+        let announcement = Some("a snapshot is not what its announcement says".to_owned());
+        let lied = SnapshotFile { tree: other_root, ..snapshot.clone() };
+        assert_eq!(refused(meta.clone(), lied, None).await, announcement, "the tree");
+        let older = Meta { last_log_id: elsewhere, ..meta.clone() };
+        assert_eq!(refused(older, snapshot.clone(), None).await, announcement, "the last entry");
+        let members = meta.last_membership.membership().clone();
+        let moved = Meta { last_membership: StoredMembership::new(elsewhere, members), ..meta.clone() };
+        assert_eq!(refused(moved, snapshot.clone(), None).await, announcement, "the membership");
+        // RC4: another leader had said another root of this size.
+        let why = refused(meta.clone(), snapshot.clone(), Some(other_root)).await;
+        assert!(why.is_some_and(|why| why.contains("has another root here")));
+        assert_eq!(refused(meta, snapshot.clone(), Some(snapshot.tree)).await, None);
+    }
+}

@@ -312,7 +312,20 @@ mod tests {
 
     #[test]
     fn nothing_that_is_shown_goes_back() {
-        let now = || Published { applied: 9, term: 3, revision: Revision(5), time_ms: 7, roster: roster(1), ..Published::default() };
+        let now = || Published {
+            applied: 9,
+            term: 3,
+            tree: grown(4),
+            revision: Revision(5),
+            time_ms: 7,
+            roster: roster(1),
+            ..Published::default()
+        };
+        fn grown(leaves: u8) -> Arc<PublishedTree> {
+            let mut tree = LogTree::default();
+            (0..leaves).for_each(|leaf| drop(tree.push(Digest([leaf; 32]))));
+            Arc::new(PublishedTree::of(&tree))
+        }
         fn roster(epoch: u32) -> Arc<Roster> {
             Arc::new(Roster { epoch: Some(Epoch(epoch)), ..Roster::default() })
         }
@@ -321,6 +334,7 @@ mod tests {
         for (what, back) in [
             ("the applied index", Published { applied: 8, ..now() }),
             ("the term", Published { term: 2, ..now() }),
+            ("the log tree", Published { tree: grown(3), ..now() }),
             ("the revision", Published { revision: Revision(4), ..now() }),
             ("the time", Published { time_ms: 6, ..now() }),
             ("the epoch", Published { roster: roster(0), ..now() }),

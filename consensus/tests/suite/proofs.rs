@@ -143,6 +143,11 @@ async fn a_member_that_lags_follows_whoever_shows_its_admission_and_nobody_else(
     // The links it repeated are true of others all the same: under their names, with their keys.
     assert_eq!(lagging.recognise(me, &noise), Recognition::Member);
     assert_eq!(lagging.recognise(me, &NoisePublic([66; 32])), Recognition::Refused(Unrecognized::OtherKey(me)));
+    // Of whom it knows by now, no link may say that it has another key, or that it came before what was asked for.
+    let other_key = prove(&first(|link| link.cert.keys.noise.0[0] ^= 1));
+    assert_eq!(fault(other_key), LinkFault::OtherKey);
+    let stale = lagging.prove(me, &noise, &genuine, after + 1_000);
+    assert!(matches!(fault(stale), LinkFault::Order { .. }));
     assert_eq!(lagging.metrics().term, term);
 
     away.group.heal();

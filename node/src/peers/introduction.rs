@@ -56,3 +56,107 @@ pub(crate) async fn recognise(node: &Node, who: Incarnation, noise: &NoisePublic
     let _ = records.send(&PeerReply { number: 0, answer: PeerAnswer::Refused(fault.refusal()) }, step).await;
     Err(fault)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)]
+    use super::*;
+    use crate::join::endorse::place;
+    use crate::peers::handshake::Opened;
+    use crate::peers::serve::gate_tests::alone;
+    use ringwall_channel::NodeSecrets;
+    use ringwall_quic::FrameError;
+    use ringwall_wire::admission::{Admission, AdmissionLink};
+    use ringwall_wire::bounded::{Blob, List};
+    use ringwall_wire::ids::Digest;
+    use ringwall_wire::limits::ADMISSION_LINKS;
+    use ringwall_wire::peer::{PeerCall, PeerRpc, SnapshotChunk};
+    use ringwall_wire::session::{PeerPurpose, RefusalCode};
+
+    const STEP: Duration = Duration::from_secs(10);
+
+    /// The two ends of an attested session: the dialler's, then the answerer's.
+    async fn ends() -> (Opened, Opened) {
+        let (one, two) = (place::site_of("turin-1", 2, &[]), place::site_of("tdx-1", 3, &[]));
+        let other = Incarnation::new(two.epoch, 1);
+        let (dialled, answered) = place::between((&one, Incarnation(0)), (&two, other), PeerPurpose::Join, None).await;
+        (dialled.unwrap(), answered.unwrap())
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_dialler_that_is_not_known_is_asked_so_often_and_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let node = alone(folder.path()).await;
+        let cert = node.replica.view().unwrap().member(node.incarnation).unwrap().cert;
+        let admission = Admission { at: 0, evidence: Digest([0; 32]), verdicts: List::default() };
+        let link = AdmissionLink { admit_index: node.incarnation.admit_index(), cert, admission };
+        let (mut theirs, mut ours) = ends().await;
+        let (who, noise) = (Incarnation::new(node.site.epoch, 1 << 20), NoisePublic([7; 32]));
+        let asking = recognise(&node, who, &noise, &mut ours.records);
+        // Links that are true, of somebody everybody knows, for as long as it is asked.
+        let showing = async {
+            let mut asked = 0;
+            while asked < 2 * ADMISSION_ROUNDS {
+                match theirs.records.receive::<PeerReply>(STEP).await.unwrap().answer {
+                    PeerAnswer::ShowAdmission(after) => {
+                        asked += 1;
+                        let at = |step: usize| Admission { at: after + 1 + step as u64, ..link.admission.clone() };
+                        let links = (0..ADMISSION_LINKS).map(|step| AdmissionLink { admission: at(step), ..link.clone() });
+                        theirs.records.send(&AdmissionProof { links: List::new(links.collect()).unwrap() }, STEP).await.unwrap();
+                    }
+                    PeerAnswer::Refused(refusal) => return (asked, Some(refusal.code)),
+                    other => panic!("{other:?}"),
+                }
+            }
+            drop(theirs);
+            (asked, None)
+        };
+        let (refused, shown) = tokio::join!(asking, showing);
+        assert_eq!(shown, (ADMISSION_ROUNDS, Some(RefusalCode::NotMember)));
+        assert!(matches!(refused, Err(PeerError::NotShown { fault: Unrecognized::NotShown(_), .. })), "{refused:?}");
+        node.replica.shutdown().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn more_bytes_than_a_proof_can_have_are_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let node = alone(folder.path()).await;
+        let (mut theirs, mut ours) = ends().await;
+        let (who, noise) = (Incarnation::new(node.site.epoch, 1 << 20), NoisePublic([7; 32]));
+        let bytes = Blob::new(vec![1; ADMISSION_PROOF_BYTES + 4_096]).unwrap();
+        let large = PeerRpc { number: 0, call: PeerCall::SnapshotPart(SnapshotChunk { offset: 0, bytes, last: false }) };
+        let flooding = async {
+            theirs.records.receive::<PeerReply>(STEP).await.unwrap();
+            // What is not read any more is not waited for.
+            let _ = theirs.records.send(&large, STEP).await;
+            theirs
+        };
+        let (refused, _theirs) = tokio::join!(recognise(&node, who, &noise, &mut ours.records), flooding);
+        assert!(matches!(refused, Err(PeerError::Frame(FrameError::TooLong { max: ADMISSION_PROOF_BYTES, .. }))), "{refused:?}");
+        node.replica.shutdown().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_dialler_does_not_show_itself_for_ever() {
+        let site = place::site_of("turin-1", 2, &[]);
+        let secrets = NodeSecrets::generate(&mut *(site.entropy)());
+        let (mut ours, mut theirs) = ends().await;
+        let own = Own { site: &site, secrets: &secrets, incarnation: Incarnation::new(site.epoch, 9), prover: None };
+        let asking = async {
+            for _ in 0..2 * ADMISSION_ROUNDS {
+                let word = PeerReply { number: 0, answer: PeerAnswer::ShowAdmission(0) };
+                if theirs.records.send(&word, STEP).await.is_err() || theirs.records.receive::<AdmissionProof>(STEP).await.is_err() {
+                    return;
+                }
+            }
+            theirs.records.send(&PeerReply { number: 0, answer: PeerAnswer::Done }, STEP).await.unwrap();
+        };
+        let introduced = async {
+            let outcome = introduce(own, &mut ours.records, STEP).await;
+            drop(ours);
+            outcome
+        };
+        let (outcome, ()) = tokio::join!(introduced, asking);
+        assert!(matches!(outcome, Err(PeerError::Malformed(_))), "{outcome:?}");
+    }
+}

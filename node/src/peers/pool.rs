@@ -417,3 +417,66 @@ async fn read(mut recv: RecvStream, mut opener: Opener, waiting: Waiting) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::join::endorse::place;
+    use crate::peers::handshake::Turn;
+    use crate::renewal::Sessions;
+    use ringwall_wire::bounded::Text;
+    use ringwall_wire::ids::Vendor;
+    use ringwall_wire::peer::PeerReply;
+
+    /// How many sessions a pool opens with a member that never ends one itself, until it was as many as wanted or was tried long enough.
+    async fn opened(lasting: Duration, wanted: usize, word: impl Fn(&Site)) -> usize {
+        let (mut ours, theirs) = (place::site_of("genoa-1", 1, &[]), place::site_of("tdx-1", 2, &[]));
+        place::change(&mut ours, |site| site.sessions = Sessions::new(&site.policy.session, lasting));
+        let (own, other) = (Arc::new(NodeSecrets::generate(&mut *(ours.entropy)())), NodeSecrets::generate(&mut *(theirs.entropy)()));
+        let (me, to) = (Incarnation::new(ours.epoch, 1), Incarnation::new(ours.epoch, 9));
+        let keys = other.public().clone();
+        let member = Member {
+            slot: theirs.slot(),
+            vendor: Vendor::Intel,
+            noise: keys.noise,
+            sig: keys.sig,
+            peer_address: Text::new(theirs.config.listen.to_string()).unwrap(),
+            client_address: Text::default(),
+        };
+        let count = Arc::new(AtomicUsize::new(0));
+        let counting = Arc::clone(&count);
+        let answering = tokio::spawn(async move {
+            let mut kept = Vec::new();
+            while let Some(incoming) = theirs.endpoint.accept().await {
+                let connection = incoming.await.unwrap();
+                let own = Own { site: &theirs, secrets: &other, incarnation: to, prover: None };
+                let greeted = handshake::greet(&theirs, &connection).await.unwrap();
+                let nonce = entropy::nonce(&theirs.entropy);
+                let mut opened = handshake::answer(own, &connection, greeted, nonce, |_| Turn::Free, |_| true).await.unwrap();
+                opened.records.send(&PeerReply { number: 0, answer: PeerAnswer::Done }, theirs.step()).await.unwrap();
+                counting.fetch_add(1, Ordering::Relaxed);
+                kept.push((connection, opened));
+            }
+        });
+        let pool = PeerPool::new(Arc::clone(&ours), own, me);
+        for _ in 0..200 {
+            let _unanswered = pool.call(to, &member, Class::Control, PeerCall::Alive, Duration::from_millis(20)).await;
+            match count.load(Ordering::Relaxed) {
+                0 => {}
+                enough if enough >= wanted => break,
+                _ => word(&ours),
+            }
+        }
+        answering.abort();
+        count.load(Ordering::Relaxed)
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn the_dialling_side_opens_sessions_anew_itself() {
+        let day = Duration::from_secs(86_400);
+        assert!(opened(day, 2, |site| site.sessions.renew()).await >= 2, "at a word");
+        assert!(opened(Duration::from_millis(500), 2, |_| {}).await >= 2, "when its evidence is old");
+        assert_eq!(opened(day, 2, |_| {}).await, 1, "and for no other reason");
+    }
+}

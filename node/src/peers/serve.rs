@@ -247,12 +247,13 @@ mod tests {
 }
 
 #[cfg(test)]
-mod gate_tests {
+pub(super) mod gate_tests {
     #![allow(clippy::unwrap_used, clippy::panic)]
     use super::*;
     use crate::join::endorse::place;
     use crate::join::joiner::{OwnEvidence, cert};
     use crate::peers::pool::PeerPool;
+    use crate::renewal::Sessions;
     use ringwall_channel::NodeSecrets;
     use ringwall_consensus::{Options, Replica, Transport};
     use ringwall_keys::Keyring;
@@ -262,8 +263,14 @@ mod gate_tests {
     use ringwall_wire::peer::ForwardCall;
 
     /// The one voter of a group, whose front door is not open yet.
-    async fn alone(folder: &std::path::Path) -> Arc<Node> {
-        let site = place::site_of("genoa-1", 1, &[]);
+    pub(in crate::peers) async fn alone(folder: &std::path::Path) -> Arc<Node> {
+        alone_for(folder, Duration::from_secs(86_400)).await
+    }
+
+    /// The same with sessions that last so long.
+    async fn alone_for(folder: &std::path::Path, lasting: Duration) -> Arc<Node> {
+        let mut site = place::site_of("genoa-1", 1, &[]);
+        place::change(&mut site, |site| site.sessions = Sessions::new(&site.policy.session, lasting));
         let secrets = Arc::new(NodeSecrets::generate(&mut *(site.entropy)()));
         let incarnation = Incarnation::new(site.epoch, 1);
         let peers = PeerPool::new(Arc::clone(&site), Arc::clone(&secrets), incarnation);
@@ -330,6 +337,61 @@ mod gate_tests {
         }
         answering.await.unwrap();
         assert_ne!(node.replica.recognise(beyond, &keys.public().noise), Recognition::Member);
+        node.replica.shutdown().await;
+    }
+    /// How this node ends the session of a member that would go on with it for ever; `word` is said again and again meanwhile.
+    async fn ended(node: &Arc<Node>, word: impl Fn(&Node)) -> CloseCode {
+        let serving = Arc::clone(node);
+        let answering = tokio::spawn(async move {
+            let connection = serving.site.endpoint.accept().await.unwrap().await.unwrap();
+            let greeted = handshake::greet(&serving.site, &connection).await.unwrap();
+            member(serving, connection, greeted, Arc::new(Semaphore::new(1))).await;
+        });
+        // The one member there is, which dials itself from a machine that renews nothing.
+        let other = place::site_of("genoa-1", 1, &[]);
+        let within = Duration::from_secs(20);
+        let connection = ringwall_quic::dial(&other.endpoint, &other.dial, node.site.config.listen, within).await.unwrap();
+        let own = Own { site: &other, secrets: &node.secrets, incarnation: node.incarnation, prover: None };
+        let opened = handshake::dial(own, &connection, ringwall_wire::session::PeerPurpose::Member, None).await.unwrap();
+        let saying = async {
+            loop {
+                word(node);
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let closed = tokio::select! {
+            closed = tokio::time::timeout(within, connection.closed()) => closed.expect("the session went on"),
+            () = saying => unreachable!("nobody is silenced"),
+        };
+        answering.await.unwrap();
+        drop(opened);
+        let quinn::ConnectionError::ApplicationClosed(closed) = closed else { panic!("{closed}") };
+        let codes = [CloseCode::Refused, CloseCode::Replaced];
+        codes.into_iter().find(|code| closed.error_code == (*code as u32).into()).unwrap_or_else(|| panic!("{closed}"))
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn the_answering_side_ends_sessions_itself() {
+        let folder = tempfile::tempdir().unwrap();
+        let node = alone(folder.path()).await;
+        let noise = node.secrets.public().noise;
+        assert_eq!(ended(&node, |node| node.site.sessions.renew()).await, CloseCode::Replaced, "at a word");
+        assert_eq!(
+            ended(&node, |node| assert!(node.site.sessions.refuse(&noise) < 2)).await,
+            CloseCode::Refused,
+            "its evidence is refused"
+        );
+        let leaving = Arc::clone(&node);
+        let retired = tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            leaving.replica.propose(CommandBody::Retire(leaving.incarnation)).await.unwrap();
+        });
+        assert_eq!(ended(&node, |_| {}).await, CloseCode::Refused, "it is no member any more");
+        retired.await.unwrap();
+        node.replica.shutdown().await;
+        let folder = tempfile::tempdir().unwrap();
+        let node = alone_for(folder.path(), Duration::from_millis(500)).await;
+        assert_eq!(ended(&node, |_| {}).await, CloseCode::Replaced, "its evidence is old");
         node.replica.shutdown().await;
     }
 }

@@ -3,7 +3,8 @@
 //! Trusts: `ringwall-sim` to mint evidence. Out of scope: what is asserted.
 #![allow(clippy::unwrap_used, clippy::panic, dead_code)]
 
-use ringwall_channel::{NodeSecrets, PeerAnswer, PeerPrologue};
+use ringwall_channel::{NodeSecrets, PeerAnswer, PeerDial, PeerPrologue};
+use ringwall_node::attesting::{self, Claim};
 use ringwall_node::config::{ClusterPart, Config, Limits, LogConfig, Timing};
 use ringwall_node::context::Site;
 use ringwall_node::life::LifeCell;
@@ -11,7 +12,7 @@ use ringwall_node::peers::handshake::{self, Expected, Opened, Own, PeerError, Tu
 use ringwall_node::{clock, entropy};
 use ringwall_quic::{Alpn, FrameReader, FrameWriter, transport_binding};
 use ringwall_sim::{Lie, SimTee, world as sim_world};
-use ringwall_wire::bounded::Text;
+use ringwall_wire::bounded::{List, Text};
 use ringwall_wire::codec::Message;
 use ringwall_wire::genesis::{ClusterCard, GenesisRecord};
 use ringwall_wire::ids::{BootKeys, Digest, Incarnation, NoisePublic, Nonce, Slot};
@@ -162,11 +163,16 @@ where
     F: FnOnce(Digest, Nonce, Keys) -> Fut,
     Fut: Future<Output = AttestResp>,
 {
-    hostile_session(dialler, hostile, 0, show).await
+    hostile_session(dialler, hostile, (0, hostile.slot()), show).await
 }
 
-/// The same with keys of the hostile node that are equal for equal `seed`; 0 for fresh ones.
-pub(crate) async fn hostile_session<F, Fut>((dialler, name): (&Arc<Site>, Incarnation), hostile: &Arc<Site>, seed: u64, show: F) -> Dialled
+/// The same with keys of the hostile node that are equal for equal `seed`, 0 for fresh ones, and the slot it says it stands in.
+pub(crate) async fn hostile_session<F, Fut>(
+    (dialler, name): (&Arc<Site>, Incarnation),
+    hostile: &Arc<Site>,
+    (seed, said): (u64, Slot),
+    show: F,
+) -> Dialled
 where
     F: FnOnce(Digest, Nonce, Keys) -> Fut,
     Fut: Future<Output = AttestResp>,
@@ -184,7 +190,7 @@ where
     };
     let hostile_side = async {
         let connection = hostile.endpoint.accept().await.unwrap().await.unwrap();
-        answer_with(hostile, &hostile_keys, &connection, both, show).await;
+        answer_with((hostile, said), &hostile_keys, &connection, both, show).await;
         // Kept open: the dialler decides.
         connection.closed().await;
     };
@@ -195,15 +201,20 @@ where
     }
 }
 
-async fn answer_with<F, Fut>(hostile: &Arc<Site>, secrets: &NodeSecrets, connection: &quinn::Connection, both: Keys, show: F)
-where
+async fn answer_with<F, Fut>(
+    (hostile, said): (&Arc<Site>, Slot),
+    secrets: &NodeSecrets,
+    connection: &quinn::Connection,
+    both: Keys,
+    show: F,
+) where
     F: FnOnce(Digest, Nonce, Keys) -> Fut,
     Fut: Future<Output = AttestResp>,
 {
     let (send, recv) = connection.accept_bi().await.unwrap();
     let (mut reader, mut writer) = (FrameReader::new(recv), FrameWriter::new(send));
     let hello = PeerHello::decode(&reader.read(HANDSHAKE_MESSAGE_BYTES, SOON).await.unwrap()).unwrap();
-    let ready = PeerReady { version: hello.versions[0], slot: hostile.slot() };
+    let ready = PeerReady { version: hello.versions[0], slot: said };
     writer.write(&ready.encode(), SOON).await.unwrap();
     let prologue = PeerPrologue {
         cluster_id: hello.cluster_id,
@@ -211,7 +222,7 @@ where
         version: ready.version,
         purpose: hello.purpose,
         from: hello.from,
-        to: hostile.slot(),
+        to: said,
         transport_binding: &transport_binding(connection),
     };
     let msg1 = reader.read(HANDSHAKE_MESSAGE_BYTES, SOON).await.unwrap();
@@ -244,4 +255,47 @@ where
 fn seeded(seed: u64) -> impl rand_core::CryptoRng {
     use rand_core::SeedableRng;
     rand_chacha::ChaCha20Rng::seed_from_u64(seed)
+}
+
+/// What an answering node makes of a joiner that is honest, but for the slot in its hello.
+pub(crate) async fn misplaced(joiner: &Arc<Site>, said: Slot, answerer: (&Arc<Site>, Incarnation)) -> Answered {
+    let (site, incarnation) = answerer;
+    let (joiner_keys, answerer_keys) = (keys(joiner), keys(site));
+    let answering = async {
+        let connection = site.endpoint.accept().await.unwrap().await.unwrap();
+        let own = Own { site, secrets: &answerer_keys, incarnation, prover: None };
+        let greeted = handshake::greet(site, &connection).await?;
+        handshake::answer(own, &connection, greeted, entropy::nonce(&site.entropy), |_| Turn::Free, |_| true).await
+    };
+    let joining = async {
+        let connection = ringwall_quic::dial(&joiner.endpoint, &joiner.dial, site.config.listen, SOON).await.unwrap();
+        let (send, recv) = connection.open_bi().await.unwrap();
+        let (mut reader, mut writer) = (FrameReader::new(recv), FrameWriter::new(send));
+        let (cluster_id, epoch, purpose) = (joiner.cluster_id, joiner.epoch, PeerPurpose::Join);
+        let versions = List::new(ringwall_wire::version::SUPPORTED.to_vec()).unwrap();
+        writer.write(&PeerHello { versions, cluster_id, epoch, purpose, from: said }.encode(), SOON).await.unwrap();
+        let PeerReady { version, slot: to } = PeerReady::decode(&reader.read(HANDSHAKE_MESSAGE_BYTES, SOON).await.unwrap()).unwrap();
+        let transport_binding = &transport_binding(&connection);
+        let prologue = PeerPrologue { cluster_id, epoch, version, purpose, from: said, to, transport_binding };
+        let (noise, msg1) = PeerDial::start(&joiner_keys, &prologue, &mut *(joiner.entropy)()).unwrap();
+        writer.write(&msg1, SOON).await.unwrap();
+        let (msg3, mut session) = noise.finish(&reader.read(HANDSHAKE_MESSAGE_BYTES, SOON).await.unwrap()).unwrap();
+        writer.write(&msg3, SOON).await.unwrap();
+        let ask = AttestReq { nonce: entropy::nonce(&joiner.entropy), mode: AttestMode::Single, min_policy_version: joiner.policy.version };
+        writer.write(&session.seal_attest_req(&ask).unwrap(), SOON).await.unwrap();
+        session.open_attest_resp(&reader.read(2 * ATTEST_MESSAGE_BYTES, SOON).await.unwrap()).unwrap();
+        let asked = session.open_attest_req(&reader.read(HANDSHAKE_MESSAGE_BYTES, SOON).await.unwrap()).unwrap();
+        let (role, handshake) = (ringwall_wire::evidence::Role::JoinInit, *session.handshake());
+        let claim = Claim { role, incarnation: Incarnation(0), keys: joiner_keys.public().clone(), handshake, nonce: asked.nonce };
+        let shown = attesting::answer(joiner, claim).await.unwrap();
+        writer.write(&session.seal_attest_resp(&shown).unwrap(), SOON).await.unwrap();
+        // Kept open: the answering side decides.
+        connection.closed().await;
+    };
+    tokio::pin!(answering);
+    tokio::select! {
+        answered = &mut answering => answered,
+        _ = joining => answering.await,
+        () = tokio::time::sleep(SOON) => panic!("no verdict in time"),
+    }
 }

@@ -6,8 +6,8 @@
 use super::report::Report;
 use super::stage::{Ground, Stage, leader_slot, length_of, line_of, said};
 use super::{KEY, SPACE};
+use crate::cluster::Machine;
 use crate::demo::DemoError;
-use crate::tap::Weather;
 use ringwall_client::{Client, Credential};
 use rustix::process::Signal;
 use std::path::{Path, PathBuf};
@@ -66,7 +66,7 @@ pub(super) async fn rolled_back(stage: &mut Stage) -> Result<Report, DemoError> 
     report.did(format!("copied the disk of node {victim} ({bytes} bytes) when the balance was 100"));
 
     // What reaches a sleeper waits in its sockets: nothing may.
-    ground.tap(third).set(Weather::Cut);
+    ground.tap(third).weather().cut_all(true);
     ground.cluster.signal(third, Signal::STOP);
     wallet.put(KEY, "0").await?;
     report.did(format!("let the user write balance = 0; nodes {leader} and {victim} acknowledged it while node {third} was asleep"));
@@ -75,7 +75,7 @@ pub(super) async fn rolled_back(stage: &mut Stage) -> Result<Report, DemoError> 
     copy_folder(&old_disk, &ground.cluster.data_folder(victim))?;
     ground.cluster.restart(victim)?;
     ground.cluster.signal(leader, Signal::STOP);
-    ground.tap(third).set(Weather::Fair);
+    ground.tap(third).weather().clear();
     ground.cluster.signal(third, Signal::CONT);
     report.did(format!(
         "put the old disk back under node {victim}, started it, put node {leader} to sleep and woke node {third}: two of three"
@@ -145,13 +145,14 @@ pub(super) async fn cloned(stage: &mut Stage) -> Result<Report, DemoError> {
     let slot = *ground.others(leader_slot(&before)?).last().ok_or_else(|| DemoError::Broken("no follower".into()))?;
     let original = before.voters.iter().find(|voter| voter.slot.0 == slot).map(|voter| voter.incarnation);
     copy_folder(&ground.cluster.data_folder(slot), &copy)?;
-    let double = ground.cluster.clone_of(slot, &copy)?;
+    let machine = Machine::honest(ground.cluster.chip(slot));
+    let clone = ground.cluster.rival(slot, "clone", &machine, Some(&copy), &[])?;
     report.did(format!("copied the disk of node {slot} while it ran, and started a second machine from image, configuration and copy"));
     let user = Credential::generate();
     let wallet = ground.client(&user, &[1, 2, 3]).await?.namespace(SPACE).await?;
     wallet.put(KEY, "1").await?;
-    let refused = line_of(double.log(), 0, &["incumbent answers", "SlotOccupied"], WAIT * 2).await;
-    let admitted = line_of(double.log(), 0, &["this life has its name", "goes on from its disk"], Duration::ZERO).await;
+    let refused = line_of(&clone.log, 0, &["incumbent answers", "SlotOccupied"], WAIT * 2).await;
+    let admitted = line_of(&clone.log, 0, &["this life has its name", "goes on from its disk"], Duration::ZERO).await;
     match (refused, admitted) {
         (_, Some(line)) => report.won(format!("the clone has the cluster's keys: {}", said(&line))),
         (Some(line), None) => {

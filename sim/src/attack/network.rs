@@ -8,7 +8,7 @@ use super::stage::{Ground, Stage, leader_slot, length_of, line_of, said};
 use super::{KEY, SPACE};
 use crate::demo::DemoError;
 use crate::impostor::{Impostor, relay};
-use crate::tap::Weather;
+use crate::weather::Forecast;
 use ringwall_client::{Client, Credential, NamespaceHandle, WriteError};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -97,11 +97,13 @@ pub(super) async fn bad_weather(stage: &mut Stage) -> Result<Report, DemoError> 
     let client = Client::connect(ground.options(&user, &ground.through_taps(&slots), Duration::from_secs(30))?).await?;
     let wallet = client.namespace(SPACE).await?;
     wallet.put(KEY, "0").await?;
-    let before: usize = slots.iter().map(|slot| ground.tap(*slot).datagrams()).sum();
-    slots.iter().for_each(|slot| ground.tap(*slot).set(Weather::Restless));
+    let met =
+        || -> u64 { slots.iter().map(|slot| ground.tap(*slot).weather().tally()).map(|tally| tally.repeated + tally.reordered).sum() };
+    let before = met();
+    slots.iter().for_each(|slot| ground.tap(*slot).weather().set(Forecast::RESTLESS));
     let counted = count_up(&wallet, ROUNDS).await;
     ground.fair();
-    let passed = slots.iter().map(|slot| ground.tap(*slot).datagrams()).sum::<usize>().saturating_sub(before);
+    let passed = met() - before;
     report.did(format!("repeated and reordered {passed} datagrams between all nodes and the client, who counted to {ROUNDS} meanwhile"));
     match counted {
         Ok(count) if count == ROUNDS => report.answered(format!("each step was taken once: the counter is {count}")),
@@ -129,7 +131,7 @@ async fn withheld(report: &mut Report, ground: &Ground, client: &Client, wallet:
     let serving = client.status().await?.slot.0;
     let found = wallet.get(KEY).await?.ok_or_else(|| DemoError::Broken("the counter is gone".into()))?;
     let members: Vec<SocketAddr> = ground.cluster.slots().map(|slot| ground.cluster.address(slot)).collect();
-    ground.tap(serving).withhold_from_all_but(&members);
+    ground.tap(serving).weather().withhold_from_all_but(&members);
     let outcome = wallet.compare_and_set(KEY, found.version, "once").await;
     ground.fair();
     report.did(format!(

@@ -5,7 +5,7 @@
 
 use crate::cluster::{Launch, LocalCluster, LocalOptions, Machine, tail};
 use crate::demo::DemoError;
-use crate::tap::{Tap, Weather};
+use crate::tap::Tap;
 use ringwall_client::{Client, ClusterStatus, Credential, Options, Timeouts};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -94,8 +94,7 @@ impl Ground {
     pub(super) fn fair(&self) {
         for (slot, tap) in self.cluster.slots().zip(&self.taps) {
             tap.aim(self.cluster.address(slot));
-            tap.set(Weather::Fair);
-            tap.shut_out(&[]);
+            tap.weather().clear();
         }
     }
 

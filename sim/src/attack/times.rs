@@ -9,7 +9,6 @@ use super::{KEY, SPACE};
 use crate::answering::{self, NOW_S, SESSION};
 use crate::demo::DemoError;
 use crate::impostor::{Act, Impostor};
-use crate::tap::Weather;
 use crate::{Lie, anchors};
 use ringwall_attest::date;
 use ringwall_client::{Client, Credential, Options, Timeouts};
@@ -37,8 +36,8 @@ pub(super) async fn paused(stage: &mut Stage) -> Result<Report, DemoError> {
     report.did(format!("opened a session with node {leader}, which leads; the balance is 100"));
 
     ground.cluster.signal(leader, Signal::STOP);
-    ground.tap(leader).set(Weather::Cut);
-    others.iter().for_each(|slot| ground.tap(*slot).shut_out(&[home]));
+    ground.tap(leader).weather().cut_all(true);
+    others.iter().for_each(|slot| ground.tap(*slot).weather().cut(home));
     let writer = Client::connect(ground.options(&user, &ground.through_taps(&others), WRITER)?).await?;
     writer.namespace(SPACE).await?.put(KEY, "0").await?;
     report.did(format!("put node {leader} to sleep and cut it off; the others elected another leader and acknowledged balance = 0"));

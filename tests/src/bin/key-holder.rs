@@ -1,17 +1,19 @@
 //! A process that holds keys, uses them, and lets go of them when told, while another one looks at its memory.
 //!
-//! Decides: nothing; it uses the shipped types as a node does. Its generator is a tape, so that whoever started it knows every key. Standard
-//! output: `held <handshake> <record> <blocks drawn>`, then, after a line came in, `dropped`. Trusts: nothing.
+//! Decides: nothing; it uses the shipped types as a node does, or does one thing with them and nothing after it that could wash the stack. Its
+//! generator is a tape, so that whoever started it knows every key. Standard output: `held <handshake> <record> <blocks drawn>`, the first two
+//! empty words (`-`) for one thing alone; then, after a line came in, `dropped`. Trusts: nothing.
 //! Out of scope: looking (`tests/tests/wiped.rs`).
 #![allow(clippy::print_stdout)]
 
-use ringwall_channel::{ClientDial, ClientPrologue, NodeSecrets, Session, Unverified, answer_client};
+use ringwall_channel::{ClientDial, ClientPrologue, NodeSecrets, PeerAnswer, PeerDial, PeerPrologue, Session, Unverified, answer_client};
 use ringwall_keys::{HedgedIvs, Keyring, RecordPlace, SpaceKeys};
 use ringwall_sim::tape::Tape;
-use ringwall_wire::ids::{ClientTag, ClusterId, Epoch, Incarnation, Nonce, PolicyVersion, SpaceTag};
+use ringwall_wire::ids::{ClientTag, ClusterId, Epoch, Incarnation, Nonce, PolicyVersion, Slot, SpaceTag};
 use ringwall_wire::request::KeyMode;
-use ringwall_wire::session::{AttestMode, AttestReq, NodeDescriptor};
+use ringwall_wire::session::{AttestMode, AttestReq, NodeDescriptor, PeerPurpose};
 use ringwall_wire::text::hex;
+use std::any::Any;
 use std::path::Path;
 
 /// Everything a node and its client hold.
@@ -28,8 +30,17 @@ struct Held {
 fn main() {
     let path = std::env::args_os().nth(1).expect("the tape is named");
     let tape = Tape::open(Path::new(&path)).expect("the tape can be played");
+    if let Some(thing) = std::env::args().nth(2) {
+        let held = one_thing(&thing, tape.clone());
+        println!("held - - {}", tape.position());
+        return let_go(held);
+    }
     let (held, handshake, record) = hold(tape.clone());
     println!("held {} {} {}", hex(&handshake), hex(&record), tape.position());
+    let_go(held);
+}
+
+fn let_go<T>(held: T) {
     wait();
     drop(held);
     println!("dropped");
@@ -56,18 +67,8 @@ fn hold(mut tape: Tape) -> (Box<Held>, [u8; 32], Vec<u8>) {
     let record = space.seal(&place, b"name", b"value", &mut ivs).expect("small");
     assert_eq!(unwrapped.open(&place.key, &record).expect("sealed here").1, b"value");
 
-    let keys = node.public();
-    let descriptor = NodeDescriptor {
-        version,
-        cluster_id,
-        epoch,
-        incarnation: Incarnation(1),
-        noise: keys.noise,
-        kem: keys.kem,
-        policy_version: PolicyVersion(1),
-    };
     let prologue = ClientPrologue { cluster_id, epoch, version, transport_binding: &[7; 32] };
-    let (dial, msg1) = ClientDial::start(&descriptor, &prologue, &mut tape).expect("the descriptor is the node's");
+    let (dial, msg1) = ClientDial::start(&described(&node), &prologue, &mut tape).expect("the descriptor is the node's");
     let (msg2, mut served) = answer_client(&node, &prologue, &msg1, &mut tape).expect("message 1 is genuine");
     let mut dialled = dial.finish(&msg2).expect("message 2 is genuine");
     let request = AttestReq { nonce: Nonce([9; 32]), mode: AttestMode::Single, min_policy_version: PolicyVersion(1) };
@@ -76,4 +77,62 @@ fn hold(mut tape: Tape) -> (Box<Held>, [u8; 32], Vec<u8>) {
     let handshake = dialled.handshake().0;
     let held = Held { _ring: ring, _granted: granted, _node: node, _space: space, _ivs: ivs, _dialled: dialled, _served: served };
     (Box::new(held), handshake, sealed)
+}
+
+fn described(node: &NodeSecrets) -> NodeDescriptor {
+    let keys = node.public();
+    NodeDescriptor {
+        version: 1,
+        cluster_id: ClusterId([1; 32]),
+        epoch: Epoch(1),
+        incarnation: Incarnation(1),
+        noise: keys.noise,
+        kem: keys.kem,
+        policy_version: PolicyVersion(1),
+    }
+}
+
+/// One thing, done last.
+#[inline(never)]
+fn one_thing(thing: &str, mut tape: Tape) -> Vec<Box<dyn Any>> {
+    let (cluster_id, epoch, version, transport_binding) = (ClusterId([1; 32]), Epoch(1), 1, &[7; 32]);
+    let client = ClientPrologue { cluster_id, epoch, version, transport_binding };
+    let (from, to, purpose) = (Slot(1), Slot(2), PeerPurpose::Member);
+    let peer = PeerPrologue { cluster_id, epoch, version, purpose, from, to, transport_binding };
+    match thing {
+        "keys-of-a-cluster" => vec![Box::new(Keyring::found(cluster_id, &mut tape))],
+        "granted-keys" => {
+            let ring = Keyring::found(cluster_id, &mut tape);
+            let granted = Keyring::from_grant(cluster_id, &ring.granted()).expect("a ring grants a ring");
+            vec![Box::new(ring), Box::new(granted)]
+        }
+        "keys-of-a-node" => vec![Box::new(NodeSecrets::generate(&mut tape))],
+        "key-of-a-namespace" => {
+            let ring = Keyring::found(cluster_id, &mut tape);
+            let mut ivs = HedgedIvs::new(Box::new(tape), Incarnation(1));
+            let made = ring.new_space_key(&SpaceTag([2; 16]), KeyMode::Cluster, &mut ivs).expect("cluster mode needs nothing else");
+            vec![Box::new(ring), Box::new(ivs), Box::new(made)]
+        }
+        "dialled-client" | "answered-client" | "finished-client" => {
+            let node = NodeSecrets::generate(&mut tape);
+            let (dial, msg1) = ClientDial::start(&described(&node), &client, &mut tape).expect("the descriptor is the node's");
+            if thing == "dialled-client" {
+                return vec![Box::new(node), Box::new(dial)];
+            }
+            let (msg2, served) = answer_client(&node, &client, &msg1, &mut tape).expect("message 1 is genuine");
+            match thing {
+                "answered-client" => vec![Box::new(node), Box::new(dial), Box::new(served)],
+                _ => vec![Box::new(node), Box::new(served), Box::new(dial.finish(&msg2).expect("message 2 is genuine"))],
+            }
+        }
+        "finished-member" => {
+            let (one, two) = (NodeSecrets::generate(&mut tape), NodeSecrets::generate(&mut tape));
+            let (dial, msg1) = PeerDial::start(&one, &peer, &mut tape).expect("a prologue fits");
+            let (answer, msg2) = PeerAnswer::start(&two, &peer, &msg1, &mut tape).expect("message 1 is genuine");
+            let (msg3, dialled) = dial.finish(&msg2).expect("message 2 is genuine");
+            let answered = answer.finish(&msg3).expect("message 3 is genuine");
+            vec![Box::new(one), Box::new(two), Box::new(dialled), Box::new(answered)]
+        }
+        other => unreachable!("nobody does {other}"),
+    }
 }

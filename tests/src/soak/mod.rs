@@ -23,12 +23,12 @@ use crate::history::History;
 use crate::linearizable::Action;
 use crate::load::{Load, read_all};
 use crate::local;
-use crate::tap::Tap;
-use crate::weather::{Tally, Weather, mixed};
 use plan::Round;
 use ringwall_client::{Client, ClusterStatus, Credential};
-use ringwall_sim::cluster::{Launch, LocalCluster, LocalError, LocalOptions, Machine};
-use serde::Serialize;
+use ringwall_sim::cluster::{Launch, LocalCluster, LocalError, LocalOptions, Machine, Rival};
+use ringwall_sim::tap::Tap;
+use ringwall_sim::weather::{Tally, Weather, mixed};
+use serde::{Serialize, Serializer};
 use slopes::{Growth, Samples};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -125,6 +125,7 @@ pub struct Report {
     /// Whether each strike had the effect it is named after, by strike: how often.
     pub took_effect: BTreeMap<String, usize>,
     /// What happened to datagrams.
+    #[serde(serialize_with = "counted")]
     pub datagrams: Tally,
     /// Operations of clients.
     pub operations: usize,
@@ -151,6 +152,8 @@ pub(crate) struct Soak {
     /// They end when they are dropped.
     _taps: Vec<Tap>,
     pub(crate) weather: Vec<Arc<Weather>>,
+    /// Processes over copied disks, until they are healed away.
+    pub(crate) copies: Vec<Rival>,
     pub(crate) watcher: Client,
     clients: Vec<Client>,
     watch: Watch,
@@ -220,6 +223,7 @@ impl Soak {
             cluster,
             _taps: taps,
             weather,
+            copies: Vec::new(),
             watcher,
             clients,
             watch,
@@ -280,7 +284,7 @@ impl Soak {
         let begun = Instant::now();
         self.weather.iter().for_each(|weather| weather.clear());
         self.cluster.slots().for_each(|slot| self.cluster.signal(slot, rustix::process::Signal::CONT));
-        self.cluster.end_twins();
+        self.copies.clear();
         let mut seen = String::from("nothing");
         while begun.elapsed() < LIVENESS {
             let down: Vec<u8> = self.cluster.slots().filter(|slot| !self.cluster.is_running(*slot)).collect();
@@ -387,6 +391,12 @@ impl Soak {
         self.report.seconds = begun.elapsed().as_secs_f64();
         Ok(self.report)
     }
+}
+
+fn counted<S: Serializer>(tally: &Tally, to: S) -> Result<S::Ok, S::Error> {
+    let Tally { seen, lost, cut, repeated, reordered, delayed } = *tally;
+    let names = ["seen", "lost", "cut", "repeated", "reordered", "delayed"];
+    to.collect_map(names.into_iter().zip([seen, lost, cut, repeated, reordered, delayed]))
 }
 
 /// What may be read of each key from now on: what was read last, or a write whose answer never came.

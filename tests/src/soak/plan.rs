@@ -3,7 +3,7 @@
 //! Decides: every strike and every weather comes once in each lap, in an order of its own; how long each lasts and whom it meets. Equal seeds
 //! give equal schedules. Trusts: nothing. Out of scope: doing it (`strikes.rs`).
 
-use crate::weather::{Forecast, mixed};
+use ringwall_sim::weather::{Forecast, mixed};
 use std::fmt;
 use std::time::Duration;
 

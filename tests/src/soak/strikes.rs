@@ -6,7 +6,7 @@
 use super::plan::{Round, Strike};
 use super::{CHIPS, Soak, SoakError, copy_folder, io};
 use ringwall_client::ClusterStatus;
-use ringwall_sim::cluster::Machine;
+use ringwall_sim::cluster::{Machine, Rival};
 use ringwall_wire::ids::Incarnation;
 use rustix::process::Signal;
 use std::time::{Duration, Instant};
@@ -68,7 +68,8 @@ impl Soak {
                     // The copies of an earlier round, if there are any.
                     let _ = std::fs::remove_dir_all(&copy);
                     copy_folder(&self.cluster.data_folder(slot), &copy).map_err(io("copying a data folder"))?;
-                    self.cluster.start_twin(slot, &self.free_machine(round, slot), &copy)?;
+                    let rival = self.cluster.rival(slot, &format!("copy-{name}"), &self.free_machine(round, slot), Some(&copy), &[])?;
+                    self.copies.push(rival);
                 }
                 Effect::Single(slot)
             }
@@ -145,7 +146,8 @@ impl Effect {
             Effect::Deposed(old) => status.leader != *old && status.voters.iter().any(|voter| voter.incarnation == status.leader),
             Effect::Done(done) => *done,
             Effect::Single(slot) => {
-                let asked = std::fs::read_to_string(soak.cluster.twin_log(*slot)).is_ok_and(|log| log.contains("admitted"));
+                let admitted = |copy: &Rival| std::fs::read_to_string(&copy.log).is_ok_and(|log| log.contains("admitted"));
+                let asked = soak.copies.iter().any(admitted);
                 asked && status.voters.iter().filter(|voter| voter.slot.0 == *slot).count() == 1
             }
         };

@@ -39,3 +39,26 @@ fn a_tree_that_was_announced_must_be_there_when_its_size_is_reached() {
         assert!(matches!(two, Err(OtherTree::Announced { size: 100, .. })));
     }
 }
+
+#[test]
+fn a_tree_that_is_reached_while_it_is_noted_is_compared_all_the_same() {
+    let mut bench = Bench::new(1 << 20);
+    let before = bench.view();
+    bench.write(1, open());
+    let mut told = bench.state.tree.point();
+    told.root.0[0] ^= 1;
+    let looks = std::cell::RefCell::new(vec![bench.view(), before]);
+    let outcome = Expected::default().compare(&told, || looks.borrow_mut().pop().unwrap());
+    assert!(matches!(outcome, Err(OtherTree::Root { .. })), "{outcome:?}");
+}
+
+#[test]
+fn trees_that_wait_are_bounded_and_the_largest_stay() {
+    let bench = Bench::new(1 << 20);
+    let expected = Expected::default();
+    for size in 100..300 {
+        expected.compare(&TreePoint { size, root: Digest([1; 32]) }, || bench.view()).unwrap();
+    }
+    let trees = expected.trees.lock().unwrap();
+    assert_eq!((trees.len(), trees.last_key_value()), (REMEMBERED, Some((&299, &Digest([1; 32])))));
+}

@@ -101,3 +101,27 @@ fn tiles_of_a_snapshot_come_in_order() {
     tree.restore(open(1, 2)).unwrap();
     assert_eq!(tree.size(), 515);
 }
+
+#[test]
+fn a_snapshot_has_no_more_levels_than_a_log_can_fill() {
+    let mut tree = LogTree::default();
+    let empty = |level| OpenTile { level, nodes: List::default() };
+    (0..8).for_each(|level| tree.restore(empty(level)).unwrap());
+    assert!(tree.restore(empty(8)).is_err());
+}
+
+#[test]
+fn a_snapshot_whose_tree_is_not_of_its_log_is_refused() {
+    use crate::machine::snapshot::{Capture, read};
+    use crate::machine::tests::{Bench, open};
+    let mut bench = Bench::new(1 << 20);
+    bench.write(1, open());
+    let taken_in = |bench: &Bench| {
+        let mut file = Vec::new();
+        Capture::of(&bench.state).write(&mut file).unwrap();
+        Bench::new(1 << 20).state.store.prepare(1, |base| read(file.as_slice(), base)).map(|_| ())
+    };
+    assert!(taken_in(&bench).is_ok());
+    bench.state.tree.push(tree::leaf(b"one more"));
+    assert!(taken_in(&bench).unwrap_err().to_string().contains("size of the log tree"));
+}

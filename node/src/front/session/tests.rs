@@ -377,6 +377,19 @@ async fn leaving_answers_what_was_asked_and_says_goodbye() {
     assert_eq!((last.number, code(&last.body)), (0, RefusalCode::ShuttingDown));
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_word_ends_sessions_of_clients_too() {
+    let house = house().await;
+    let mut client = house.client(1, 1).await;
+    client.ask(open_notes()).await;
+    // Answered, so it is idle in its loop.
+    house.front.lasting.renew();
+    let last = Reply::decode(&client.message().await.unwrap()).unwrap();
+    assert_eq!((last.number, code(&last.body)), (0, RefusalCode::Unavailable));
+    assert!(client.message().await.is_none(), "nothing follows the last word");
+    house.client(1, 1).await.ask(Op::Status).await;
+}
+
 /// A client that asks without a pause keeps the stream readable: its time is up all the same.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_session_that_is_never_quiet_ends_when_it_has_to_attest_again() {

@@ -1,13 +1,12 @@
-//! What a network does to datagrams at one tap: lets them through, loses, delays, repeats, reorders, or cuts somebody off.
+//! What a network does to datagrams at one tap: lets them through, loses, delays, repeats, reorders, withholds answers, or cuts somebody off.
 //!
-//! Decides: the fate of each datagram, from a seed and its number. Counts what it did, so that a suite can demand that it happened.
-//! Trusts: nothing. Out of scope: moving datagrams (`tap.rs`); when the weather changes (`soak`).
+//! Decides: the fate of each datagram, from a seed and its number. Counts what it did, so that whoever runs it can demand that it happened.
+//! Trusts: nothing. Out of scope: moving datagrams (`tap.rs`); when the weather changes (attacks, suites). Register row R10.
 
-use serde::Serialize;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// What happens to one datagram.
@@ -19,6 +18,15 @@ pub enum Fate {
     Once(Duration),
     /// It arrives twice: after one while, and after another.
     Twice(Duration, Duration),
+}
+
+/// Which way a datagram goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// To the node behind the tap.
+    In,
+    /// From it.
+    Out,
 }
 
 /// How bad it is; of a thousand datagrams each.
@@ -34,8 +42,13 @@ pub struct Forecast {
     pub delay_ms: u32,
 }
 
+impl Forecast {
+    /// Datagrams come in another order, and old ones come again.
+    pub const RESTLESS: Forecast = Forecast { lost: 0, repeated: 300, reordered: 300, delay_ms: 0 };
+}
+
 /// How many datagrams met which fate.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     /// All that came.
     pub seen: u64,
@@ -76,6 +89,8 @@ pub struct Weather {
     delay_ms: AtomicU32,
     everything_cut: AtomicU32,
     cut: Mutex<BTreeSet<SocketAddr>>,
+    /// Who alone hears the node; none while everybody does.
+    hearing: Mutex<Option<BTreeSet<SocketAddr>>>,
     tally: Mutex<Tally>,
     number: AtomicU64,
 }
@@ -91,6 +106,7 @@ impl Weather {
             delay_ms: AtomicU32::new(0),
             everything_cut: AtomicU32::new(0),
             cut: Mutex::default(),
+            hearing: Mutex::default(),
             tally: Mutex::default(),
             number: AtomicU64::new(0),
         }
@@ -111,27 +127,33 @@ impl Weather {
 
     /// Passes nothing between the node and `other` any more.
     pub fn cut(&self, other: SocketAddr) {
-        self.cut.lock().unwrap_or_else(PoisonError::into_inner).insert(other);
+        locked(&self.cut).insert(other);
+    }
+
+    /// Withholds what the node says from everybody but these.
+    pub fn withhold_from_all_but(&self, spared: &[SocketAddr]) {
+        *locked(&self.hearing) = Some(spared.iter().copied().collect());
     }
 
     /// Ends every partition and every fault.
     pub fn clear(&self) {
         self.set(Forecast::default());
         self.cut_all(false);
-        self.cut.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        locked(&self.cut).clear();
+        *locked(&self.hearing) = None;
     }
 
     /// What happened so far.
     pub fn tally(&self) -> Tally {
-        *self.tally.lock().unwrap_or_else(PoisonError::into_inner)
+        *locked(&self.tally)
     }
 
     /// The fate of the next datagram between the node and `other`.
-    pub fn fate(&self, other: SocketAddr) -> Fate {
+    pub fn fate(&self, other: SocketAddr, way: Way) -> Fate {
         let number = self.number.fetch_add(1, Ordering::Relaxed);
-        let is_cut =
-            self.everything_cut.load(Ordering::Relaxed) != 0 || self.cut.lock().unwrap_or_else(PoisonError::into_inner).contains(&other);
-        let mut tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
+        let deaf = way == Way::Out && locked(&self.hearing).as_ref().is_some_and(|hearing| !hearing.contains(&other));
+        let is_cut = deaf || self.everything_cut.load(Ordering::Relaxed) != 0 || locked(&self.cut).contains(&other);
+        let mut tally = locked(&self.tally);
         tally.seen += 1;
         if is_cut {
             tally.cut += 1;
@@ -157,6 +179,10 @@ impl Weather {
     }
 }
 
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// A number with every bit of `word` in every bit (the finalizer of SplitMix64).
 pub fn mixed(word: u64) -> u64 {
     let word = (word ^ word >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -173,10 +199,10 @@ mod tests {
     fn fair_weather_passes_everything_and_bad_weather_does_what_was_forecast() {
         let other: SocketAddr = "127.0.0.1:9".parse().unwrap();
         let weather = Weather::new(3);
-        assert!((0..1_000).all(|_| weather.fate(other) == Fate::Once(Duration::ZERO)));
+        assert!((0..1_000).all(|_| weather.fate(other, Way::In) == Fate::Once(Duration::ZERO)));
         weather.set(Forecast { lost: 200, repeated: 100, reordered: 100, delay_ms: 5 });
         for _ in 0..10_000 {
-            let _ = weather.fate(other);
+            let _ = weather.fate(other, Way::In);
         }
         let tally = weather.tally();
         assert_eq!(tally.seen, 11_000);
@@ -190,11 +216,14 @@ mod tests {
         let (one, two): (SocketAddr, SocketAddr) = ("127.0.0.1:1".parse().unwrap(), "127.0.0.1:2".parse().unwrap());
         let weather = Weather::new(1);
         weather.cut(one);
-        assert_eq!((weather.fate(one), weather.fate(two)), (Fate::Lost, Fate::Once(Duration::ZERO)));
+        assert_eq!((weather.fate(one, Way::In), weather.fate(two, Way::Out)), (Fate::Lost, Fate::Once(Duration::ZERO)));
         weather.cut_all(true);
-        assert_eq!(weather.fate(two), Fate::Lost);
+        assert_eq!(weather.fate(two, Way::Out), Fate::Lost);
         weather.clear();
-        assert_eq!(weather.fate(one), Fate::Once(Duration::ZERO));
-        assert_eq!(weather.tally().cut, 2);
+        assert_eq!(weather.fate(one, Way::In), Fate::Once(Duration::ZERO));
+        weather.withhold_from_all_but(&[one]);
+        let heard = [one, two].map(|other| [Way::In, Way::Out].map(|way| weather.fate(other, way) != Fate::Lost));
+        assert_eq!(heard, [[true, true], [true, false]]);
+        assert_eq!(weather.tally().cut, 3);
     }
 }
