@@ -374,6 +374,9 @@ async fn out(process: &Arc<Process>) -> String {
         if let Some(fault) = metrics.fenced {
             return format!("storage: {fault}");
         }
+        if process.peers.successor().is_some() {
+            return "succeeded".into();
+        }
         let Ok(view) = process.replica.view() else { return "storage".into() };
         process.site.common.watch.shows(process.incarnation, &view);
         let standing = view.member(process.incarnation).map(|row| row.standing);
