@@ -63,6 +63,13 @@ fn keep(link: &mut AdmissionLink, verdicts: usize) {
     link.admission.verdicts = List::new(kept).unwrap();
 }
 
+fn only(link: &mut AdmissionLink, voter: Incarnation) {
+    let mut kept = link.admission.verdicts.clone().into_vec();
+    kept.retain(|verdict| verdict.by == voter);
+    assert_eq!(kept.len(), 1, "the newcomer judged as well");
+    link.admission.verdicts = List::new(kept).unwrap();
+}
+
 fn forge(link: &mut AdmissionLink) {
     let mut verdicts = link.admission.verdicts.clone().into_vec();
     verdicts.iter_mut().for_each(|verdict| verdict.signature.0[0] ^= 1);
@@ -92,7 +99,8 @@ async fn one_that_was_retired_believes_its_successors_admission_and_nothing_less
     let judge = |proof: &AdmissionProof| prover.succession(*slot, proof, after);
     let not_shown = Succession::Refused(Unrecognized::NotShown(*me));
     assert_eq!(judge(&AdmissionProof::none()), not_shown, "a word alone");
-    assert!(few(&judge(&proof(&genuine.links[1..]))), "verdicts of somebody it does not know");
+    let unknown = last(&genuine, |link| only(link, *other));
+    assert!(few(&judge(&proof(&unknown.links[1..]))), "the verdict of somebody it does not know");
     for (what, edit) in [("forged", forge as fn(&mut AdmissionLink)), ("one verdict", |link| keep(link, 1)), ("none", |link| keep(link, 0))]
     {
         let seen = judge(&last(&genuine, edit));
