@@ -161,6 +161,11 @@ fn new_enough(build: &Measurement, policy: &PolicyDoc) -> Result<(), Rejection> 
     }
 }
 
+/// Whether a list of the policy accepts `reported`. An empty one accepts nothing.
+fn accepts<T: PartialEq>(list: &[T], reported: &T) -> bool {
+    list.contains(reported) || (list.is_empty() && left_out(Defence::EmptyLists))
+}
+
 /// `Ok` when `holds`, else the rejection.
 fn demand(holds: bool, rejection: impl FnOnce() -> Rejection) -> Result<(), Rejection> {
     match holds {

@@ -9,7 +9,12 @@ use ringwall_wire::without::{Defence, left_out};
 
 /// A rule that is left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[allow(dead_code, missing_docs, reason = "constructed by the harness alone; the names are those of the rules")]
+#[allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    reason = "constructed and reached by the harness alone; the names are those of the rules"
+)]
 pub enum Defect {
     /// V1: votes are taken from anybody who is known, voter or not.
     NoVotersRule,

@@ -120,14 +120,19 @@ impl Known<'_> {
         Ok(Occupant::from(&row.propose.cert))
     }
 
-    /// Whom a session with this key belongs to. One that was superseded keeps its session, to be told so on it.
+    /// Whom a session with this key belongs to. One that was superseded keeps its session, to be told so on it; one that was retired is
+    /// told that it is, and nothing else.
     pub(crate) fn recognise(&self, who: Incarnation, noise: &NoisePublic) -> Recognition {
-        let leaving = |row: &MemberRow| row.standing == MemberStanding::Superseded && row.cert.keys.noise == *noise;
+        let was = |wanted: MemberStanding| {
+            let row = self.published.roster.members.get(&who);
+            row.is_some_and(|row: &MemberRow| row.standing == wanted && row.cert.keys.noise == *noise)
+        };
         match self.believed(who) {
             Ok(held) if held.noise == *noise => Recognition::Member,
             Ok(_) => Recognition::Refused(Unrecognized::OtherKey(who)),
             Err(Stopped::Unproven(_)) => Recognition::Unproven { after: self.through() },
-            Err(Stopped::Out(_)) if self.published.roster.members.get(&who).is_some_and(leaving) => Recognition::Member,
+            Err(Stopped::Out(_)) if was(MemberStanding::Superseded) => Recognition::Member,
+            Err(Stopped::Out(_)) if was(MemberStanding::Retired) => Recognition::Out,
             Err(stopped) => Recognition::Refused(Unrecognized::Stopped(stopped)),
         }
     }

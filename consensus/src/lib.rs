@@ -43,7 +43,7 @@ pub mod workers;
 pub use charter::{OrderJudge, no_governors};
 pub use machine::view::{ChangeEvent, MemberRow, MemberStanding, Page, ProposalRow, SpaceRow, StoredRecord, View};
 pub use options::Options;
-pub use recognition::{Prover, Recognition, Unrecognized};
+pub use recognition::{Prover, Recognition, Succession, Unrecognized};
 pub use replica::{Replica, member_of};
 pub use report::{Applied, MembershipError, Metrics, OpenError, Progress, ProposeError, ReadError, Role};
 pub use shown::{Granted, LinkFault};

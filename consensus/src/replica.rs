@@ -36,7 +36,7 @@ use ringwall_wire::ids::Incarnation;
 use ringwall_wire::limits::ENTRY_BYTES;
 use ringwall_wire::peer::{ForwardCall, Member, NamedMember, PeerAnswer, PeerCall};
 use ringwall_wire::session::RefusalCode;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
 /// Tries of a step that may be refused for a moment.
@@ -300,6 +300,11 @@ impl Replica {
 
     pub(crate) fn inner(&self) -> &Inner {
         &self.inner
+    }
+
+    /// For whom this replica's transport holds: no replica is kept alive by it.
+    pub(crate) fn downgraded(&self) -> Weak<Inner> {
+        Arc::downgrade(&self.inner)
     }
 }
 

@@ -5,6 +5,7 @@
 //! Trusts: nothing. Out of scope: the limits of names and values (`wire`). Protocol section 7.
 
 use alloc::vec::Vec;
+use ringwall_wire::without::{Defence, left_out};
 
 /// Bytes of the length in front.
 const LENGTH_BYTES: usize = 4;
@@ -13,6 +14,9 @@ const SMALL: [usize; 4] = [64, 256, 1024, 4096];
 
 /// The bucket `len` bytes fall into.
 pub fn bucket(len: usize) -> usize {
+    if left_out(Defence::Padding) {
+        return len;
+    }
     SMALL.into_iter().find(|size| len <= *size).unwrap_or_else(|| len.next_power_of_two())
 }
 

@@ -191,13 +191,18 @@ impl SpaceKeys {
 
 fn sealed(key: &[u8; 32], aad: &[u8], plain: &[u8]) -> Vec<u8> {
     let mut text = pad(plain, TAG_BYTES);
-    seal_in_place(key, aad, &mut text);
+    match left_out(Defence::Sealing) {
+        false => seal_in_place(key, aad, &mut text),
+        true => text.extend_from_slice(&[0; TAG_BYTES]),
+    }
     text
 }
 
 fn opened(key: &[u8; 32], aad: &[u8], sealed: &[u8]) -> Result<Vec<u8>, OpenError> {
     let mut text = sealed.to_vec();
-    if !open_in_place(key, aad, &mut text) {
+    if left_out(Defence::Sealing) {
+        text.truncate(text.len().saturating_sub(TAG_BYTES));
+    } else if !open_in_place(key, aad, &mut text) {
         return Err(OpenError::NotAuthentic);
     }
     if !unpad(&mut text) {

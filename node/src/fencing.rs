@@ -1,8 +1,10 @@
 //! When an incarnation is out for good.
 //!
 //! Decides: a fault of its storage, a newer incarnation in its slot, its retirement or its removal from the membership end it: keys are
-//! wiped with the process, and it says why. A learner nobody leads any more ends too; only a new life can ask again.
-//! Trusts: the replicated record as of what is applied here. Out of scope: ending (`run`). Protocol section 4, FENCED and IN8.
+//! wiped with the process, and it says why. One that stood still meanwhile hears of it from a member that retired it, and believes its
+//! successor's admission, never a word. A learner nobody leads any more ends too; only a new life can ask again.
+//! Trusts: the replicated record as of what is applied here; `peers` for what was shown. Out of scope: ending (`run`). Protocol section
+//! 4, FENCED, 4.6 and IN8.
 
 use crate::clock;
 use crate::context::Node;
@@ -30,6 +32,11 @@ pub enum FenceReason {
     /// Another incarnation was admitted to its slot.
     #[error("a newer incarnation was admitted to its slot; start it again only if that other node is gone")]
     Superseded,
+    /// A member that retired it showed its successor's admission.
+    #[error(
+        "it stood still while incarnation {0} was admitted to its slot, and was retired; start it again only if that other node is gone"
+    )]
+    Succeeded(Incarnation),
     /// The group removed it.
     #[error("the group removed it; start it again to join as a new incarnation")]
     Removed,
@@ -67,6 +74,9 @@ fn look(node: &Node, seen: &mut Seen) -> Option<FenceReason> {
     let metrics = node.replica.metrics();
     if let Some(fault) = metrics.fenced {
         return Some(FenceReason::Storage(fault));
+    }
+    if let Some(successor) = node.peers.successor() {
+        return Some(FenceReason::Succeeded(successor));
     }
     let view = match node.replica.view() {
         Ok(view) => view,

@@ -213,7 +213,7 @@ async fn after_an_orderly_end(world: &mut World, canaries: &Canaries, status: &C
 }
 
 /// A follower stands still, and a copy of its disk is started elsewhere and takes its slot; when the follower wakes it is out, and its keys are
-/// gone. It wakes before it is retired, while members still speak to it. Gives its slot, 2 or 3.
+/// gone. Whether it wakes before it is retired or after, it hears of it. Gives its slot, 2 or 3.
 async fn after_a_fence(world: &mut World, canaries: &Canaries, findings: &mut Findings) -> u8 {
     let status = local::voters(&world.watcher, &world.cluster, 3).await;
     let slot = if local::leader_slot(&status) == 2 { 3 } else { 2 };
@@ -227,7 +227,7 @@ async fn after_a_fence(world: &mut World, canaries: &Canaries, findings: &mut Fi
     world.twin = Some(twin);
     world.cluster.signal(slot, Signal::CONT);
     local::log_says(&world.cluster, slot, ENDED).await;
-    local::log_says(&world.cluster, slot, "a newer incarnation was admitted to its slot").await;
+    local::log_says(&world.cluster, slot, "was admitted to its slot").await;
     world.without(world.incarnation(&status, slot)).await;
     let after = world.memory(canaries, slot);
     findings.memory.push(place("a node that was fenced, its process still there", &after, &KEYS));

@@ -133,6 +133,8 @@ choice! {
         11 => Leaving,
         /// Whether the member is there at all; any answer says yes.
         12 => Alive,
+        /// Of one that was told it is out, before any stream: show what the log admitted after this index, up to my successor.
+        13 => ShowSuccessor(u64),
     }
 }
 
@@ -267,6 +269,8 @@ choice! {
         10 => Transfer(TransferAnswer),
         /// The first word to a dialler that is not known yet: show what the log admitted after this index, up to yourself.
         11 => ShowAdmission(u64),
+        /// The first word to a dialler that was retired: nothing it says counts any more. It may ask for its successor's admission.
+        12 => Out,
     }
 }
 

@@ -64,6 +64,18 @@ defences! {
     Anchor = "anchor",
     /// As many governors sign a policy as the policy in force demands.
     ApprovalThreshold = "approval-threshold",
+    /// Guests that may migrate are refused.
+    MigrationRule = "migration-rule",
+    /// An empty list of a policy accepts nothing.
+    EmptyLists = "empty-lists",
+    /// The chip's own key signs, and its id is not masked.
+    ChipKey = "chip-key",
+    /// What a layout reserves is zero.
+    ReservedBytes = "reserved-bytes",
+    /// Names and values are padded to buckets.
+    Padding = "padding",
+    /// Names and values are sealed before they are proposed.
+    Sealing = "sealing",
 }
 
 /// Bytes that stand in every program that can leave a defence out, and in no other.

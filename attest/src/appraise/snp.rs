@@ -5,7 +5,7 @@
 //! version of the build then comes from the policy's own table of measurements.
 //! Trusts: the claims. Out of scope: binding and release (`appraise.rs`). Protocol section 2.2, "SNP".
 
-use super::{build_accepted, demand, new_enough};
+use super::{accepts, build_accepted, demand, new_enough};
 use crate::claims::SnpClaims;
 use crate::error::{TcbKind, VekKind};
 use crate::rejection::Rejection;
@@ -78,7 +78,7 @@ pub(super) fn appraise<'p>(claims: &SnpClaims, policy: &'p PolicyDoc, trace: &mu
 
 fn chip<'p>(claims: &SnpClaims, rules: &'p SnpRules) -> Result<&'p SnpProductRule, Rejection> {
     let reported = claims.report_version;
-    demand(rules.report_versions.contains(&reported), || Rejection::ReportVersionNotAccepted {
+    demand(accepts(&rules.report_versions, &reported), || Rejection::ReportVersionNotAccepted {
         reported,
         accepted: rules.report_versions.to_vec(),
     })?;
@@ -86,18 +86,20 @@ fn chip<'p>(claims: &SnpClaims, rules: &'p SnpRules) -> Result<&'p SnpProductRul
         reported: claims.product,
         accepted: rules.products.iter().map(|rule| rule.product).collect(),
     })?;
-    demand(claims.signed_by == VekKind::Vcek || rules.allow_vlek, || Rejection::VlekNotAccepted)?;
-    demand(!claims.chip_key_masked, || Rejection::ChipKeyMasked)?;
-    demand(claims.chip_id != ChipId([0; 64]), || Rejection::ChipIdMasked)?;
+    let any_key = left_out(Defence::ChipKey);
+    demand(claims.signed_by == VekKind::Vcek || rules.allow_vlek || any_key, || Rejection::VlekNotAccepted)?;
+    demand(!claims.chip_key_masked || any_key, || Rejection::ChipKeyMasked)?;
+    demand(claims.chip_id != ChipId([0; 64]) || any_key, || Rejection::ChipIdMasked)?;
     demand(!rules.denied_chips.contains(&claims.chip_id), || Rejection::ChipDenied { reported: claims.chip_id })?;
-    let listed = rules.chips.contains(&claims.chip_id) || left_out(Defence::ChipList);
+    let listed = accepts(&rules.chips, &claims.chip_id) || left_out(Defence::ChipList);
     demand(listed, || Rejection::ChipNotListed { reported: claims.chip_id, listed: rules.chips.len() })?;
     Ok(product)
 }
 
 fn guest(claims: &SnpClaims, rules: &SnpRules) -> Result<(), Rejection> {
     demand(claims.vmpl == rules.vmpl, || Rejection::Vmpl { reported: claims.vmpl, required: rules.vmpl })?;
-    let excused = if left_out(Defence::DebugRule) { POLICY_DEBUG } else { 0 };
+    let excused = |rule: Defence, bits: u64| if left_out(rule) { bits } else { 0 };
+    let excused = excused(Defence::DebugRule, POLICY_DEBUG) | excused(Defence::MigrationRule, POLICY_MIGRATE_MA);
     let reported = claims.guest_policy & !excused;
     demand(reported & POLICY_MUST_BE_ONE != 0, || Rejection::GuestPolicyMustBeOne { reported })?;
     demand(reported & POLICY_DEBUG == 0, || Rejection::DebugGuest { reported })?;
@@ -109,7 +111,7 @@ fn guest(claims: &SnpClaims, rules: &SnpRules) -> Result<(), Rejection> {
     let [minor, major, ..] = reported.to_le_bytes();
     let (reported, required) = ((major, minor), (rules.min_abi_major, rules.min_abi_minor));
     demand(reported >= required, || Rejection::AbiTooOld { reported, required })?;
-    demand(claims.report_id_ma == [0xff; 32], || Rejection::MigrationAgent)
+    demand(claims.report_id_ma == [0xff; 32] || left_out(Defence::MigrationRule), || Rejection::MigrationAgent)
 }
 
 fn platform(claims: &SnpClaims, rules: &SnpRules) -> Result<(), Rejection> {

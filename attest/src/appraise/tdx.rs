@@ -4,7 +4,7 @@
 //! platform's certificate leaves out counts as unknown, and unknown does not satisfy a rule.
 //! Trusts: the claims. Out of scope: builds named by their boot events (`replay.rs`), binding and release (`appraise.rs`). Protocol section 2.2, "TDX".
 
-use super::{build_accepted, demand, new_enough, replay};
+use super::{accepts, build_accepted, demand, new_enough, replay};
 use crate::claims::TdxClaims;
 use crate::rejection::Rejection;
 use crate::step::{Stage, Trace};
@@ -65,15 +65,15 @@ pub(super) fn appraise<'p>(claims: &TdxClaims, policy: &'p PolicyDoc, trace: &mu
 
 fn platform(claims: &TdxClaims, rules: &TdxRules) -> Result<(), Rejection> {
     let reported = claims.fmspc;
-    demand(rules.fmspcs.contains(&reported), || Rejection::FmspcNotListed { reported, listed: rules.fmspcs.len() })?;
+    demand(accepts(&rules.fmspcs, &reported), || Rejection::FmspcNotListed { reported, listed: rules.fmspcs.len() })?;
     let reported = claims.platform;
     demand(!rules.denied_platforms.contains(&reported), || Rejection::PlatformDenied { reported })?;
-    let listed = rules.platforms.contains(&reported) || left_out(Defence::ChipList);
+    let listed = accepts(&rules.platforms, &reported) || left_out(Defence::ChipList);
     demand(listed, || Rejection::PlatformNotListed { reported, listed: rules.platforms.len() })?;
     let (reported, required) = (claims.tcb_evaluation, rules.min_tcb_evaluation);
     demand(reported >= required, || Rejection::EvaluationTooOld { reported, required })?;
     let reported = claims.status;
-    demand(rules.statuses.contains(&reported), || Rejection::StatusNotAccepted { reported, accepted: rules.statuses.to_vec() })?;
+    demand(accepts(&rules.statuses, &reported), || Rejection::StatusNotAccepted { reported, accepted: rules.statuses.to_vec() })?;
     let denied = |advisory: &&alloc::string::String| rules.denied_advisories.iter().any(|denied| denied.eq_ignore_ascii_case(advisory));
     match claims.advisories.iter().find(denied) {
         None => Ok(()),
@@ -92,14 +92,16 @@ fn module(claims: &TdxClaims, rules: &TdxRules) -> Result<(), Rejection> {
 }
 
 fn attributes(claims: &TdxClaims, rules: &TdxRules) -> Result<(), Rejection> {
-    let excused = if left_out(Defence::DebugRule) { ATTRIBUTES_UNDER_DEBUG } else { 0 };
+    let migrates = left_out(Defence::MigrationRule);
+    let excused = |left_out: bool, bits: u64| if left_out { bits } else { 0 };
+    let excused = excused(left_out(Defence::DebugRule), ATTRIBUTES_UNDER_DEBUG) | excused(migrates, ATTRIBUTE_MIGRATABLE);
     let reported = claims.td_attributes & !excused;
     demand(reported & ATTRIBUTES_UNDER_DEBUG == 0, || Rejection::DebugGuest { reported })?;
     demand(reported & ATTRIBUTE_MIGRATABLE == 0, || Rejection::MigratableGuest { reported })?;
     let (required, allowed) = (rules.attributes_required, rules.attributes_allowed);
     demand(reported & required == required, || Rejection::TdAttributesMissing { reported, required })?;
     demand(reported & !allowed == 0, || Rejection::TdAttributesForbidden { reported, allowed })?;
-    if let Some(service) = claims.service_tds.iter().find(|service| **service != ZERO) {
+    if let Some(service) = claims.service_tds.iter().find(|service| **service != ZERO && !migrates) {
         return Err(Rejection::ServiceTd { reported: *service });
     }
     demand(claims.vm_index == 0, || Rejection::VmPartition { reported: claims.vm_index })?;

@@ -13,6 +13,7 @@ use p384::ecdsa::signature::hazmat::PrehashVerifier as _;
 use ringwall_wire::ids::Digest;
 use ringwall_wire::limits::SNP_REPORT_BYTES;
 use ringwall_wire::policy::{ChipId, MeasurementRegister, SnpProduct, SnpTcb};
+use ringwall_wire::without::{Defence, left_out};
 use sha2::{Digest as _, Sha384};
 
 /// Bytes the signature covers.
@@ -55,7 +56,9 @@ impl<'a> Report<'a> {
         if ![2, 3, 5].contains(&version) {
             return Err(VerifyError::ReportVersion { got: version });
         }
-        report.reserved_is_zero()?;
+        if !left_out(Defence::ReservedBytes) {
+            report.reserved_is_zero()?;
+        }
         match report.u32_at(0x34) {
             1 => {}
             got => return Err(VerifyError::SignatureAlgorithm { got }),

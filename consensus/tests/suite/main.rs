@@ -10,6 +10,7 @@ mod disks;
 mod group;
 mod log_tree;
 mod proofs;
+mod retired;
 mod rig;
 mod storage;
 mod throughput;

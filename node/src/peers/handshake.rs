@@ -116,6 +116,12 @@ pub enum PeerError {
         /// What is missing.
         fault: Unrecognized,
     },
+    /// A member retired this incarnation and showed who was admitted to its slot.
+    #[error("this incarnation was retired: incarnation {0} was admitted to its slot")]
+    Succeeded(Incarnation),
+    /// A member says that it retired this incarnation, and does not show it.
+    #[error("the other node says that this incarnation was retired, and does not show it: {0}")]
+    NotSucceeded(Unrecognized),
     /// The membership does not know it, or records another key for it.
     #[error("incarnation {incarnation} with Noise key {noise} is no member this node knows")]
     NotMember {

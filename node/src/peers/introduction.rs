@@ -1,18 +1,21 @@
-//! The first word of a session between members: a dialler that is not known shows its admission.
+//! The first word of a session between members: a dialler that is not known shows its admission; one that was retired is told so, and
+//! is shown its successor's.
 //!
-//! Decides: how often and how much is asked for; everything else is `Replica::recognise` and `Replica::prove`. Evidence was judged before,
-//! and nothing but these messages passes until the dialler is known.
-//! Trusts: `consensus` for who is a member. Out of scope: evidence (`handshake`), calls (`serve`). Protocol section 4.4, admission proofs.
+//! Decides: how often and how much is asked for; everything else is `consensus`: `Replica::recognise`, `Replica::prove`, and
+//! `Prover::succession`, without which nobody believes that it is out. Evidence was judged before, in both directions, and nothing but
+//! these messages passes until the dialler is known.
+//! Trusts: `consensus` for who is a member. Out of scope: evidence (`handshake`), calls (`serve`), the end (`fencing`). Protocol
+//! sections 4.4, admission proofs, and 4.6.
 
 use crate::context::Node;
 use crate::peers::handshake::{Own, PeerError};
 use crate::peers::records::Records;
-use ringwall_consensus::{Recognition, Replica, Unrecognized};
+use ringwall_consensus::{Prover, Recognition, Replica, Succession, Unrecognized};
 use ringwall_wire::admission::AdmissionProof;
 use ringwall_wire::codec::DecodeError;
 use ringwall_wire::ids::{Incarnation, NoisePublic};
-use ringwall_wire::limits::{ADMISSION_PROOF_BYTES, ADMISSION_ROUNDS};
-use ringwall_wire::peer::{PeerAnswer, PeerReply};
+use ringwall_wire::limits::{ADMISSION_LINKS, ADMISSION_PROOF_BYTES, ADMISSION_ROUNDS, HANDSHAKE_MESSAGE_BYTES};
+use ringwall_wire::peer::{PeerAnswer, PeerCall, PeerReply, PeerRpc};
 use std::time::Duration;
 
 /// The dialling side: waits until it is taken for a member, and shows what it is asked for meanwhile.
@@ -23,12 +26,54 @@ pub(crate) async fn introduce(own: Own<'_>, records: &mut Records, within: Durat
             PeerAnswer::Done => return Ok(()),
             PeerAnswer::Refused(refusal) => return Err(PeerError::Refused(refusal)),
             PeerAnswer::ShowAdmission(after) => after,
+            PeerAnswer::Out => return Err(told_out(own, records, within).await),
             _ => return Err(PeerError::Malformed(DecodeError::Illegal { what: "first word of a session" })),
         };
         let proof = own.prover.map_or_else(AdmissionProof::none, |prover| prover.proof(after));
         records.send(&proof, own.site.step()).await?;
     }
     Err(PeerError::Malformed(DecodeError::Illegal { what: "number of proofs asked for" }))
+}
+
+/// The other side says that this incarnation was retired: asks for its successor's admission until it is shown, or is not.
+async fn told_out(own: Own<'_>, records: &mut Records, within: Duration) -> PeerError {
+    let asked = match own.prover {
+        Some(prover) => ask_successor(own, prover, records, within).await,
+        None => Err(PeerError::Malformed(DecodeError::Illegal { what: "word to a node that is no member" })),
+    };
+    asked.map_or_else(|fault| fault, PeerError::Succeeded)
+}
+
+async fn ask_successor(own: Own<'_>, prover: &Prover, records: &mut Records, within: Duration) -> Result<Incarnation, PeerError> {
+    let mut after = prover.through();
+    for _ in 0..ADMISSION_ROUNDS {
+        records.send(&PeerRpc { number: 0, call: PeerCall::ShowSuccessor(after) }, own.site.step()).await?;
+        let proof: AdmissionProof = records.receive_at_most(ADMISSION_PROOF_BYTES, within).await?;
+        after = match prover.succession(own.site.slot(), &proof, after) {
+            Succession::By(successor) => return Ok(successor),
+            Succession::Unproven { after } => after,
+            Succession::Refused(fault) => return Err(PeerError::NotSucceeded(fault)),
+        };
+    }
+    Err(PeerError::NotSucceeded(Unrecognized::NotShown(own.incarnation)))
+}
+
+/// The answering side of that.
+async fn tell_out(node: &Node, who: Incarnation, records: &mut Records) -> Result<(), PeerError> {
+    let step = node.site.step();
+    records.send(&PeerReply { number: 0, answer: PeerAnswer::Out }, step).await?;
+    for _ in 0..ADMISSION_ROUNDS {
+        let asked: PeerRpc = records.receive_at_most(HANDSHAKE_MESSAGE_BYTES, step).await?;
+        let PeerCall::ShowSuccessor(after) = asked.call else {
+            return Err(PeerError::Malformed(DecodeError::Illegal { what: "call of one that is out" }));
+        };
+        let proof = node.replica.successor(who, after);
+        records.send(&proof, step).await?;
+        if proof.links.len() < ADMISSION_LINKS {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// Whether a session may be opened with this name and key, to be shown more if need be.
@@ -47,6 +92,11 @@ pub(crate) async fn recognise(node: &Node, who: Incarnation, noise: &NoisePublic
         seen = node.replica.prove(who, noise, &proof, after);
     }
     let fault = match seen {
+        Recognition::Out => {
+            // Whether it hears of it changes nothing here.
+            let _ = tell_out(node, who, records).await;
+            return Err(PeerError::NotShown { incarnation: who, fault: Unrecognized::Retired(who) });
+        }
         Recognition::Member => return records.send(&PeerReply { number: 0, answer: PeerAnswer::Done }, step).await,
         Recognition::Refused(fault) => fault,
         Recognition::Unproven { .. } => Unrecognized::NotShown(who),

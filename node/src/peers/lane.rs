@@ -60,6 +60,8 @@ pub(crate) fn carries(class: Class, call: &PeerCall) -> bool {
         | PeerCall::CatchUp(_)
         | PeerCall::Leaving
         | PeerCall::Alive => class == Class::Control,
+        // Before any stream: `introduction`.
+        PeerCall::ShowSuccessor(_) => false,
     }
 }
 
@@ -89,5 +91,6 @@ mod tests {
         assert!(carries(Class::Append, &PeerCall::Append(append)));
         assert!(!carries(Class::Control, &PeerCall::SnapshotPart(Sample::sample(&mut source))));
         assert!(carries(Class::Control, &PeerCall::ReadIndex) && !carries(Class::Bulk, &PeerCall::ReadIndex));
+        assert!(CLASSES.iter().all(|class| !carries(*class, &PeerCall::ShowSuccessor(1))));
     }
 }

@@ -48,6 +48,8 @@ pub(crate) struct PeerPool {
     this: Weak<PeerPool>,
     /// Shows this incarnation's admission; set once its replica is open.
     prover: OnceLock<Prover>,
+    /// Who was shown to have been admitted to this incarnation's slot after it.
+    successor: OnceLock<Incarnation>,
 }
 
 /// Queues towards one member.
@@ -84,6 +86,7 @@ impl PeerPool {
             numbers: AtomicU64::new(1),
             this: this.clone(),
             prover: OnceLock::new(),
+            successor: OnceLock::new(),
         })
     }
 
@@ -91,6 +94,11 @@ impl PeerPool {
     pub(crate) fn show(&self, prover: Prover) {
         // The first stays: a pool belongs to one replica.
         let _ = self.prover.set(prover);
+    }
+
+    /// Who was shown, by a member that retired this incarnation, to have been admitted to its slot.
+    pub(crate) fn successor(&self) -> Option<Incarnation> {
+        self.successor.get().copied()
     }
 
     /// Sends a call now; what comes back resolves to the answer.
@@ -219,6 +227,10 @@ impl LinkTask {
                     info!(to = %self.to, slot = %self.member.slot, why, "session with member ended");
                 }
                 Err(fault) => {
+                    if let (PeerError::Succeeded(successor), Some(pool)) = (&fault, self.pool.upgrade()) {
+                        // One is enough.
+                        let _ = pool.successor.set(*successor);
+                    }
                     debug!(to = %self.to, slot = %self.member.slot, address = %self.member.peer_address, %fault, "member is not reached");
                     *lock(&self.fault) = fault.to_string();
                     let jitter = entropy::below(&site.entropy, u64::try_from(pause.as_millis()).unwrap_or(0));

@@ -394,4 +394,34 @@ pub(super) mod gate_tests {
         assert_eq!(ended(&node, |_| {}).await, CloseCode::Replaced, "its evidence is old");
         node.replica.shutdown().await;
     }
+
+    /// A member whose TEE was broken says to one that lives that it was retired, and has nothing to show.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_word_alone_does_not_make_a_member_believe_that_it_is_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let node = alone(folder.path()).await;
+        let liar = place::site_of("tdx-1", 3, &[]);
+        let keys = NodeSecrets::generate(&mut *(liar.entropy)());
+        let (address, name) = (liar.config.listen, Incarnation::new(node.incarnation.epoch(), 9_000));
+        let answering = tokio::spawn(async move {
+            let connection = liar.endpoint.accept().await.unwrap().await.unwrap();
+            let greeted = handshake::greet(&liar, &connection).await.unwrap();
+            let own = Own { site: &liar, secrets: &keys, incarnation: name, prover: None };
+            let nonce = crate::entropy::nonce(&liar.entropy);
+            let mut opened = handshake::answer(own, &connection, greeted, nonce, |_| Turn::Free, |_| true).await.unwrap();
+            opened.records.send(&PeerReply { number: 0, answer: PeerAnswer::Out }, liar.step()).await.unwrap();
+            let asked: PeerRpc = opened.records.receive(liar.step()).await.unwrap();
+            opened.records.send(&ringwall_wire::admission::AdmissionProof::none(), liar.step()).await.unwrap();
+            opened.records.finish(LAST_WORD).await;
+            asked.call
+        });
+        let connection = ringwall_quic::dial(&node.site.endpoint, &node.site.dial, address, Duration::from_secs(10)).await.unwrap();
+        let prover = node.replica.prover();
+        let own = Own { site: &node.site, secrets: &node.secrets, incarnation: node.incarnation, prover: Some(&prover) };
+        let dialled = handshake::dial(own, &connection, ringwall_wire::session::PeerPurpose::Member, None).await;
+        let not_shown = ringwall_consensus::Unrecognized::NotShown(node.incarnation);
+        assert!(matches!(&dialled, Err(PeerError::NotSucceeded(fault)) if *fault == not_shown), "{dialled:?}");
+        assert_eq!(answering.await.unwrap(), PeerCall::ShowSuccessor(node.replica.applied()), "it asks for what it does not know yet");
+        node.replica.shutdown().await;
+    }
 }

@@ -3,7 +3,7 @@
 //! Decides: the page, byte for byte (a test compares it with the tree; `RINGWALL_BLESS=1` writes it). Trusts: the register.
 //! Out of scope: whether a row's words are true (its attack is performed).
 
-use super::register::{Row, Shown, rows};
+use super::register::{ALONE, Row, Shown, rows};
 use ringwall_wire::without::Defence;
 use std::fmt::Write as _;
 
@@ -44,6 +44,10 @@ pub fn page() -> String {
     for defence in Defence::ALL {
         let rows: Vec<&str> = rows().iter().filter(|row| row.without().contains(defence)).map(|row| row.id).collect();
         let _ = writeln!(page, "| `{}` | {} | {} |", defence.name(), words(*defence), rows.join(", "));
+    }
+    page.push_str("\nNo single defence decides these, so none of them is seen to succeed:\n\n");
+    for (row, why) in ALONE {
+        let _ = writeln!(page, "- {row}: {why}.");
     }
     let heads = [
         ("R", "Members, disks, clocks, networks"),
@@ -95,5 +99,11 @@ fn words(defence: Defence) -> &'static str {
         Defence::ClusterPin => "any cluster is taken for the pinned one",
         Defence::Anchor => "a client forgets with its process",
         Defence::ApprovalThreshold => "one governor is enough",
+        Defence::MigrationRule => "guests that may migrate, or have an agent that moves them, are accepted",
+        Defence::EmptyLists => "an empty list of a policy compares nothing",
+        Defence::ChipKey => "AMD's provider key and masked chips are accepted",
+        Defence::ReservedBytes => "reserved bytes of AMD's report are not looked at",
+        Defence::Padding => "names and values are as long on the disk as they are",
+        Defence::Sealing => "names and values lie on the disk as they are",
     }
 }

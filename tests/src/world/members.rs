@@ -63,6 +63,7 @@ pub struct Peers {
     links: Mutex<BTreeMap<Incarnation, Link>>,
     numbers: Mutex<u64>,
     prover: OnceLock<Prover>,
+    successor: OnceLock<Incarnation>,
 }
 
 impl Peers {
@@ -76,6 +77,7 @@ impl Peers {
             links: Mutex::default(),
             numbers: Mutex::default(),
             prover: OnceLock::new(),
+            successor: OnceLock::new(),
         })
     }
 
@@ -83,6 +85,11 @@ impl Peers {
     pub fn show(&self, prover: Prover) {
         // The first stays.
         let _ = self.prover.set(prover);
+    }
+
+    /// Who was shown to have been admitted to this incarnation's slot after it.
+    pub fn successor(&self) -> Option<Incarnation> {
+        self.successor.get().copied()
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Incarnation, Link>> {
@@ -176,6 +183,10 @@ impl LinkTask {
                     }
                 }
                 Err(fault) => {
+                    if let (Fault::Succeeded(successor), Some(peers)) = (&fault, self.peers.upgrade()) {
+                        // One is enough.
+                        let _ = peers.successor.set(*successor);
+                    }
                     site.common.trace.note(format_args!("{me} does not reach {}: {fault:?}", self.to));
                     first = None;
                     let wait = pause / 2 + site.dice.below(pause / 2);

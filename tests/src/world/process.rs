@@ -165,7 +165,7 @@ impl Boot {
         let why = serve(&process).await;
         trace.note(format_args!("process {number}, {}, ends: {why}", process.incarnation));
         self.site.common.watch.fenced(process.incarnation);
-        if self.site.common.calm && why == "superseded" {
+        if self.site.common.calm && ["superseded", "succeeded"].contains(&why.as_str()) {
             self.site.common.watch.broken(Rule::OccupiedSlot, format!("{} answered, and its slot was given away", process.incarnation));
         }
         process.site.common.wires.unplug(number);
@@ -373,6 +373,9 @@ async fn out(process: &Arc<Process>) -> String {
         let metrics = process.replica.metrics();
         if let Some(fault) = metrics.fenced {
             return format!("storage: {fault}");
+        }
+        if process.peers.successor().is_some() {
+            return "succeeded".into();
         }
         let Ok(view) = process.replica.view() else { return "storage".into() };
         process.site.common.watch.shows(process.incarnation, &view);

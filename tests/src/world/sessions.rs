@@ -9,14 +9,14 @@ use crate::world::process::Process;
 use crate::world::site::{Claim, Site, Wanted};
 use ringwall_attest::AppraisedPeer;
 use ringwall_channel::{Attested, NodeSecrets, Opener, PeerAnswer, PeerDial, PeerPrologue, Sealer, Session, Unverified};
-use ringwall_consensus::{Prover, Recognition};
+use ringwall_consensus::{Prover, Recognition, Succession};
 use ringwall_wire::admission::AdmissionProof;
 use ringwall_wire::bounded::{List, Text};
 use ringwall_wire::codec::Message;
 use ringwall_wire::evidence::Role;
 use ringwall_wire::ids::{Incarnation, NoisePublic, Nonce, Slot};
-use ringwall_wire::limits::{ADMISSION_ROUNDS, PEER_MESSAGE_BYTES};
-use ringwall_wire::peer::{PeerAnswer as Word, PeerReply};
+use ringwall_wire::limits::{ADMISSION_LINKS, ADMISSION_ROUNDS, PEER_MESSAGE_BYTES};
+use ringwall_wire::peer::{PeerAnswer as Word, PeerCall, PeerReply, PeerRpc};
 use ringwall_wire::session::{AttestMode, AttestReq, AttestResp, PeerHello, PeerPurpose, PeerReady, Refusal, RefusalCode};
 use ringwall_wire::version;
 
@@ -36,6 +36,8 @@ pub enum Fault {
     Evidence(String),
     /// It is not who was dialled, or nobody this node knows.
     NotMember,
+    /// A member showed who was admitted to this node's slot after it.
+    Succeeded(Incarnation),
 }
 
 /// A refusal with constant words.
@@ -145,6 +147,7 @@ async fn introduce(own: Own<'_>, opened: &mut Opened, pipe: &mut Pipe) -> Result
             Word::Done => return Ok(()),
             Word::Refused(refusal) => return Err(Fault::Refused(refusal.code)),
             Word::ShowAdmission(after) => after,
+            Word::Out => return Err(told_out(own, opened, pipe).await.unwrap_or(Fault::NotMember)),
             _ => return Err(Fault::Malformed),
         };
         let proof = own.prover.map_or_else(AdmissionProof::none, |prover| prover.proof(after));
@@ -153,7 +156,38 @@ async fn introduce(own: Own<'_>, opened: &mut Opened, pipe: &mut Pipe) -> Result
     Err(Fault::Malformed)
 }
 
-/// The answering side of that: asks until `who` is known, and says so; or says no.
+/// The other side says that this node was retired: asks for its successor's admission, as `node/src/peers/introduction.rs`.
+async fn told_out(own: Own<'_>, opened: &mut Opened, pipe: &mut Pipe) -> Option<Fault> {
+    let prover = own.prover?;
+    let mut after = prover.through();
+    for _ in 0..ADMISSION_ROUNDS {
+        tell(&mut opened.sealer, pipe, &PeerRpc { number: 0, call: PeerCall::ShowSuccessor(after) }.encode());
+        let proof = AdmissionProof::decode(&receive(&mut opened.opener, pipe, STEP_MS).await?).ok()?;
+        after = match prover.succession(own.site.slot(), &proof, after) {
+            Succession::By(successor) => return Some(Fault::Succeeded(successor)),
+            Succession::Unproven { after } => after,
+            Succession::Refused(_) => return None,
+        };
+    }
+    None
+}
+
+/// The answering side of that.
+async fn tell_out(process: &Process, who: Incarnation, opened: &mut Opened, pipe: &mut Pipe) -> Option<()> {
+    tell(&mut opened.sealer, pipe, &PeerReply { number: 0, answer: Word::Out }.encode());
+    for _ in 0..ADMISSION_ROUNDS {
+        let asked = PeerRpc::decode(&receive(&mut opened.opener, pipe, STEP_MS).await?).ok()?;
+        let PeerCall::ShowSuccessor(after) = asked.call else { return None };
+        let proof = process.replica.successor(who, after);
+        tell(&mut opened.sealer, pipe, &proof.encode());
+        if proof.links.len() < ADMISSION_LINKS {
+            break;
+        }
+    }
+    Some(())
+}
+
+/// The answering side of an introduction: asks until `who` is known, and says so; or says no.
 pub async fn recognise(process: &Process, (who, noise): (Incarnation, &NoisePublic), opened: &mut Opened, pipe: &mut Pipe) -> bool {
     let mut seen = process.recognise(who, noise);
     for _ in 0..ADMISSION_ROUNDS {
@@ -163,6 +197,12 @@ pub async fn recognise(process: &Process, (who, noise): (Incarnation, &NoisePubl
         let Some(shown) = receive(&mut opened.opener, pipe, STEP_MS).await else { return false };
         let Ok(proof) = AdmissionProof::decode(&shown) else { return false };
         seen = process.replica.prove(who, noise, &proof, after);
+    }
+    if seen == Recognition::Out {
+        process.site.common.trace.note(format_args!("{} tells {who} that it is out", process.incarnation));
+        // Whether it hears of it changes nothing here.
+        let _ = tell_out(process, who, opened, pipe).await;
+        return false;
     }
     let known = seen == Recognition::Member;
     if !known {

@@ -53,7 +53,7 @@ pub(super) const ROWS: &[Row] = &[
         defence: "no rule is optional and nothing has a default; an empty list accepts nothing",
         section: "2.2",
         code: &["attest/src/appraise.rs", "wire/src/policy.rs"],
-        shown: judged(|stage| Box::pin(evidence::nothing_expected(stage)), &[]),
+        shown: judged(|stage| Box::pin(evidence::nothing_expected(stage)), &[Defence::EmptyLists]),
     },
     Row {
         id: "A5",
@@ -103,7 +103,7 @@ pub(super) const ROWS: &[Row] = &[
         defence: "the chip's own key, an id that is not masked, and both the same chip's",
         section: "2.2",
         code: &["attest/src/appraise/snp.rs", "attest/src/snp.rs"],
-        shown: judged(|stage| Box::pin(evidence::masked(stage)), &[]),
+        shown: judged(|stage| Box::pin(evidence::masked(stage)), &[Defence::ChipKey]),
     },
     Row {
         id: "A10",
@@ -112,7 +112,7 @@ pub(super) const ROWS: &[Row] = &[
         defence: "strict parsers by version; exact lengths; reserved bytes are zero",
         section: "2.2",
         code: &["attest/src/snp/report.rs", "attest/src/tdx/frame.rs"],
-        shown: judged(|stage| Box::pin(evidence::confused(stage)), &[]),
+        shown: judged(|stage| Box::pin(evidence::confused(stage)), &[Defence::ReservedBytes]),
     },
     Row {
         id: "A11",

@@ -32,7 +32,7 @@ pub(super) const ROWS: &[Row] = &[
             scene: Scene::Cluster,
             perform: |stage| Box::pin(disks::cloned(stage)),
             remains: "the refused join in the leader's log",
-            without: &[],
+            without: &[Defence::FreshStart],
         },
     },
     Row {
@@ -88,7 +88,7 @@ pub(super) const ROWS: &[Row] = &[
             scene: Scene::Verifier,
             perform: |stage| Box::pin(evidence::migratable(stage)),
             remains: "the refusal, with the field",
-            without: &[],
+            without: &[Defence::MigrationRule],
         },
     },
     Row {

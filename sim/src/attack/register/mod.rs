@@ -116,6 +116,20 @@ impl Row {
     }
 }
 
+/// Rows that are performed and have no defence that could be left out to see them succeed, and why.
+pub const ALONE: [(&str, &str); 2] = [
+    (
+        "R9",
+        "the one who answers is not compared then with the one who was meant; but in a cluster of three the answer of any other member makes a \
+         majority, under whatever name it is counted, so nothing is lost by it",
+    ),
+    (
+        "S3",
+        "the longest frame, the windows of the pipe, the one stream of a stranger and strict decoding stand one behind the other: without one of \
+         them the next one bounds what a stranger takes; bandwidth anybody can take, and nothing here prevents it",
+    ),
+];
+
 /// All rows, in the order of the protocol.
 pub fn rows() -> Vec<Row> {
     [members::ROWS, evidence::ROWS, others::ROWS].concat()
@@ -136,6 +150,12 @@ mod tests {
         let used: BTreeSet<Defence> = rows().iter().flat_map(|row| row.without()).copied().collect();
         let all: BTreeSet<Defence> = Defence::ALL.iter().copied().collect();
         assert_eq!(used, all);
+    }
+
+    #[test]
+    fn whoever_performs_an_attack_that_cannot_succeed_says_why() {
+        let never: Vec<&str> = rows().iter().filter(|row| row.is_performed() && row.without().is_empty()).map(|row| row.id).collect();
+        assert_eq!(never, ALONE.map(|(row, _)| row));
     }
 
     #[test]

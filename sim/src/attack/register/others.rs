@@ -154,7 +154,7 @@ pub(super) const ROWS: &[Row] = &[
             scene: Scene::Verifier,
             perform: |stage| Box::pin(keys::measured(stage)),
             remains: "buckets, counts and times: docs/limits.md",
-            without: &[],
+            without: &[Defence::Padding],
         },
     },
     Row {
@@ -168,7 +168,7 @@ pub(super) const ROWS: &[Row] = &[
             scene: Scene::Cluster,
             perform: |stage| Box::pin(strangers::searched(stage)),
             remains: "nothing",
-            without: &[],
+            without: &[Defence::Sealing],
         },
     },
     Row {
