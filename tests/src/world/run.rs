@@ -175,6 +175,7 @@ async fn live(seed: u64, settings: Settings) -> Report {
         let ended = world.common.trace.now_ms();
         recover(&world).await;
         recovered_ms = world.common.trace.now_ms() - ended;
+        rest(&world).await;
         finish(&world, clients).await;
     } else {
         world.common.watch.broken(Rule::Recovers, "the cluster never became whole");
@@ -244,6 +245,14 @@ async fn recover(world: &Arc<World>) {
         return world.common.watch.broken(Rule::Recovers, "no write succeeds although the cluster is whole");
     }
     compare(world).await;
+}
+
+/// Clients go on until the world has lasted as long as it should; who broke a rule has nothing to show any more.
+async fn rest(world: &Arc<World>) {
+    if world.common.watch.violations().is_empty() {
+        let left_ms = world.settings.least_ms.saturating_sub(world.common.trace.now_ms());
+        tokio::time::sleep(Duration::from_millis(left_ms)).await;
+    }
 }
 
 /// Equal states on all three replicas, at a marked index.
