@@ -12,7 +12,7 @@ use ringwall_keys::Keyring;
 use std::io::BufRead as _;
 
 /// Judges the image of a process that is gone.
-pub fn judge(watch: &Watch, running: &Running, image: &MemoryDisk) {
+pub(super) fn judge(watch: &Watch, running: &Running, image: &MemoryDisk) {
     let Some(member) = running.status.member() else { return };
     search(watch, &member.keyring, image);
     let folder = format!("inc-{}", member.incarnation);

@@ -33,7 +33,7 @@ const CHIP_ID: std::ops::Range<usize> = 0x1a0..0x1e0;
 const KNOWN: [Flaw; 4] = [Flaw::NoSignature, Flaw::Unbound, Flaw::SelfReported, Flaw::AnyConfig];
 
 /// What `answer` looks like to a verifier with these flaws: nothing where it has none, else one answer for each chip it may be of.
-pub fn as_seen(flaws: &Flaws, answer: &AttestResp, wanted: &Wanted<'_>) -> Vec<AttestResp> {
+pub(super) fn as_seen(flaws: &Flaws, answer: &AttestResp, wanted: &Wanted<'_>) -> Vec<AttestResp> {
     let Ok(boot) = BootConfig::decode(&answer.boot_config) else { return Vec::new() };
     if !KNOWN.iter().any(|flaw| flaws.has(*flaw)) {
         return Vec::new();
