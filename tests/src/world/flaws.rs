@@ -64,6 +64,8 @@ pub enum Flaw {
     NoSnapshots,
     /// A snapshot arrives other than it was sent (openraft #1892: one that conflicts is taken).
     BentSnapshots,
+    /// A fenced member answers what it is asked until its process is gone.
+    AnswersFenced,
     /// A process has the same keys in every life.
     KeptKeys,
     /// A client numbers a retry anew.

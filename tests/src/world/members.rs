@@ -11,6 +11,7 @@ use crate::world::pipes::{Door, Pipe, PipeOut};
 use crate::world::process::Process;
 use crate::world::sessions::{self, Expected, Fault, Own};
 use crate::world::site::Site;
+use futures_util::FutureExt as _;
 use futures_util::stream::{FuturesOrdered, FuturesUnordered, StreamExt};
 use ringwall_channel::{NodeSecrets, Opener, Sealer};
 use ringwall_consensus::runtime;
@@ -371,13 +372,25 @@ async fn work(
             Some(reply) = in_order.next(), if !in_order.is_empty() => reply,
             Some(reply) = any.next(), if !any.is_empty() => reply,
         };
-        process.note_fence();
+        let reply = PeerReply { number: reply.number, answer: unless_fenced(&process, reply.answer) };
         process.site.common.watch.answered(process.incarnation, &reply.answer);
         let mut bytes = Vec::new();
         if sealer.seal(&reply.encode(), &mut bytes).is_err() {
             return;
         }
         out.send(stream, bytes);
+    }
+}
+
+/// IN8, as `node/src/peers/serve.rs`.
+fn unless_fenced(process: &Process, answer: PeerAnswer) -> PeerAnswer {
+    if process.replica.fenced().now_or_never().is_none() {
+        return answer;
+    }
+    process.site.common.watch.fenced(process.incarnation);
+    match process.site.common.flaws.has(Flaw::AnswersFenced) {
+        true => answer,
+        false => PeerAnswer::Refused(sessions::refusal(RefusalCode::Fenced, "this incarnation is out")),
     }
 }
 

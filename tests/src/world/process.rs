@@ -447,13 +447,6 @@ impl Process {
         self.site.slot()
     }
 
-    /// Tells the watch when the replica is fenced.
-    pub fn note_fence(&self) {
-        if self.replica.view().is_err() {
-            self.site.common.watch.fenced(self.incarnation);
-        }
-    }
-
     /// Whom a session with this name and key belongs to, as the replica says.
     pub fn recognise(&self, incarnation: Incarnation, noise: &NoisePublic) -> Recognition {
         match self.site.common.flaws.has(Flaw::AddressIsIdentity) {

@@ -137,6 +137,7 @@ pub const CASES: &[Case] = &[
     ),
     held("rule", "sessions of strangers are served", &[Flaw::NoIntroduction], &[Kind::RogueMember], "V3: who is out is not heard"),
     case("rule", "... and V3 is left out", &[Flaw::NoIntroduction, Flaw::Rule(Defect::NoStandingRule)], &[Kind::RogueMember]),
+    case("rule", "a fenced member answers until it is gone", &[Flaw::AnswersFenced], &[Kind::DiskFull, Kind::WriteError, Kind::CloneBoot]),
     case("rule", "keys survive the process", &[Flaw::KeptKeys], &[Kind::Crash]),
     case("rule", "a retry has a new number", &[Flaw::NewNumberOnRetry], &[Kind::Drop, Kind::Pause, Kind::FullCut]),
     case("rule", "initialization vectors are the generator's", &[Flaw::PlainIvs], &[Kind::RngRepeat]),
