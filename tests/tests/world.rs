@@ -25,7 +25,7 @@ const TWICE: u64 = 20;
 /// Seeds of each drill.
 const DRILLS: u64 = 3;
 /// Worlds a mistake gets to be noticed.
-const CHANCES: u64 = 6;
+const CHANCES: u64 = 12;
 
 fn asked(default: u64) -> u64 {
     std::env::var("RINGWALL_WORLDS").ok().and_then(|worlds| worlds.parse().ok()).unwrap_or(default)

@@ -44,6 +44,8 @@ pub enum Flaw {
     SelfReported,
     /// Nobody compares what a guest was started with.
     AnyConfig,
+    /// Nobody looks whether the host may read a guest's memory.
+    NoDebugRule,
     /// A machine without any admission is let in and heard.
     NoIntroduction,
     /// Whoever is not admitted asks for a vote, in place of sending entries.

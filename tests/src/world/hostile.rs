@@ -14,7 +14,10 @@ use crate::world::settings::Guise;
 use crate::world::strikes::{any_place, pause};
 use ringwall_sim::world::joining_config;
 use ringwall_sim::{BuildImage, Lie};
+use ringwall_wire::codec::Message;
+use ringwall_wire::genesis::BootConfig;
 use ringwall_wire::ids::{ClusterId, Slot};
+use ringwall_wire::session::AttestResp;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -67,8 +70,9 @@ async fn liar(world: &Arc<World>, kind: Kind, place: Place) {
         Kind::StaleQuote => (guise.lies, guise.primed) = (vec![Lie::Replay], true),
         Kind::RelayedQuote => {
             let seen = world.common.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
-            let shown = world.dice.pick(&seen).cloned();
-            let Some(shown) = shown else { return };
+            // Best that of the machine whose slot it wants.
+            let own = |shown: &&AttestResp| BootConfig::decode(&shown.boot_config).is_ok_and(|boot| boot.slot == Slot(place));
+            let Some(shown) = seen.iter().rfind(own).or(seen.last()).cloned() else { return };
             // It says it is the machine whose evidence it shows.
             guise.chip = world.chip(place);
             guise.borrowed = Some(shown);

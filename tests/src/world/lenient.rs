@@ -30,7 +30,7 @@ const BOOT_CONFIG: Part = Part { snp: 0xc0, tdx: Some(184) };
 const CHIP_ID: std::ops::Range<usize> = 0x1a0..0x1e0;
 
 /// The flaws this file knows.
-const KNOWN: [Flaw; 4] = [Flaw::NoSignature, Flaw::Unbound, Flaw::SelfReported, Flaw::AnyConfig];
+const KNOWN: [Flaw; 5] = [Flaw::NoSignature, Flaw::Unbound, Flaw::SelfReported, Flaw::AnyConfig, Flaw::NoDebugRule];
 
 /// What `answer` looks like to a verifier with these flaws: nothing where it has none, else one answer for each chip it may be of.
 pub(super) fn as_seen(flaws: &Flaws, answer: &AttestResp, wanted: &Wanted<'_>) -> Vec<AttestResp> {
@@ -67,6 +67,7 @@ fn bent(flaws: &Flaws, answer: &AttestResp, wanted: &Wanted<'_>, boot: &BootConf
     if flaws.has(Flaw::AnyConfig) {
         parts.push((BOOT_CONFIG, if snp { boot.host_data().0.to_vec() } else { boot.mr_config_id().to_vec() }));
     }
+    let debug = |byte: Option<&mut u8>, bit: u8| byte.into_iter().for_each(|byte| *byte &= !(bit * u8::from(flaws.has(Flaw::NoDebugRule))));
     match &mut seen.evidence {
         Evidence::Snp(shown) => {
             let mut report = shown.report.to_vec();
@@ -74,12 +75,14 @@ fn bent(flaws: &Flaws, answer: &AttestResp, wanted: &Wanted<'_>, boot: &BootConf
                 return None;
             }
             parts.iter().for_each(|(part, bytes)| put(&mut report, part.snp, bytes));
+            debug(report.get_mut(0x0a), 1 << 3);
             tee.sign_report_again(&mut report);
             shown.report = Blob::new(report).ok()?;
         }
         Evidence::Tdx(shown) => {
             let mut quote = QuoteParts::of(&shown.quote).filter(|_| tee.profile().chip_id().is_none())?;
             parts.iter().filter_map(|(part, bytes)| Some((part.tdx?, bytes))).for_each(|(at, bytes)| put(&mut quote.body, at, bytes));
+            debug(quote.body.get_mut(120), 1);
             tee.sign_quote_again(&mut quote);
             shown.quote = Blob::new(quote.assemble()).ok()?;
         }

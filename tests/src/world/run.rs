@@ -28,7 +28,7 @@ use ringwall_sim::{BuildImage, Platform, anchors};
 use ringwall_wire::bounded::List;
 use ringwall_wire::codec::Message;
 use ringwall_wire::ids::{ClusterId, Epoch, Nonce, Slot};
-use ringwall_wire::policy::TdxTcbStatus;
+use ringwall_wire::policy::{SnpProductRule, SnpTcb, TdxTcbStatus};
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -109,6 +109,8 @@ fn cluster(dice: &Dice, flaws: &Flaws) -> Cluster {
     }
     let mut policy = builder.finish();
     if flaws.has(Flaw::AnyFirmware) {
+        let any = |rule: SnpProductRule| SnpProductRule { min_tcb: SnpTcb::default(), ..rule };
+        policy.snp.products = List::new(policy.snp.products.into_vec().into_iter().map(any).collect()).expect("as many as before");
         policy.tdx.statuses = List::new(vec![TdxTcbStatus::UpToDate, TdxTcbStatus::OutOfDate]).expect("two fit");
     }
     if flaws.has(Flaw::DebugAllowed) {
