@@ -48,6 +48,8 @@ pub enum Defect {
     NoFence,
     /// A replica goes on from the log in its folder, as a store does that trusts its disk.
     Resumes,
+    /// One that led when it stopped leads again at once, which is openraft's default.
+    RestoresLeader,
 }
 
 #[cfg(feature = "defects")]

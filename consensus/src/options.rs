@@ -4,6 +4,7 @@
 //! Out of scope: where the values come from (`node`). Protocol sections 4 and 5.1.
 
 use crate::charter::{Charter, OrderJudge, no_governors};
+use crate::defects::{self, Defect};
 use crate::disk::{Disk, OsDisk};
 use crate::report::OpenError;
 use crate::runtime::Host;
@@ -115,7 +116,7 @@ impl Options {
             purge_batch_size: 1,
             enable_elect: false, // Until this replica is a voter: protocol section 4, V4.
             enable_pre_vote: Some(true),
-            enable_leader_restore: Some(false),
+            enable_leader_restore: Some(defects::on(Defect::RestoresLeader)),
             allow_log_reversion: None,
             ..Config::default()
         };

@@ -41,7 +41,7 @@ pub(crate) struct Service {
 }
 
 /// One platform as its PCK certificate describes it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Platform {
     pub(crate) ppid: [u8; 16],
     pub(crate) instance: [u8; 16],

@@ -31,6 +31,7 @@ mod intel;
 mod lie;
 mod mint_snp;
 mod mint_tdx;
+mod minted;
 mod pki;
 mod profile;
 #[cfg(feature = "published")]

@@ -7,7 +7,7 @@
 macro_rules! lies {
     ($($(#[$list_doc:meta])* $list:ident { $($(#[$doc:meta])* $lie:ident,)* })*) => {
         /// One lie; see [`SimTee::telling`](crate::SimTee::telling). Lies of the other vendor change nothing.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         pub enum Lie { $($($(#[$doc])* $lie,)*)* }
 

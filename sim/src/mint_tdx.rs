@@ -7,6 +7,7 @@ use crate::boot::{self, Measured};
 use crate::intel::{self, Judgement, Platform, Service};
 use crate::lie::Lie;
 use crate::mint_snp::{booted_build, booted_config};
+use crate::minted::Minted;
 use crate::pki::Window;
 use crate::profile::TeeProfile;
 use crate::seed;
@@ -24,7 +25,9 @@ pub(crate) fn evidence(profile: &TeeProfile, report_data: &[u8; 64]) -> TdxEvide
     let platform = platform(profile);
     let attestation = attestation_key(profile);
     let stranger = seed::p256(&[b"attestation key", b"of a stranger"]);
-    let chain = service(profile).pck_chain(&platform);
+    // The chain is the platform's; the quote is made for each question.
+    static CHAINS: Minted<(Platform, bool), String> = Minted::new();
+    let chain = CHAINS.once((platform.clone(), tells(Lie::ForeignRoot)), || service(profile).pck_chain(&platform));
     let by = Quoting {
         attestation: &attestation,
         vouched: if tells(Lie::TdxAttestationKey) { &stranger } else { &attestation },
@@ -99,8 +102,14 @@ pub(crate) fn attestation_key(profile: &TeeProfile) -> p256::ecdsa::SigningKey {
     seed::p256(&[b"attestation key", &platform(profile).ppid])
 }
 
-/// The collateral for this machine.
+/// The collateral for this machine: the same all day.
 pub(crate) fn endorsements(profile: &TeeProfile, now_s: u64) -> TdxEndorsements {
+    static DAYS: Minted<(String, Vec<Lie>, u64), TdxEndorsements> = Minted::new();
+    let today = (profile.chip_name.clone(), profile.lies.clone(), Window::around(now_s).from_s);
+    DAYS.once(today, || collateral(profile, now_s))
+}
+
+fn collateral(profile: &TeeProfile, now_s: u64) -> TdxEndorsements {
     let tells = |lie| profile.tells(lie);
     let service = service(profile);
     let judgement = judgement(profile, now_s);

@@ -199,11 +199,19 @@ async fn serve(
                         return false;
                     }
                     held_bytes = held_bytes.saturating_add(message.len());
-                    let (bytes, answering) = (message.len(), answer(&node, from, call));
-                    working.push(Box::pin(async move { (bytes, PeerReply { number, answer: answering.await }) }));
+                    let (bytes, answering, node) = (message.len(), answer(&node, from, call), Arc::clone(&node));
+                    working.push(Box::pin(async move { (bytes, PeerReply { number, answer: unless_fenced(&node, answering.await) }) }));
                 }
             }
         }
+    }
+}
+
+/// IN8: whoever is fenced by now answers nothing, not even that it is there, whatever it was asked and when.
+fn unless_fenced(node: &Node, answer: PeerAnswer) -> PeerAnswer {
+    match node.replica.fenced().now_or_never() {
+        None => answer,
+        Some(_) => PeerAnswer::Refused(handshake::refusal(RefusalCode::Fenced, "this incarnation is out")),
     }
 }
 

@@ -5,17 +5,15 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)] // a program for people
 
 use clap::Parser;
-use ringwall_tests::world::campaign::{self, Sum};
+use ringwall_tests::world::campaign;
 use ringwall_tests::world::drills::Drill;
-use ringwall_tests::world::proof::{CASES, prove};
+use ringwall_tests::world::proof::prove_all;
 use ringwall_tests::world::run::run;
 use ringwall_tests::world::settings::Settings;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 /// Runs worlds of seeds, each a whole cluster on simulated time with faults from its seed.
 #[derive(Parser)]
@@ -41,11 +39,11 @@ struct Arguments {
     faults: u64,
     /// Threads, each with worlds of its own.
     #[arg(long, default_value_t = 1)]
-    threads: u64,
+    threads: usize,
     /// Make each mistake on purpose in up to this many worlds, and print which were noticed.
     #[arg(long, value_name = "WORLDS")]
     proof: Option<u64>,
-    /// Run the attack in full instead of faults from the seed: `rollback` or `clone`.
+    /// Run the attack in full instead of faults from the seed: `rollback`, `clone`, `leader` or `sleeper`.
     #[arg(long)]
     drill: Option<String>,
     /// Where seeds that broke a rule are kept.
@@ -59,14 +57,16 @@ fn main() -> ExitCode {
         None => None,
         Some("rollback") => Some(Drill::Rollback),
         Some("clone") => Some(Drill::Clone),
+        Some("leader") => Some(Drill::Leader),
+        Some("sleeper") => Some(Drill::Sleeper),
         Some(other) => {
-            eprintln!("--drill {other}: there are `rollback` and `clone`");
+            eprintln!("--drill {other}: there are `rollback`, `clone`, `leader` and `sleeper`");
             return ExitCode::from(2);
         }
     };
-    let settings = Settings { faults_ms: arguments.faults * 1_000, print: arguments.trace, drill, ..Settings::default() };
+    let settings = Settings { faults_ms: arguments.faults * 1_000, print: arguments.trace, drill, ..Settings::suite() };
     match (arguments.proof, arguments.seed) {
-        (Some(worlds), _) => prove_all(worlds),
+        (Some(worlds), _) => proof(worlds, arguments.threads),
         (None, Some(seed)) => one(seed, &settings),
         (None, None) => many(&arguments, &settings),
     }
@@ -83,64 +83,27 @@ fn one(seed: u64, settings: &Settings) -> ExitCode {
     if report.violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn prove_all(worlds: u64) -> ExitCode {
-    let mut missed: u64 = 0;
-    println!("{:<45} {:<10} {:<20} what", "mistake", "noticed", "rule");
-    for case in CASES {
-        let proof = prove(case, worlds);
-        match (proof.noticed, case.held_by) {
-            (Some((seed, rule, what)), _) => {
-                let words: String = what.chars().filter(|letter| *letter != '\n').take(90).collect();
-                println!(
-                    "{:<45} {:<10} {:<20} seed {seed}: {words}",
-                    case.mistake,
-                    format!("{} worlds", proof.worlds),
-                    format!("{rule:?}")
-                );
-            }
-            (None, Some(by)) => println!("{:<45} {:<10} {:<20} {by}", case.mistake, "no", "held by another"),
-            (None, None) => {
-                missed += u64::from(case.seen);
-                println!("{:<45} {:<10}", case.mistake, "MISSED");
-            }
-        }
-    }
-    if missed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+fn proof(worlds: u64, threads: usize) -> ExitCode {
+    let (table, missed) = prove_all(worlds, threads);
+    println!("{table}");
+    if missed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn many(arguments: &Arguments, settings: &Settings) -> ExitCode {
-    let next = AtomicU64::new(arguments.from);
-    let end = arguments.from + arguments.seeds;
-    let sum = Mutex::new((Sum::default(), Duration::ZERO));
     let limit_ms = arguments.hours.map_or(u64::MAX, |hours| (hours * 3_600_000.0) as u64);
-    std::thread::scope(|scope| {
-        for _ in 0..arguments.threads.max(1) {
-            scope.spawn(|| {
-                loop {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    let before = campaign::cpu();
-                    if seed >= end || sum.lock().is_ok_and(|sum| sum.0.simulated_ms >= limit_ms) {
-                        return;
-                    }
-                    let report = run(seed, settings);
-                    let cpu = campaign::cpu() - before;
-                    if let Some(first) = report.violations.first() {
-                        eprintln!("seed {seed}: {first}");
-                        keep(arguments, seed, &first.to_string());
-                    }
-                    if let Ok(mut sum) = sum.lock() {
-                        sum.0.add(&report);
-                        sum.1 += cpu;
-                        if sum.0.worlds.is_multiple_of(100) {
-                            eprintln!("{} worlds, {} failed", sum.0.worlds, sum.0.failed.len());
-                        }
-                    }
-                }
-            });
+    let (worlds, lived_ms) = (AtomicU64::new(0), AtomicU64::new(0));
+    let seeds = arguments.from..arguments.from + arguments.seeds;
+    let sum = campaign::sweep(seeds, settings, arguments.threads, |report| {
+        if let Some(first) = report.violations.first() {
+            eprintln!("seed {}: {first}", report.seed);
+            keep(arguments, report.seed, &first.to_string());
         }
+        if (worlds.fetch_add(1, Ordering::Relaxed) + 1).is_multiple_of(100) {
+            eprintln!("{} worlds", worlds.load(Ordering::Relaxed));
+        }
+        lived_ms.fetch_add(report.simulated_ms, Ordering::Relaxed) + report.simulated_ms < limit_ms
     });
-    let Ok((sum, cpu)) = sum.into_inner() else { return ExitCode::FAILURE };
-    println!("{}", sum.table(cpu));
+    println!("{}", sum.table());
     if sum.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 

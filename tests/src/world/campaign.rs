@@ -1,11 +1,14 @@
-//! Many worlds: seeds in a row or for a time, kept failures, and what they add up to.
+//! Many worlds: seeds in a row or for a time, on one thread or several, and what they add up to.
 //!
-//! Decides: what a suite counts, and which seeds are kept as regressions. Trusts: nothing. Out of scope: one world (`run`).
+//! Decides: what a suite counts, what it must have seen, and which seeds are kept as regressions. Each world has one thread for itself; threads
+//! share caches alone, so a seed gives the same world on any of them. Trusts: nothing. Out of scope: one world (`run`).
 
-use crate::world::kinds::{self, Kind};
+use crate::world::kinds::{self, Blame, Kind};
 use crate::world::run::{Report, run};
 use crate::world::settings::Settings;
 use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// What many worlds add up to.
@@ -27,6 +30,8 @@ pub struct Sum {
     pub kinds: BTreeMap<Kind, u64>,
     /// Seeds that broke a rule, with the first one they broke.
     pub failed: Vec<(u64, String)>,
+    /// CPU time of the threads that ran them.
+    pub cpu: Duration,
 }
 
 impl Sum {
@@ -46,10 +51,16 @@ impl Sum {
         }
     }
 
+    /// Kinds that fired, and how many of them are a hostile host's.
+    pub fn fired(&self) -> (usize, usize) {
+        let hostile = self.kinds.keys().filter(|kind| kind.blame() == Blame::Host).count();
+        (self.kinds.len(), hostile)
+    }
+
     /// As people read it.
-    pub fn table(&self, cpu: Duration) -> String {
+    pub fn table(&self) -> String {
         use std::fmt::Write as _;
-        let mut out = String::new();
+        let (mut out, cpu) = (String::new(), self.cpu);
         let seconds = self.simulated_ms as f64 / 1_000.0;
         let _ = writeln!(out, "worlds               {:>12}", self.worlds);
         let _ = writeln!(out, "simulated hours      {:>12.2}", seconds / 3_600.0);
@@ -63,10 +74,11 @@ impl Sum {
             self.watched.0, self.watched.1, self.watched.2
         );
         let _ = writeln!(out, "slowest recovery ms  {:>12}", self.slowest_recovery_ms);
-        let _ = writeln!(out, "kinds fired          {:>12}  of {}", self.kinds.len(), Kind::ALL.len());
+        let (kinds, hostile) = self.fired();
+        let _ = writeln!(out, "kinds fired          {kinds:>12}  of {}, {hostile} of them a hostile host's", Kind::ALL.len());
         for kind in Kind::ALL {
             let count = self.kinds.get(kind).copied().unwrap_or(0);
-            let _ = writeln!(out, "  {:<26} {:>9}", format!("{kind:?}"), count);
+            let _ = writeln!(out, "  {:<8} {:<26} {:>9}", format!("{:?}", kind.blame()), format!("{kind:?}"), count);
         }
         let _ = writeln!(out, "left out: {}", kinds::LEFT_OUT.join(", "));
         let _ = writeln!(out, "failed               {:>12}", self.failed.len());
@@ -84,16 +96,27 @@ pub fn cpu() -> Duration {
     Duration::from_nanos(nanos.unwrap_or(0))
 }
 
-/// Runs worlds of these seeds one after the other on this thread; `told` hears of each.
-pub fn sweep(seeds: impl Iterator<Item = u64>, settings: &Settings, mut told: impl FnMut(&Report) -> bool) -> Sum {
-    let mut sum = Sum::default();
-    for seed in seeds {
-        let report = run(seed, settings);
-        sum.add(&report);
-        if !told(&report) {
-            break;
+/// Runs worlds of these seeds on `threads` threads, each seed on whichever is free; `told` hears of each and says whether to go on.
+pub fn sweep(seeds: impl Iterator<Item = u64> + Send, settings: &Settings, threads: usize, told: impl Fn(&Report) -> bool + Sync) -> Sum {
+    let (seeds, sum, over) = (Mutex::new(seeds), Mutex::new(Sum::default()), AtomicU64::new(0));
+    let next = || seeds.lock().expect("no world holds it").next();
+    std::thread::scope(|scope| {
+        for _ in 0..threads.max(1) {
+            scope.spawn(|| {
+                let before = cpu();
+                while over.load(Ordering::Relaxed) == 0
+                    && let Some(seed) = next()
+                {
+                    let report = run(seed, settings);
+                    sum.lock().expect("no world holds it").add(&report);
+                    over.fetch_add(u64::from(!told(&report)), Ordering::Relaxed);
+                }
+                sum.lock().expect("no world holds it").cpu += cpu() - before;
+            });
         }
-    }
+    });
+    let mut sum = sum.into_inner().expect("no world holds it");
+    sum.failed.sort();
     sum
 }
 

@@ -11,7 +11,7 @@ use crate::world::ops::{Ask, Ops, Seen};
 use crate::world::pipes::{Door, Pipe, Place};
 use crate::world::receipts::Memory;
 use crate::world::sessions;
-use crate::world::site::{BIRTH_MS, Common, Wanted, judge};
+use crate::world::site::{BIRTH_MS, Common, Wanted};
 use ed25519_dalek::SigningKey;
 use ringwall_channel::user::{UserBinding, sign_user};
 use ringwall_channel::{ClientDial, ClientPrologue, Opener, Sealer};
@@ -270,7 +270,7 @@ impl Client {
         let handshake = *session.handshake();
         let wanted = Wanted { role: Role::ClientServer, handshake: &handshake, nonce: &nonce, noise: &noise };
         let now_s = (BIRTH_MS + common.trace.now_ms()) / 1_000;
-        let peer = match judge(cluster, &cluster.anchors, now_s, &answer, &wanted) {
+        let peer = match common.judge(now_s, &answer, &wanted) {
             Ok(peer) => peer,
             Err(fault) => {
                 common.trace.note(format_args!("client {} refuses {address}: {fault}", self.number));

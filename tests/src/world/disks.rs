@@ -6,12 +6,15 @@
 
 use crate::world::dice::Dice;
 use crate::world::kinds::{Counts, Kind};
+use crate::world::vcpu::Vcpu;
 use ringwall_consensus::disk::memory::{Crash, MemoryDisk};
 use ringwall_consensus::disk::{Disk, DiskFile};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
+/// Bytes a disk writes whole.
+const SECTOR: u64 = 512;
 /// Bytes of a block a host replays.
 const BLOCK: u64 = 4_096;
 
@@ -26,6 +29,8 @@ struct Armed {
     early: bool,
     /// It put something elsewhere, or something old back: what it holds is no witness of what was written.
     lied: bool,
+    /// The power goes at the next sync that has as many writes to make durable: this CPU takes no further step.
+    cut: Option<(Kind, Arc<Vcpu>)>,
     old_block: Option<(PathBuf, u64, Vec<u8>)>,
     unsynced: Vec<(PathBuf, u64, Vec<u8>)>,
 }
@@ -68,6 +73,11 @@ impl WorldDisk {
     /// The next write fails like this.
     pub fn arm_write(&self, kind: Kind) {
         self.lock().write = Some(kind);
+    }
+
+    /// The power goes while something is being synced, and what was written is what this kind leaves of it.
+    pub fn cut_at_sync(&self, kind: Kind, vcpu: Arc<Vcpu>) {
+        self.lock().cut = Some((kind, vcpu));
     }
 
     /// There is no room from now on.
@@ -124,8 +134,11 @@ impl WorldDisk {
             None => {
                 let Some(path) = self.dice.pick(&logs).cloned() else { return false };
                 let bytes = self.memory.bytes(&path).unwrap_or_default();
-                let block = bytes.get(..BLOCK as usize).unwrap_or_default().to_vec();
-                armed.old_block = Some((path, 0, block));
+                // The block that is written to now: an older one never changes.
+                let end = bytes.iter().rposition(|byte| *byte != 0).unwrap_or(0) as u64;
+                let at = end / BLOCK * BLOCK;
+                let block = bytes.get(at as usize..(at + BLOCK) as usize).unwrap_or_default().to_vec();
+                armed.old_block = Some((path, at, block));
                 false
             }
         }
@@ -139,17 +152,31 @@ impl WorldDisk {
     /// What a power cut leaves now.
     pub fn power_cut(&self) -> MemoryDisk {
         let image = self.memory.crash_image(Crash::Lost, 0);
-        let unsynced = std::mem::take(&mut self.lock().unsynced);
+        let (unsynced, cut) = {
+            let mut armed = self.lock();
+            (std::mem::take(&mut armed.unsynced), armed.cut.take())
+        };
         if unsynced.is_empty() {
             return image;
         }
         self.counts.fired(Kind::LostUnsynced);
+        let left = cut.map_or_else(
+            || self.dice.below(3),
+            |(kind, _)| match kind {
+                Kind::TornWrite => 0,
+                Kind::ReorderedWrites => 1,
+                _ => 2,
+            },
+        );
         // Some of what was not synced may be there: torn, or without what was written before it.
-        match self.dice.below(3) {
+        match left {
             0 => {
                 let (path, at, bytes) = &unsynced[0];
-                let part = (self.dice.below(bytes.len() as u64 / 512 + 1) * 512) as usize;
-                if part > 0 && image.edit(path, *at, bytes.get(..part.min(bytes.len())).unwrap_or_default()) {
+                // Sectors are whole: a write is torn where one ends.
+                let edges: Vec<usize> = ((SECTOR - at % SECTOR) as usize..bytes.len()).step_by(SECTOR as usize).collect();
+                if let Some(edge) = self.dice.pick(&edges)
+                    && image.edit(path, *at, bytes.get(..*edge).unwrap_or_default())
+                {
                     self.counts.fired(Kind::TornWrite);
                 }
             }
@@ -250,6 +277,13 @@ impl DiskFile for WorldFile {
         let mut armed = self.disk.lock();
         if armed.slow_ms > 0 {
             self.disk.counts.fired(Kind::SlowSync);
+        }
+        let waiting = armed.unsynced.len();
+        let gone = armed.cut.as_ref().filter(|(kind, _)| waiting > usize::from(*kind == Kind::ReorderedWrites));
+        if let Some((_, vcpu)) = gone {
+            // Nothing of the process hears that this sync ended.
+            vcpu.stop();
+            return Ok(());
         }
         if armed.early {
             return Ok(());

@@ -1,4 +1,5 @@
-//! Two attacks in full: a disk that is rolled back (T-R1) and a node that is cloned (T-R2), in the order that hurts most.
+//! Attacks in full: a disk that is rolled back (T-R1), a node that is cloned (T-R2), a leader that comes back over its older disk, a
+//! process that sleeps too long, in the order that hurts most.
 //!
 //! Decides: the order of cuts, images and restarts. With [`Flaw::Resumes`] the restarted or cloned process goes on from its disk under
 //! its old name, as a stock replica does; without it the process does what ours does: it joins with new keys and an empty folder.
@@ -21,6 +22,10 @@ pub enum Drill {
     Rollback,
     /// T-R2.
     Clone,
+    /// T-R1 at the leader, which is started again before anybody misses it.
+    Leader,
+    /// A process sleeps while all others are replaced, and wakes while its machine is free.
+    Sleeper,
 }
 
 /// Carries it out.
@@ -32,6 +37,8 @@ pub async fn drill(world: &Arc<World>, drill: Drill) {
     match drill {
         Drill::Rollback => rollback(world, leader, second, third).await,
         Drill::Clone => cloned(world, leader, second, third).await,
+        Drill::Leader => restored(world, leader).await,
+        Drill::Sleeper => sleeper(world, leader).await,
     }
 }
 
@@ -66,6 +73,44 @@ async fn rollback(world: &Arc<World>, leader: Place, second: Place, third: Place
     world.start(second, Start::Join, guise);
     cut(world, leader, second);
     mend(world, third, second);
+    pause(world, 4_000, 6_000).await;
+}
+
+/// A leader that nobody who is left knows, and that knows nobody who is left.
+async fn sleeper(world: &Arc<World>, leader: Place) {
+    let Some(sleeping) = world.set_aside(leader) else { return };
+    sleeping.vcpu.pause_after(1);
+    world.start(leader, Start::Join, Guise::default());
+    whole(world).await;
+    for place in 1..=SLOTS {
+        world.crash(place);
+        world.restart_in(place, 0);
+        whole(world).await;
+    }
+    world.crash(leader);
+    world.restart_in(leader, 8_000);
+    sleeping.vcpu.resume();
+    pause(world, 9_000, 9_500).await;
+}
+
+async fn whole(world: &Arc<World>) {
+    for _ in 0..100 {
+        pause(world, 100, 100).await;
+        if world.is_whole() {
+            return;
+        }
+    }
+}
+
+/// The leader's process is started again over a copy of its disk, within the time others wait for a leader; writes go on in its term.
+async fn restored(world: &Arc<World>, leader: Place) {
+    let Some(running) = world.running(leader) else { return };
+    let image = running.disk.copy();
+    pause(world, 1_000, 2_000).await;
+    let guise = guise(world, leader, image);
+    world.crash(leader);
+    world.restart_in(leader, u64::MAX / 2);
+    world.start(leader, Start::Join, guise);
     pause(world, 4_000, 6_000).await;
 }
 

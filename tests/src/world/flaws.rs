@@ -36,6 +36,38 @@ pub enum Flaw {
     AnyFirmware,
     /// The policy allows guests whose memory the host may read.
     DebugAllowed,
+    /// Nobody looks at the vendor's signature over a report or a quote.
+    NoSignature,
+    /// Nobody compares what was signed with this session and these keys.
+    Unbound,
+    /// A machine is taken for what it says it runs, not for what was measured.
+    SelfReported,
+    /// Nobody compares what a guest was started with.
+    AnyConfig,
+    /// Nobody looks whether the host may read a guest's memory.
+    NoDebugRule,
+    /// A machine without any admission is let in and heard.
+    NoIntroduction,
+    /// Whoever is not admitted asks for a vote, in place of sending entries.
+    RogueVotes,
+    /// Whoever is not admitted sends entries under the ballot of a member.
+    BorrowedBallot,
+    /// Master keys are written beside the log.
+    ClearKeys,
+    /// Initialization vectors are what the generator gives.
+    PlainIvs,
+    /// A follower says it has entries that it did not take: what a count of stale acknowledgements makes a leader believe (openraft #1802).
+    FalseAck,
+    /// A follower whose log conflicts says it does not: an acknowledgement that outlives the log it was for.
+    StaleAck,
+    /// Nobody grants a pre-vote (openraft #1796).
+    DeniedPreVotes,
+    /// No snapshot reaches whoever needs one (openraft #1828).
+    NoSnapshots,
+    /// A snapshot arrives other than it was sent (openraft #1892: one that conflicts is taken).
+    BentSnapshots,
+    /// A fenced member answers what it is asked until its process is gone.
+    AnswersFenced,
     /// A process has the same keys in every life.
     KeptKeys,
     /// A client numbers a retry anew.

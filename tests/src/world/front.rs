@@ -193,7 +193,11 @@ impl Talk {
                     let sealed = keys.seal(&place, &mutation.key, &put.value, &mut ivs);
                     drop(ivs);
                     let record = sealed.map_err(|_| refused(RefusalCode::TooLarge))?;
-                    self.process.site.common.fresh_iv(&record.iv);
+                    let mut iv = record.iv;
+                    if self.process.site.common.flaws.has(Flaw::PlainIvs) {
+                        self.process.site.dice.fill(&mut iv);
+                    }
+                    self.process.site.common.fresh_iv(&iv);
                     SealedChange::Put(SealedPut { record, ttl_s: put.ttl_s })
                 }
                 Change::Delete => SealedChange::Delete,

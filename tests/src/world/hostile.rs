@@ -14,7 +14,10 @@ use crate::world::settings::Guise;
 use crate::world::strikes::{any_place, pause};
 use ringwall_sim::world::joining_config;
 use ringwall_sim::{BuildImage, Lie};
+use ringwall_wire::codec::Message;
+use ringwall_wire::genesis::BootConfig;
 use ringwall_wire::ids::{ClusterId, Slot};
+use ringwall_wire::session::AttestResp;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -60,17 +63,21 @@ async fn liar(world: &Arc<World>, kind: Kind, place: Place) {
     let chip = if amd { "turin-2" } else { "tdx-2" };
     let mut guise = Guise { dishonest: true, ..Guise::default() };
     match kind {
-        Kind::ConfigSwap => guise.boot = Some(joining_config(ClusterId([7; 32]), Slot(place))),
+        // It says so, or says the right one and was started with another.
+        Kind::ConfigSwap if world.dice.chance(500) => guise.boot = Some(joining_config(ClusterId([7; 32]), Slot(place))),
+        Kind::ConfigSwap => guise.lies = vec![Lie::BootConfig],
         Kind::ChipSwap => guise.chip = Some(if amd { "genoa-77" } else { "tdx-77" }.into()),
         Kind::StaleQuote => (guise.lies, guise.primed) = (vec![Lie::Replay], true),
         Kind::RelayedQuote => {
             let seen = world.common.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
-            guise.borrowed = world.dice.pick(&seen).cloned();
-            if guise.borrowed.is_none() {
-                return;
-            }
+            // Best that of the machine whose slot it wants.
+            let own = |shown: &&AttestResp| BootConfig::decode(&shown.boot_config).is_ok_and(|boot| boot.slot == Slot(place));
+            let Some(shown) = seen.iter().rfind(own).or(seen.last()).cloned() else { return };
+            // It says it is the machine whose evidence it shows.
+            guise.chip = world.chip(place);
+            guise.borrowed = Some(shown);
         }
-        Kind::ForgedVendor => guise.lies = vec![Lie::ForeignRoot],
+        Kind::ForgedVendor => guise.lies = vec![if world.dice.chance(500) { Lie::ForeignRoot } else { Lie::Signature }],
         Kind::TcbDowngrade => guise.lies = vec![if amd { Lie::SnpOldReported } else { Lie::TdxOutOfDate }],
         Kind::OldMeasurement => guise.build = Some(BuildImage::new("ringwall-sim-0", 1)),
         _ => guise.lies = vec![if amd { Lie::SnpDebug } else { Lie::TdxDebug }],

@@ -3,11 +3,13 @@
 //! Decides: it makes keys of its own, speaks the protocol, and shows evidence that a genuine node made for somebody else. Whoever
 //! verifies before it speaks tells it nothing. Trusts: nothing. Register A1, A2, A5.
 
+use crate::world::flaws::Flaw;
 use crate::world::kinds::{Counts, Kind};
 use crate::world::pipes::{Door, Pipe, Place};
 use crate::world::site::Common;
 use ringwall_channel::{ClientPrologue, NodeSecrets, answer_client};
 use ringwall_wire::codec::Message;
+use ringwall_wire::evidence::Role;
 use ringwall_wire::ids::Incarnation;
 use ringwall_wire::session::{AttestResp, GetDescriptor, NodeDescriptor};
 use ringwall_wire::version;
@@ -48,6 +50,12 @@ async fn deceive(common: &Common, counts: &Counts, secrets: &NodeSecrets, dice: 
     let (msg2, mut session) = answer_client(secrets, &prologue, &msg1, &mut dice.clone()).ok()?;
     pipe.write(msg2);
     session.open_attest_req(&pipe.read(500).await?).ok()?;
+    let shown = match common.flaws.has(Flaw::Unbound) {
+        true => {
+            &AttestResp { role: Role::ClientServer, incarnation: descriptor.incarnation, keys: secrets.public().clone(), ..shown.clone() }
+        }
+        false => shown,
+    };
     pipe.write(session.seal_attest_resp(shown).ok()?);
     counts.fired(Kind::ImpostorToClient);
     // Whoever speaks now has not verified; the client's own record says so.

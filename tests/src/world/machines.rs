@@ -9,6 +9,7 @@ use crate::world::client::Crowd;
 use crate::world::dice::Dice;
 use crate::world::disks::WorldDisk;
 use crate::world::flaws::Flaw;
+use crate::world::images;
 use crate::world::kinds::Counts;
 use crate::world::pipes::Place;
 use crate::world::process::{Boot, Process, Stage, Start, Status, Tune};
@@ -130,6 +131,11 @@ impl World {
     /// The clock of a machine.
     pub fn clock(&self, place: Place) -> Option<Arc<MachineClock>> {
         self.lock().get(&place).map(|machine| Arc::clone(&machine.clock))
+    }
+
+    /// The chip of a machine.
+    pub fn chip(&self, place: Place) -> Option<String> {
+        self.lock().get(&place).map(|machine| machine.chip.clone())
     }
 
     /// The process of a machine.
@@ -271,7 +277,7 @@ impl World {
             self.common.watch.fenced(member.incarnation);
         }
         let image = running.disk.power_cut();
-        self.judge_image(&running, &image);
+        images::judge(&self.common.watch, &running, &image);
         if let Some(machine) = self.lock().get_mut(&place) {
             machine.images.push(image);
             if machine.images.len() > 2 {
@@ -286,14 +292,6 @@ impl World {
         if self.running(place).is_some_and(|running| running.number == number) {
             self.crash(place);
         }
-    }
-
-    /// Everything this process said is on its disk must be there.
-    fn judge_image(&self, running: &Running, image: &MemoryDisk) {
-        let Some(member) = running.status.member().filter(|_| !running.disk.has_lied()) else { return };
-        let folder = format!("inc-{}", member.incarnation);
-        let Ok(found) = ringwall_consensus::log::recover::recover(image, folder.as_ref()) else { return };
-        self.common.watch.recovered(member.incarnation, &found);
     }
 
     /// Sets aside a paused process; its machine is free for a successor.
@@ -323,7 +321,9 @@ impl World {
             let Some(member) = zombie.status.member() else { continue };
             let place = member.site.place;
             let successor = self.running(place).map(|running| running.status.stage());
-            let voted = member.metrics().voters.iter().any(|voter| voter.incarnation == member.incarnation);
+            // As the leader counts: whoever slept while all others were replaced is told by nobody that it is out.
+            let voters = self.leader().map(|(_, _, metrics)| metrics.voters).unwrap_or_default();
+            let voted = voters.iter().any(|voter| voter.incarnation == member.incarnation);
             if voted && successor != Some(Stage::Member) && zombie.vcpu.awake_for(4_000, self.common.trace.now_ms()) {
                 self.crash(place);
                 self.zombies.lock().unwrap_or_else(std::sync::PoisonError::into_inner).retain(|other| other.number != zombie.number);

@@ -11,10 +11,12 @@ use crate::world::pipes::{Door, Pipe, PipeOut};
 use crate::world::process::Process;
 use crate::world::sessions::{self, Expected, Fault, Own};
 use crate::world::site::Site;
+use futures_util::FutureExt as _;
 use futures_util::stream::{FuturesOrdered, FuturesUnordered, StreamExt};
 use ringwall_channel::{NodeSecrets, Opener, Sealer};
 use ringwall_consensus::runtime;
 use ringwall_consensus::{BoxFuture, Class, Prover, Recognition, Transport, TransportError};
+use ringwall_wire::bounded::Blob;
 use ringwall_wire::codec::Message;
 use ringwall_wire::ids::{Incarnation, NoisePublic};
 use ringwall_wire::limits::PEER_MESSAGE_BYTES;
@@ -300,7 +302,9 @@ pub async fn accept(process: Arc<Process>, mut pipe: Pipe) {
     };
     let peer = opened.session.peer().expect("an attested session has a peer");
     let (from, noise) = (peer.incarnation(), peer.keys().noise);
-    if !sessions::recognise(&process, (from, &noise), &mut opened, &mut pipe).await {
+    if site.common.flaws.has(Flaw::NoIntroduction) {
+        sessions::tell(&mut opened.sealer, &pipe, &PeerReply { number: 0, answer: PeerAnswer::Done }.encode());
+    } else if !sessions::recognise(&process, (from, &noise), &mut opened, &mut pipe).await {
         return;
     }
     process.peers.is_up(from);
@@ -379,7 +383,7 @@ async fn work(
             Some(reply) = in_order.next(), if !in_order.is_empty() => reply,
             Some(reply) = any.next(), if !any.is_empty() => reply,
         };
-        process.note_fence();
+        let reply = PeerReply { number: reply.number, answer: unless_fenced(&process, reply.answer) };
         process.site.common.watch.answered(process.incarnation, &reply.answer);
         let mut bytes = Vec::new();
         if sealer.seal(&reply.encode(), &mut bytes).is_err() {
@@ -387,6 +391,27 @@ async fn work(
         }
         out.send(stream, bytes);
     }
+}
+
+/// IN8, as `node/src/peers/serve.rs`.
+fn unless_fenced(process: &Process, answer: PeerAnswer) -> PeerAnswer {
+    if process.replica.fenced().now_or_never().is_none() {
+        return answer;
+    }
+    process.site.common.watch.fenced(process.incarnation);
+    match process.site.common.flaws.has(Flaw::AnswersFenced) {
+        true => answer,
+        false => PeerAnswer::Refused(sessions::refusal(RefusalCode::Fenced, "this incarnation is out")),
+    }
+}
+
+/// Whether a follower acknowledges what it did not take: never, but where that is the mistake.
+fn untaken(process: &Process) -> bool {
+    process.site.common.flaws.has(Flaw::FalseAck) && process.site.dice.chance(100)
+}
+
+fn deaf() -> BoxFuture<PeerAnswer> {
+    Box::pin(std::future::ready(PeerAnswer::Refused(sessions::refusal(RefusalCode::Unavailable, "never"))))
 }
 
 /// Hands a call to whom it is for, as `node/src/peers/serve.rs` does. Nothing here waits.
@@ -404,11 +429,28 @@ fn answer(process: &Arc<Process>, from: Incarnation, call: PeerCall) -> BoxFutur
             let refusal = sessions::refusal(RefusalCode::NotMember, "only a live member may have writes proposed here");
             Box::pin(std::future::ready(PeerAnswer::Refused(refusal)))
         }
+        PeerCall::PreVote(_) if process.site.common.flaws.has(Flaw::DeniedPreVotes) => deaf(),
+        PeerCall::SnapshotBegin(_) if process.site.common.flaws.has(Flaw::NoSnapshots) => deaf(),
+        PeerCall::SnapshotPart(mut part) if process.site.common.flaws.has(Flaw::BentSnapshots) => {
+            let mut bytes = part.bytes.to_vec();
+            let middle = bytes.len() / 2;
+            if let Some(byte) = bytes.get_mut(middle) {
+                *byte ^= 1;
+            }
+            part.bytes = Blob::new(bytes).expect("as long as before");
+            process.replica.answer(from, PeerCall::SnapshotPart(part))
+        }
+        PeerCall::Append(append) if !append.entries.is_empty() && untaken(&process) => {
+            Box::pin(std::future::ready(PeerAnswer::Append(AppendAnswer::Success)))
+        }
         PeerCall::Append(append) => {
             let last = append.entries.last().map(|entry| entry.at);
             let answering = process.replica.answer(from, PeerCall::Append(append));
             Box::pin(async move {
-                let answer = answering.await;
+                let mut answer = answering.await;
+                if answer == PeerAnswer::Append(AppendAnswer::Conflict) && process.site.common.flaws.has(Flaw::StaleAck) {
+                    answer = PeerAnswer::Append(AppendAnswer::Success);
+                }
                 if let PeerAnswer::Append(AppendAnswer::Success) = &answer {
                     process.site.common.watch.followed(process.incarnation, from);
                 }
@@ -422,6 +464,9 @@ fn answer(process: &Arc<Process>, from: Incarnation, call: PeerCall) -> BoxFutur
             let answering = process.replica.answer(from, PeerCall::Vote(vote));
             Box::pin(async move {
                 let answer = answering.await;
+                if matches!(&answer, PeerAnswer::Vote(said) if said.granted) {
+                    process.site.common.watch.followed(process.incarnation, from);
+                }
                 process.site.common.watch.voted(process.incarnation, from, &vote, &answer);
                 answer
             })

@@ -18,6 +18,7 @@ use ringwall_consensus::runtime;
 use ringwall_consensus::{Class, Granted, MemberStanding, Metrics, Options, Recognition, Replica, Transport};
 use ringwall_keys::Keyring;
 use ringwall_keys::hedge::HedgedIvs;
+use ringwall_sim::world::BUILD;
 use ringwall_wire::admission::{IncarnationCert, JoinAnswer, JoinReply, JoinRequest, KeyGrant};
 use ringwall_wire::bounded::Text;
 use ringwall_wire::codec::Message;
@@ -207,11 +208,16 @@ impl Boot {
             keys: secrets.public().clone(),
             vendor: site.tee.vendor(),
             chip: site.tee.chip(),
-            measurement: Text::new(profile.build.id.as_str()).expect("short"),
+            measurement: Text::new(self.said_build(&profile.build.id)).expect("short"),
             boot_config: site.boot.host_data(),
             peer_address: address(site.slot()),
             client_address: address(site.slot()),
         }
+    }
+
+    /// The build it says it runs: what was measured, where anybody looks at that.
+    fn said_build<'a>(&self, measured: &'a str) -> &'a str {
+        if self.site.common.flaws.has(Flaw::SelfReported) { BUILD } else { measured }
     }
 
     async fn join(&self) -> Option<Arc<Process>> {
@@ -286,6 +292,9 @@ impl Boot {
         options.granted = granted.map(Arc::new);
         let granted = options.granted.as_ref().map_or_else(Vec::new, |granted| granted.members.clone());
         (self.tune)(&mut options);
+        if common.flaws.has(Flaw::ClearKeys) {
+            in_the_clear(&options, &keyring);
+        }
         let transport: Arc<dyn Transport> = peers.clone();
         let replica = match Replica::open(options, transport).await {
             Ok(replica) => replica,
@@ -314,6 +323,14 @@ impl Boot {
             leaving: Notify::new(),
         }))
     }
+}
+
+/// What a node would do that keeps its keys for the next start.
+fn in_the_clear(options: &Options, keyring: &Keyring) {
+    let keys = keyring.granted().iter().flat_map(|key| key.key.expose().to_vec()).collect::<Vec<u8>>();
+    let file = options.disk.create_empty("keys".as_ref());
+    // A disk that fails holds no keys.
+    let _ = file.and_then(|file| file.write_at(0, &keys).and_then(|_| file.sync()));
 }
 
 /// Serves until the process is out; says why.
@@ -431,13 +448,6 @@ impl Process {
     /// Its slot.
     pub fn slot(&self) -> Slot {
         self.site.slot()
-    }
-
-    /// Tells the watch when the replica is fenced.
-    pub fn note_fence(&self) {
-        if self.replica.view().is_err() {
-            self.site.common.watch.fenced(self.incarnation);
-        }
     }
 
     /// Whom a session with this name and key belongs to, as the replica says.

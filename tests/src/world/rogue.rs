@@ -5,10 +5,12 @@
 //! Trusts: nothing. Out of scope: evidence that is not accepted (`hostile`). Protocol section 4.4, V2 and admission proofs.
 
 use crate::world::dice::Dice;
+use crate::world::flaws::Flaw;
 use crate::world::impostor::IMPOSTOR;
 use crate::world::kinds::Kind;
 use crate::world::machines::{SLOTS, SPARES, World};
 use crate::world::pipes::{Door, Pipe};
+use crate::world::process::Process;
 use crate::world::sessions::{self, Opened, Own};
 use crate::world::site::{MachineClock, Site, address};
 use crate::world::strikes::any_place;
@@ -20,7 +22,7 @@ use ringwall_wire::bounded::{List, Text};
 use ringwall_wire::codec::Message;
 use ringwall_wire::ids::{Digest, Incarnation, Signature, Slot};
 use ringwall_wire::limits::PEER_MESSAGE_BYTES;
-use ringwall_wire::peer::{AppendCall, Ballot, PeerAnswer, PeerCall, PeerReply, PeerRpc};
+use ringwall_wire::peer::{AppendCall, Ballot, LogPosition, PeerAnswer, PeerCall, PeerReply, PeerRpc, VoteCall};
 use ringwall_wire::session::PeerPurpose;
 use std::sync::Arc;
 
@@ -62,7 +64,7 @@ pub async fn strike(world: &Arc<World>) {
     let Ok(mut opened) = sessions::handshake(own, &mut pipe, PeerPurpose::Member, None).await else { return };
     if show(&mut opened, &mut pipe, link).await.is_some() {
         world.counts.fired(Kind::RogueMember);
-        command(&mut opened, &mut pipe, me).await;
+        command(&mut opened, &mut pipe, &demand(world, &victim, me)).await;
     }
     pipe.out.close();
 }
@@ -99,14 +101,29 @@ async fn show(opened: &mut Opened, pipe: &mut Pipe, link: AdmissionLink) -> Opti
     Some(())
 }
 
-/// What a leader says, whether or not it was taken for a member.
-async fn command(opened: &mut Opened, pipe: &mut Pipe, me: Incarnation) {
-    let Ok((mut sealer, _)) = opened.session.split(1, PEER_MESSAGE_BYTES) else { return };
-    let ballot = Ballot { term: 1 << 40, leader: me, committed: true };
-    let append = AppendCall { ballot, previous: None, entries: List::default(), committed: None, tree: None };
+/// What a leader says; or, where that is to be shown, what a candidate says, or what the leader of another machine says.
+fn demand(world: &World, victim: &Process, me: Incarnation) -> PeerCall {
+    let (flaws, metrics) = (&world.common.flaws, victim.metrics());
+    let term = 1 << 40;
+    if flaws.has(Flaw::RogueVotes) {
+        // As far as its victim's log goes, and no further: who has more might know a membership that is still to come.
+        let last = LogPosition { term: metrics.term, index: metrics.last_index };
+        let ballot = Ballot { term, leader: me, committed: false };
+        return PeerCall::Vote(VoteCall { ballot, last: Some(last), transfer: true });
+    }
+    let others = metrics.voters.iter().map(|voter| voter.incarnation).find(|voter| *voter != victim.incarnation);
+    let leader = others.filter(|_| flaws.has(Flaw::BorrowedBallot)).unwrap_or(me);
+    let ballot = Ballot { term, leader, committed: true };
+    PeerCall::Append(AppendCall { ballot, previous: None, entries: List::default(), committed: None, tree: None })
+}
+
+/// Says it, whether or not it was taken for a member.
+async fn command(opened: &mut Opened, pipe: &mut Pipe, call: &PeerCall) {
+    let stream = if matches!(call, PeerCall::Append(_)) { 1 } else { 2 };
+    let Ok((mut sealer, _)) = opened.session.split(stream, PEER_MESSAGE_BYTES) else { return };
     let mut bytes = Vec::new();
-    if sealer.seal(&PeerRpc { number: 1, call: PeerCall::Append(append) }.encode(), &mut bytes).is_ok() {
-        pipe.out.send(1, bytes);
+    if sealer.seal(&PeerRpc { number: 1, call: call.clone() }.encode(), &mut bytes).is_ok() {
+        pipe.out.send(stream, bytes);
         // Whatever comes back is of no use to it.
         let _ = tokio::time::timeout(std::time::Duration::from_millis(500), pipe.recv()).await;
     }

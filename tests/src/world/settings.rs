@@ -18,6 +18,8 @@ use std::sync::Arc;
 pub struct Settings {
     /// Milliseconds of faults.
     pub faults_ms: u64,
+    /// Milliseconds a world lasts at least: clients go on in peace when it is whole before.
+    pub least_ms: u64,
     /// Clients.
     pub clients: u32,
     /// Milliseconds between two operations of a client.
@@ -40,6 +42,7 @@ impl Default for Settings {
     fn default() -> Self {
         Settings {
             faults_ms: 42_000,
+            least_ms: 0,
             clients: 3,
             pause_ms: 150,
             print: false,
@@ -49,6 +52,13 @@ impl Default for Settings {
             flaws: Flaws::default(),
             drill: None,
         }
+    }
+}
+
+impl Settings {
+    /// The worlds of the suite and of campaigns: a minute of simulated time, most of it faults.
+    pub fn suite() -> Self {
+        Settings { least_ms: 60_000, ..Settings::default() }
     }
 }
 

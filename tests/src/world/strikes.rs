@@ -274,9 +274,14 @@ async fn disk(world: &Arc<World>, kind: Kind) {
         // What a crash leaves of writes that were not synced.
         Kind::LostUnsynced | Kind::TornWrite | Kind::ReorderedWrites => {
             if world.is_whole() {
-                running.disk.slow(world.dice.between(40, 120));
                 running.vcpu.doom();
-                pause(world, 50, 400).await;
+                running.disk.cut_at_sync(kind, Arc::clone(&running.vcpu));
+                for _ in 0..world.dice.between(50, 150) {
+                    pause(world, 20, 20).await;
+                    if running.vcpu.is_stopped() {
+                        break;
+                    }
+                }
                 world.crash(place);
                 world.restart_in(place, 300);
             }
@@ -284,6 +289,9 @@ async fn disk(world: &Arc<World>, kind: Kind) {
         _ => {
             if !world.is_whole() {
                 return;
+            }
+            if matches!(kind, Kind::ReadError | Kind::BitFlip) && world.dice.chance(700) {
+                return read_back(world, place, kind).await;
             }
             // From now on nobody counts on this voter: what is armed may take it away, now or when something is read much later.
             running.vcpu.doom();
@@ -297,6 +305,18 @@ async fn disk(world: &Arc<World>, kind: Kind) {
             world.replace(place, running.number);
         }
     }
+}
+
+/// A successor with memory for almost nothing reads everything back from its disk, which fails.
+async fn read_back(world: &Arc<World>, place: Place, kind: Kind) {
+    world.crash(place);
+    world.restart_in(place, u64::MAX / 2);
+    let Some(running) = world.start(place, Start::Join, Guise { squeezed: true, ..Guise::default() }) else { return };
+    running.vcpu.doom();
+    running.disk.arm_read(kind);
+    pause(world, 2_500, 5_000).await;
+    running.disk.mend();
+    world.replace(place, running.number);
 }
 
 async fn host(world: &Arc<World>, kind: Kind) {

@@ -38,7 +38,7 @@ pub enum Rule {
     ReadsAcknowledged,
     /// IN10: key epoch and epoch never decrease; in one life neither do applied index, revision and time.
     NeverBack,
-    /// V2: entries are taken from an incarnation that was admitted, and from nobody else.
+    /// V1, V2: entries and requests for votes are heeded of an incarnation that was admitted, and of nobody else.
     FollowsMembers,
     /// Raft: one leader a term.
     OneLeader,
@@ -54,6 +54,8 @@ pub enum Rule {
     CommitTerm,
     /// Raft: a voter's ballots do not go back to a lower term.
     TermForward,
+    /// No disk holds a key of the cluster in the clear.
+    KeysStayInside,
     /// Only honest machines get the cluster's keys.
     HonestOnly,
     /// A slot whose incumbent answers is not given away: judged in worlds whose only fault are second copies.

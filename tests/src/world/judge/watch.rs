@@ -162,11 +162,11 @@ impl Watch {
         });
     }
 
-    /// `by` took an append of `from` in.
+    /// `by` took an append of `from` in, or voted for it.
     pub fn followed(&self, by: Incarnation, from: Incarnation) {
         self.with(|inner, broken| {
             if !inner.lives.get(&from).is_some_and(|life| life.honest) {
-                broken.push((Rule::FollowsMembers, format!("{by} took an append of {from}, which nobody admitted")));
+                broken.push((Rule::FollowsMembers, format!("{by} heeded {from}, which nobody admitted")));
             }
         });
     }
