@@ -17,6 +17,7 @@ pub mod defects;
 #[cfg(not(feature = "defects"))]
 mod defects;
 pub mod disk;
+mod entropy;
 #[cfg(any(test, feature = "faults"))]
 pub mod exercise;
 mod fence;

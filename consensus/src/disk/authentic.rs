@@ -3,13 +3,13 @@
 //! Decides: a block is what this process wrote there last, or zeroes where it never wrote; anything else (damage, an earlier block,
 //! another block, a lost write) is a fault, which raises the fence and ends the file. A failed or short write does the same, because
 //! nobody knows what the disk holds then. A write of part of a block compares the rest first.
-//! Trusts: memory, and SHA-256 cut to 192 bits. Out of scope: reading a disk without this memory (docs/decisions/0017-blocks-are-compared-with-memory.md).
+//! Trusts: memory, and the keyed hash (`keyed.rs`). Out of scope: reading a disk without this memory (docs/decisions/0017-blocks-are-compared-with-memory.md).
 //! Protocol section 5.1; register row R5.
 
 use crate::disk::fault::DiskFault;
+use crate::disk::keyed::{BlockKey, Tag};
 use crate::disk::{Disk, DiskFile, write_whole};
 use crate::fence::Fence;
-use sha2::{Digest as _, Sha256};
 use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,11 +19,8 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 pub(crate) const PAGE_BLOCK_BYTES: usize = 4 * 1024;
 /// Bytes of a block of a snapshot: written and read from front to back.
 pub(crate) const STREAM_BLOCK_BYTES: usize = 64 * 1024;
-/// Bytes of memory the digests of one replica may take: 768 MiB stand for 128 GiB of database.
-pub const TAG_BYTES: u64 = 768 * 1024 * 1024;
-
-/// SHA-256 of a block, cut to 192 bits. The block's place is the tag's place in the table.
-type Tag = [u8; 24];
+/// Bytes of memory the digests of one replica may take: 512 MiB stand for 128 GiB of database.
+pub const TAG_BYTES: u64 = 512 * 1024 * 1024;
 
 /// Memory the digests of one replica take.
 #[derive(Clone, Default)]
@@ -59,6 +56,7 @@ pub(crate) struct Authentic {
     file: Arc<dyn DiskFile>,
     name: String,
     block: usize,
+    key: BlockKey,
     zero: Tag,
     known: RwLock<Known>,
     fence: Fence,
@@ -71,8 +69,9 @@ impl Authentic {
         let file = disk.create_empty(path)?;
         let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
         let known = RwLock::new(Known { len: 0, tags: Vec::new(), failed: false });
-        let zero = tag_of(&vec![0; block]);
-        Ok(Authentic { file, name, block, zero, known, fence: fence.clone(), account: account.clone() })
+        let key = BlockKey::draw()?;
+        let zero = key.tag(&vec![0; block]);
+        Ok(Authentic { file, name, block, key, zero, known, fence: fence.clone(), account: account.clone() })
     }
 
     /// What is known, over another file: so that a test can try many disks against one memory.
@@ -85,7 +84,7 @@ impl Authentic {
         let (name, account) = (self.name.clone(), Account::default());
         account.take((known.tags.len() * size_of::<Tag>()) as u64);
         let known = RwLock::new(known);
-        Authentic { file, name, block: self.block, zero: self.zero, known, fence: fence.clone(), account }
+        Authentic { file, name, block: self.block, key: self.key.clone(), zero: self.zero, known, fence: fence.clone(), account }
     }
 
     fn reading(&self) -> RwLockReadGuard<'_, Known> {
@@ -134,7 +133,7 @@ impl Authentic {
 
     fn compare(&self, first: u64, bytes: &[u8], tags: &[Tag]) -> io::Result<()> {
         let mut pairs = bytes.chunks(self.block).zip(tags);
-        match pairs.position(|(bytes, tag)| tag_of(bytes) != *tag) {
+        match pairs.position(|(bytes, tag)| self.key.tag(bytes) != *tag) {
             None => Ok(()),
             Some(at) => Err(self.changed(first + at as u64)),
         }
@@ -197,7 +196,7 @@ impl Authentic {
                 false => self.block(known, block)?,
             };
             merged.split_at_mut(within).1.split_at_mut(part.len()).0.copy_from_slice(part);
-            tags.push((block, tag_of(&merged)));
+            tags.push((block, self.key.tag(&merged)));
         }
         let end = at + bytes.len() as u64;
         if end > known.len && !bytes.is_empty() {
@@ -220,7 +219,7 @@ impl Authentic {
             true => {
                 let mut whole = self.block(known, last)?;
                 whole.split_at_mut(within).1.fill(0);
-                Some(tag_of(&whole))
+                Some(self.key.tag(&whole))
             }
         };
         self.file.set_size(len)?;
@@ -232,17 +231,10 @@ impl Authentic {
     }
 }
 
-fn tag_of(block: &[u8]) -> Tag {
-    let digest: [u8; 32] = Sha256::digest(block).into();
-    let mut tag = [0; 24];
-    tag.copy_from_slice(digest.split_at(24).0);
-    tag
-}
-
 impl DiskFile for Authentic {
     fn write_at(&self, at: u64, bytes: &[u8]) -> io::Result<usize> {
         // Hashed before anybody has to wait.
-        let whole = self.runs(at, bytes).map(|(_, _, part)| (part.len() == self.block).then(|| tag_of(part))).collect();
+        let whole = self.runs(at, bytes).map(|(_, _, part)| (part.len() == self.block).then(|| self.key.tag(part))).collect();
         let mut known = self.writing();
         self.alive(&known)?;
         match self.write(&mut known, at, bytes, whole) {

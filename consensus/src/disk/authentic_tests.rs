@@ -63,7 +63,7 @@ fn it_is_a_file_like_any_other() {
                 }
             }
             assert_eq!(bench.file.size().unwrap(), model.len() as u64);
-            assert_eq!(bench.account.bytes(), model.len().div_ceil(block) as u64 * 24, "what it takes of memory is known");
+            assert_eq!(bench.account.bytes(), model.len().div_ceil(block) as u64 * 16, "what it takes of memory is known");
         }
         assert_eq!(bench.disk.bytes(Path::new(PATH)).unwrap(), model, "and the disk holds it as it is");
         assert_eq!(bench.fence.reason(), None);
