@@ -46,7 +46,7 @@ async fn whoever_sleeps_through_its_retirement_ends_by_itself() {
         let slot = slots[0];
         let old = before.voters.iter().find(|voter| voter.slot.0 == slot).unwrap().incarnation;
         three.cluster.signal(slot, Signal::STOP);
-        rivals.push(three.cluster.rival(slot, &format!("newcomer-{round}"), &Machine::honest(chip), &[]).unwrap());
+        rivals.push(three.cluster.rival(slot, &format!("newcomer-{round}"), &Machine::honest(chip), None, &[]).unwrap());
         let others: Vec<String> =
             three.cluster.slots().filter(|other| *other != slot).map(|other| three.cluster.address(other).to_string()).collect();
         let mut options = local::options(&three.cluster);
