@@ -130,7 +130,9 @@ impl AsyncRuntime for Runtime {
         TokioRuntime::is_panic(join_error)
     }
 
+    // tidy: openraft's name for what spreads its timeouts; no key comes from it
     fn thread_rng() -> Dice {
+        // tidy: see above
         let seed = present().map_or_else(|| TokioRuntime::thread_rng().next_u64(), |host| host.draw());
         Dice::seed_from_u64(seed)
     }

@@ -79,6 +79,16 @@ async fn assert_stopped(replica: &Replica, from: Incarnation, call: PeerCall) {
     }
 }
 
+/// Entries, read indices and votes of `from`, all stopped.
+async fn assert_silenced(replica: &Replica, from: Incarnation) {
+    for call in [append(from), PeerCall::ReadIndex] {
+        assert_stopped(replica, from, call).await;
+    }
+    let longer = Some(LogPosition { term: 900, index: 900 });
+    let ballot = Ballot { term: 1_000, leader: from, committed: false };
+    assert_stopped(replica, from, PeerCall::Vote(VoteCall { ballot, last: longer, transfer: false })).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_member_that_lags_follows_whoever_shows_its_admission_and_nobody_else() {
     let away = Away::begin(0).await;
@@ -127,12 +137,7 @@ async fn a_member_that_lags_follows_whoever_shows_its_admission_and_nobody_else(
     // Stale: what was asked for is what follows the last index known here.
     let stale = lagging.prove(me, &noise, &genuine, after + 1_000);
     assert!(matches!(fault(stale), LinkFault::Order { .. }));
-    for call in [append(me), PeerCall::ReadIndex] {
-        assert_stopped(lagging, me, call).await;
-    }
-    let longer = Some(LogPosition { term: 900, index: 900 });
-    let ballot = Ballot { term: 1_000, leader: me, committed: false };
-    assert_stopped(lagging, me, PeerCall::Vote(VoteCall { ballot, last: longer, transfer: false })).await;
+    assert_silenced(lagging, me).await;
     assert_eq!(lagging.metrics().term, term, "nothing of it reached Raft");
 
     // Foreign: somebody with evidence, a name further on, and somebody else's proof.

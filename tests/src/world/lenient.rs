@@ -3,7 +3,7 @@
 //! Decides: what evidence would have to say for a check that is not made to find nothing: the part nobody looks at is set right and signed
 //! again with the simulated keys, which are public, and the real verifier judges all the rest. Whoever leaves a check out cannot tell what was
 //! shown from this. `attest` itself has no such switch, and a verdict has one maker.
-//! Trusts: nothing. Out of scope: who shows what (`hostile`, `impostor`). Protocol section 1.4, mistakes 2, 3, 7 and 9.
+//! Trusts: nothing. Out of scope: who shows what (`hostile`, `impostor`). Protocol section 3.
 
 use crate::world::flaws::{Flaw, Flaws};
 use crate::world::site::Wanted;
