@@ -3,14 +3,17 @@
 //! Decides: our own spelling of Raft's messages, so that no library's layout is on the wire. Entries stay opaque bytes here.
 //! Trusts: nothing. Out of scope: the gate that decides which of them may reach Raft (`consensus`). Protocol section 4.
 
-use crate::admission::{CatchUpProof, ForwardedEvidence};
+use crate::admission::{CatchUpProof, ForwardedEvidence, GrantedKey};
 use crate::bounded::{Blob, List, Text};
 use crate::command::{Outcomes, SealedWrite};
+use crate::custody::CustodyAsk;
 use crate::ids::{Digest, Incarnation, NoisePublic, Slot, Vendor};
 use crate::limits::{APPEND_ENTRIES, ENTRY_BYTES, ENTRY_WRITES, SLOTS, SNAPSHOT_CHUNK_BYTES};
 use crate::receipt::TreePoint;
+use crate::rotation::{KeyGeneration, KeyOffer};
 use crate::session::Refusal;
 use crate::{choice, message, record};
+use alloc::boxed::Box;
 
 record! {
     /// A vote: who may lead in which term, and whether a quorum agreed.
@@ -133,6 +136,12 @@ choice! {
         11 => Leaving,
         /// Whether the member is there at all; any answer says yes.
         12 => Alive,
+        /// Hold this master key: the log will name it.
+        13 => OfferKey(KeyOffer),
+        /// The log names this master key and the member lacks it.
+        14 => AskKey(KeyGeneration),
+        /// What a custodian said to another member: the leader puts it into the log.
+        15 => Custody(Box<CustodyAsk>),
     }
 }
 
@@ -267,6 +276,8 @@ choice! {
         10 => Transfer(TransferAnswer),
         /// The first word to a dialler that is not known yet: show what the log admitted after this index, up to yourself.
         11 => ShowAdmission(u64),
+        /// The key that was asked for.
+        12 => Key(GrantedKey),
     }
 }
 

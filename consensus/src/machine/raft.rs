@@ -244,6 +244,8 @@ impl Machine {
         self.state.revision = restored.meta.revision;
         self.state.time_ms = restored.meta.time_ms;
         self.state.roster = Arc::new(restored.roster);
+        self.state.generations = Arc::new(restored.generations);
+        self.state.custody = Arc::new(restored.custody);
         self.state.clients = restored.clients;
         self.state.tree = restored.tree;
         self.readers.expected.met(&self.state.tree)?;

@@ -6,6 +6,7 @@
 #![allow(clippy::print_stdout)]
 
 use ringwall_channel::{ClientDial, ClientPrologue, NodeSecrets, Session, Unverified, answer_client};
+use ringwall_keys::ring::FIRST_KEY_EPOCH;
 use ringwall_keys::{HedgedIvs, Keyring, RecordPlace, SpaceKeys};
 use ringwall_sim::tape::Tape;
 use ringwall_wire::ids::{ClientTag, ClusterId, Epoch, Incarnation, Nonce, PolicyVersion, SpaceTag};
@@ -50,7 +51,8 @@ fn hold(mut tape: Tape) -> (Box<Held>, [u8; 32], Vec<u8>) {
     let granted = Keyring::from_grant(cluster_id, &ring.granted()).expect("a ring grants a ring");
     let node = NodeSecrets::generate(&mut tape);
     let mut ivs = HedgedIvs::new(Box::new(tape.clone()), Incarnation(1));
-    let (space, wrapped) = ring.new_space_key(&SpaceTag([2; 16]), KeyMode::Cluster, &mut ivs).expect("cluster mode needs nothing else");
+    let (space, wrapped) =
+        ring.new_space_key(&SpaceTag([2; 16]), KeyMode::Cluster, FIRST_KEY_EPOCH, &mut ivs).expect("cluster mode needs nothing else");
     let unwrapped = granted.unwrap_space_key(&SpaceTag([2; 16]), KeyMode::Cluster, &wrapped).expect("the granted ring is the same");
     let place = RecordPlace { key: space.key_tag(b"name"), client: ClientTag([3; 16]), seq: 1 };
     let record = space.seal(&place, b"name", b"value", &mut ivs).expect("small");
