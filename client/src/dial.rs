@@ -78,7 +78,7 @@ impl NodeDialler {
         })
     }
 
-    async fn connect(&self, address: &str, until: Instant) -> Result<quinn::Connection, DialError> {
+    pub(crate) async fn connect(&self, address: &str, until: Instant) -> Result<quinn::Connection, DialError> {
         let resolving = tokio::time::timeout_at(until, tokio::net::lookup_host(address));
         let resolved = match resolving.await {
             Ok(Ok(addresses)) => addresses.take(RESOLVED).collect::<Vec<SocketAddr>>(),
@@ -148,7 +148,12 @@ impl NodeDialler {
     }
 
     /// Step 5: the evidence is judged here.
-    fn attest(&self, session: Session<Unverified>, exchange: &Exchange, trace: &mut Trace) -> Result<Session<Attested>, DialError> {
+    pub(crate) fn attest(
+        &self,
+        session: Session<Unverified>,
+        exchange: &Exchange,
+        trace: &mut Trace,
+    ) -> Result<Session<Attested>, DialError> {
         let peer = exchange.judge(&self.anchors, trace).map_err(|error| self.refuse(session.remote_noise(), error))?;
         self.min_policy_version.fetch_max(peer.policy().version.0, Ordering::Relaxed);
         session.establish(peer).map_err(of_channel)
@@ -175,7 +180,7 @@ impl NodeDialler {
     }
 
     /// Steps 0 to 4, with a fresh nonce.
-    async fn question(
+    pub(crate) async fn question(
         &self,
         connection: &quinn::Connection,
         nonce: &Nonce,
@@ -232,16 +237,8 @@ impl NodeDialler {
         let peer = session.peer().expect("an attested session has a peer");
         let expected = anchor::Session::new(peer, auth.user, client, nonce);
         let (sealer, opener) = session.split(0, REQUEST_BYTES).map_err(of_channel)?;
-        let mut link = NodeLink {
-            connection,
-            send: pipe.writer.into_stream(),
-            recv: pipe.reader.into_stream(),
-            sealer,
-            opener,
-            out: Vec::new(),
-            written: 0,
-            sitting: None,
-        };
+        let (send, recv) = pipe.into_streams();
+        let mut link = NodeLink { connection, send, recv, sealer, opener, out: Vec::new(), written: 0, sitting: None };
         let ready = link.authenticate(auth, until).await?;
         link.sitting = Some(Sitting::open(&self.keeper, opening, (expected, exchange), &ready.receipt)?);
         Ok(Opened { link, ready, verification, reattest_by })
@@ -319,13 +316,18 @@ fn explain(session: &Session<Attested>, address: &str) -> Verification {
 }
 
 /// Frames of one stream until a deadline.
-struct Pipe {
+pub(crate) struct Pipe {
     reader: FrameReader,
     writer: FrameWriter,
     until: Instant,
 }
 
 impl Pipe {
+    /// The stream itself, for what follows the frames of the opening.
+    pub(crate) fn into_streams(self) -> (quinn::SendStream, quinn::RecvStream) {
+        (self.writer.into_stream(), self.reader.into_stream())
+    }
+
     fn left(&self) -> Duration {
         self.until.saturating_duration_since(clock::now())
     }
@@ -441,7 +443,7 @@ fn of_frame(fault: FrameError) -> DialError {
     }
 }
 
-fn of_channel(fault: ChannelError) -> DialError {
+pub(crate) fn of_channel(fault: ChannelError) -> DialError {
     match fault {
         ChannelError::Refused(refusal) => of_refusal(&refusal),
         fault => DialError::Handshake(fault.to_string()),
@@ -456,6 +458,6 @@ fn hint(frame: &[u8], fault: String) -> DialError {
     }
 }
 
-fn of_refusal(refusal: &Refusal) -> DialError {
+pub(crate) fn of_refusal(refusal: &Refusal) -> DialError {
     DialError::Refused { code: code_name(refusal.code), detail: refusal.detail.to_string() }
 }

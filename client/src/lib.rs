@@ -25,6 +25,7 @@ pub mod cli;
 mod client;
 mod clock;
 mod credential;
+pub mod custodian;
 mod dial;
 mod driver;
 mod entropy;

@@ -51,6 +51,18 @@ purposes! {
     RecordKeys = "record-keys",
     /// Hedge key to initialization vector (24 bytes); fields: randomness, incarnation, counter, digest of the input.
     HedgedIv = "hedged-iv",
+    /// KEK to the salt of a dealing's randomness; field: custody epoch.
+    CustodySalt = "custody-salt",
+    /// Fresh randomness extracted with a salt to one draw of a dealing; field: counter.
+    CustodyDraw = "custody-draw",
+    /// RK to its check value (16 bytes); fields: cluster, custody epoch.
+    CustodyKcv = "custody-kcv",
+    /// RK to the seed of the X-Wing pair master keys are sealed to; fields: cluster, custody epoch.
+    RecoverySeed = "recovery-seed",
+    /// RK to the key of tags of recovery blobs; fields: cluster, custody epoch.
+    RecoveryTag = "recovery-tag",
+    /// Share extracted with its hiding value to its proof key; fields: cluster, custody epoch, place.
+    ShareProof = "share-proof",
 }
 
 /// Derives `N` bytes for `purpose` from a uniform parent key.

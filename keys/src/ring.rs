@@ -14,7 +14,7 @@ use rand_core::CryptoRng;
 use ringwall_wire::admission::GrantedKey;
 use ringwall_wire::codec::{Field, enc};
 use ringwall_wire::command::WrappedKey;
-use ringwall_wire::ids::{ClientId, ClientTag, ClusterId, KeyEpoch, SpaceTag, UserId};
+use ringwall_wire::ids::{ClientId, ClientTag, ClusterId, CustodianId, CustodyEpoch, Digest, KeyEpoch, SpaceTag, UserId};
 use ringwall_wire::label::Label;
 use ringwall_wire::request::KeyMode;
 use ringwall_wire::secret::{Secret, wash_stack};
@@ -41,6 +41,15 @@ pub enum KeyringError {
         /// Which.
         key_epoch: KeyEpoch,
     },
+}
+
+/// What a wrapped key of a dealing is for: it is unwrapped for nothing else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CustodyUse<'a> {
+    /// Making tags of recovery blobs.
+    Tag,
+    /// Judging proofs of this custodian's share.
+    Proof(&'a CustodianId),
 }
 
 /// The keys every member of a cluster holds in memory.
@@ -134,14 +143,7 @@ impl Keyring {
         let master = self.newest_master();
         let mixed = extract(&master.kek, ivs.random().expose());
         let dek: Secret<32> = expand(&mixed, Purpose::Dek, &[&self.cluster_id.0, &space.0]);
-        let aad = self.wrap_aad(space, mode, master.key_epoch);
-        let iv = ivs.next(&[&aad, dek.expose()]);
-        let keys = WrapKeys::derive(&master.kek, &iv);
-        let mut text = Vec::with_capacity(48);
-        text.extend_from_slice(dek.expose());
-        seal_in_place(keys.parts().0, &aad, &mut text);
-        let ciphertext = text.as_slice().try_into().expect("32 bytes and a tag are 48");
-        let wrapped = WrappedKey { key_epoch: master.key_epoch, iv, commit: *keys.parts().1, ciphertext };
+        let wrapped = master.wrap_key(&self.wrap_aad(space, mode, master.key_epoch), &dek, ivs);
         let made = SpaceKeys::derive(self.cluster_id, *space, mode, &dek);
         wash_stack();
         Ok((made, wrapped))
@@ -152,24 +154,49 @@ impl Keyring {
         if mode != KeyMode::Cluster {
             return Err(OpenError::UserKeyNeeded { mode });
         }
-        let unknown = OpenError::UnknownKeyEpoch { wanted: wrapped.key_epoch };
-        let master = self.masters.iter().find(|master| master.key_epoch == wrapped.key_epoch).ok_or(unknown)?;
-        let keys = WrapKeys::derive(&master.kek, &wrapped.iv);
-        let (key, commit) = keys.parts();
-        if !bool::from(commit.ct_eq(&wrapped.commit)) {
-            return Err(OpenError::OtherKey);
-        }
-        let mut text = wrapped.ciphertext.to_vec();
-        if !open_in_place(key, &self.wrap_aad(space, mode, wrapped.key_epoch), &mut text) {
-            return Err(OpenError::NotAuthentic);
-        }
-        let mut bytes = [0; 32];
-        bytes.copy_from_slice(&text);
-        text.zeroize();
-        let dek = Secret::from_mut(&mut bytes);
+        let dek = self.master(wrapped.key_epoch)?.unwrap_key(&self.wrap_aad(space, mode, wrapped.key_epoch), wrapped)?;
         let unwrapped = SpaceKeys::derive(self.cluster_id, *space, mode, &dek);
         wash_stack();
         Ok(unwrapped)
+    }
+
+    /// Wraps a key of the dealing with this manifest under the newest master key.
+    pub fn wrap_custody(&self, manifest: &Digest, purpose: CustodyUse<'_>, key: &Secret<32>, ivs: &mut HedgedIvs) -> WrappedKey {
+        let master = self.newest_master();
+        let wrapped = master.wrap_key(&self.custody_aad(manifest, purpose, master.key_epoch), key, ivs);
+        wash_stack();
+        wrapped
+    }
+
+    /// Unwraps it again; another manifest, purpose or custodian is noticed.
+    pub fn unwrap_custody(&self, manifest: &Digest, purpose: CustodyUse<'_>, wrapped: &WrappedKey) -> Result<Secret<32>, OpenError> {
+        let aad = self.custody_aad(manifest, purpose, wrapped.key_epoch);
+        let key = self.master(wrapped.key_epoch)?.unwrap_key(&aad, wrapped);
+        wash_stack();
+        key
+    }
+
+    /// What the randomness of a dealing, or of a blob that is sealed anew, is mixed with.
+    pub fn custody_salt(&self, custody_epoch: CustodyEpoch) -> Secret<32> {
+        expand(&self.newest_master().kek, Purpose::CustodySalt, &[&custody_epoch.0.to_be_bytes()])
+    }
+
+    /// The oldest generation that is alive.
+    pub fn oldest(&self) -> KeyEpoch {
+        self.masters.first().expect("a ring holds a master key").key_epoch
+    }
+
+    fn custody_aad(&self, manifest: &Digest, purpose: CustodyUse<'_>, key_epoch: KeyEpoch) -> Vec<u8> {
+        let whose: &[u8] = match purpose {
+            CustodyUse::Tag => &[],
+            CustodyUse::Proof(custodian) => &custodian.0,
+        };
+        enc(Label::CustodyWrap, &[&self.cluster_id.0, &manifest.0, whose, &key_epoch.0.to_be_bytes()])
+    }
+
+    fn master(&self, key_epoch: KeyEpoch) -> Result<&Master, OpenError> {
+        let found = self.masters.iter().find(|master| master.key_epoch == key_epoch);
+        found.ok_or(OpenError::UnknownKeyEpoch { wanted: key_epoch })
     }
 
     fn newest_master(&self) -> &Master {
@@ -186,6 +213,33 @@ impl Master {
     fn new(cluster_id: &ClusterId, key_epoch: KeyEpoch, key: Secret<32>) -> Self {
         let kek = expand(&key, Purpose::Kek, &[&cluster_id.0, &key_epoch.0.to_be_bytes()]);
         Master { key_epoch, key, kek }
+    }
+
+    fn wrap_key(&self, aad: &[u8], key: &Secret<32>, ivs: &mut HedgedIvs) -> WrappedKey {
+        let iv = ivs.next(&[aad, key.expose()]);
+        let keys = WrapKeys::derive(&self.kek, &iv);
+        let mut text = Vec::with_capacity(48);
+        text.extend_from_slice(key.expose());
+        seal_in_place(keys.parts().0, aad, &mut text);
+        let ciphertext = text.as_slice().try_into().expect("32 bytes and a tag are 48");
+        WrappedKey { key_epoch: self.key_epoch, iv, commit: *keys.parts().1, ciphertext }
+    }
+
+    /// Commitment first, then the tag.
+    fn unwrap_key(&self, aad: &[u8], wrapped: &WrappedKey) -> Result<Secret<32>, OpenError> {
+        let keys = WrapKeys::derive(&self.kek, &wrapped.iv);
+        let (key, commit) = keys.parts();
+        if !bool::from(commit.ct_eq(&wrapped.commit)) {
+            return Err(OpenError::OtherKey);
+        }
+        let mut text = wrapped.ciphertext.to_vec();
+        if !open_in_place(key, aad, &mut text) {
+            return Err(OpenError::NotAuthentic);
+        }
+        let mut bytes = [0; 32];
+        bytes.copy_from_slice(&text);
+        text.zeroize();
+        Ok(Secret::from_mut(&mut bytes))
     }
 }
 

@@ -29,6 +29,12 @@ const KNOWN: &[(Purpose, &str)] = &[
          1198ee0de2b16dfb70533765f0638c026eed06695a45673969e8fc8fa14c1e4b",
     ),
     (Purpose::HedgedIv, "2d8525f6ca331c9219f661c23c262b8fa423a59b876acf35"),
+    (Purpose::CustodySalt, "3863076080d054c65318767a8aedca2d6c263288d839b83321eb58e6079f909d"),
+    (Purpose::CustodyDraw, "0c8b2d513031a966727bbbf093fb6f715723aed8c30b5a806f2a09f607b9cf0d"),
+    (Purpose::CustodyKcv, "de6ed66acbcd90724690228e4f972e09"),
+    (Purpose::RecoverySeed, "c5c822a4095135b3f1ff4b57b7fc2b6d4496b8d26b755643e698d6b42c264b26"),
+    (Purpose::RecoveryTag, "afa4a3b42cec68f312697e7b7f287c92ff20f3cc56f2216f1830be28eeb0e23c"),
+    (Purpose::ShareProof, "205432620372533b9688d9c69064188ad060d7a4291ad266c010147a5ec5bec5"),
 ];
 
 fn parent() -> Secret<32> {

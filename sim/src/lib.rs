@@ -19,6 +19,8 @@ pub mod canary;
 #[cfg(feature = "demo")]
 pub mod cluster;
 #[cfg(feature = "demo")]
+pub mod custody;
+#[cfg(feature = "demo")]
 pub mod daemon;
 #[cfg(feature = "demo")]
 pub mod demo;

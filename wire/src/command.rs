@@ -6,10 +6,12 @@
 
 use crate::admission::{AdmitCommit, AdmitPropose, Endorse, IncarnationCert};
 use crate::bounded::{Blob, List};
+use crate::custody::{CustodyCommand, CustodyFault};
 use crate::ids::{ClientTag, Incarnation, KeyEpoch, KeyTag, Revision, SpaceTag};
 use crate::limits::{BATCH_MUTATIONS, ENTRY_WRITES, SEALED_NAME_BYTES, SEALED_VALUE_BYTES};
 use crate::order::OrderFault;
 use crate::request::{Conflict, Expect, KeyMode, Once};
+use crate::rotation::{KeyCommand, RotationFault};
 use crate::{choice, message, record};
 use alloc::boxed::Box;
 
@@ -42,6 +44,10 @@ choice! {
         7 => Found(Box<Founding>),
         /// Every replica remembers the digest of its state after this entry, so that a learner can be compared with the leader.
         8 => Mark,
+        /// A step of custody.
+        9 => Custody(Box<CustodyCommand>),
+        /// A step of a rotation of the master key.
+        10 => Keys(Box<KeyCommand>),
     }
 }
 
@@ -210,6 +216,10 @@ choice! {
         11 => BadSignature,
         /// The governors' order it was proposed with does not hold.
         12 => Order(OrderFault),
+        /// A step of custody does not fit.
+        13 => Custody(CustodyFault),
+        /// A step of a rotation does not fit.
+        14 => Keys(RotationFault),
     }
 }
 

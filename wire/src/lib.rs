@@ -6,7 +6,8 @@
 //! - [`codec`], [`mod@shape`], [`bounded`]: the canonical encoding and the types that carry their limits.
 //! - [`ids`], [`evidence`], [`policy`], [`genesis`]: identities, evidence, the appraisal policy, the founding record.
 //! - [`session`], [`admission`], [`request`], [`receipt`]: what clients and nodes say to each other. [`tree`]: Merkle trees.
-//! - [`command`], [`peer`]: what the group replicates and how members talk.
+//! - [`custody`], [`rotation`], [`custodian`], [`recovery`]: shares, generations of keys, what custodians ask, total outage.
+//! - [`command`], [`peer`]: what the group replicates and how members talk. [`keeping`]: what custodians keep in files.
 //! - [`without`]: defences a build for attacks can leave out; in any other build, nothing.
 //!
 //! It depends on no other member, has no I/O, no clock and no generator.
@@ -20,16 +21,21 @@ pub mod admission;
 pub mod bounded;
 pub mod codec;
 pub mod command;
+pub mod custodian;
+pub mod custody;
 pub mod evidence;
 pub mod genesis;
 pub mod ids;
+pub mod keeping;
 pub mod label;
 pub mod limits;
 pub mod order;
 pub mod peer;
 pub mod policy;
 pub mod receipt;
+pub mod recovery;
 pub mod request;
+pub mod rotation;
 #[cfg(any(test, feature = "sample"))]
 pub mod sample;
 pub mod secret;

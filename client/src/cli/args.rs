@@ -4,6 +4,7 @@
 //! read them: values come from standard input or `--file`. Key names may be arguments; `--key-file` is there for names that are secret.
 //! Trusts: nothing. Out of scope: what verbs do (`verbs.rs`).
 
+use super::custodian_args::{CUSTODIAN_HELP, CustodianArgs};
 use super::policy_args::PolicyVerb;
 use super::receipt::ReceiptVerb;
 use super::slot::SlotVerb;
@@ -109,6 +110,9 @@ pub(crate) enum Verb {
         #[command(subcommand)]
         verb: SlotVerb,
     },
+    /// Keep a share of the recovery key: make keys, accept, prove, rehearse, release
+    #[command(after_help = CUSTODIAN_HELP)]
+    Custodian(CustodianArgs),
     /// Print shell completions
     Completions {
         /// For which shell
@@ -352,6 +356,21 @@ mod tests {
             "ringwall slot order --card c --slot 3 --incumbent 1/17 --last-index 900 --out o",
             "ringwall slot sign o --key k --out s --json",
             "ringwall slot verify s --card c",
+            "ringwall policy genesis p --name n --custodians c --custody-threshold 2 --out t",
+            "ringwall custodian init --name Ana --home h --passphrase-fd 3",
+            "ringwall custodian --home h init --name Ana --age-recipient age1x --age-recipient age1y",
+            "ringwall custodian init --home h --name Ana --from-paper -",
+            "ringwall custodian pull --card c --from d",
+            "ringwall custodian accept --out a --explain --json",
+            "ringwall custodian prove --identity i --age rage",
+            "ringwall custodian status --online --journal",
+            "ringwall custodian drill",
+            "ringwall custodian drill offer --out s --yes",
+            "ringwall custodian submit offer --out s --progress p --second-session why",
+            "ringwall custodian export --words --out w",
+            "ringwall custodian export --file --out w --age-recipient age1x",
+            "ringwall custodian import --from w --manifest m",
+            "ringwall custodian relock --age-recipient age1x",
         ] {
             assert!(parse(line).is_ok(), "{line}: {:?}", parse(line).err().map(|error| error.to_string()));
         }
@@ -375,6 +394,12 @@ mod tests {
             ("ringwall verify --quote q", ErrorKind::MissingRequiredArgument),
             ("ringwall verify --crl c", ErrorKind::MissingRequiredArgument),
             ("ringwall verify --at 5", ErrorKind::MissingRequiredArgument),
+            ("ringwall custodian init", ErrorKind::MissingRequiredArgument),
+            ("ringwall custodian init --name Ana --passphrase secret", ErrorKind::UnknownArgument),
+            ("ringwall custodian submit offer", ErrorKind::MissingRequiredArgument),
+            ("ringwall custodian drill offer", ErrorKind::MissingRequiredArgument),
+            ("ringwall custodian export", ErrorKind::MissingRequiredArgument),
+            ("ringwall custodian export --words --qr", ErrorKind::ArgumentConflict),
             ("ringwall verify --from f --at noon", ErrorKind::ValueValidation),
             ("ringwall policy sign p.bin --key k", ErrorKind::MissingRequiredArgument),
             ("ringwall policy sign p.bin --key k --out s --first --against o", ErrorKind::ArgumentConflict),

@@ -5,9 +5,14 @@
 //! Trusts: its arguments and environment for where and as whom, not for whom to believe. Out of scope: the operations (the library).
 
 mod args;
+mod custodian;
+mod custodian_args;
+mod custodian_paper;
+mod custodian_show;
 mod evidence;
 mod exit;
 mod input;
+mod passphrase;
 mod policy;
 mod policy_args;
 mod policy_show;

@@ -31,6 +31,7 @@ pub(crate) async fn run(arguments: Arguments, anchors: Anchors) -> Result<Exit, 
         Verb::Receipt { verb } => super::receipt::run(&shared, &anchors, verb),
         Verb::Policy { verb } => super::policy::run(verb, shared.json),
         Verb::Slot { verb } => super::slot::run(&shared, verb),
+        Verb::Custodian(arguments) => super::custodian::run(&shared, anchors, arguments).await,
         Verb::Verify(args) => verify::run(&shared, anchors, &args).await,
         Verb::Put(put) => {
             let options = PutOptions { ttl_s: put.ttl, expect: put_condition(&put) };

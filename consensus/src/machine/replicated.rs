@@ -18,11 +18,13 @@ use bytes::Bytes;
 use ringwall_wire::bounded::Blob;
 use ringwall_wire::codec::{Field, Message};
 use ringwall_wire::command::{
-    Command, CommandBody, OpenSpace, Outcome, SealedChange, SealedMutation, SealedPut, SealedRecord, SealedWrite, SpaceChange,
+    Command, CommandBody, Denial, OpenSpace, Outcome, SealedChange, SealedMutation, SealedPut, SealedRecord, SealedWrite, SpaceChange,
 };
+use ringwall_wire::custody::CustodyFault;
 use ringwall_wire::ids::{Digest, KeyTag, Revision, SpaceTag};
 use ringwall_wire::receipt::{CHAIN_DELETE, CHAIN_EXPIRE, CHAIN_PUT, entry_leaf};
 use ringwall_wire::request::{Conflict, Expect};
+use ringwall_wire::rotation::RotationFault;
 use sha2::{Digest as _, Sha256};
 use std::io;
 use std::sync::{Arc, RwLock};
@@ -159,6 +161,8 @@ impl ReplicatedState {
             }
             CommandBody::Retire(incarnation) => vec![self.roster().retire(incarnation)],
             CommandBody::Found(founding) => vec![self.roster().found(*founding)],
+            CommandBody::Custody(_) => vec![Outcome::Denied(Denial::Custody(CustodyFault::NoCustodians))],
+            CommandBody::Keys(_) => vec![Outcome::Denied(Denial::Keys(RotationFault::NotNext))],
         };
         Ok(Effect { outcomes, mark })
     }
