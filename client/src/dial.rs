@@ -15,14 +15,16 @@ use crate::link::{Dial, DialError, Link, LinkError, Opened};
 use crate::options::Options;
 use crate::refused::RefusedNodes;
 use crate::verification::{Examined, Verification};
+use ed25519_dalek::SigningKey;
 use ringwall_attest::{Anchors, SessionError, Trace};
-use ringwall_channel::user::{UserBinding, sign_user};
+use ringwall_channel::user::{UserBinding, sign_restore, sign_user_as};
 use ringwall_channel::{Attested, ChannelError, ClientDial, ClientPrologue, Opener, Sealer, Session, Unverified};
 use ringwall_quic::{Alpn, CloseCode, FrameError, FrameReader, FrameWriter};
 use ringwall_wire::bounded::{Blob, List};
 use ringwall_wire::codec::Message;
-use ringwall_wire::ids::{ClientId, ClusterId, NoisePublic, Nonce, PolicyVersion};
+use ringwall_wire::ids::{ClientId, ClusterId, NoisePublic, Nonce, PolicyVersion, UserId};
 use ringwall_wire::limits::{ATTEST_MESSAGE_BYTES, HANDSHAKE_MESSAGE_BYTES, REATTEST_MOST_S, REQUEST_BYTES};
+use ringwall_wire::secret::Secret;
 use ringwall_wire::session::{
     AttestMode, AttestReq, GetDescriptor, NodeDescriptor, Refusal, RefusalCode, SavedExchange, UserAuth, UserReady,
 };
@@ -50,6 +52,8 @@ pub(crate) struct NodeDialler {
     cluster_id: ClusterId,
     anchors: Arc<Anchors>,
     credential: Credential,
+    user: UserId,
+    restore: Option<Secret<32>>,
     keeper: Arc<Keeper>,
     attest: AttestMode,
     min_policy_version: AtomicU64,
@@ -60,6 +64,7 @@ impl NodeDialler {
     /// Sets up the endpoint; dials nobody yet.
     pub(crate) fn new(options: Options) -> Result<Self, ConnectError> {
         let failed = |cause: String| ConnectError::Endpoint { cause };
+        let user = options.user();
         let anchor: Arc<dyn AnchorStore> = if left_out(Defence::Anchor) { Arc::new(InMemory::default()) } else { options.anchor };
         let endpoint = match options.endpoint {
             Some(endpoint) => endpoint,
@@ -70,6 +75,8 @@ impl NodeDialler {
             config: ringwall_quic::dial_config(Alpn::Client).map_err(|fault| failed(fault.to_string()))?,
             cluster_id: options.cluster_id,
             anchors: options.anchors,
+            user,
+            restore: options.restore,
             credential: options.credential,
             keeper: Keeper::new(anchor),
             attest: options.attest,
@@ -171,7 +178,10 @@ impl NodeDialler {
     fn user_auth(&self, session: &Session<Attested>, nonce: &Nonce, client: ClientId) -> UserAuth {
         let peer = session.peer().expect("an attested session has a peer");
         let binding = UserBinding { handshake: session.handshake(), nonce, incarnation: peer.incarnation() };
-        sign_user(&binding, &client, &self.credential.signing_key())
+        let auth = sign_user_as(&binding, &self.user, &client, &self.credential.signing_key());
+        let recovery = self.restore.as_ref().map(|seed| SigningKey::from_bytes(seed.expose()));
+        let restore = recovery.map(|key| sign_restore(&binding, &self.user, &auth.cred, &key));
+        UserAuth { restore, ..auth }
     }
 
     /// Steps 0 to 4, with a fresh nonce.
@@ -371,6 +381,8 @@ impl NodeLink {
         match (UserReady::decode(word), Refusal::decode(word)) {
             (Ok(ready), _) => Ok(ready),
             (_, Ok(refusal)) if refusal.code == RefusalCode::NotAuthorized => Err(DialError::NotAuthorized(refusal.detail.to_string())),
+            (_, Ok(refusal)) if refusal.code == RefusalCode::DeviceRevoked => Err(DialError::DeviceRevoked(refusal.detail.to_string())),
+            (_, Ok(refusal)) if refusal.code == RefusalCode::NotRestored => Err(DialError::NotRestored(refusal.detail.to_string())),
             (_, Ok(refusal)) => Err(of_refusal(&refusal)),
             (Err(fault), Err(_)) => Err(DialError::Breach(format!("neither acceptance nor refusal: {fault}"))),
         }

@@ -41,7 +41,7 @@ pub mod watch;
 pub mod workers;
 
 pub use charter::{OrderJudge, no_governors};
-pub use machine::view::{ChangeEvent, MemberRow, MemberStanding, Page, ProposalRow, SpaceRow, StoredRecord, View};
+pub use machine::view::{ChangeEvent, MemberRow, MemberStanding, Page, ProposalRow, SpaceRow, StoredRecord, View, device_counts};
 pub use options::Options;
 pub use recognition::{Prover, Recognition, Unrecognized};
 pub use replica::{Replica, member_of};

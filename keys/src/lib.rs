@@ -7,6 +7,8 @@
 //!
 //! - [`ring`]: [`Keyring`], the live master keys of a cluster; namespace tags; wrapping of data keys.
 //! - [`space`]: [`SpaceKeys`], the keys of one namespace; sealing and opening of records.
+//! - [`phrase`]: [`Phrase`], 24 words that restore a user, and the escrow they open.
+//! - [`user`]: [`UserKey`], what a client holds: a user's part of keys in dual mode, all of them in user mode.
 //! - [`hedge`]: [`HedgedIvs`], initialization vectors that survive a repeating generator.
 //! - [`bucket`]: the sizes a stranger gets to see.
 #![no_std]
@@ -16,12 +18,17 @@ extern crate alloc;
 pub mod bucket;
 pub mod derive;
 pub mod hedge;
+pub mod phrase;
 pub mod ring;
+mod roll;
 #[cfg(test)]
 mod salamander;
 mod sealed;
 pub mod space;
+pub mod user;
 
 pub use hedge::HedgedIvs;
+pub use phrase::{Phrase, PhraseError};
 pub use ring::{Keyring, KeyringError};
 pub use space::{OpenError, RecordPlace, SealError, SpaceKeys};
+pub use user::{UserKey, UserSpace};

@@ -19,7 +19,7 @@ use ringwall_wire::label::Label;
 use ringwall_wire::request::KeyMode;
 use ringwall_wire::secret::{Secret, wash_stack};
 use subtle::ConstantTimeEq;
-use zeroize::Zeroize;
+use zeroize::{Zeroize, Zeroizing};
 
 /// The key epoch the tag key is granted under.
 pub const TAG_KEY_EPOCH: KeyEpoch = KeyEpoch(0);
@@ -109,6 +109,11 @@ impl Keyring {
         &self.cluster_id
     }
 
+    /// The key tags are made with; it outlives master keys.
+    pub(crate) fn tag_key(&self) -> &Secret<32> {
+        &self.tag_key
+    }
+
     /// The generation new data keys are wrapped under.
     pub fn newest(&self) -> KeyEpoch {
         self.newest_master().key_epoch
@@ -126,11 +131,29 @@ impl Keyring {
         ClientTag(*expand::<16>(&self.tag_key, Purpose::ClientTag, &fields).expose())
     }
 
-    /// Makes the data key of a new namespace and wraps it under the newest master key.
+    /// Makes the data key of a new namespace and wraps it under the newest master key; gives the namespace's keys too, which in dual mode need the
+    /// user's part: there, use [`Keyring::new_data_key`].
     pub fn new_space_key(&self, space: &SpaceTag, mode: KeyMode, ivs: &mut HedgedIvs) -> Result<(SpaceKeys, WrappedKey), SealError> {
-        if mode != KeyMode::Cluster {
+        if mode == KeyMode::Dual {
             return Err(SealError::UserKeyNeeded { mode });
         }
+        let (dek, wrapped) = self.fresh(space, mode, ivs);
+        let made = SpaceKeys::derive(self.cluster_id, *space, mode, &dek);
+        drop(dek);
+        wash_stack();
+        Ok((made, wrapped))
+    }
+
+    /// Makes the data key of a new namespace, wrapped under the newest master key.
+    pub fn new_data_key(&self, space: &SpaceTag, mode: KeyMode, ivs: &mut HedgedIvs) -> WrappedKey {
+        let (dek, wrapped) = self.fresh(space, mode, ivs);
+        drop(dek);
+        wash_stack();
+        wrapped
+    }
+
+    #[inline(never)]
+    fn fresh(&self, space: &SpaceTag, mode: KeyMode, ivs: &mut HedgedIvs) -> (Secret<32>, WrappedKey) {
         let master = self.newest_master();
         let mixed = extract(&master.kek, ivs.random().expose());
         let dek: Secret<32> = expand(&mixed, Purpose::Dek, &[&self.cluster_id.0, &space.0]);
@@ -142,16 +165,42 @@ impl Keyring {
         seal_in_place(keys.parts().0, &aad, &mut text);
         let ciphertext = text.as_slice().try_into().expect("32 bytes and a tag are 48");
         let wrapped = WrappedKey { key_epoch: master.key_epoch, iv, commit: *keys.parts().1, ciphertext };
-        let made = SpaceKeys::derive(self.cluster_id, *space, mode, &dek);
-        wash_stack();
-        Ok((made, wrapped))
+        (dek, wrapped)
     }
 
     /// Unwraps the data key of a namespace and derives its keys. `mode` is the one stored beside the wrapped key; a lie is noticed.
     pub fn unwrap_space_key(&self, space: &SpaceTag, mode: KeyMode, wrapped: &WrappedKey) -> Result<SpaceKeys, OpenError> {
-        if mode != KeyMode::Cluster {
+        if mode == KeyMode::Dual {
             return Err(OpenError::UserKeyNeeded { mode });
         }
+        let dek = self.unwrapped(space, mode, wrapped)?;
+        let keys = SpaceKeys::derive(self.cluster_id, *space, mode, &dek);
+        drop(dek);
+        wash_stack();
+        Ok(keys)
+    }
+
+    /// The keys of a namespace in dual mode: its data key mixed with the user's part, neither of which says anything about them alone. A part that is
+    /// not the one of its records gives keys that open nothing: compare [`crate::user::commitment`] first.
+    pub fn unwrap_dual_space_key(&self, space: &SpaceTag, wrapped: &WrappedKey, part: &Secret<32>) -> Result<SpaceKeys, OpenError> {
+        let dek = self.unwrapped(space, KeyMode::Dual, wrapped)?;
+        let mixed = self.mixed(space, &dek, part);
+        let keys = SpaceKeys::derive(self.cluster_id, *space, KeyMode::Dual, &mixed);
+        drop((dek, mixed));
+        wash_stack();
+        Ok(keys)
+    }
+
+    #[inline(never)]
+    fn mixed(&self, space: &SpaceTag, dek: &Secret<32>, part: &Secret<32>) -> Secret<32> {
+        let fields: [&[u8]; 2] = [&self.cluster_id.0, &space.0];
+        let salt: Secret<32> = expand(dek, Purpose::MixSalt, &fields);
+        let input = Zeroizing::new(enc(Label::Mix, &[dek.expose(), part.expose()]));
+        expand(&extract(&salt, &input), Purpose::DekMix, &fields)
+    }
+
+    #[inline(never)]
+    fn unwrapped(&self, space: &SpaceTag, mode: KeyMode, wrapped: &WrappedKey) -> Result<Secret<32>, OpenError> {
         let unknown = OpenError::UnknownKeyEpoch { wanted: wrapped.key_epoch };
         let master = self.masters.iter().find(|master| master.key_epoch == wrapped.key_epoch).ok_or(unknown)?;
         let keys = WrapKeys::derive(&master.kek, &wrapped.iv);
@@ -166,10 +215,7 @@ impl Keyring {
         let mut bytes = [0; 32];
         bytes.copy_from_slice(&text);
         text.zeroize();
-        let dek = Secret::from_mut(&mut bytes);
-        let unwrapped = SpaceKeys::derive(self.cluster_id, *space, mode, &dek);
-        wash_stack();
-        Ok(unwrapped)
+        Ok(Secret::from_mut(&mut bytes))
     }
 
     fn newest_master(&self) -> &Master {
@@ -203,5 +249,24 @@ impl WrapKeys {
             [key, commit] => (key, commit),
             _ => unreachable!("64 bytes are two chunks of 32"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mix_of_both_parts_has_its_known_answer() {
+        // Computed with Python's `hmac`, not with this crate.
+        let granted = [
+            GrantedKey { key_epoch: TAG_KEY_EPOCH, key: Secret::new([0x22; 32]) },
+            GrantedKey { key_epoch: FIRST_KEY_EPOCH, key: Secret::new([0x33; 32]) },
+        ];
+        let ring = Keyring::from_grant(ClusterId([0x11; 32]), &granted).expect("a tag key and a master key");
+        let dek = Secret::new(core::array::from_fn(|byte| byte as u8));
+        let mixed = ring.mixed(&SpaceTag([0x66; 16]), &dek, &Secret::new([0x77; 32]));
+        let want = "2346f84f1b24dd8459d521b1d06987b566c946fa732203341967d12b232ff7d5";
+        assert_eq!(ringwall_wire::text::hex(mixed.expose()), want);
     }
 }

@@ -6,10 +6,11 @@
 
 use crate::admission::{AdmitCommit, AdmitPropose, Endorse, IncarnationCert};
 use crate::bounded::{Blob, List};
-use crate::ids::{ClientTag, Incarnation, KeyEpoch, KeyTag, Revision, SpaceTag};
+use crate::ids::{ClientTag, Digest, Incarnation, KeyEpoch, KeyTag, Revision, SpaceTag};
 use crate::limits::{BATCH_MUTATIONS, ENTRY_WRITES, SEALED_NAME_BYTES, SEALED_VALUE_BYTES};
 use crate::order::OrderFault;
 use crate::request::{Conflict, Expect, KeyMode, Once};
+use crate::user::{UserChange, UserFault};
 use crate::{choice, message, record};
 use alloc::boxed::Box;
 
@@ -62,6 +63,8 @@ choice! {
         1 => OpenSpace(OpenSpace),
         /// Change keys.
         2 => Change(SpaceChange),
+        /// Change a user's record.
+        3 => User(UserChange),
     }
 }
 
@@ -72,6 +75,8 @@ record! {
         pub space: SpaceTag,
         /// Key mode.
         pub mode: KeyMode,
+        /// Commitment to the user's part of its keys; none in cluster mode.
+        pub commit: Option<Digest>,
         /// Its data key, wrapped.
         pub dek: WrappedKey,
     }
@@ -179,6 +184,12 @@ choice! {
         8 => Admitted(Incarnation),
         /// A decision about members was refused.
         9 => Denied(Denial),
+        /// The namespace exists under another key of its user.
+        10 => OtherUserKey,
+        /// The user's record was changed; the number of the change.
+        11 => UserChanged(u64),
+        /// A change of a user's record was refused.
+        12 => UserRefused(UserFault),
     }
 }
 

@@ -31,6 +31,10 @@ byte_name!(/// Keyed tag of a user's namespace: what replicas index by.
     SpaceTag, 16);
 byte_name!(/// Keyed tag of a key name.
     KeyTag, 16);
+byte_name!(/// Keyed tag of a user.
+    UserTag, 16);
+byte_name!(/// Keyed tag of a device of a user, or of a user's recovery key.
+    DeviceTag, 16);
 byte_name!(/// Keyed tag of a client within its namespace.
     ClientTag, 16);
 number_name!(/// +1 at every total-outage recovery, 1 at genesis.

@@ -36,5 +36,6 @@ pub mod secret;
 pub mod session;
 pub mod text;
 pub mod tree;
+pub mod user;
 pub mod version;
 pub mod without;

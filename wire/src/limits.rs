@@ -52,6 +52,14 @@ pub const PAGE_ENTRIES: usize = 1_000;
 pub const WATCH_EVENTS: usize = 256;
 /// Requests of one client session that may wait for an answer at once.
 pub const SESSION_IN_FLIGHT: usize = 256;
+/// Namespaces in dual mode one client session may work on: the user's part of the keys of each is in the node's memory for as long.
+pub const SESSION_PARTS: usize = 32;
+/// Bytes of a key name in a namespace in user mode: sealed by the client, it must fit a key name.
+pub const USER_NAME_BYTES: usize = 256;
+/// Bytes of a value in a namespace in user mode: sealed and padded by the client, it must fit a value.
+pub const USER_VALUE_BYTES: usize = VALUE_BYTES / 2;
+/// Names of one namespace in user mode a client opens to put them in order: nobody else can.
+pub const USER_LIST_NAMES: usize = 262_144;
 /// Watches of one client session.
 pub const SESSION_WATCHES: usize = 16;
 
@@ -105,6 +113,25 @@ pub const SNAPSHOT_CHUNK_BYTES: usize = 1024 * 1024;
 pub const SEALED_VALUE_BYTES: usize = VALUE_BYTES + 64;
 /// Bytes of a sealed key name.
 pub const SEALED_NAME_BYTES: usize = KEY_BYTES + 64;
+
+/// Devices of one user on record, revoked ones among them: a name that was revoked stays so.
+pub const USER_DEVICES: usize = 64;
+/// Bytes of a device's name.
+pub const DEVICE_NAME_BYTES: usize = 64;
+/// Bytes of a sealed device: credential and name, padded, with what sealing adds.
+pub const SEALED_DEVICE_BYTES: usize = 384;
+/// Rows of one user's audit trail that are kept; older ones are in its digest alone.
+pub const USER_AUDIT_ROWS: u64 = 1_024;
+/// Rows of an audit trail in one answer.
+pub const AUDIT_PAGE: usize = 64;
+/// Tries to restore a user with a key that is not its recovery key, in one window, before all of them are refused.
+pub const RESTORE_TRIES: u32 = 5;
+/// Seconds of such a window, by the group's time.
+pub const RESTORE_WINDOW_S: u32 = 3_600;
+/// Seconds a restored device waits before it counts, unless the user set another time: long enough for somebody with another device to notice.
+pub const COOL_DOWN_S: u32 = 24 * 60 * 60;
+/// Longest such wait a user can set.
+pub const COOL_DOWN_MOST_S: u32 = 30 * 24 * 60 * 60;
 
 /// Client sessions whose recent outcomes are kept for exactly-once retries, in all.
 pub const DEDUP_CLIENTS: usize = 65_536;

@@ -6,8 +6,11 @@
 
 use super::policy_args::PolicyVerb;
 use super::receipt::ReceiptVerb;
+use super::recovery::{RecoveryVerb, Restore};
 use super::slot::SlotVerb;
-use clap::{ArgGroup, Args, Parser, Subcommand};
+use super::user::{DeviceVerb, UserVerb};
+use crate::KeyMode;
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use ringwall_wire::ids::ClusterId;
 use std::path::PathBuf;
@@ -52,12 +55,39 @@ pub(crate) struct SharedOptions {
     /// Credential file of the user
     #[arg(long, global = true, env = "RINGWALL_CREDENTIAL", value_name = "FILE")]
     pub(crate) credential: Option<PathBuf>,
+    /// The user's own key, for dual and user mode; default: CREDENTIAL.userkey, where there is one
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) user_key: Option<PathBuf>,
+    /// Key mode of the namespace: fixed when it is made
+    #[arg(long, global = true, value_enum, default_value_t = Mode::Cluster)]
+    pub(crate) mode: Mode,
     /// Print JSON, one object a line
     #[arg(long, global = true)]
     pub(crate) json: bool,
     /// Longest time an operation may take
     #[arg(long, global = true, default_value_t = 30, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub(crate) timeout: u64,
+}
+
+/// Key modes, as they are typed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Mode {
+    /// The cluster can read what is stored, for its user
+    Cluster,
+    /// The cluster can read it while its user's session lasts
+    Dual,
+    /// The user alone can read it
+    User,
+}
+
+impl From<Mode> for KeyMode {
+    fn from(mode: Mode) -> Self {
+        match mode {
+            Mode::Cluster => KeyMode::Cluster,
+            Mode::Dual => KeyMode::Dual,
+            Mode::User => KeyMode::User,
+        }
+    }
 }
 
 fn cluster_id(text: &str) -> Result<ClusterId, String> {
@@ -69,6 +99,30 @@ fn cluster_id(text: &str) -> Result<ClusterId, String> {
 pub(crate) enum Verb {
     /// Make a credential file (mode 0600) and print the user it names; never overwrites
     Init,
+    /// Make what a user needs, beside the credential; show the user's record and what was done with it
+    #[command(after_help = USER_HELP)]
+    User {
+        /// What to do.
+        #[command(subcommand)]
+        verb: UserVerb,
+    },
+    /// Add and revoke devices of a user
+    #[command(after_help = DEVICE_HELP)]
+    Device {
+        /// What to do.
+        #[command(subcommand)]
+        verb: DeviceVerb,
+    },
+    /// Create and test a recovery phrase, stop a restoration
+    #[command(after_help = RECOVERY_HELP)]
+    Recovery {
+        /// What to do.
+        #[command(subcommand)]
+        verb: RecoveryVerb,
+    },
+    /// Restore a user on this device, with the recovery phrase (from standard input)
+    #[command(after_help = RECOVERY_HELP)]
+    Restore(Restore),
     /// Store a value (from standard input or --file)
     Put(Put),
     /// Print a value
@@ -115,6 +169,26 @@ pub(crate) enum Verb {
         shell: Shell,
     },
 }
+
+const USER_HELP: &str = "\
+The user key (CREDENTIAL.userkey) is for namespaces in two of the three key modes:
+  --mode cluster   the cluster can read what is stored, for its user (default)
+  --mode dual      it can while a session of the user lasts, and with the user's key alone nobody can
+  --mode user      only the user can: names and values are sealed on this machine
+What is stored in dual or user mode is lost with the user key: keep a copy in a safe place.";
+
+const DEVICE_HELP: &str = "\
+  ringwall device request --user ID --name phone    on the new device: makes a credential, prints a code
+  ringwall device add CODE                          on a device of the user
+  ringwall device revoke phone                      on a device of the user
+
+The user key file (CREDENTIAL.userkey) is not carried over by this: copy it yourself, or restore with the phrase.";
+
+const RECOVERY_HELP: &str = "\
+  ringwall recovery create --escrow FILE            prints 24 words once; FILE is ciphertext, keep copies anywhere
+  ringwall recovery test --escrow FILE              whether the words you wrote down open it
+  ringwall restore --escrow FILE                    on a new device: waits as long as was chosen, then run it again
+  ringwall recovery stop                            on another device: stops a restoration that waits";
 
 const BATCH_HELP: &str = "\
 Changes are objects with an \"op\" and a key:
@@ -346,6 +420,18 @@ mod tests {
             "ringwall verify --report r --vek v --ask a --crl c --at 1795521600",
             "ringwall verify --quote q --collateral c --explain",
             "ringwall completions bash",
+            "ringwall user init --credential me --name laptop",
+            "ringwall user show",
+            "ringwall user audit --after 3 --json",
+            "ringwall device request --user 0000000000000000000000000000000000000000 --name phone",
+            "ringwall device add rw1",
+            "ringwall device revoke phone",
+            "ringwall recovery create --escrow e --cool-down 0",
+            "ringwall recovery test --escrow e",
+            "ringwall recovery stop",
+            "ringwall restore --escrow e",
+            "ringwall put notes k --mode dual --user-key k",
+            "ringwall list notes --mode user",
             "ringwall policy new --simulated --out p.toml",
             "ringwall policy explain p.toml --against old.bin --json",
             "ringwall policy sign p.bin --first --key k --out s",
@@ -369,6 +455,7 @@ mod tests {
             ("ringwall cas notes k", ErrorKind::MissingRequiredArgument),
             ("ringwall status --timeout 0", ErrorKind::ValueValidation),
             ("ringwall frobnicate", ErrorKind::InvalidSubcommand),
+            ("ringwall list notes --mode secret", ErrorKind::InvalidValue),
             ("ringwall verify --from f --save g", ErrorKind::ArgumentConflict),
             ("ringwall verify --from f --quote q --collateral c", ErrorKind::ArgumentConflict),
             ("ringwall verify --report r --vek v", ErrorKind::MissingRequiredArgument),

@@ -8,7 +8,9 @@ use crate::anchor::{AnchorError, ReadEvidenceError};
 use crate::card::ReadCardError;
 use crate::credential::CredentialError;
 use crate::error::{ConnectError, NamespaceError, ReadError, WatchError, WriteError};
+use crate::escrow::EscrowError;
 use crate::exchange::ReadExchangeError;
+use crate::users::UserError;
 use serde_json::{Value, json};
 use std::process::ExitCode;
 
@@ -69,19 +71,19 @@ impl Exit {
     /// The exit code of a failure with this stable code.
     fn of(code: &str) -> Exit {
         match code {
-            "RW-C-EVIDENCE" | "RW-C-OTHER-CLUSTER" | "RW-C-WENT-BACK" | "RW-C-RECEIPT" => Exit::Evidence,
+            "RW-C-EVIDENCE" | "RW-C-OTHER-CLUSTER" | "RW-C-WENT-BACK" | "RW-C-RECEIPT" | "RW-C-NOT-AUTHENTIC" => Exit::Evidence,
             "RW-C-ROLLBACK-DETECTED" | "RW-C-FORK-DETECTED" => Exit::Detected,
             "RW-C-CANNOT-TELL" | "RW-C-EPOCH-UNPROVEN" => Exit::CannotTell,
             "RW-C-NOT-FOUND" | "RW-C-NO-NAMESPACE" => Exit::NotFound,
             "RW-C-CONFLICT" => Exit::Conflict,
             "RW-C-UNAVAILABLE" | "RW-C-ENDPOINT" | "RW-C-CLOSED" => Exit::Unavailable,
             "RW-C-OUTCOME-UNKNOWN" => Exit::OutcomeUnknown,
-            "RW-C-NOT-AUTHORIZED" => Exit::NotAuthorized,
+            "RW-C-NOT-AUTHORIZED" | "RW-C-DEVICE-REVOKED" | "RW-C-NOT-RESTORED" => Exit::NotAuthorized,
             "RW-C-VALUE-TOO-LARGE" | "RW-C-KEY-TOO-LONG" | "RW-C-BATCH-TOO-LARGE" => Exit::TooLarge,
             "RW-C-NO-ADDRESS" | "RW-C-USAGE" | "RW-C-BATCH-SHAPE" | "RW-C-NAMESPACE-NAME" => Exit::Usage,
             "RW-C-OUTPUT" => Exit::Local,
-            "RW-C-INPUT" => Exit::File,
-            _ if ["RW-C-CARD-", "RW-C-CREDENTIAL-", "RW-C-POLICY-", "RW-C-KEY-", "RW-C-ANCHOR-", "RW-C-ORDER-"]
+            "RW-C-INPUT" | "RW-C-PHRASE" | "RW-C-DEVICE-CODE" | "RW-C-NO-USER-KEY" | "RW-C-OTHER-USER-KEY" => Exit::File,
+            _ if ["RW-C-CARD-", "RW-C-CREDENTIAL-", "RW-C-POLICY-", "RW-C-KEY-", "RW-C-ANCHOR-", "RW-C-ORDER-", "RW-C-ESCROW-"]
                 .iter()
                 .any(|start| code.starts_with(start)) =>
             {
@@ -148,7 +150,9 @@ troubles!(
     ReadExchangeError,
     SeedFileError,
     AnchorError,
-    ReadEvidenceError
+    ReadEvidenceError,
+    UserError,
+    EscrowError
 );
 
 #[cfg(test)]

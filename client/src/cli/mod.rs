@@ -12,8 +12,10 @@ mod policy;
 mod policy_args;
 mod policy_show;
 mod receipt;
+mod recovery;
 mod show;
 mod slot;
+mod user;
 mod verbs;
 mod verify;
 

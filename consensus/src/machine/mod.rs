@@ -21,4 +21,5 @@ pub(crate) mod store;
 mod store_tests;
 #[cfg(test)]
 mod tests;
+pub(crate) mod users;
 pub mod view;

@@ -177,6 +177,7 @@ impl ReplicatedState {
         match write {
             SealedWrite::OpenSpace(open) => self.open_space(open),
             SealedWrite::Change(change) => self.change_space(index, change),
+            SealedWrite::User(change) => self.change_user(index, change),
         }
     }
 
@@ -190,13 +191,15 @@ impl ReplicatedState {
 
     fn open_space(&mut self, open: OpenSpace) -> io::Result<Outcome> {
         if let Some(found) = self.space(&open.space)? {
-            return Ok(match found.mode == open.mode {
-                true => Outcome::Applied(found.revision),
-                false => Outcome::OtherMode,
+            return Ok(match (found.mode == open.mode, found.commit == open.commit) {
+                (true, true) => Outcome::Applied(found.revision),
+                (true, false) => Outcome::OtherUserKey,
+                (false, _) => Outcome::OtherMode,
             });
         }
         self.revision.0 += 1;
-        let value = SpaceValue { mode: open.mode, dek: open.dek, revision: self.revision, evict_floor: Revision(0) };
+        let OpenSpace { mode, commit, dek, .. } = open;
+        let value = SpaceValue { mode, commit, dek, revision: self.revision, evict_floor: Revision(0) };
         self.put_space(&open.space, &value);
         Ok(Outcome::Applied(self.revision))
     }

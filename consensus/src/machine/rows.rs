@@ -6,7 +6,7 @@
 use crate::machine::view::StoredRecord;
 use ringwall_wire::codec::{DecodeError, Field, Reader};
 use ringwall_wire::command::{SealedRecord, WrappedKey};
-use ringwall_wire::ids::{Digest, KeyTag, Revision, SpaceTag};
+use ringwall_wire::ids::{Digest, KeyTag, Revision, SpaceTag, UserTag};
 use ringwall_wire::receipt;
 use ringwall_wire::request::KeyMode;
 
@@ -20,14 +20,20 @@ pub(crate) const EXPIRY: u8 = 3;
 pub(crate) const CHAINS: u8 = 4;
 /// Table of complete tiles of the log tree: `5 level index`.
 pub(crate) const TILES: u8 = 5;
+/// Table of users: `8 user`.
+pub(crate) const USERS: u8 = 8;
+/// Table of their audit trails: `9 user number`.
+pub(crate) const AUDITS: u8 = 9;
 /// Ranges of rows that are in snapshots: first byte, and first byte after.
-pub(crate) const IN_SNAPSHOTS: [(u8, u8); 2] = [(SPACES, EXPIRY), (CHAINS, TILES + 1)];
+pub(crate) const IN_SNAPSHOTS: [(u8, u8); 3] = [(SPACES, EXPIRY), (CHAINS, TILES + 1), (USERS, AUDITS + 1)];
 
 ringwall_wire::record! {
     /// A namespace as stored.
     pub struct SpaceValue {
         /// Key mode.
         pub mode: KeyMode,
+        /// Commitment to the user's part of its keys; none in cluster mode.
+        pub commit: Option<Digest>,
         /// Its wrapped data key.
         pub dek: WrappedKey,
         /// Revision it was made at.
@@ -84,6 +90,19 @@ pub(crate) fn chain_key(space: &SpaceTag) -> Vec<u8> {
     let mut key = Vec::with_capacity(17);
     key.push(CHAINS);
     space.put(&mut key);
+    key
+}
+
+pub(crate) fn user_key(user: &UserTag) -> Vec<u8> {
+    let mut key = vec![USERS];
+    user.put(&mut key);
+    key
+}
+
+pub(crate) fn audit_key(user: &UserTag, seq: u64) -> Vec<u8> {
+    let mut key = vec![AUDITS];
+    user.put(&mut key);
+    seq.put(&mut key);
     key
 }
 

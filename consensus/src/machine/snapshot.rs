@@ -19,6 +19,7 @@ use ringwall_wire::codec::{DecodeError, Field};
 use ringwall_wire::ids::{Digest, Epoch, Revision};
 use ringwall_wire::peer::{LogPosition, Membership};
 use ringwall_wire::receipt::TreePoint;
+use ringwall_wire::user::{AuditRow, UserRow};
 use sha2::{Digest as _, Sha256};
 use std::io::{self, Read, Write};
 use std::sync::Arc;
@@ -257,6 +258,12 @@ impl Fill<'_> {
             }
             Some(&rows::CHAINS) if key.len() == 17 => {
                 decode::<ChainValue>(value)?;
+            }
+            Some(&rows::USERS) if key.len() == 17 => {
+                decode::<UserRow>(value)?;
+            }
+            Some(&rows::AUDITS) if key.len() == 25 => {
+                decode::<AuditRow>(value)?;
             }
             Some(&rows::TILES) if key.len() == 10 && value.len() == TILE_BYTES => {}
             Some(&rows::RECORDS) => {

@@ -3,6 +3,7 @@
 //! | file | what it decides |
 //! |---|---|
 //! | `session.rs`, `users.rs` | the way from a stranger's first byte to a user's session, bounded in time and size |
+//! | `record.rs` | what a user's devices see of their record, and how they change it |
 //! | `quotes.rs` | when a quote is made, and for which sessions |
 //! | `requests.rs`, `spaces.rs` | what is sealed under which namespace's keys |
 //! | `writes.rs` | how the writes of all sessions become few log entries, and what their clients are told |
@@ -21,6 +22,7 @@ mod outbox;
 mod quotes;
 mod reads;
 mod receipts;
+mod record;
 mod refusals;
 mod requests;
 mod sender;

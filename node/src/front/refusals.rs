@@ -59,6 +59,16 @@ pub(crate) fn no_namespace() -> Refusal {
     refusal(RefusalCode::NoNamespace, "the namespace does not exist; open it first")
 }
 
+/// The namespace is in dual mode and the session brought no part of its keys.
+pub(crate) fn user_key_needed() -> Refusal {
+    refusal(RefusalCode::UserKeyNeeded, "the namespace is in dual mode: open it with that mode and the user's key")
+}
+
+/// The device was revoked.
+pub(crate) fn device_revoked() -> Refusal {
+    refusal(RefusalCode::DeviceRevoked, "this device was revoked by its user; make a new credential and have it added from another device")
+}
+
 /// A sealed record did not open: our storage or our keys are wrong, not the client.
 pub(crate) fn unreadable() -> Refusal {
     refusal(RefusalCode::Unavailable, "a stored record did not open on this member; ask another one and tell its operator")
@@ -73,6 +83,7 @@ pub(crate) fn told(outcome: Outcome, opens: bool, first: bool) -> Answer {
         Outcome::Conflict(conflict) => Answer::Conflict(conflict),
         Outcome::NoSpace => Answer::Refused(no_namespace()),
         Outcome::OtherMode => refused(RefusalCode::OtherMode, "the namespace exists with another key mode"),
+        Outcome::OtherUserKey => refused(RefusalCode::OtherUserKey, "the namespace was made under another key of its user"),
         Outcome::ClientForgotten if first => {
             refused(RefusalCode::ClientForgotten, "the cluster no longer remembers this client: not applied; go on with a new client name")
         }
@@ -80,7 +91,9 @@ pub(crate) fn told(outcome: Outcome, opens: bool, first: bool) -> Answer {
             refused(RefusalCode::OutcomeUnknown, "this client was silent for too long: not applied now, an earlier try may have been")
         }
         // Outcomes of commands that are no client's write.
-        Outcome::Done | Outcome::Admitted(_) | Outcome::Denied(_) => Answer::Refused(unavailable()),
+        Outcome::Done | Outcome::Admitted(_) | Outcome::Denied(_) | Outcome::UserChanged(_) | Outcome::UserRefused(_) => {
+            Answer::Refused(unavailable())
+        }
         Outcome::OutOfWindow => refused(RefusalCode::TooLarge, "the write number is outside the client's window: not applied"),
     }
 }

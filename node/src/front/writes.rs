@@ -80,7 +80,8 @@ impl Pending {
 /// Bytes of an encoded write: exact or a little more.
 fn size(write: &SealedWrite) -> usize {
     match write {
-        SealedWrite::OpenSpace(_) => 128,
+        SealedWrite::OpenSpace(_) => 192,
+        SealedWrite::User(_) => 1_024,
         SealedWrite::Change(change) => change.mutations.iter().fold(64, |sum: usize, mutation| {
             let sealed = match &mutation.change {
                 SealedChange::Put(put) => put.record.name.len().saturating_add(put.record.value.len()).saturating_add(96),
@@ -94,7 +95,7 @@ fn size(write: &SealedWrite) -> usize {
 /// Whether a write takes disk space that no later compaction gives back: all but deletes and bare conditions.
 fn takes_space(write: &SealedWrite) -> bool {
     match write {
-        SealedWrite::OpenSpace(_) => true,
+        SealedWrite::OpenSpace(_) | SealedWrite::User(_) => true,
         SealedWrite::Change(change) => change.mutations.iter().any(|mutation| matches!(mutation.change, SealedChange::Put(_))),
     }
 }

@@ -17,7 +17,7 @@ pub(crate) const ARROWS: [(&str, &[&str], usize); 10] = [
     ("quic", &[], 65),
     ("consensus", &["wire"], 81),
     ("node", &["wire", "attest", "channel", "keys", "quic", "consensus"], 231),
-    ("client", &["wire", "attest", "channel", "quic"], 200),
+    ("client", &["wire", "attest", "channel", "keys", "quic"], 200),
     ("sim", &["wire", "attest", "channel", "keys", "quic", "node", "client"], 239),
     ("tests", &["wire", "attest", "channel", "keys", "quic", "consensus", "node", "client", "sim"], 285),
 ];
