@@ -213,6 +213,20 @@ impl NodeDialler {
         seen
     }
 
+    /// A session with a verified node, of which no user was said anything.
+    pub(crate) async fn visit(&self, address: &str, until: Instant) -> Result<Visit, DialError> {
+        let connection = self.connect(address, until).await?;
+        let asked = self.question(&connection, &Nonce(entropy::bytes()), until).await;
+        let attested = asked.and_then(|(pipe, session, exchange)| Ok((pipe, self.attest(session, &exchange, &mut Trace::new())?)));
+        match attested {
+            Ok((pipe, session)) => Ok(Visit { connection, session, send: pipe.writer.into_stream(), recv: pipe.reader.into_stream() }),
+            Err(fault) => {
+                ringwall_quic::close(&connection, CloseCode::Refused);
+                Err(fault)
+            }
+        }
+    }
+
     async fn authenticated(
         &self,
         connection: quinn::Connection,
@@ -316,6 +330,14 @@ fn reattest_after(session: &Session<Attested>) -> Duration {
 
 fn explain(session: &Session<Attested>, address: &str) -> Verification {
     Verification::of(session.peer().expect("an attested session has a peer"), address)
+}
+
+/// A session with a verified node and the stream it goes on with.
+pub(crate) struct Visit {
+    pub(crate) connection: quinn::Connection,
+    pub(crate) session: Session<Attested>,
+    pub(crate) send: quinn::SendStream,
+    pub(crate) recv: quinn::RecvStream,
 }
 
 /// Frames of one stream until a deadline.

@@ -16,6 +16,7 @@
 //! machine's clock), failover with re-attestation, and exactly-once retries ([`Client`]). Every operation is bounded in time
 //! ([`Timeouts`]) and fails with an error that has a stable code. Trusts: the card or cluster id it is given, its roots, its machine.
 //! What the cluster confirmed is remembered ([`anchor`]): a rollback or a fork is noticed, proven, and ends all writing.
+//! A program in a guest of its own is granted keys through [`workload`]; [`guest`] collects its evidence.
 //! Out of scope: recovery keys, carrying a changed policy to a cluster. [`policy`] reads, writes and explains policies.
 
 pub mod anchor;
@@ -33,6 +34,7 @@ mod exchange;
 mod explain;
 #[cfg(test)]
 mod failover;
+pub mod guest;
 mod lane;
 mod link;
 mod listing;
@@ -48,6 +50,7 @@ mod seek;
 mod verification;
 mod watch;
 mod watches;
+pub mod workload;
 
 pub use batch::Batch;
 pub use client::Client;

@@ -11,7 +11,9 @@ pub(crate) fn draw<const N: usize>() -> io::Result<[u8; N]> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).map_err(io::Error::other)?;
     match bytes == [0; N] {
-        true => Err(io::Error::other("the operating system's generator returns zeroes; no file is opened with it (restart the machine, update its firmware)")),
+        true => Err(io::Error::other(
+            "the operating system's generator returns zeroes; no file is opened with it (restart the machine, update its firmware)",
+        )),
         false => Ok(bytes),
     }
 }

@@ -41,8 +41,9 @@ mod types;
 pub mod watch;
 pub mod workers;
 
-pub use charter::{OrderJudge, no_governors};
+pub use charter::{GrantJudge, OrderJudge, no_governors, no_grants};
 pub use machine::view::{ChangeEvent, MemberRow, MemberStanding, Page, ProposalRow, SpaceRow, StoredRecord, View};
+pub use machine::workloads::WorkloadRow;
 pub use options::Options;
 pub use recognition::{Prover, Recognition, Succession, Unrecognized};
 pub use replica::{Replica, member_of};

@@ -3,7 +3,7 @@
 //! Decides: the defaults, each with its unit and reason. Trusts: the caller, who is this node's own program.
 //! Out of scope: where the values come from (`node`). Protocol sections 4 and 5.1.
 
-use crate::charter::{Charter, OrderJudge, no_governors};
+use crate::charter::{Charter, GrantJudge, OrderJudge, no_governors, no_grants};
 use crate::defects::{self, Defect};
 use crate::disk::{Disk, OsDisk};
 use crate::report::OpenError;
@@ -28,6 +28,8 @@ pub struct Options {
     pub cluster_id: ClusterId,
     /// Judges whether governors signed an order, while it is applied. The same in every replica; as it comes, no order holds.
     pub orders: OrderJudge,
+    /// Judges whether governors signed an order about a workload key. The same in every replica; as it comes, none can be made.
+    pub grants: GrantJudge,
     /// Who this replica is.
     pub me: Incarnation,
     /// The clock that stamps proposals, Unix milliseconds.
@@ -72,6 +74,7 @@ impl Options {
             dir: dir.into(),
             cluster_id,
             orders: no_governors(),
+            grants: no_grants(),
             me,
             clock,
             heartbeat_ms: 50,
@@ -94,7 +97,7 @@ impl Options {
     }
 
     pub(crate) fn charter(&self) -> Charter {
-        Charter { cluster_id: self.cluster_id, orders: self.orders.clone() }
+        Charter { cluster_id: self.cluster_id, orders: self.orders.clone(), grants: self.grants.clone() }
     }
 
     /// The same in openraft's form; fails with what does not fit together.

@@ -51,6 +51,14 @@ purposes! {
     RecordKeys = "record-keys",
     /// Hedge key to initialization vector (24 bytes); fields: randomness, incarnation, counter, digest of the input.
     HedgedIv = "hedged-iv",
+    /// Fresh randomness extracted with the KEK to a new workload key; fields: cluster, name.
+    WorkloadKey = "workload-key",
+    /// Workload key to one user's own; field: user.
+    WorkloadUser = "workload-user",
+    /// Tag key to a user's tag in the audit chain (16 bytes); fields: cluster, name, user.
+    WorkloadSubject = "workload-subject",
+    /// Tag key to the private key of the key broker protocol's certificate; fields: cluster, try.
+    BrokerKey = "broker-key",
 }
 
 /// Derives `N` bytes for `purpose` from a uniform parent key.

@@ -5,7 +5,7 @@
 //! Trusts: the randomness it is given to be secret, not to be fresh (see [`hedge`]). Takes time from nobody.
 //! Out of scope: who may have which key (`node`, `attest`), custody of the recovery key. Protocol section 7.
 //!
-//! - [`ring`]: [`Keyring`], the live master keys of a cluster; namespace tags; wrapping of data keys.
+//! - [`ring`]: [`Keyring`], the live master keys of a cluster; namespace tags; wrapping of data keys and workload keys.
 //! - [`space`]: [`SpaceKeys`], the keys of one namespace; sealing and opening of records.
 //! - [`hedge`]: [`HedgedIvs`], initialization vectors that survive a repeating generator.
 //! - [`bucket`]: the sizes a stranger gets to see.
@@ -23,5 +23,5 @@ mod sealed;
 pub mod space;
 
 pub use hedge::HedgedIvs;
-pub use ring::{Keyring, KeyringError};
+pub use ring::{Keyring, KeyringError, WorkloadPlace, workload_user_key};
 pub use space::{OpenError, RecordPlace, SealError, SpaceKeys};

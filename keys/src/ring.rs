@@ -5,6 +5,10 @@
 //! give it away) and is wrapped with a commitment to its wrapping key; AAD = `enc("wrap", cluster_id, space, key mode, key_epoch)`.
 //! Trusts: whoever grants the keys (an attested session). Out of scope: rotation and custody. Protocol section 7.
 
+mod workload;
+
+pub use workload::{WorkloadPlace, workload_user_key};
+
 use crate::derive::{Purpose, expand, extract};
 use crate::hedge::{HedgedIvs, random};
 use crate::sealed::{open_in_place, seal_in_place};

@@ -29,6 +29,10 @@ const KNOWN: &[(Purpose, &str)] = &[
          1198ee0de2b16dfb70533765f0638c026eed06695a45673969e8fc8fa14c1e4b",
     ),
     (Purpose::HedgedIv, "2d8525f6ca331c9219f661c23c262b8fa423a59b876acf35"),
+    (Purpose::WorkloadKey, "9ce03c53fbb8d05b9c9d75c7a24b5702707f7ef298f3413a14a5c6d32859e586"),
+    (Purpose::WorkloadUser, "4e4915ff949da166937b0d879b2b81973b18dcc9c7366765b378cab9764aa592"),
+    (Purpose::WorkloadSubject, "34ec4c8d2145f60006f8750aec25dc79"),
+    (Purpose::BrokerKey, "37d06c8347bf97682dba7d0252c4b4f373f4b99c9d947eb6d0747f67430467b7"),
 ];
 
 fn parent() -> Secret<32> {

@@ -10,6 +10,7 @@ mod logs;
 pub use logs::{LogFormat, LogLevel};
 
 use crate::endorsements::settings::{FileEndorsements, Settings};
+use crate::kbs::settings::{FileKbs, Settings as KbsSettings};
 use ringwall_wire::bounded::Text;
 use ringwall_wire::codec::Message;
 use ringwall_wire::genesis::{BootCluster, BootConfig, ClusterCard, GenesisTemplate, PROTOCOL_VERSION};
@@ -92,6 +93,7 @@ struct FileConfig {
     timing: FileTiming,
     #[serde(default)]
     endorsements: FileEndorsements,
+    kbs: Option<FileKbs>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -246,6 +248,8 @@ pub struct Config {
     pub timing: Timing,
     /// Where endorsements come from.
     pub endorsements: Settings,
+    /// How the key broker protocol is offered to workloads; none for not at all.
+    pub kbs: Option<KbsSettings>,
     /// What is bound into the evidence.
     pub boot: BootConfig,
     /// The governors' order this node joins with. Whether it holds, the cluster says.
@@ -338,6 +342,8 @@ impl Reading<'_> {
         let timing = self.timing(&raw.timing)?;
         let replace_order = self.replace_order(flags, purpose)?;
         let endorsements = Settings::read(&raw.endorsements, self.base).map_err(|fault| self.fault(fault.field, fault.cause, fault.fix))?;
+        let kbs = raw.kbs.map(|kbs| kbs.read(|path| self.base.join(path))).transpose();
+        let kbs = kbs.map_err(|(field, cause, fix)| self.fault(field, cause, fix))?;
         Ok(Config {
             data,
             listen,
@@ -349,6 +355,7 @@ impl Reading<'_> {
             limits,
             timing,
             endorsements,
+            kbs,
             boot,
             replace_order,
         })

@@ -21,15 +21,15 @@ use crate::peers::pool::PeerPool;
 use crate::platform::PlatformError;
 use crate::renewal::Sessions;
 use crate::{accept, folders, front};
-use ringwall_attest::{Anchors, Attester, CollectError, SessionError, verify_order};
+use ringwall_attest::{Anchors, Attester, CollectError, SessionError, verify_grant_order, verify_order};
 use ringwall_channel::NodeSecrets;
-use ringwall_consensus::{Class, Granted, OpenError, Options, OrderJudge, ProposeError, Replica, Transport};
+use ringwall_consensus::{Class, GrantJudge, Granted, OpenError, Options, OrderJudge, ProposeError, Replica, Transport};
 use ringwall_keys::Keyring;
 use ringwall_quic::{Alpn, BindError, PipeError};
 use ringwall_wire::bounded::Text;
 use ringwall_wire::evidence::Role;
 use ringwall_wire::genesis::ClusterCard;
-use ringwall_wire::ids::{Digest, Incarnation};
+use ringwall_wire::ids::{ClusterId, Digest, Incarnation};
 use ringwall_wire::peer::PeerCall;
 use ringwall_wire::policy::Governance;
 use std::future::Future;
@@ -293,6 +293,7 @@ async fn assemble(
     let dir = folders::of(&site.config.data, incarnation);
     let mut options = Options::new(dir, site.cluster_id, incarnation, Arc::clone(&site.clock));
     options.orders = order_judge(site.policy.governance.clone());
+    options.grants = grant_judge(site.cluster_id, site.policy.governance.clone());
     options.heartbeat_ms = site.config.timing.heartbeat_ms;
     options.election_ms = site.config.timing.election_ms;
     options.granted = granted.map(Arc::new);
@@ -318,6 +319,11 @@ async fn assemble(
 /// Counts the signatures of an order under the governors of the cluster's first policy, which the cluster id pins: the same in every replica.
 fn order_judge(governance: Governance) -> OrderJudge {
     Arc::new(move |order| verify_order(order, &governance).map(|_| ()).map_err(|fault| fault.order_fault()))
+}
+
+/// The same for orders about workload keys.
+fn grant_judge(cluster_id: ClusterId, governance: Governance) -> GrantJudge {
+    Arc::new(move |order| verify_grant_order(order, &cluster_id, &governance).map(|approved| approved.policy().clone()))
 }
 
 /// Tells the members of the grant that this node is up now, so that the leader need not find out.

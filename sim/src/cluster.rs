@@ -97,6 +97,8 @@ pub struct LocalOptions {
     pub governance: Option<Governance>,
     /// Seconds after which sessions attest anew; none leaves the daemon's default.
     pub reattest_s: Option<u32>,
+    /// Folder of endorsements of workloads' machines; with it every node offers the key broker protocol on a port of its own.
+    pub kbs: Option<PathBuf>,
 }
 
 /// One slot and the process that stands in it.
@@ -104,6 +106,8 @@ pub struct LocalOptions {
 struct Place {
     machine: Machine,
     address: SocketAddr,
+    /// Where it offers the key broker protocol.
+    kbs: Option<SocketAddr>,
     child: Option<Child>,
 }
 
@@ -139,7 +143,9 @@ impl LocalCluster {
         let mut places = Vec::new();
         for (socket, machine) in sockets.iter().zip(machines) {
             let address = socket.local_addr().map_err(io("finding a free port"))?;
-            places.push(Place { machine: machine.clone(), address, child: None });
+            let kbs = options.kbs.as_ref().map(|_| std::net::TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()));
+            let kbs = kbs.transpose().map_err(io("finding a free port"))?;
+            places.push(Place { machine: machine.clone(), address, kbs, child: None });
         }
         drop(sockets);
         let unread = ClusterCard {
@@ -169,6 +175,11 @@ impl LocalCluster {
     /// Where the node of `slot` answers.
     pub fn address(&self, slot: u8) -> SocketAddr {
         self.place(slot).address
+    }
+
+    /// Where the node of `slot` offers the key broker protocol, if it does.
+    pub fn kbs_address(&self, slot: u8) -> Option<SocketAddr> {
+        self.place(slot).kbs
     }
 
     /// All addresses nodes name, as text.
@@ -335,6 +346,9 @@ impl LocalCluster {
         }
         if let Some(seconds) = self.options.reattest_s {
             let _ = writeln!(text, "reattest_s = {seconds}");
+        }
+        if let (Some(folder), Some(address)) = (&self.options.kbs, self.place(slot).kbs) {
+            let _ = writeln!(text, "[kbs]\nlisten = \"{address}\"\nnames = [\"127.0.0.1\"]\nendorsements = {}", quoted(folder));
         }
         if let Some((heartbeat, least, most)) = self.options.timing {
             let _ = writeln!(text, "[timing]\nheartbeat_ms = {heartbeat}\nelection_min_ms = {least}\nelection_max_ms = {most}");

@@ -26,6 +26,8 @@ pub mod demo;
 mod derived_keys;
 pub mod forge;
 #[cfg(feature = "demo")]
+pub mod guest;
+#[cfg(feature = "demo")]
 pub mod impostor;
 mod intel;
 mod lie;
@@ -53,7 +55,7 @@ pub mod world;
 
 pub use attester::{anchors, foreign_anchors};
 pub use lie::Lie;
-pub use profile::{BuildImage, Platform, TeeProfile};
+pub use profile::{BuildImage, GuestConfig, Platform, TeeProfile};
 pub use tdx::QuoteShape;
 pub use tee::SimTee;
 pub use world::{PolicyBuilder, genesis_record, genesis_template, policy_for};

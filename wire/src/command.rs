@@ -10,6 +10,7 @@ use crate::ids::{ClientTag, Incarnation, KeyEpoch, KeyTag, Revision, SpaceTag};
 use crate::limits::{BATCH_MUTATIONS, ENTRY_WRITES, SEALED_NAME_BYTES, SEALED_VALUE_BYTES};
 use crate::order::OrderFault;
 use crate::request::{Conflict, Expect, KeyMode, Once};
+use crate::workload::{WorkloadOutcome, WorkloadWrite};
 use crate::{choice, message, record};
 use alloc::boxed::Box;
 
@@ -62,6 +63,8 @@ choice! {
         1 => OpenSpace(OpenSpace),
         /// Change keys.
         2 => Change(SpaceChange),
+        /// Make, change or grant a workload key.
+        16 => Workload(Box<WorkloadWrite>),
     }
 }
 
@@ -179,6 +182,8 @@ choice! {
         8 => Admitted(Incarnation),
         /// A decision about members was refused.
         9 => Denied(Denial),
+        /// About a workload key.
+        16 => Workload(WorkloadOutcome),
     }
 }
 

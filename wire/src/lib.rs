@@ -7,6 +7,7 @@
 //! - [`ids`], [`evidence`], [`policy`], [`genesis`]: identities, evidence, the appraisal policy, the founding record.
 //! - [`session`], [`admission`], [`request`], [`receipt`]: what clients and nodes say to each other. [`tree`]: Merkle trees.
 //! - [`command`], [`peer`]: what the group replicates and how members talk.
+//! - [`workload`]: keys granted to programs in TEEs of their own, and what is written down of it.
 //! - [`without`]: defences a build for attacks can leave out; in any other build, nothing.
 //!
 //! It depends on no other member, has no I/O, no clock and no generator.
@@ -38,3 +39,4 @@ pub mod text;
 pub mod tree;
 pub mod version;
 pub mod without;
+pub mod workload;

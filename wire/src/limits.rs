@@ -84,6 +84,20 @@ pub const ADMISSION_LINKS: usize = 32;
 pub const ADMISSION_ROUNDS: usize = 32;
 /// Bytes of one admission proof: links with the longest addresses and a verdict of every voter.
 pub const ADMISSION_PROOF_BYTES: usize = 192 * 1024;
+/// Bytes of the name of a workload key: a path of three parts.
+pub const WORKLOAD_NAME_BYTES: usize = 128;
+/// Workload keys of a cluster.
+pub const WORKLOAD_KEYS: u64 = 1_024;
+/// Configurations (host data) a grant policy can name, for each vendor.
+pub const WORKLOAD_CONFIGS: usize = 64;
+/// Entries of the audit chain that are kept: about 300 bytes each, in every snapshot. Older ones stay in the chain's digest alone.
+pub const WORKLOAD_AUDIT: u64 = 65_536;
+/// Entries of one page of the audit chain.
+pub const AUDIT_PAGE: usize = 256;
+/// Refusals of one key (or of names that are none) that are written down in one minute; further ones are counted in the next entry.
+pub const WORKLOAD_REFUSALS_PER_MINUTE: u32 = 60;
+/// Questions of one workload session.
+pub const WORKLOAD_ASKS: u64 = 4_096;
 /// Custodians of a cluster.
 pub const CUSTODIANS: usize = 16;
 /// Governance keys of a cluster.

@@ -7,6 +7,7 @@
 use super::policy_args::PolicyVerb;
 use super::receipt::ReceiptVerb;
 use super::slot::SlotVerb;
+use super::workload_key::WorkloadKeyVerb;
 use clap::{ArgGroup, Args, Parser, Subcommand};
 use clap_complete::Shell;
 use ringwall_wire::ids::ClusterId;
@@ -16,7 +17,7 @@ const AFTER_HELP: &str = "\
 Exit codes:
    0  done                              6  no node could be used in time
    1  output or another local failure   7  a write was sent, its outcome is not known
-   2  wrong usage                       8  the credential is not accepted
+   2  wrong usage                       8  credential or workload not accepted
    3  a node's evidence was refused     9  too large or too long; nothing was sent
    4  not found                        10  card, credential or input file unusable
    5  a precondition did not hold      11  refused by the node for another reason
@@ -108,6 +109,12 @@ pub(crate) enum Verb {
         /// What to do.
         #[command(subcommand)]
         verb: SlotVerb,
+    },
+    /// Keys granted to programs in TEEs of their own: order, bring, ask for, audit
+    WorkloadKey {
+        /// What to do.
+        #[command(subcommand)]
+        verb: WorkloadKeyVerb,
     },
     /// Print shell completions
     Completions {

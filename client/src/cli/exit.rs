@@ -32,7 +32,7 @@ pub(crate) enum Exit {
     Unavailable = 6,
     /// A write was sent, its outcome is not known.
     OutcomeUnknown = 7,
-    /// The credential is not accepted.
+    /// The credential is not accepted, or the workload may not have the key.
     NotAuthorized = 8,
     /// Too large or too long; nothing was sent.
     TooLarge = 9,
@@ -70,13 +70,15 @@ impl Exit {
     fn of(code: &str) -> Exit {
         match code {
             "RW-C-EVIDENCE" | "RW-C-OTHER-CLUSTER" | "RW-C-WENT-BACK" | "RW-C-RECEIPT" => Exit::Evidence,
-            "RW-C-ROLLBACK-DETECTED" | "RW-C-FORK-DETECTED" => Exit::Detected,
+            "RW-C-ROLLBACK-DETECTED" | "RW-C-FORK-DETECTED" | "RW-C-AUDIT-ROLLBACK" | "RW-C-AUDIT-FORK" | "RW-C-AUDIT-BROKEN" => {
+                Exit::Detected
+            }
             "RW-C-CANNOT-TELL" | "RW-C-EPOCH-UNPROVEN" => Exit::CannotTell,
             "RW-C-NOT-FOUND" | "RW-C-NO-NAMESPACE" => Exit::NotFound,
             "RW-C-CONFLICT" => Exit::Conflict,
             "RW-C-UNAVAILABLE" | "RW-C-ENDPOINT" | "RW-C-CLOSED" => Exit::Unavailable,
             "RW-C-OUTCOME-UNKNOWN" => Exit::OutcomeUnknown,
-            "RW-C-NOT-AUTHORIZED" => Exit::NotAuthorized,
+            "RW-C-NOT-AUTHORIZED" | "RW-C-NOT-GRANTED" => Exit::NotAuthorized,
             "RW-C-VALUE-TOO-LARGE" | "RW-C-KEY-TOO-LONG" | "RW-C-BATCH-TOO-LARGE" => Exit::TooLarge,
             "RW-C-NO-ADDRESS" | "RW-C-USAGE" | "RW-C-BATCH-SHAPE" | "RW-C-NAMESPACE-NAME" => Exit::Usage,
             "RW-C-OUTPUT" => Exit::Local,

@@ -5,6 +5,7 @@
 
 use super::args::{SharedOptions, Verify};
 use super::exit::Trouble;
+use super::workload_key::Grant;
 use crate::namespace::expect_version;
 use crate::{Batch, NamespaceHandle, PutOptions, WriteError};
 use ringwall_wire::bounded::Blob;
@@ -102,6 +103,25 @@ pub(crate) fn vendor_files(verify: &Verify) -> Result<Option<(Evidence, Endorsem
             Ok(Some((super::evidence::tdx(blob(quote)?), Endorsements::Tdx(endorsements))))
         }
         _ => Ok(None),
+    }
+}
+
+/// What the vendor says about this machine, from the files a workload was given.
+pub(crate) fn endorsement_files(grant: &Grant) -> Result<Endorsements, Trouble> {
+    match (&grant.vek, &grant.ask, &grant.collateral) {
+        (Some(vek), Some(ask), None) => {
+            let crl = grant.crl.as_deref().map(blob).transpose()?.unwrap_or_default();
+            Ok(Endorsements::Snp(SnpEndorsements { vek: blob(vek)?, ask: blob(ask)?, crl }))
+        }
+        (None, None, Some(path)) => {
+            let json = bounded_file(path, COLLATERAL_FILE_BYTES)?;
+            let read = super::evidence::collateral(&json);
+            read.map(Endorsements::Tdx).map_err(|why| Trouble::new("RW-C-INPUT", format!("{}: {why}", path.display())))
+        }
+        _ => Err(Trouble::new(
+            "RW-C-USAGE",
+            "name the vendor's statements about this machine: --vek, --ask and --crl on AMD, --collateral on Intel",
+        )),
     }
 }
 

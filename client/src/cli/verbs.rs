@@ -12,6 +12,7 @@ use crate::namespace::expect_version;
 use crate::{Anchors, Client, Credential, Expect, NamespaceHandle, Options, PutOptions, Revision, Timeouts, WriteError};
 use clap::CommandFactory;
 use indicatif::{ProgressBar, ProgressStyle};
+use ringwall_attest::Attester;
 use serde_json::{Map, json};
 use std::io::{IsTerminal, Write};
 use std::path::Path;
@@ -19,7 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Runs one verb.
-pub(crate) async fn run(arguments: Arguments, anchors: Anchors) -> Result<Exit, Trouble> {
+pub(crate) async fn run(arguments: Arguments, anchors: Anchors, guest: Option<Arc<dyn Attester>>) -> Result<Exit, Trouble> {
     let Arguments { shared, verb } = arguments;
     match verb {
         Verb::Init => init(&shared),
@@ -31,6 +32,7 @@ pub(crate) async fn run(arguments: Arguments, anchors: Anchors) -> Result<Exit, 
         Verb::Receipt { verb } => super::receipt::run(&shared, &anchors, verb),
         Verb::Policy { verb } => super::policy::run(verb, shared.json),
         Verb::Slot { verb } => super::slot::run(&shared, verb),
+        Verb::WorkloadKey { verb } => super::workload_key::run(&shared, anchors, guest, verb).await,
         Verb::Verify(args) => verify::run(&shared, anchors, &args).await,
         Verb::Put(put) => {
             let options = PutOptions { ttl_s: put.ttl, expect: put_condition(&put) };

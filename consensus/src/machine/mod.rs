@@ -22,3 +22,6 @@ mod store_tests;
 #[cfg(test)]
 mod tests;
 pub mod view;
+pub(crate) mod workloads;
+#[cfg(test)]
+mod workloads_tests;

@@ -336,7 +336,7 @@ pub(crate) fn build(capture: &Capture, ground: &Ground) -> io::Result<SnapshotOf
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::charter::no_governors;
+    use crate::charter::{no_governors, no_grants};
     use crate::types::Entry;
     use ringwall_wire::ids::ClusterId;
     use ringwall_wire::peer::LogPosition;
@@ -350,7 +350,7 @@ mod tests {
     /// A machine that has applied so many entries and shows them.
     fn place(entries: u64) -> Place {
         let dir = tempfile::tempdir().unwrap();
-        let charter = Charter { cluster_id: ClusterId([9; 32]), orders: no_governors() };
+        let charter = Charter { cluster_id: ClusterId([9; 32]), orders: no_governors(), grants: no_grants() };
         let (mut machine, readers) = Machine::create(Ground::real(dir.path()), 1 << 20, charter).unwrap();
         for index in 0..entries {
             let log_id = types::log_id(&LogPosition { term: 1, index });

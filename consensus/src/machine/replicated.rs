@@ -13,6 +13,7 @@ use crate::machine::roster::{Roster, Voter};
 use crate::machine::rows::{self, ChainValue, RecordHead, SpaceValue};
 use crate::machine::store::Store;
 use crate::machine::view::{ChangeEvent, Published, PublishedTree};
+use crate::machine::workloads;
 use crate::types::{self, Entry, EntryPayload, LogId, StoredMembership};
 use bytes::Bytes;
 use ringwall_wire::bounded::Blob;
@@ -177,6 +178,7 @@ impl ReplicatedState {
         match write {
             SealedWrite::OpenSpace(open) => self.open_space(open),
             SealedWrite::Change(change) => self.change_space(index, change),
+            SealedWrite::Workload(write) => workloads::apply(&self.store, &self.charter, self.time_ms, *write).map(Outcome::Workload),
         }
     }
 

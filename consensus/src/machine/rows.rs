@@ -20,8 +20,20 @@ pub(crate) const EXPIRY: u8 = 3;
 pub(crate) const CHAINS: u8 = 4;
 /// Table of complete tiles of the log tree: `5 level index`.
 pub(crate) const TILES: u8 = 5;
+/// Table of workload keys: `32 name`.
+pub(crate) const WORKLOAD_HEADS: u8 = 32;
+/// Table of the policies they are granted under: `33 name`, canonical bytes.
+pub(crate) const WORKLOAD_POLICIES: u8 = 33;
+/// Table of the entries of the audit chain: `34 number`.
+pub(crate) const WORKLOAD_AUDIT_ROWS: u8 = 34;
+/// Table of requests that have an entry: `35 request`.
+pub(crate) const WORKLOAD_REQUESTS: u8 = 35;
+/// Table of what keys were asked for in this minute: `36 name`.
+pub(crate) const WORKLOAD_METERS: u8 = 36;
+/// Where the audit chain stands: `37`.
+pub(crate) const WORKLOAD_CHAIN: u8 = 37;
 /// Ranges of rows that are in snapshots: first byte, and first byte after.
-pub(crate) const IN_SNAPSHOTS: [(u8, u8); 2] = [(SPACES, EXPIRY), (CHAINS, TILES + 1)];
+pub(crate) const IN_SNAPSHOTS: [(u8, u8); 3] = [(SPACES, EXPIRY), (CHAINS, TILES + 1), (WORKLOAD_HEADS, WORKLOAD_CHAIN + 1)];
 
 ringwall_wire::record! {
     /// A namespace as stored.

@@ -13,6 +13,7 @@ use crate::machine::replicated::ReplicatedState;
 use crate::machine::roster::{MemberRecord, ProposalRecord, Roster};
 use crate::machine::rows::{self, ChainValue, SpaceValue};
 use crate::machine::store;
+use crate::machine::workloads;
 use crate::types::{self, LogId, StoredMembership};
 use bytes::Bytes;
 use ringwall_wire::codec::{DecodeError, Field};
@@ -266,6 +267,7 @@ impl Fill<'_> {
                     self.changes.push((rows::expiry_key(record.expires_at_ms, &space, &tag), Some(Bytes::new())));
                 }
             }
+            Some(&(rows::WORKLOAD_HEADS..=rows::WORKLOAD_CHAIN)) if workloads::is_row(key, value).map_err(io::Error::other)? => {}
             _ => return Err(illegal("table of a row")),
         }
         self.last = key.to_vec();

@@ -5,7 +5,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use crate::charter::{Charter, no_governors};
+use crate::charter::{Charter, no_governors, no_grants};
 use crate::ground::Ground;
 use crate::machine::clients::{Admission, At, ClientLimits, Clients};
 use crate::machine::raft::Machine;
@@ -42,7 +42,7 @@ impl Bench {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::create(Ground::real(dir.path()), overlay_bytes).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let mut state = ReplicatedState::new(store, Charter { cluster_id: CLUSTER, orders: no_governors() });
+        let mut state = ReplicatedState::new(store, Charter { cluster_id: CLUSTER, orders: no_governors(), grants: no_grants() });
         let first = types::log_id(&LogPosition { term: 1, index: 0 });
         state.apply(&Entry { log_id: first, payload: EntryPayload::Blank }).unwrap();
         Bench { state, index: 0, runtime, _dir: dir }
@@ -472,7 +472,8 @@ fn a_damaged_snapshot_is_refused() {
 fn a_machine_shows_readers_what_was_applied_before_clients_hear_of_it() {
     let dir = tempfile::tempdir().unwrap();
     let (machine, readers) =
-        Machine::create(Ground::real(dir.path()), 1 << 20, Charter { cluster_id: CLUSTER, orders: no_governors() }).unwrap();
+        Machine::create(Ground::real(dir.path()), 1 << 20, Charter { cluster_id: CLUSTER, orders: no_governors(), grants: no_grants() })
+            .unwrap();
     assert_eq!(readers.view().applied(), 0);
     assert_eq!(machine.capture().applied, None);
 }

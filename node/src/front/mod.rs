@@ -7,6 +7,7 @@
 //! | `requests.rs`, `spaces.rs` | what is sealed under which namespace's keys |
 //! | `writes.rs` | how the writes of all sessions become few log entries, and what their clients are told |
 //! | `reads.rs`, `lists.rs`, `index.rs`, `watch.rs` | linearizable reads, pages in key order, changes since a revision |
+//! | `workloads.rs`, `grants.rs` | sessions of workloads and governors, and which keys leave |
 //! | `outbox.rs`, `sender.rs` | how replies leave, and how much a session may hold |
 //! | `receipts.rs` | what is signed for them |
 //!
@@ -14,6 +15,7 @@
 //! line or a refusal. Out of scope: members' sessions (`peers`), admission. Protocol section 3.
 
 mod expiry;
+pub(crate) mod grants;
 mod index;
 mod limits;
 mod lists;
@@ -28,19 +30,21 @@ mod session;
 mod spaces;
 mod status;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod users;
 mod watch;
+mod workloads;
 mod writes;
 
 use crate::clock::Clock;
 use crate::context::Node;
 use crate::entropy::Entropy;
+use crate::kbs;
 use crate::renewal::Sessions;
 use crate::room::Room;
 use quinn::Connection;
 use quotes::{Bound, Platform, Quotes};
-use ringwall_attest::Attester;
+use ringwall_attest::{Anchors, Attester};
 use ringwall_channel::NodeSecrets;
 use ringwall_consensus::Replica;
 use ringwall_keys::Keyring;
@@ -74,6 +78,8 @@ pub struct FrontParts {
     pub secrets: Arc<NodeSecrets>,
     /// Makes its evidence.
     pub attester: Arc<dyn Attester>,
+    /// Roots workloads are judged under.
+    pub anchors: Arc<Anchors>,
     /// The cluster's keys.
     pub keyring: Arc<Keyring>,
     /// Its replica.
@@ -94,6 +100,8 @@ pub struct FrontParts {
     pub room: Room,
     /// How long sessions last.
     pub sessions: Arc<Sessions>,
+    /// How the key broker protocol is offered; none for not at all.
+    pub kbs: Option<kbs::settings::Settings>,
 }
 
 /// The front door of one member.
@@ -103,13 +111,18 @@ pub struct Front {
     incarnation: Incarnation,
     slot: Slot,
     secrets: Arc<NodeSecrets>,
+    anchors: Arc<Anchors>,
+    clock: Clock,
+    judges: grants::Judges,
     keyring: Arc<Keyring>,
     replica: Replica,
     genesis: GenesisRecord,
     policy: PolicyDoc,
     boot_config: Blob<4096>,
     release_proof: Blob<RELEASE_PROOF_BYTES>,
-    entropy: Entropy,
+    pub(crate) entropy: Entropy,
+    /// The certificate of the key broker protocol, where it is offered.
+    broker: Option<Arc<kbs::Identity>>,
     quotes: Arc<Quotes<Platform>>,
     writes: Arc<writes::Writes<Replica>>,
     reads: Arc<reads::Rounds<Replica>>,
@@ -152,7 +165,18 @@ impl Front {
         let now_s = Arc::new(move || clock() / 1_000);
         let quotes = Quotes::new(Platform { attester, binding }, policy.session.standing_period_s, now_s, (parts.entropy)());
         let (leader, leader_known) = signal(replica.metrics().leader);
+        let broker = parts.kbs.as_ref().and_then(|settings| match kbs::Identity::new(&keyring, &settings.names) {
+            Ok(identity) => Some(Arc::new(identity)),
+            Err(fault) => {
+                tracing::error!(%fault, "the key broker protocol is not offered");
+                None
+            }
+        });
         let front = Arc::new(Front {
+            broker: broker.clone(),
+            anchors: parts.anchors,
+            clock: parts.clock.clone(),
+            judges: grants::Judges::default(),
             cluster_id,
             epoch,
             incarnation,
@@ -180,6 +204,9 @@ impl Front {
             policy,
         });
         front.spawn_tasks(leader, parts.clock);
+        if let (Some(settings), Some(identity)) = (parts.kbs, broker) {
+            lock(&front.loops).push(tokio::spawn(kbs::run(front.clone(), settings, identity)));
+        }
         front
     }
 
@@ -269,6 +296,7 @@ pub(crate) fn open(node: &Node) -> Arc<Front> {
             slot: site.slot(),
             secrets: node.secrets.clone(),
             attester: site.attester.clone(),
+            anchors: Arc::new(site.anchors.clone()),
             keyring: node.keyring.clone(),
             replica: node.replica.clone(),
             genesis: site.genesis.clone(),
@@ -279,6 +307,7 @@ pub(crate) fn open(node: &Node) -> Arc<Front> {
             entropy: site.entropy.clone(),
             room: Room::new(site.config.data.clone(), site.config.limits.disk_reserve_bytes),
             sessions: Arc::clone(&site.sessions),
+            kbs: site.config.kbs.clone(),
         })
     };
     node.front.get_or_init(start).clone()

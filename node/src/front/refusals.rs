@@ -80,7 +80,7 @@ pub(crate) fn told(outcome: Outcome, opens: bool, first: bool) -> Answer {
             refused(RefusalCode::OutcomeUnknown, "this client was silent for too long: not applied now, an earlier try may have been")
         }
         // Outcomes of commands that are no client's write.
-        Outcome::Done | Outcome::Admitted(_) | Outcome::Denied(_) => Answer::Refused(unavailable()),
+        Outcome::Done | Outcome::Admitted(_) | Outcome::Denied(_) | Outcome::Workload(_) => Answer::Refused(unavailable()),
         Outcome::OutOfWindow => refused(RefusalCode::TooLarge, "the write number is outside the client's window: not applied"),
     }
 }

@@ -13,6 +13,7 @@ use crate::front::receipts::{Ask, Told};
 use crate::front::refusals::{behind, fenced, leaving, malformed, refusal};
 use crate::front::requests::Desk;
 use crate::front::users::admit_user;
+use crate::front::workloads::{self, Visit};
 use crate::front::{sender, status};
 use quinn::{Connection, RecvStream, SendStream};
 use ringwall_channel::user::{UserBinding, VerifiedUser};
@@ -24,6 +25,7 @@ use ringwall_wire::limits::{HANDSHAKE_MESSAGE_BYTES, REQUEST_BYTES};
 use ringwall_wire::receipt::KnownPoint;
 use ringwall_wire::request::{Answer, Request};
 use ringwall_wire::session::{GetDescriptor, Refusal, RefusalCode, UserReady};
+use ringwall_wire::workload::WorkloadHello;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
@@ -87,16 +89,27 @@ struct Opened {
     recv: RecvStream,
 }
 
+/// A session that is open: a user's, or one about workload keys.
+enum Open {
+    User(Box<Opened>),
+    Workload(Box<Visit>),
+}
+
 /// Serves one connection until it is over, and closes it.
 pub(crate) async fn serve(front: Arc<Front>, connection: Connection) {
     let (Ok(_place), Ok(half_open)) = (front.sessions.clone().try_acquire_owned(), front.half_open.clone().try_acquire_owned()) else {
         return close(&connection, CloseCode::Busy);
     };
     let ended = match timeout(OPENING, open(&front, &connection)).await {
-        Ok(Ok(opened)) => {
+        Ok(Ok(Open::User(opened))) => {
             drop(half_open);
             ringwall_quic::admit(&connection, Alpn::Client);
-            converse(&front, opened).await
+            converse(&front, *opened).await
+        }
+        // It keeps a stranger's window and streams: one of each is all it needs.
+        Ok(Ok(Open::Workload(visit))) => {
+            drop(half_open);
+            workloads::serve(&front, *visit).await
         }
         Ok(Err(ended)) => ended,
         Err(_) => Ended::TooSlow,
@@ -106,7 +119,7 @@ pub(crate) async fn serve(front: Arc<Front>, connection: Connection) {
 }
 
 /// Everything before the first request.
-async fn open(front: &Front, connection: &Connection) -> Result<Opened, Ended> {
+async fn open(front: &Front, connection: &Connection) -> Result<Open, Ended> {
     let (send, recv) = timeout(STEP, connection.accept_bi()).await.map_err(|_| Ended::TooSlow)?.map_err(FrameError::Lost)?;
     let (mut reader, mut writer) = (FrameReader::new(recv), FrameWriter::new(send));
     let ask = reader.read(HANDSHAKE_MESSAGE_BYTES, STEP).await?;
@@ -169,10 +182,13 @@ async fn authenticate(
     nonce: Nonce,
     mut recv: RecvStream,
     mut send: SendStream,
-) -> Result<Opened, Ended> {
+) -> Result<Open, Ended> {
     let handshake: Digest = *session.handshake();
     let (mut sealer, mut opener) = session.split(0, REQUEST_BYTES)?;
     let message = first_message(&mut opener, &mut recv).await?;
+    if let Ok(hello) = WorkloadHello::decode(&message) {
+        return Ok(Open::Workload(Box::new(Visit { hello, handshake, sealer, opener, send, recv })));
+    }
     let binding = UserBinding { handshake: &handshake, nonce: &nonce, incarnation: front.incarnation };
     let admitted = match admit_user(&message, &binding) {
         Ok((user, known)) => welcome(front, user, nonce, known).await,
@@ -186,7 +202,7 @@ async fn authenticate(
     sealer.seal(&answer, &mut sealed)?;
     timeout(STEP, send.write_all(&sealed)).await.map_err(|_| Ended::TooSlow)?.map_err(|_| Ended::Left)?;
     match user {
-        Ok((user, told)) => Ok(Opened { user, told, sealer, opener, send, recv }),
+        Ok((user, told)) => Ok(Open::User(Box::new(Opened { user, told, sealer, opener, send, recv }))),
         Err(code) => {
             last_word(send).await;
             Err(Ended::Refused { code })

@@ -83,6 +83,6 @@ fn change(seq: u64, mutations: Vec<SealedMutation>) -> SealedWrite {
 pub(crate) fn seq_of(write: &SealedWrite) -> u64 {
     match write {
         SealedWrite::Change(change) => change.once.seq,
-        SealedWrite::OpenSpace(_) => 0,
+        SealedWrite::OpenSpace(_) | SealedWrite::Workload(_) => 0,
     }
 }

@@ -77,6 +77,7 @@ async fn house_under(policy: PolicyDoc) -> House {
         slot: Slot(1),
         secrets,
         attester: Arc::new(tee),
+        anchors: Arc::new(ringwall_sim::anchors()),
         keyring,
         replica,
         genesis,
@@ -87,6 +88,7 @@ async fn house_under(policy: PolicyDoc) -> House {
         entropy,
         room: Room::new(folder.path().to_owned(), 0),
         sessions,
+        kbs: None,
     });
     let endpoint = ringwall_quic::bind("127.0.0.1:0".parse().unwrap(), Some(ringwall_quic::server_config().unwrap())).unwrap();
     let (address, serving, accepting) = (endpoint.local_addr().unwrap(), front.clone(), endpoint.clone());
