@@ -10,7 +10,7 @@ pub(crate) mod authentic;
 mod authentic_tests;
 pub mod fault;
 pub(crate) mod flow;
-mod keyed;
+pub(crate) mod keyed;
 #[cfg(any(test, feature = "faults"))]
 pub mod memory;
 mod os;
