@@ -149,6 +149,12 @@ pub fn verify_order(order: &ReplaceOrder, governance: &Governance) -> Result<App
     Ok(ApprovedOrder { order: order.clone(), approvers })
 }
 
+/// Verifies that enough of these governors signed these words, whatever they order, and gives who signed, each once, in ascending order. The words
+/// name their label and their cluster, so a signature is good for one kind of order in one cluster.
+pub fn verify_words(words: &[u8], signatures: &[Approval], governance: &Governance) -> Result<Vec<SigPublic>, GovernorsError> {
+    Governors::new(&governance.keys, governance.threshold)?.approvers(words, signatures)
+}
+
 /// The signed document, when it may follow the one in force.
 fn step(signed: &SignedPolicy, in_force: Option<&PolicyDoc>) -> Result<PolicyDoc, ApprovalError> {
     let digest = in_force.map(|policy| Digest(policy.digest()));

@@ -38,7 +38,7 @@ mod x509;
 pub use account::{Advice, Finding};
 pub use anchors::Anchors;
 pub use appraise::{Expected, appraise, appraise_traced};
-pub use approval::{ApprovalError, ApprovedOrder, ApprovedPolicy, Authority, GovernorsError, verify_approval, verify_order};
+pub use approval::{ApprovalError, ApprovedOrder, ApprovedPolicy, Authority, GovernorsError, verify_approval, verify_order, verify_words};
 pub use batch::{Batch, BatchError};
 pub use binding::report_data;
 pub use claims::{Claims, SnpClaims, TdxClaims};

@@ -304,7 +304,7 @@ fn same_session(answer: &AttestResp, asked: &Asked<'_>) -> Result<(), SessionErr
         return Err(SessionError::OtherNoiseKey { got: answer.keys.noise, required: *asked.noise });
     }
     let fits = match asked.role {
-        Role::ClientServer | Role::PeerInit | Role::PeerResp | Role::JoinResp => {
+        Role::ClientServer | Role::PeerInit | Role::PeerResp | Role::JoinResp | Role::Dealing => {
             answer.incarnation != Incarnation(0) && answer.incarnation.epoch() == answer.epoch
         }
         Role::JoinInit | Role::Recovery | Role::Genesis => answer.incarnation == Incarnation(0),

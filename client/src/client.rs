@@ -106,6 +106,19 @@ impl Client {
         }
     }
 
+    /// Destroys the keys of all namespaces of this user, and with them what they hold: at once for everybody who asks, and within the cluster's
+    /// `custody.erase_s` for whoever holds old disks. It cannot be undone. Asked again after a failure it goes on.
+    pub async fn erase_everything(&self) -> Result<(), ReadError> {
+        self.erase(None).await
+    }
+
+    pub(crate) async fn erase(&self, namespace: Option<ringwall_wire::request::Namespace>) -> Result<(), ReadError> {
+        match self.ask(Ask::Read(Op::Erase(namespace))).await {
+            Ok(Answer::Done) => Ok(()),
+            other => Err(read_error(other)),
+        }
+    }
+
     /// A namespace that is expected to exist: asks nobody. Operations on it fail with `NoNamespace` when it does not.
     pub fn existing_namespace(&self, name: &str) -> Result<NamespaceHandle, NamespaceError> {
         Ok(NamespaceHandle::new(self.clone(), namespace_name(name)?))

@@ -65,6 +65,12 @@ impl NamespaceHandle {
         &self.name
     }
 
+    /// Destroys the key of this namespace, and with it what it holds: at once for everybody who asks, and within the cluster's `custody.erase_s` for
+    /// whoever holds old disks. It cannot be undone; the name is not used again.
+    pub async fn erase(&self) -> Result<(), ReadError> {
+        self.client.erase(Some(self.name.clone())).await
+    }
+
     /// Stores a value of at most 1 MiB and returns its version once it is durable on a majority.
     pub async fn put(&self, key: impl AsRef<[u8]>, value: impl Into<Vec<u8>>) -> Result<Revision, WriteError> {
         self.put_with(key, value, PutOptions::default()).await

@@ -277,7 +277,7 @@ impl World {
                 self.watchers.retain(|(number, ..)| *number != cancelled);
                 Answer::Done
             }
-            Op::Status => return None,
+            Op::Status | Op::Erase(_) => return None,
         })
     }
 

@@ -174,7 +174,13 @@ fn a_chain_of_epochs_must_be_whole_witnessed_and_lose_nothing() {
     ledger.grow(5);
     let taken = ledger.receipt(&to(2, 21), &[], 0, sign);
     let point = |head: &ringwall_wire::receipt::ReceiptHead| TreePoint { size: head.tree.size, root: head.tree.root };
-    let start = |epoch, previous| EpochStart { cluster_id: CLUSTER, epoch: Epoch(epoch), previous, witnesses: List::default() };
+    let start = |epoch, previous| EpochStart {
+        cluster_id: CLUSTER,
+        epoch: Epoch(epoch),
+        previous,
+        account: Digest([0; 32]),
+        witnesses: List::default(),
+    };
     let (third, fourth) = (start(3, point(&taken.receipt.head)), start(4, point(&taken.receipt.head)));
     let all = |_: &EpochStart| true;
     let judge = |chain: &[EpochStart], got| continues_epochs(&known, Epoch(got), chain, &taken.path, &all);

@@ -41,7 +41,9 @@ mod types;
 pub mod watch;
 pub mod workers;
 
-pub use charter::{OrderJudge, no_governors};
+pub use charter::{CustodyTerms, GovernorsJudge, OrderJudge, no_governors, nobody_governs};
+pub use machine::custody::{Custody, Held};
+pub use machine::generations::KeyRow;
 pub use machine::view::{ChangeEvent, MemberRow, MemberStanding, Page, ProposalRow, SpaceRow, StoredRecord, View};
 pub use options::Options;
 pub use recognition::{Prover, Recognition, Succession, Unrecognized};

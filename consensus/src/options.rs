@@ -3,7 +3,7 @@
 //! Decides: the defaults, each with its unit and reason. Trusts: the caller, who is this node's own program.
 //! Out of scope: where the values come from (`node`). Protocol sections 4 and 5.1.
 
-use crate::charter::{Charter, OrderJudge, no_governors};
+use crate::charter::{Charter, CustodyTerms, GovernorsJudge, OrderJudge, no_governors, nobody_governs};
 use crate::defects::{self, Defect};
 use crate::disk::{Disk, OsDisk};
 use crate::report::OpenError;
@@ -28,6 +28,10 @@ pub struct Options {
     pub cluster_id: ClusterId,
     /// Judges whether governors signed an order, while it is applied. The same in every replica; as it comes, no order holds.
     pub orders: OrderJudge,
+    /// Judges whether governors signed other words, while they are applied. The same in every replica; as it comes, nobody governs.
+    pub governors: GovernorsJudge,
+    /// Who has to hold shares at first; none where the founding record names nobody. The same in every replica.
+    pub custody: Option<Arc<CustodyTerms>>,
     /// Who this replica is.
     pub me: Incarnation,
     /// The clock that stamps proposals, Unix milliseconds.
@@ -72,6 +76,8 @@ impl Options {
             dir: dir.into(),
             cluster_id,
             orders: no_governors(),
+            governors: nobody_governs(),
+            custody: None,
             me,
             clock,
             heartbeat_ms: 50,
@@ -94,7 +100,12 @@ impl Options {
     }
 
     pub(crate) fn charter(&self) -> Charter {
-        Charter { cluster_id: self.cluster_id, orders: self.orders.clone() }
+        Charter {
+            cluster_id: self.cluster_id,
+            orders: self.orders.clone(),
+            governors: self.governors.clone(),
+            custody: self.custody.clone(),
+        }
     }
 
     /// The same in openraft's form; fails with what does not fit together.

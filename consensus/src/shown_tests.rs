@@ -4,7 +4,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use crate::charter::{Charter, no_governors};
+use crate::charter::Charter;
 use crate::gate::{Known, Stopped};
 use crate::machine::roster::{PROPOSAL_ENTRIES, Roster, Voter};
 use crate::machine::view::{MemberRow, MemberStanding};
@@ -375,7 +375,7 @@ impl Living {
             replaces: incumbent.map_or(Incarnation(0), id),
             order: None,
         };
-        let charter = Charter { cluster_id: CLUSTER, orders: no_governors() };
+        let charter = Charter::plain(CLUSTER);
         (self.roster.propose(self.index, propose, &charter) == Outcome::Done).then_some(self.index)
     }
 

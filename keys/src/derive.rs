@@ -33,8 +33,12 @@ macro_rules! purposes {
 purposes! {
     /// MK to KEK; fields: cluster, key epoch.
     Kek = "kek",
+    /// MK to its public commitment (32 bytes); fields: cluster, key epoch.
+    MasterCommit = "mk-commit",
     /// Tag key to namespace tag (16 bytes); fields: cluster, user, namespace.
     SpaceTag = "space-tag",
+    /// Tag key to the mark of whose a namespace is (16 bytes); fields: cluster, user, namespace tag.
+    OwnerMark = "owner-mark",
     /// Tag key to client tag (16 bytes); fields: cluster, namespace tag, client.
     ClientTag = "client-tag",
     /// Fresh randomness extracted with the KEK to a new DEK; fields: cluster, namespace tag.
@@ -51,6 +55,18 @@ purposes! {
     RecordKeys = "record-keys",
     /// Hedge key to initialization vector (24 bytes); fields: randomness, incarnation, counter, digest of the input.
     HedgedIv = "hedged-iv",
+    /// KEK to the salt of a dealing's randomness; field: custody epoch.
+    CustodySalt = "custody-salt",
+    /// Fresh randomness extracted with a salt to one draw of a dealing; field: counter.
+    CustodyDraw = "custody-draw",
+    /// RK to its check value (16 bytes); fields: cluster, custody epoch.
+    CustodyKcv = "custody-kcv",
+    /// RK to the seed of the X-Wing pair master keys are sealed to; fields: cluster, custody epoch.
+    RecoverySeed = "recovery-seed",
+    /// RK to the key of tags of recovery blobs; fields: cluster, custody epoch.
+    RecoveryTag = "recovery-tag",
+    /// Share extracted with its hiding value to its proof key; fields: cluster, custody epoch, place.
+    ShareProof = "share-proof",
 }
 
 /// Derives `N` bytes for `purpose` from a uniform parent key.

@@ -3,17 +3,20 @@
 //! Decides: which key opens what. `MK -> KEK -> DEK -> record keys`; every derivation goes through the closed table in [`mod@derive`];
 //! a record is bound to its cluster, namespace, key, client and write, and commits to its key.
 //! Trusts: the randomness it is given to be secret, not to be fresh (see [`hedge`]). Takes time from nobody.
-//! Out of scope: who may have which key (`node`, `attest`), custody of the recovery key. Protocol section 7.
+//! Out of scope: who may have which key (`node`, `attest`). Protocol sections 6 and 7.
 //!
 //! - [`ring`]: [`Keyring`], the live master keys of a cluster; namespace tags; wrapping of data keys.
 //! - [`space`]: [`SpaceKeys`], the keys of one namespace; sealing and opening of records.
 //! - [`hedge`]: [`HedgedIvs`], initialization vectors that survive a repeating generator.
+//! - [`custody`]: dealing, judging and combining shares of a recovery key, and what it opens.
+//! - [`text`]: secrets as words on paper and as one line, with errors that name the place.
 //! - [`bucket`]: the sizes a stranger gets to see.
 #![no_std]
 
 extern crate alloc;
 
 pub mod bucket;
+pub mod custody;
 pub mod derive;
 pub mod hedge;
 pub mod ring;
@@ -21,7 +24,8 @@ pub mod ring;
 mod salamander;
 mod sealed;
 pub mod space;
+pub mod text;
 
 pub use hedge::HedgedIvs;
-pub use ring::{Keyring, KeyringError};
+pub use ring::{CustodyUse, Keyring, KeyringError};
 pub use space::{OpenError, RecordPlace, SealError, SpaceKeys};

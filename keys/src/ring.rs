@@ -3,7 +3,9 @@
 //! Decides: `KEK_e = expand(MK_e, "kek", cluster_id, e)`. The tag key is random, made at founding and granted as key epoch 0, so that tags
 //! survive the rotation of master keys. A data key is fresh randomness extracted with the KEK (a failing generator alone does not
 //! give it away) and is wrapped with a commitment to its wrapping key; AAD = `enc("wrap", cluster_id, space, key mode, key_epoch)`.
-//! Trusts: whoever grants the keys (an attested session). Out of scope: rotation and custody. Protocol section 7.
+//! A master key has a public commitment, by which members know that they hold the same one. A ring is never changed: one key more or less is
+//! another ring. Which generation is in use says the log, so it is the caller who names it.
+//! Trusts: whoever grants the keys (an attested session). Out of scope: when keys change (`node`), custody. Protocol section 7.
 
 use crate::derive::{Purpose, expand, extract};
 use crate::hedge::{HedgedIvs, random};
@@ -14,9 +16,10 @@ use rand_core::CryptoRng;
 use ringwall_wire::admission::GrantedKey;
 use ringwall_wire::codec::{Field, enc};
 use ringwall_wire::command::WrappedKey;
-use ringwall_wire::ids::{ClientId, ClientTag, ClusterId, KeyEpoch, SpaceTag, UserId};
+use ringwall_wire::ids::{ClientId, ClientTag, ClusterId, CustodianId, CustodyEpoch, Digest, KeyEpoch, OwnerMark, SpaceTag, UserId};
 use ringwall_wire::label::Label;
 use ringwall_wire::request::KeyMode;
+use ringwall_wire::rotation::KeyGeneration;
 use ringwall_wire::secret::{Secret, wash_stack};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroize;
@@ -43,7 +46,17 @@ pub enum KeyringError {
     },
 }
 
+/// What a wrapped key of a dealing is for: it is unwrapped for nothing else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CustodyUse<'a> {
+    /// Making tags of recovery blobs.
+    Tag,
+    /// Judging proofs of this custodian's share.
+    Proof(&'a CustodianId),
+}
+
 /// The keys every member of a cluster holds in memory.
+#[derive(Clone)]
 pub struct Keyring {
     cluster_id: ClusterId,
     tag_key: Secret<32>,
@@ -51,6 +64,7 @@ pub struct Keyring {
     masters: Vec<Master>,
 }
 
+#[derive(Clone)]
 struct Master {
     key_epoch: KeyEpoch,
     key: Secret<32>,
@@ -109,9 +123,58 @@ impl Keyring {
         &self.cluster_id
     }
 
-    /// The generation new data keys are wrapped under.
+    /// The newest generation on the ring: it may be one the log has not named yet.
     pub fn newest(&self) -> KeyEpoch {
-        self.newest_master().key_epoch
+        self.masters.last().expect("a ring holds a master key").key_epoch
+    }
+
+    /// Generations on the ring, ascending.
+    pub fn generations(&self) -> Vec<KeyGeneration> {
+        let masters = self.masters.iter();
+        masters.map(|master| generation(&self.cluster_id, master.key_epoch, &master.key)).collect()
+    }
+
+    /// Makes a master key; it is on no ring yet.
+    pub fn new_master<R: CryptoRng + ?Sized>(&self, key_epoch: KeyEpoch, rng: &mut R) -> GrantedKey {
+        let key = random(rng);
+        wash_stack();
+        GrantedKey { key_epoch, key }
+    }
+
+    /// The key of a generation, as it is granted.
+    pub fn granted_key(&self, key_epoch: KeyEpoch) -> Option<GrantedKey> {
+        let master = self.masters.iter().find(|master| master.key_epoch == key_epoch)?;
+        Some(GrantedKey { key_epoch, key: master.key.clone() })
+    }
+
+    /// What everybody may know of a master key.
+    pub fn generation_of(&self, key: &GrantedKey) -> KeyGeneration {
+        generation(&self.cluster_id, key.key_epoch, &key.key)
+    }
+
+    /// The ring with this master key, in place of any other of its generation. The tag key is never replaced.
+    #[must_use]
+    pub fn with(&self, key: &GrantedKey) -> Self {
+        let mut ring = self.clone();
+        if key.key_epoch == TAG_KEY_EPOCH {
+            return ring;
+        }
+        ring.masters.retain(|master| master.key_epoch != key.key_epoch);
+        ring.masters.push(Master::new(&self.cluster_id, key.key_epoch, key.key.clone()));
+        ring.masters.sort_by_key(|master| master.key_epoch);
+        wash_stack();
+        ring
+    }
+
+    /// The ring with the generations `keep` names; the same ring if none would be left.
+    #[must_use]
+    pub fn keeping(&self, keep: impl Fn(&KeyGeneration) -> bool) -> Self {
+        let mut ring = self.clone();
+        ring.masters.retain(|master| keep(&generation(&self.cluster_id, master.key_epoch, &master.key)));
+        match ring.masters.is_empty() {
+            true => self.clone(),
+            false => ring,
+        }
     }
 
     /// The tag replicas know a user's namespace by.
@@ -120,28 +183,33 @@ impl Keyring {
         SpaceTag(*expand::<16>(&self.tag_key, Purpose::SpaceTag, &fields).expose())
     }
 
+    /// The mark that says whose a namespace is, to whoever has the tag key and asks about this user.
+    pub fn owner_mark(&self, user: &UserId, space: &SpaceTag) -> OwnerMark {
+        let fields: [&[u8]; 3] = [&self.cluster_id.0, &user.0, &space.0];
+        OwnerMark(*expand::<16>(&self.tag_key, Purpose::OwnerMark, &fields).expose())
+    }
+
     /// The tag replicas know a client of a namespace by.
     pub fn client_tag(&self, space: &SpaceTag, client: &ClientId) -> ClientTag {
         let fields: [&[u8]; 3] = [&self.cluster_id.0, &space.0, &client.0];
         ClientTag(*expand::<16>(&self.tag_key, Purpose::ClientTag, &fields).expose())
     }
 
-    /// Makes the data key of a new namespace and wraps it under the newest master key.
-    pub fn new_space_key(&self, space: &SpaceTag, mode: KeyMode, ivs: &mut HedgedIvs) -> Result<(SpaceKeys, WrappedKey), SealError> {
+    /// Makes the data key of a new namespace and wraps it under the master key `key_epoch`.
+    pub fn new_space_key(
+        &self,
+        space: &SpaceTag,
+        mode: KeyMode,
+        key_epoch: KeyEpoch,
+        ivs: &mut HedgedIvs,
+    ) -> Result<(SpaceKeys, WrappedKey), SealError> {
         if mode != KeyMode::Cluster {
             return Err(SealError::UserKeyNeeded { mode });
         }
-        let master = self.newest_master();
+        let master = self.master(key_epoch).map_err(|_| SealError::UnknownKeyEpoch { wanted: key_epoch })?;
         let mixed = extract(&master.kek, ivs.random().expose());
         let dek: Secret<32> = expand(&mixed, Purpose::Dek, &[&self.cluster_id.0, &space.0]);
-        let aad = self.wrap_aad(space, mode, master.key_epoch);
-        let iv = ivs.next(&[&aad, dek.expose()]);
-        let keys = WrapKeys::derive(&master.kek, &iv);
-        let mut text = Vec::with_capacity(48);
-        text.extend_from_slice(dek.expose());
-        seal_in_place(keys.parts().0, &aad, &mut text);
-        let ciphertext = text.as_slice().try_into().expect("32 bytes and a tag are 48");
-        let wrapped = WrappedKey { key_epoch: master.key_epoch, iv, commit: *keys.parts().1, ciphertext };
+        let wrapped = master.wrap_key(&self.wrap_aad(space, mode, master.key_epoch), &dek, ivs);
         let made = SpaceKeys::derive(self.cluster_id, *space, mode, &dek);
         wash_stack();
         Ok((made, wrapped))
@@ -152,24 +220,65 @@ impl Keyring {
         if mode != KeyMode::Cluster {
             return Err(OpenError::UserKeyNeeded { mode });
         }
-        let unknown = OpenError::UnknownKeyEpoch { wanted: wrapped.key_epoch };
-        let master = self.masters.iter().find(|master| master.key_epoch == wrapped.key_epoch).ok_or(unknown)?;
-        let keys = WrapKeys::derive(&master.kek, &wrapped.iv);
-        let (key, commit) = keys.parts();
-        if !bool::from(commit.ct_eq(&wrapped.commit)) {
-            return Err(OpenError::OtherKey);
-        }
-        let mut text = wrapped.ciphertext.to_vec();
-        if !open_in_place(key, &self.wrap_aad(space, mode, wrapped.key_epoch), &mut text) {
-            return Err(OpenError::NotAuthentic);
-        }
-        let mut bytes = [0; 32];
-        bytes.copy_from_slice(&text);
-        text.zeroize();
-        let dek = Secret::from_mut(&mut bytes);
+        let dek = self.master(wrapped.key_epoch)?.unwrap_key(&self.wrap_aad(space, mode, wrapped.key_epoch), wrapped)?;
         let unwrapped = SpaceKeys::derive(self.cluster_id, *space, mode, &dek);
         wash_stack();
         Ok(unwrapped)
+    }
+
+    /// Wraps a data key under another master key. It stays the same key; no record is sealed again.
+    pub fn rewrap(
+        &self,
+        space: &SpaceTag,
+        mode: KeyMode,
+        wrapped: &WrappedKey,
+        to: KeyEpoch,
+        ivs: &mut HedgedIvs,
+    ) -> Result<WrappedKey, OpenError> {
+        let next = self.master(to)?;
+        let dek = self.master(wrapped.key_epoch)?.unwrap_key(&self.wrap_aad(space, mode, wrapped.key_epoch), wrapped)?;
+        let rewrapped = next.wrap_key(&self.wrap_aad(space, mode, to), &dek, ivs);
+        wash_stack();
+        Ok(rewrapped)
+    }
+
+    /// Wraps a key of the dealing with this manifest under the newest master key of this ring.
+    pub fn wrap_custody(&self, manifest: &Digest, purpose: CustodyUse<'_>, key: &Secret<32>, ivs: &mut HedgedIvs) -> WrappedKey {
+        let master = self.newest_master();
+        let wrapped = master.wrap_key(&self.custody_aad(manifest, purpose, master.key_epoch), key, ivs);
+        wash_stack();
+        wrapped
+    }
+
+    /// Unwraps it again; another manifest, purpose or custodian is noticed.
+    pub fn unwrap_custody(&self, manifest: &Digest, purpose: CustodyUse<'_>, wrapped: &WrappedKey) -> Result<Secret<32>, OpenError> {
+        let aad = self.custody_aad(manifest, purpose, wrapped.key_epoch);
+        let key = self.master(wrapped.key_epoch)?.unwrap_key(&aad, wrapped);
+        wash_stack();
+        key
+    }
+
+    /// What the randomness of a dealing, or of a blob that is sealed anew, is mixed with.
+    pub fn custody_salt(&self, custody_epoch: CustodyEpoch) -> Secret<32> {
+        expand(&self.newest_master().kek, Purpose::CustodySalt, &[&custody_epoch.0.to_be_bytes()])
+    }
+
+    /// The oldest generation on the ring.
+    pub fn oldest(&self) -> KeyEpoch {
+        self.masters.first().expect("a ring holds a master key").key_epoch
+    }
+
+    fn custody_aad(&self, manifest: &Digest, purpose: CustodyUse<'_>, key_epoch: KeyEpoch) -> Vec<u8> {
+        let whose: &[u8] = match purpose {
+            CustodyUse::Tag => &[],
+            CustodyUse::Proof(custodian) => &custodian.0,
+        };
+        enc(Label::CustodyWrap, &[&self.cluster_id.0, &manifest.0, whose, &key_epoch.0.to_be_bytes()])
+    }
+
+    fn master(&self, key_epoch: KeyEpoch) -> Result<&Master, OpenError> {
+        let found = self.masters.iter().find(|master| master.key_epoch == key_epoch);
+        found.ok_or(OpenError::UnknownKeyEpoch { wanted: key_epoch })
     }
 
     fn newest_master(&self) -> &Master {
@@ -187,6 +296,38 @@ impl Master {
         let kek = expand(&key, Purpose::Kek, &[&cluster_id.0, &key_epoch.0.to_be_bytes()]);
         Master { key_epoch, key, kek }
     }
+
+    fn wrap_key(&self, aad: &[u8], key: &Secret<32>, ivs: &mut HedgedIvs) -> WrappedKey {
+        let iv = ivs.next(&[aad, key.expose()]);
+        let keys = WrapKeys::derive(&self.kek, &iv);
+        let mut text = Vec::with_capacity(48);
+        text.extend_from_slice(key.expose());
+        seal_in_place(keys.parts().0, aad, &mut text);
+        let ciphertext = text.as_slice().try_into().expect("32 bytes and a tag are 48");
+        WrappedKey { key_epoch: self.key_epoch, iv, commit: *keys.parts().1, ciphertext }
+    }
+
+    /// Commitment first, then the tag.
+    fn unwrap_key(&self, aad: &[u8], wrapped: &WrappedKey) -> Result<Secret<32>, OpenError> {
+        let keys = WrapKeys::derive(&self.kek, &wrapped.iv);
+        let (key, commit) = keys.parts();
+        if !bool::from(commit.ct_eq(&wrapped.commit)) {
+            return Err(OpenError::OtherKey);
+        }
+        let mut text = wrapped.ciphertext.to_vec();
+        if !open_in_place(key, aad, &mut text) {
+            return Err(OpenError::NotAuthentic);
+        }
+        let mut bytes = [0; 32];
+        bytes.copy_from_slice(&text);
+        text.zeroize();
+        Ok(Secret::from_mut(&mut bytes))
+    }
+}
+
+fn generation(cluster_id: &ClusterId, key_epoch: KeyEpoch, key: &Secret<32>) -> KeyGeneration {
+    let commit = expand::<32>(key, Purpose::MasterCommit, &[&cluster_id.0, &key_epoch.0.to_be_bytes()]);
+    KeyGeneration { key_epoch, commit: Digest(*commit.expose()) }
 }
 
 /// Wrapping key and commitment.

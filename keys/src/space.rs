@@ -48,6 +48,12 @@ pub enum SealError {
         /// The mode.
         mode: KeyMode,
     },
+    /// The master key is not on the ring.
+    #[error("master key {wanted} is in use and this node does not hold it yet; it asks other members for it")]
+    UnknownKeyEpoch {
+        /// Generation that is in use.
+        wanted: KeyEpoch,
+    },
 }
 
 /// Why something sealed was refused.

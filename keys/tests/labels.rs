@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use ringwall_keys::derive::{Purpose, expand, extract};
+use ringwall_keys::ring::FIRST_KEY_EPOCH;
 use ringwall_keys::{HedgedIvs, Keyring};
 use ringwall_wire::admission::GrantedKey;
 use ringwall_wire::ids::{ClientId, ClusterId, KeyEpoch, UserId};
@@ -13,7 +14,9 @@ use std::collections::BTreeSet;
 
 const KNOWN: &[(Purpose, &str)] = &[
     (Purpose::Kek, "89a8801a55c4e5c306af11ff7ae769094a0e5191a308c3fa755a871b1b21c838"),
+    (Purpose::MasterCommit, "b071015bc882d6f08cf6e2028be3dbef1e117c4769bf00a3be55421b80242786"),
     (Purpose::SpaceTag, "a896037bba0490a77c786ebd483df68b"),
+    (Purpose::OwnerMark, "6c4f48da804ac0721ed3a129418054f4"),
     (Purpose::ClientTag, "2d2232115b5c5cee265bcf038a40c948"),
     (Purpose::Dek, "536dab7a7b5beb1add7f55ea39ed83b96588fd9a11682e26b54deb72b836482d"),
     (
@@ -29,6 +32,12 @@ const KNOWN: &[(Purpose, &str)] = &[
          1198ee0de2b16dfb70533765f0638c026eed06695a45673969e8fc8fa14c1e4b",
     ),
     (Purpose::HedgedIv, "2d8525f6ca331c9219f661c23c262b8fa423a59b876acf35"),
+    (Purpose::CustodySalt, "3863076080d054c65318767a8aedca2d6c263288d839b83321eb58e6079f909d"),
+    (Purpose::CustodyDraw, "0c8b2d513031a966727bbbf093fb6f715723aed8c30b5a806f2a09f607b9cf0d"),
+    (Purpose::CustodyKcv, "de6ed66acbcd90724690228e4f972e09"),
+    (Purpose::RecoverySeed, "c5c822a4095135b3f1ff4b57b7fc2b6d4496b8d26b755643e698d6b42c264b26"),
+    (Purpose::RecoveryTag, "afa4a3b42cec68f312697e7b7f287c92ff20f3cc56f2216f1830be28eeb0e23c"),
+    (Purpose::ShareProof, "205432620372533b9688d9c69064188ad060d7a4291ad266c010147a5ec5bec5"),
 ];
 
 fn parent() -> Secret<32> {
@@ -86,7 +95,9 @@ fn nothing_secret_is_printed() {
     let mut rng = ChaCha20Rng::seed_from_u64(1);
     let ring = Keyring::found(ClusterId([0x11; 32]), &mut rng);
     let mut ivs = HedgedIvs::new(Box::new(rng), ringwall_wire::ids::Incarnation(1));
-    let (keys, _) = ring.new_space_key(&ring.space_tag(&UserId([1; 20]), "n"), ringwall_wire::request::KeyMode::Cluster, &mut ivs).unwrap();
+    let (keys, _) = ring
+        .new_space_key(&ring.space_tag(&UserId([1; 20]), "n"), ringwall_wire::request::KeyMode::Cluster, FIRST_KEY_EPOCH, &mut ivs)
+        .unwrap();
     let printed = format!("{ring:?} {ivs:?} {keys:?} {:?}", ring.granted());
     for granted in ring.granted() {
         let secret = hex(granted.key.expose());

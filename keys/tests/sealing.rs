@@ -6,6 +6,7 @@
 use proptest::prelude::*;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Infallible, SeedableRng, TryCryptoRng, TryRng};
+use ringwall_keys::ring::FIRST_KEY_EPOCH;
 use ringwall_keys::{HedgedIvs, Keyring, KeyringError, OpenError, RecordPlace, SealError, SpaceKeys, bucket::bucket};
 use ringwall_wire::admission::GrantedKey;
 use ringwall_wire::bounded::Blob;
@@ -51,7 +52,7 @@ impl World {
 
     fn space(&mut self, name: &str) -> (SpaceKeys, SpaceTag, WrappedKey) {
         let tag = self.ring.space_tag(&UserId([9; 20]), name);
-        let (keys, wrapped) = self.ring.new_space_key(&tag, KeyMode::Cluster, &mut self.ivs).unwrap();
+        let (keys, wrapped) = self.ring.new_space_key(&tag, KeyMode::Cluster, FIRST_KEY_EPOCH, &mut self.ivs).unwrap();
         (keys, tag, wrapped)
     }
 }
@@ -107,7 +108,7 @@ fn a_record_opens_in_no_other_cluster() {
     let clone = Keyring::from_grant(ClusterId([2; 32]), &granted(&world.ring)).unwrap();
     assert_ne!(clone.space_tag(&UserId([9; 20]), "notes"), tag);
     assert_eq!(clone.unwrap_space_key(&tag, KeyMode::Cluster, &wrapped).unwrap_err(), OpenError::OtherKey);
-    let (theirs, _) = clone.new_space_key(&tag, KeyMode::Cluster, &mut world.ivs).unwrap();
+    let (theirs, _) = clone.new_space_key(&tag, KeyMode::Cluster, FIRST_KEY_EPOCH, &mut world.ivs).unwrap();
     assert_eq!(theirs.open(&at.key, &record), Err(OpenError::OtherKey));
 }
 
@@ -182,7 +183,7 @@ fn modes_that_need_the_users_key_are_refused_by_name() {
     let mut world = World::new(7);
     let (_, tag, wrapped) = world.space("notes");
     for mode in [KeyMode::Dual, KeyMode::User] {
-        assert_eq!(world.ring.new_space_key(&tag, mode, &mut world.ivs).unwrap_err(), SealError::UserKeyNeeded { mode });
+        assert_eq!(world.ring.new_space_key(&tag, mode, FIRST_KEY_EPOCH, &mut world.ivs).unwrap_err(), SealError::UserKeyNeeded { mode });
         assert_eq!(world.ring.unwrap_space_key(&tag, mode, &wrapped).unwrap_err(), OpenError::UserKeyNeeded { mode });
     }
 }
@@ -214,7 +215,7 @@ fn a_stuck_generator_repeats_no_iv_for_different_inputs() {
     let mut made = 0;
     for process in 0..8u8 {
         let mut ivs = HedgedIvs::new(Box::new(Stuck), Incarnation(1));
-        let (keys, _) = ring.new_space_key(&tag, KeyMode::Cluster, &mut ivs).unwrap();
+        let (keys, _) = ring.new_space_key(&tag, KeyMode::Cluster, FIRST_KEY_EPOCH, &mut ivs).unwrap();
         for step in 0..64u64 {
             let at = RecordPlace { key: keys.key_tag(b"n"), client: ClientTag([5; 16]), seq: step };
             let record = keys.seal(&at, b"n", &[process, 1], &mut ivs).unwrap();
@@ -239,7 +240,7 @@ fn a_repeated_iv_means_a_repeated_record() {
     let tag = ring.space_tag(&UserId([9; 20]), "notes");
     let seal = |value: &[u8]| {
         let mut ivs = HedgedIvs::new(Box::new(Stuck), Incarnation(1));
-        let (keys, _) = ring.new_space_key(&tag, KeyMode::Cluster, &mut ivs).unwrap();
+        let (keys, _) = ring.new_space_key(&tag, KeyMode::Cluster, FIRST_KEY_EPOCH, &mut ivs).unwrap();
         keys.seal(&place(&keys, b"n", 1), b"n", value, &mut ivs).unwrap()
     };
     assert_eq!(seal(b"same"), seal(b"same"));
@@ -258,7 +259,7 @@ fn a_stuck_generator_does_not_give_data_keys_away() {
     for ring in [&ring, &other_ring] {
         for tag in &tags {
             let mut ivs = HedgedIvs::new(Box::new(Stuck), Incarnation(1));
-            let (keys, _) = ring.new_space_key(tag, KeyMode::Cluster, &mut ivs).unwrap();
+            let (keys, _) = ring.new_space_key(tag, KeyMode::Cluster, FIRST_KEY_EPOCH, &mut ivs).unwrap();
             assert!(seen.insert(keys.key_tag(b"n")), "two namespaces share their keys");
         }
     }

@@ -5,10 +5,12 @@
 //! folders, addresses, logs and operational limits. Documented by deploy/ringwalld.example.toml, which a test reads.
 //! Trusts: nobody with it: a changed file gives other evidence or another address. Out of scope: acting on it. Protocol section 2.1.
 
+mod custody;
 mod logs;
 
 pub use logs::{LogFormat, LogLevel};
 
+use crate::custody::schedule::Timetable;
 use crate::endorsements::settings::{FileEndorsements, Settings};
 use ringwall_wire::bounded::Text;
 use ringwall_wire::codec::Message;
@@ -92,6 +94,8 @@ struct FileConfig {
     timing: FileTiming,
     #[serde(default)]
     endorsements: FileEndorsements,
+    #[serde(default)]
+    custody: custody::FileCustody,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -244,6 +248,8 @@ pub struct Config {
     pub limits: Limits,
     /// Timers.
     pub timing: Timing,
+    /// How often shares and master keys are made anew.
+    pub custody: Timetable,
     /// Where endorsements come from.
     pub endorsements: Settings,
     /// What is bound into the evidence.
@@ -336,6 +342,7 @@ impl Reading<'_> {
         let log = LogConfig { format: flags.log_format.unwrap_or(raw.log.format), level: flags.log_level.unwrap_or(raw.log.level) };
         let limits = self.limits(&raw.limits)?;
         let timing = self.timing(&raw.timing)?;
+        let custody = self.custody(&raw.custody)?;
         let replace_order = self.replace_order(flags, purpose)?;
         let endorsements = Settings::read(&raw.endorsements, self.base).map_err(|fault| self.fault(fault.field, fault.cause, fault.fix))?;
         Ok(Config {
@@ -348,6 +355,7 @@ impl Reading<'_> {
             log,
             limits,
             timing,
+            custody,
             endorsements,
             boot,
             replace_order,

@@ -6,15 +6,16 @@
 
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::custody::CustodyDesk;
 use crate::entropy::Entropy;
 use crate::front::Front;
 use crate::life::LifeCell;
 use crate::peers::pool::PeerPool;
 use crate::renewal::Sessions;
+use crate::ring::Ring;
 use ringwall_attest::{Anchors, Attester};
 use ringwall_channel::NodeSecrets;
 use ringwall_consensus::Replica;
-use ringwall_keys::Keyring;
 use ringwall_wire::bounded::Text;
 use ringwall_wire::genesis::GenesisRecord;
 use ringwall_wire::ids::{ClusterId, Epoch, Incarnation, Slot};
@@ -85,7 +86,7 @@ pub(crate) struct Node {
     /// Who this is.
     pub(crate) incarnation: Incarnation,
     /// Master keys.
-    pub(crate) keyring: Arc<Keyring>,
+    pub(crate) keyring: Arc<Ring>,
     /// The replicated state.
     pub(crate) replica: Replica,
     /// Sessions with other members.
@@ -100,6 +101,8 @@ pub(crate) struct Node {
     pub(crate) admitting: tokio::sync::Mutex<()>,
     /// Woken when there is membership work.
     pub(crate) steward: tokio::sync::Notify,
+    /// What the tasks of custody share.
+    pub(crate) custody: CustodyDesk,
 }
 
 impl Node {

@@ -7,6 +7,7 @@
 //! - [`endorsements`]: what the vendors say about this machine. - [`attesting`]: evidence of this node, and judging others'.
 //! - [`clock`], [`entropy`]: the only readers of clock and generator.
 //! - [`context`], [`life`]: what parts share, and which states follow which. - [`found`], `join`, [`folders`], [`room`], [`fencing`]: birth, disk and end.
+//! - [`ring`], [`custody`]: master keys as they come and go, and shares of what recovers them.
 //! - `accept`, [`peers`], `front`: who may connect, members, clients. - [`renewal`]: when their sessions end.
 //!
 //! Trusts: its TEE, and whoever satisfies the policy. The host, the network and the disk are not trusted with anything but liveness.
@@ -22,6 +23,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod context;
+pub mod custody;
 pub mod endorsements;
 pub mod entropy;
 pub mod fencing;
@@ -35,5 +37,6 @@ pub mod logging;
 pub mod peers;
 pub mod platform;
 pub mod renewal;
+pub mod ring;
 pub mod room;
 pub mod run;

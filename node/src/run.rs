@@ -9,6 +9,7 @@ use crate::attesting::{self, Claim, Wanted};
 use crate::clock::Clock;
 use crate::config::{ClusterPart, Config, ConfigError};
 use crate::context::{Node, Site};
+use crate::custody::{self, CustodyDesk};
 use crate::endorsements::limits::START_WAITS;
 use crate::entropy::{self, Entropy, EntropyError};
 use crate::fencing::{self, FenceReason};
@@ -20,10 +21,11 @@ use crate::life::{Life, LifeCell};
 use crate::peers::pool::PeerPool;
 use crate::platform::PlatformError;
 use crate::renewal::Sessions;
+use crate::ring::Ring;
 use crate::{accept, folders, front};
-use ringwall_attest::{Anchors, Attester, CollectError, SessionError, verify_order};
+use ringwall_attest::{Anchors, Attester, CollectError, SessionError, verify_order, verify_words};
 use ringwall_channel::NodeSecrets;
-use ringwall_consensus::{Class, Granted, OpenError, Options, OrderJudge, ProposeError, Replica, Transport};
+use ringwall_consensus::{Class, CustodyTerms, GovernorsJudge, Granted, OpenError, Options, OrderJudge, ProposeError, Replica, Transport};
 use ringwall_keys::Keyring;
 use ringwall_quic::{Alpn, BindError, PipeError};
 use ringwall_wire::bounded::Text;
@@ -256,6 +258,7 @@ async fn live(
     tasks.spawn(steward::run(Arc::clone(&node)));
     tasks.spawn(become_voter(Arc::clone(&node)));
     tasks.spawn(announce(Arc::clone(&node)));
+    custody::spawn(&node, &mut tasks);
     let outcome = tokio::select! {
         reason = fencing::out(Arc::clone(&node)) => Err(NodeError::Fenced(reason)),
         () = &mut stop => Ok(()),
@@ -270,7 +273,7 @@ async fn live(
 
 async fn found_group(site: &Arc<Site>, card: ClusterCard, own_evidence: &OwnEvidence) -> Result<Arc<Node>, NodeError> {
     let secrets = Arc::new(NodeSecrets::generate(&mut *(site.entropy)()));
-    let keyring = Arc::new(Keyring::found(site.cluster_id, &mut *(site.entropy)()));
+    let keyring = Ring::new(Keyring::found(site.cluster_id, &mut *(site.entropy)()));
     let cert = joiner::cert(site, &secrets, own_evidence);
     let node = assemble(site, secrets, found::first_incarnation(), keyring, None).await?;
     node.replica.found(cert).await?;
@@ -286,13 +289,15 @@ async fn assemble(
     site: &Arc<Site>,
     secrets: Arc<NodeSecrets>,
     incarnation: Incarnation,
-    keyring: Arc<Keyring>,
+    keyring: Arc<Ring>,
     granted: Option<Granted>,
 ) -> Result<Arc<Node>, NodeError> {
     let peers = PeerPool::new(Arc::clone(site), Arc::clone(&secrets), incarnation);
     let dir = folders::of(&site.config.data, incarnation);
     let mut options = Options::new(dir, site.cluster_id, incarnation, Arc::clone(&site.clock));
     options.orders = order_judge(site.policy.governance.clone());
+    options.governors = governors_judge(site.policy.governance.clone());
+    options.custody = CustodyTerms::of(&site.genesis.template).map(Arc::new);
     options.heartbeat_ms = site.config.timing.heartbeat_ms;
     options.election_ms = site.config.timing.election_ms;
     options.granted = granted.map(Arc::new);
@@ -312,12 +317,18 @@ async fn assemble(
         gone: Mutex::default(),
         admitting: tokio::sync::Mutex::default(),
         steward: tokio::sync::Notify::new(),
+        custody: CustodyDesk::default(),
     }))
 }
 
 /// Counts the signatures of an order under the governors of the cluster's first policy, which the cluster id pins: the same in every replica.
 fn order_judge(governance: Governance) -> OrderJudge {
     Arc::new(move |order| verify_order(order, &governance).map(|_| ()).map_err(|fault| fault.order_fault()))
+}
+
+/// Counts signatures of governors over any other words of theirs, under the same policy.
+fn governors_judge(governance: Governance) -> GovernorsJudge {
+    Arc::new(move |words, signatures| verify_words(words, signatures, &governance).map(|_| ()).map_err(|fault| fault.order_fault()))
 }
 
 /// Tells the members of the grant that this node is up now, so that the leader need not find out.

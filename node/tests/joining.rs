@@ -45,6 +45,7 @@ fn config(folder: &Path, port: u16, cluster: ClusterPart, boot: BootConfig, peer
         timing: Timing { heartbeat_ms: 100, election_ms: (600, 1_200) },
         endorsements: Default::default(),
         boot,
+        custody: ringwall_node::custody::schedule::Timetable::default(),
         replace_order: None,
     }
 }

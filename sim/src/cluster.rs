@@ -6,7 +6,7 @@
 
 use crate::world;
 use ringwall_wire::codec::Message as _;
-use ringwall_wire::genesis::ClusterCard;
+use ringwall_wire::genesis::{ClusterCard, Custodian};
 use ringwall_wire::policy::Governance;
 use std::ffi::OsString;
 use std::fmt::Write as _;
@@ -97,6 +97,10 @@ pub struct LocalOptions {
     pub governance: Option<Governance>,
     /// Seconds after which sessions attest anew; none leaves the daemon's default.
     pub reattest_s: Option<u32>,
+    /// Who holds shares of the recovery key, and how many of them recover; nobody where it is empty.
+    pub custodians: (Vec<Custodian>, u8),
+    /// Seconds between two rotations of the master key, and from an erasure to one; none leaves the daemon's defaults.
+    pub rotate_s: Option<(u32, u32)>,
 }
 
 /// One slot and the process that stands in it.
@@ -131,7 +135,10 @@ impl LocalCluster {
         if let Some(governance) = &options.governance {
             policy.governance = governance.clone();
         }
-        let template = world::genesis_template(&policy, "local");
+        let mut template = world::genesis_template(&policy, "local");
+        let (custodians, threshold) = options.custodians.clone();
+        template.custodians = ringwall_wire::bounded::List::new(custodians)?;
+        template.custody_threshold = threshold;
         std::fs::write(folder.join("cluster.policy"), policy.encode()).map_err(io("writing the policy"))?;
         std::fs::write(folder.join("genesis.template"), template.encode()).map_err(io("writing the founding template"))?;
         let sockets: Vec<UdpSocket> =
@@ -335,6 +342,9 @@ impl LocalCluster {
         }
         if let Some(seconds) = self.options.reattest_s {
             let _ = writeln!(text, "reattest_s = {seconds}");
+        }
+        if let Some((rotate, erase)) = self.options.rotate_s {
+            let _ = writeln!(text, "[custody]\nrotate_s = {rotate}\nerase_s = {erase}");
         }
         if let Some((heartbeat, least, most)) = self.options.timing {
             let _ = writeln!(text, "[timing]\nheartbeat_ms = {heartbeat}\nelection_min_ms = {least}\nelection_max_ms = {most}");

@@ -4,6 +4,7 @@
 //! Out of scope: starting clusters (`ringwall_sim::cluster`), which the demo shares.
 
 pub mod bench;
+pub mod custodian;
 pub mod fuzzing;
 pub mod history;
 pub mod linearizable;

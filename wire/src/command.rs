@@ -6,10 +6,12 @@
 
 use crate::admission::{AdmitCommit, AdmitPropose, Endorse, IncarnationCert};
 use crate::bounded::{Blob, List};
-use crate::ids::{ClientTag, Incarnation, KeyEpoch, KeyTag, Revision, SpaceTag};
-use crate::limits::{BATCH_MUTATIONS, ENTRY_WRITES, SEALED_NAME_BYTES, SEALED_VALUE_BYTES};
+use crate::custody::{CustodyCommand, CustodyFault};
+use crate::ids::{ClientTag, Incarnation, KeyEpoch, KeyTag, OwnerMark, Revision, SpaceTag};
+use crate::limits::{BATCH_MUTATIONS, ENTRY_WRITES, ERASE_SPACES, SEALED_NAME_BYTES, SEALED_VALUE_BYTES};
 use crate::order::OrderFault;
 use crate::request::{Conflict, Expect, KeyMode, Once};
+use crate::rotation::{KeyCommand, RotationFault};
 use crate::{choice, message, record};
 use alloc::boxed::Box;
 
@@ -42,6 +44,10 @@ choice! {
         7 => Found(Box<Founding>),
         /// Every replica remembers the digest of its state after this entry, so that a learner can be compared with the leader.
         8 => Mark,
+        /// A step of custody.
+        9 => Custody(Box<CustodyCommand>),
+        /// A step of a rotation of the master key.
+        10 => Keys(Box<KeyCommand>),
     }
 }
 
@@ -62,6 +68,8 @@ choice! {
         1 => OpenSpace(OpenSpace),
         /// Change keys.
         2 => Change(SpaceChange),
+        /// The data keys of these namespaces are gone for good, and in bounded steps what they opened; their names are not used again.
+        3 => Erase(List<SpaceTag, ERASE_SPACES>),
     }
 }
 
@@ -74,6 +82,8 @@ record! {
         pub mode: KeyMode,
         /// Its data key, wrapped.
         pub dek: WrappedKey,
+        /// Whose it is.
+        pub owner: OwnerMark,
     }
 }
 
@@ -173,7 +183,7 @@ choice! {
         5 => ClientForgotten,
         /// The sequence number is outside the client's window: not applied.
         6 => OutOfWindow,
-        /// Done: records expired, a joiner proposed (its admit index is the entry's), a verdict recorded, an incarnation retired.
+        /// Done: records expired, a joiner proposed (its admit index is the entry's), a verdict recorded, an incarnation retired, namespaces erased.
         7 => Done,
         /// The joiner is this incarnation from now on.
         8 => Admitted(Incarnation),
@@ -210,6 +220,10 @@ choice! {
         11 => BadSignature,
         /// The governors' order it was proposed with does not hold.
         12 => Order(OrderFault),
+        /// A step of custody does not fit.
+        13 => Custody(CustodyFault),
+        /// A step of a rotation does not fit.
+        14 => Keys(RotationFault),
     }
 }
 

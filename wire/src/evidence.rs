@@ -101,6 +101,8 @@ choice! {
         6 => Recovery,
         /// The first node of a cluster.
         7 => Genesis,
+        /// A member that deals shares: the evidence is bound to the manifest.
+        8 => Dealing,
     }
 }
 

@@ -6,7 +6,7 @@
 
 use crate::bounded::{Blob, List, Text};
 use crate::codec::Message;
-use crate::ids::{ClusterId, Digest, Nonce, SigPublic, Slot, TrustDomain};
+use crate::ids::{ClusterId, CustodianId, Digest, Nonce, SigPublic, Slot, TrustDomain};
 use crate::limits::{CUSTODIANS, SLOTS};
 use crate::policy::{PolicyDoc, SlotRule};
 use crate::{choice, message, record};
@@ -43,6 +43,13 @@ record! {
         pub sig: SigPublic,
         /// X-Wing public key shares are sealed to.
         pub kem: Blob<2048>,
+    }
+}
+
+impl Custodian {
+    /// Its name in manifests: a hash of its keys.
+    pub fn id(&self) -> CustodianId {
+        CustodianId::of(&self.sig, &self.kem)
     }
 }
 

@@ -31,8 +31,16 @@ byte_name!(/// Keyed tag of a user's namespace: what replicas index by.
     SpaceTag, 16);
 byte_name!(/// Keyed tag of a key name.
     KeyTag, 16);
+byte_name!(/// Keyed mark of whose a namespace is: another one in each namespace, so that only who has the tag key sees which belong together.
+    OwnerMark, 16);
 byte_name!(/// Keyed tag of a client within its namespace.
     ClientTag, 16);
+byte_name!(/// First 20 bytes of SHA-256 over a custodian's two public keys: its name in manifests, whatever people call it.
+    CustodianId, 20);
+byte_name!(/// X-Wing public key (ML-KEM-768 and X25519): what shares are sealed to.
+    XWingPublic, 1216);
+byte_name!(/// X-Wing ciphertext: what a sealed message is opened with.
+    XWingCiphertext, 1120);
 number_name!(/// +1 at every total-outage recovery, 1 at genesis.
     Epoch, u32);
 number_name!(/// A stable place in the cluster.
@@ -41,6 +49,8 @@ number_name!(/// One life of one node process: `(epoch << 40) | admit index`; th
     Incarnation, u64);
 number_name!(/// Generation of the master key.
     KeyEpoch, u32);
+number_name!(/// Counts dealings of a recovery key; never decreases, 0 = nothing was dealt.
+    CustodyEpoch, u32);
 number_name!(/// Version of the policy document; never decreases.
     PolicyVersion, u64);
 number_name!(/// Count of committed writes: the version of a key is the revision that last changed it; 0 = never.
@@ -113,5 +123,15 @@ impl UserId {
         let mut id = [0; 20];
         id.copy_from_slice(digest.split_at(20).0);
         UserId(id)
+    }
+}
+
+impl CustodianId {
+    /// The name of whoever holds these two keys: another key is another custodian.
+    pub fn of(sig: &SigPublic, kem: &[u8]) -> Self {
+        let digest = enc_digest(Label::Custodian, &[&sig.0, kem]);
+        let mut id = [0; 20];
+        id.copy_from_slice(digest.split_at(20).0);
+        CustodianId(id)
     }
 }

@@ -6,6 +6,7 @@
 //! - [`codec`], [`mod@shape`], [`bounded`]: the canonical encoding and the types that carry their limits.
 //! - [`ids`], [`evidence`], [`policy`], [`genesis`]: identities, evidence, the appraisal policy, the founding record.
 //! - [`session`], [`admission`], [`request`], [`receipt`]: what clients and nodes say to each other. [`tree`]: Merkle trees.
+//! - [`custody`], [`rotation`], [`custodian`], [`recovery`]: shares, generations of keys, what custodians ask, total outage.
 //! - [`command`], [`peer`]: what the group replicates and how members talk.
 //! - [`without`]: defences a build for attacks can leave out; in any other build, nothing.
 //!
@@ -20,6 +21,8 @@ pub mod admission;
 pub mod bounded;
 pub mod codec;
 pub mod command;
+pub mod custodian;
+pub mod custody;
 pub mod evidence;
 pub mod genesis;
 pub mod ids;
@@ -29,7 +32,9 @@ pub mod order;
 pub mod peer;
 pub mod policy;
 pub mod receipt;
+pub mod recovery;
 pub mod request;
+pub mod rotation;
 #[cfg(any(test, feature = "sample"))]
 pub mod sample;
 pub mod secret;

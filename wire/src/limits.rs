@@ -86,6 +86,26 @@ pub const ADMISSION_ROUNDS: usize = 32;
 pub const ADMISSION_PROOF_BYTES: usize = 192 * 1024;
 /// Custodians of a cluster.
 pub const CUSTODIANS: usize = 16;
+/// Bytes of a sealed share: the share's own encoding and a tag, with room for a field more.
+pub const SEALED_SHARE_BYTES: usize = 384;
+/// Live key generations a recovery blob holds: the tag key, the master key, and older ones whose data keys are being rewrapped.
+pub const LIVE_KEYS: usize = 16;
+/// Bytes of the sealed part of a recovery blob: [`LIVE_KEYS`] keys with their framing.
+pub const SEALED_KEYS_BYTES: usize = 2 * 1024;
+/// Bytes of a kept attestation exchange: an answer of the full size and its frame.
+pub const EXCHANGE_BYTES: usize = ATTEST_MESSAGE_BYTES + 4096;
+/// Bytes of one message between a custodian and a node: a dealing, or a submission with the evidence of its anchor's signer.
+pub const CUSTODIAN_MESSAGE_BYTES: usize = EXCHANGE_BYTES + 96 * 1024;
+/// Data keys one entry rewraps: 170 bytes each, so a rotation of many namespaces leaves room for writes between its entries.
+pub const REWRAP_SPACES: usize = 1_024;
+/// Namespaces one entry erases; what they held goes in bounded steps afterwards.
+pub const ERASE_SPACES: usize = 256;
+/// Bytes of a recovery file: a kept exchange, a manifest of [`CUSTODIANS`] custodians with their keys, the sealed keys.
+pub const RECOVERY_FILE_BYTES: usize = EXCHANGE_BYTES + 96 * 1024;
+/// Events of one recovery's audit a node keeps and shows: a few for every custodian and every disk.
+pub const AUDIT_EVENTS: usize = 256;
+/// Submissions that were refused after which a recovery session is over: custodians type a share wrongly, they do not guess.
+pub const SUBMISSIONS_REFUSED: usize = 5;
 /// Governance keys of a cluster.
 pub const GOVERNORS: usize = 32;
 /// Bytes of a policy document.

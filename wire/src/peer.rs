@@ -3,14 +3,17 @@
 //! Decides: our own spelling of Raft's messages, so that no library's layout is on the wire. Entries stay opaque bytes here.
 //! Trusts: nothing. Out of scope: the gate that decides which of them may reach Raft (`consensus`). Protocol section 4.
 
-use crate::admission::{CatchUpProof, ForwardedEvidence};
+use crate::admission::{CatchUpProof, ForwardedEvidence, GrantedKey};
 use crate::bounded::{Blob, List, Text};
 use crate::command::{Outcomes, SealedWrite};
+use crate::custody::CustodyAsk;
 use crate::ids::{Digest, Incarnation, NoisePublic, Slot, Vendor};
 use crate::limits::{APPEND_ENTRIES, ENTRY_BYTES, ENTRY_WRITES, SLOTS, SNAPSHOT_CHUNK_BYTES};
 use crate::receipt::TreePoint;
+use crate::rotation::{KeyGeneration, KeyOffer};
 use crate::session::Refusal;
 use crate::{choice, message, record};
+use alloc::boxed::Box;
 
 record! {
     /// A vote: who may lead in which term, and whether a quorum agreed.
@@ -135,6 +138,12 @@ choice! {
         12 => Alive,
         /// Of one that was told it is out, before any stream: show what the log admitted after this index, up to my successor.
         13 => ShowSuccessor(u64),
+        /// Hold this master key: the log will name it.
+        14 => OfferKey(KeyOffer),
+        /// The log names this master key and the member lacks it.
+        15 => AskKey(KeyGeneration),
+        /// What a custodian said to another member: the leader puts it into the log.
+        16 => Custody(Box<CustodyAsk>),
     }
 }
 
@@ -271,6 +280,8 @@ choice! {
         11 => ShowAdmission(u64),
         /// The first word to a dialler that was retired: nothing it says counts any more. It may ask for its successor's admission.
         12 => Out,
+        /// The key that was asked for.
+        13 => Key(GrantedKey),
     }
 }
 

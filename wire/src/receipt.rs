@@ -194,6 +194,8 @@ message! {
         pub epoch: Epoch,
         /// The log of the epoch before, as far as it was recovered.
         pub previous: TreePoint,
+        /// SHA-256 of the account of the recovery ([`crate::recovery::RecoveryAccount`]): who submitted, what was claimed, what was chosen.
+        pub account: Digest,
         /// Signatures of witnesses over [`EpochStart::words`].
         pub witnesses: List<Signature, 16>,
     }
@@ -293,6 +295,6 @@ impl Anchor {
 impl EpochStart {
     /// What witnesses sign.
     pub fn words(&self) -> Vec<u8> {
-        enc(Label::EpochStartSigned, &[&self.cluster_id.0, &self.epoch.0.to_be_bytes(), &self.previous.to_bytes()])
+        enc(Label::EpochStartSigned, &[&self.cluster_id.0, &self.epoch.0.to_be_bytes(), &self.previous.to_bytes(), &self.account.0])
     }
 }

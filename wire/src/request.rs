@@ -46,6 +46,8 @@ choice! {
         6 => CancelWatch(u64),
         /// Ask how the cluster is.
         7 => Status,
+        /// Destroy the key of a namespace, or of all the user has, and so all it opens. It cannot be undone, and the names are not used again.
+        8 => Erase(Option<Namespace>),
     }
 }
 

@@ -208,8 +208,20 @@ fn the_table_is_complete() {
 #[test]
 fn the_samplers_reach_every_variant() {
     // The first byte of a choice is its tag; tags run from 1 without gaps.
-    let choices: BTreeMap<&str, usize> =
-        [("Op", 7), ("Answer", 10), ("PeerCall", 11), ("PeerAnswer", 9), ("CommandBody", 8), ("RefusalCode", 18), ("Role", 7)].into();
+    let choices: BTreeMap<&str, usize> = [
+        ("Op", 7),
+        ("Answer", 10),
+        ("PeerCall", 11),
+        ("PeerAnswer", 9),
+        ("CommandBody", 10),
+        ("RefusalCode", 18),
+        ("Role", 8),
+        ("CustodyCommand", 5),
+        ("CustodianOp", 9),
+        ("CustodianAnswer", 9),
+        ("RecoveryFault", 20),
+    ]
+    .into();
     for (name, least) in choices {
         let case = FIELDS.iter().find(|case| case.name == name).unwrap();
         let mut source = Source::new(9);

@@ -69,7 +69,7 @@ fn cluster(table: &mut Table, node: &Node) {
 }
 
 fn this_session(table: &mut Table, node: &Node) {
-    for role in [Role::PeerInit, Role::PeerResp, Role::JoinInit, Role::JoinResp, Role::Recovery, Role::Genesis] {
+    for role in [Role::PeerInit, Role::PeerResp, Role::JoinInit, Role::JoinResp, Role::Recovery, Role::Genesis, Role::Dealing] {
         table.row(format!("session.role.{role:?}"), "S::OtherRole", changed(node, |answer| answer.role = role));
     }
     table.row("session.noise_key", "S::OtherNoiseKey", changed(node, |answer| answer.keys.noise = NoisePublic([0x66; 32])));

@@ -10,7 +10,7 @@ mod tally;
 
 pub use tally::Tally;
 
-use crate::charter::{Charter, no_governors};
+use crate::charter::Charter;
 use crate::disk::Disk as _;
 use crate::disk::authentic::Authentic;
 use crate::disk::memory::MemoryDisk;
@@ -60,7 +60,7 @@ impl Exercise {
         ground.disk.make_folder(&ground.dir)?;
         let log = LogStore::create(ground.clone(), segment_bytes, tail_bytes)?;
         let store = crate::machine::store::Store::create(ground.clone(), 8 * 1024)?;
-        let state = ReplicatedState::new(store, Charter { cluster_id: ClusterId([9; 32]), orders: no_governors() });
+        let state = ReplicatedState::new(store, Charter::plain(ClusterId([9; 32])));
         let (waiting, answered) = (Vec::new(), Vec::new());
         Ok(Exercise { disk: disk.clone(), workers, ground, log, state, waiting, answered, snapshot: None })
     }

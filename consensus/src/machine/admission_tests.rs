@@ -19,7 +19,7 @@ use ringwall_wire::sample::{Sample, Source};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-fn cert(slot: u8, made: u8, vendor: Vendor) -> IncarnationCert {
+pub(super) fn cert(slot: u8, made: u8, vendor: Vendor) -> IncarnationCert {
     let mut cert = IncarnationCert::sample(&mut Source::new(7));
     cert.slot = Slot(slot);
     cert.vendor = vendor;
@@ -28,12 +28,12 @@ fn cert(slot: u8, made: u8, vendor: Vendor) -> IncarnationCert {
     cert
 }
 
-fn signing(cert: &IncarnationCert) -> SigningKey {
+pub(super) fn signing(cert: &IncarnationCert) -> SigningKey {
     SigningKey::from_bytes(&cert.keys.noise.0)
 }
 
 /// Puts a member on record without an admission.
-fn enrol(bench: &mut Bench, incarnation: Incarnation, cert: IncarnationCert) {
+pub(super) fn enrol(bench: &mut Bench, incarnation: Incarnation, cert: IncarnationCert) {
     let row = MemberRow { incarnation, cert, standing: MemberStanding::Live, admission: None };
     Arc::make_mut(&mut bench.state.roster).members.insert(incarnation, row);
 }
@@ -70,7 +70,7 @@ fn commit(bench: &mut Bench, admit_index: u64) -> Outcome {
     bench.apply(0, CommandBody::AdmitCommit(AdmitCommit { admit_index }))[0]
 }
 
-fn set_voters(bench: &mut Bench, voters: &[(Incarnation, Vendor)]) {
+pub(super) fn set_voters(bench: &mut Bench, voters: &[(Incarnation, Vendor)]) {
     let mut source = Source::new(3);
     let nodes: BTreeMap<_, _> = voters
         .iter()

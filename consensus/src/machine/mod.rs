@@ -8,8 +8,13 @@ mod admission_tests;
 pub(crate) mod backend;
 pub(crate) mod base;
 pub(crate) mod clients;
+pub mod custody;
 pub(crate) mod expected;
+pub mod generations;
 pub(crate) mod history;
+pub(crate) mod keys;
+#[cfg(test)]
+mod keys_tests;
 pub(crate) mod log_tree;
 pub(crate) mod raft;
 pub(crate) mod replicated;

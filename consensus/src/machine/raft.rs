@@ -244,6 +244,8 @@ impl Machine {
         self.state.revision = restored.meta.revision;
         self.state.time_ms = restored.meta.time_ms;
         self.state.roster = Arc::new(restored.roster);
+        self.state.generations = Arc::new(restored.generations);
+        self.state.custody = Arc::new(restored.custody);
         self.state.clients = restored.clients;
         self.state.tree = restored.tree;
         self.readers.expected.met(&self.state.tree)?;
@@ -336,7 +338,6 @@ pub(crate) fn build(capture: &Capture, ground: &Ground) -> io::Result<SnapshotOf
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::charter::no_governors;
     use crate::types::Entry;
     use ringwall_wire::ids::ClusterId;
     use ringwall_wire::peer::LogPosition;
@@ -350,7 +351,7 @@ mod tests {
     /// A machine that has applied so many entries and shows them.
     fn place(entries: u64) -> Place {
         let dir = tempfile::tempdir().unwrap();
-        let charter = Charter { cluster_id: ClusterId([9; 32]), orders: no_governors() };
+        let charter = Charter::plain(ClusterId([9; 32]));
         let (mut machine, readers) = Machine::create(Ground::real(dir.path()), 1 << 20, charter).unwrap();
         for index in 0..entries {
             let log_id = types::log_id(&LogPosition { term: 1, index });

@@ -7,6 +7,8 @@
 use crate::charter::Charter;
 use crate::defects::{self, Defect};
 use crate::machine::clients::{Admission, At, Clients, LIMITS};
+use crate::machine::custody::Custody;
+use crate::machine::generations::Generations;
 use crate::machine::history::History;
 use crate::machine::log_tree::LogTree;
 use crate::machine::roster::{Roster, Voter};
@@ -18,7 +20,7 @@ use bytes::Bytes;
 use ringwall_wire::bounded::Blob;
 use ringwall_wire::codec::{Field, Message};
 use ringwall_wire::command::{
-    Command, CommandBody, OpenSpace, Outcome, SealedChange, SealedMutation, SealedPut, SealedRecord, SealedWrite, SpaceChange,
+    Command, CommandBody, Denial, OpenSpace, Outcome, SealedChange, SealedMutation, SealedPut, SealedRecord, SealedWrite, SpaceChange,
 };
 use ringwall_wire::ids::{Digest, KeyTag, Revision, SpaceTag};
 use ringwall_wire::receipt::{CHAIN_DELETE, CHAIN_EXPIRE, CHAIN_PUT, entry_leaf};
@@ -48,6 +50,8 @@ pub(crate) struct ReplicatedState {
     pub(crate) revision: Revision,
     pub(crate) time_ms: u64,
     pub(crate) roster: Arc<Roster>,
+    pub(crate) generations: Arc<Generations>,
+    pub(crate) custody: Arc<Custody>,
     pub(crate) clients: Clients,
     /// One leaf for every applied entry.
     pub(crate) tree: LogTree,
@@ -74,6 +78,8 @@ impl ReplicatedState {
             revision: Revision(0),
             time_ms: 0,
             roster: Arc::default(),
+            generations: Arc::default(),
+            custody: Arc::default(),
             clients: Clients::new(LIMITS),
             tree: LogTree::default(),
             history: Arc::default(),
@@ -90,6 +96,8 @@ impl ReplicatedState {
             revision: self.revision,
             time_ms: self.time_ms,
             roster: Arc::clone(&self.roster),
+            generations: Arc::clone(&self.generations),
+            custody: Arc::clone(&self.custody),
             voters: Arc::new(self.membership.voter_ids().collect()),
         }
     }
@@ -174,7 +182,12 @@ impl ReplicatedState {
                 vec![self.roster().commit(index, commit.admit_index, &voters)]
             }
             CommandBody::Retire(incarnation) => vec![self.roster().retire(incarnation)],
-            CommandBody::Found(founding) => vec![self.roster().found(*founding)],
+            CommandBody::Found(founding) => {
+                self.generations().rotated_ms = self.time_ms;
+                vec![self.roster().found(*founding)]
+            }
+            CommandBody::Custody(step) => vec![self.custody_step(*step)],
+            CommandBody::Keys(step) => vec![self.keys(*step)?],
         };
         Ok(Effect { outcomes, mark })
     }
@@ -183,7 +196,7 @@ impl ReplicatedState {
         Arc::make_mut(&mut self.roster)
     }
 
-    fn voters(&self) -> Vec<Voter> {
+    pub(super) fn voters(&self) -> Vec<Voter> {
         let voters = self.membership.voter_ids();
         let voters = voters.filter_map(|id| self.membership.get_node(&id).map(|member| (id, member)));
         voters.map(|(incarnation, member)| Voter { incarnation, slot: member.slot, vendor: member.vendor, sig: member.sig }).collect()
@@ -193,14 +206,18 @@ impl ReplicatedState {
         match write {
             SealedWrite::OpenSpace(open) => self.open_space(open),
             SealedWrite::Change(change) => self.change_space(index, change),
+            SealedWrite::Erase(spaces) => {
+                spaces.iter().try_for_each(|space| self.erase(space))?;
+                Ok(Outcome::Done)
+            }
         }
     }
 
-    fn space(&self, space: &SpaceTag) -> io::Result<Option<SpaceValue>> {
+    pub(super) fn space(&self, space: &SpaceTag) -> io::Result<Option<SpaceValue>> {
         self.store.read(&rows::space_key(space), |row| row.map(SpaceValue::from_bytes).transpose())?.map_err(io::Error::other)
     }
 
-    fn put_space(&self, space: &SpaceTag, value: &SpaceValue) {
+    pub(super) fn put_space(&self, space: &SpaceTag, value: &SpaceValue) {
         self.store.put(rows::space_key(space), Some(Bytes::from(value.to_bytes())));
     }
 
@@ -211,8 +228,12 @@ impl ReplicatedState {
                 false => Outcome::OtherMode,
             });
         }
+        if let Err(fault) = self.may_open(&open.space, open.dek.key_epoch)? {
+            return Ok(Outcome::Denied(Denial::Keys(fault)));
+        }
         self.revision.0 += 1;
-        let value = SpaceValue { mode: open.mode, dek: open.dek, revision: self.revision, evict_floor: Revision(0) };
+        self.generations().wrapped(open.dek.key_epoch);
+        let value = SpaceValue { mode: open.mode, dek: open.dek, owner: open.owner, revision: self.revision, evict_floor: Revision(0) };
         self.put_space(&open.space, &value);
         Ok(Outcome::Applied(self.revision))
     }
@@ -334,11 +355,17 @@ impl ReplicatedState {
         let (due, _) = self.store.range(&start, &rows::expiry_end(self.time_ms), EXPIRE_RECORDS)?;
         let next = Revision(self.revision.0 + 1);
         let mut changed = false;
+        let rest = EXPIRE_RECORDS.saturating_sub(due.len());
         for (expiry, _) in due {
             let (_, space, key) = rows::split_expiry(&expiry).map_err(io::Error::other)?;
             let row = rows::record_key(&space, &key);
             let old = self.store.read(&row, |bytes| bytes.map(rows::take_record).transpose())?.map_err(io::Error::other)?;
             match old {
+                // Of an erased namespace nobody is told anything.
+                Some(_) if self.store.read(&rows::erased_key(&space), |row| row.is_some())? => {
+                    self.store.put(row, None);
+                    self.store.put(expiry, None);
+                }
                 Some(old) => {
                     let head = RecordHead { version: old.version, expires_at_ms: old.expires_at_ms };
                     self.remove(next, &space, key, row, head, old.record);
@@ -353,6 +380,7 @@ impl ReplicatedState {
         if changed {
             self.revision = next;
         }
+        self.sweep(rest)?;
         Ok(Outcome::Done)
     }
 }

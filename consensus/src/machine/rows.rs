@@ -6,7 +6,7 @@
 use crate::machine::view::StoredRecord;
 use ringwall_wire::codec::{DecodeError, Field, Reader};
 use ringwall_wire::command::{SealedRecord, WrappedKey};
-use ringwall_wire::ids::{Digest, KeyTag, Revision, SpaceTag};
+use ringwall_wire::ids::{Digest, KeyTag, OwnerMark, Revision, SpaceTag};
 use ringwall_wire::receipt;
 use ringwall_wire::request::KeyMode;
 
@@ -20,8 +20,12 @@ pub(crate) const EXPIRY: u8 = 3;
 pub(crate) const CHAINS: u8 = 4;
 /// Table of complete tiles of the log tree: `5 level index`.
 pub(crate) const TILES: u8 = 5;
+/// Table of erased namespaces: `6 space`, no value. Their names are not used again.
+pub(crate) const ERASED: u8 = 6;
+/// Erased namespaces whose records are not all removed yet: `7 space`, no value.
+pub(crate) const SWEEP: u8 = 7;
 /// Ranges of rows that are in snapshots: first byte, and first byte after.
-pub(crate) const IN_SNAPSHOTS: [(u8, u8); 2] = [(SPACES, EXPIRY), (CHAINS, TILES + 1)];
+pub(crate) const IN_SNAPSHOTS: [(u8, u8); 2] = [(SPACES, EXPIRY), (CHAINS, SWEEP + 1)];
 
 ringwall_wire::record! {
     /// A namespace as stored.
@@ -30,6 +34,8 @@ ringwall_wire::record! {
         pub mode: KeyMode,
         /// Its wrapped data key.
         pub dek: WrappedKey,
+        /// Whose it is.
+        pub owner: OwnerMark,
         /// Revision it was made at.
         pub revision: Revision,
         /// Newest activity of any client of it whose bookkeeping was dropped.
@@ -85,6 +91,34 @@ pub(crate) fn chain_key(space: &SpaceTag) -> Vec<u8> {
     key.push(CHAINS);
     space.put(&mut key);
     key
+}
+
+pub(crate) fn erased_key(space: &SpaceTag) -> Vec<u8> {
+    let mut key = Vec::with_capacity(17);
+    key.push(ERASED);
+    space.put(&mut key);
+    key
+}
+
+pub(crate) fn sweep_key(space: &SpaceTag) -> Vec<u8> {
+    let mut key = Vec::with_capacity(17);
+    key.push(SWEEP);
+    space.put(&mut key);
+    key
+}
+
+/// First byte string above every row of a table.
+pub(crate) fn table_end(table: u8) -> [u8; 1] {
+    [table.saturating_add(1)]
+}
+
+/// The namespace of a row that is named by it alone.
+pub(crate) fn split_space(key: &[u8]) -> Result<SpaceTag, DecodeError> {
+    let mut input = Reader::new(key);
+    let _table = u8::take(&mut input)?;
+    let space = SpaceTag::take(&mut input)?;
+    input.finish()?;
+    Ok(space)
 }
 
 pub(crate) fn tile_key(level: u8, index: u64) -> Vec<u8> {

@@ -1,12 +1,14 @@
 //! Snapshots: the whole state as one file, the same bytes on every replica at the same index.
 //!
-//! Decides: `"RWS3"`, then items `u32 length, u8 kind, encoding`: meta, members, proposals, clients, events, open tiles of the log tree, rows in key order, and an
+//! Decides: `"RWS4"`, then items `u32 length, u8 kind, encoding`: meta, members, proposals, dealings, clients, events, open tiles of the log tree, rows in key order, and an
 //! end that counts the items. No time of day, no order of arrival, no library's layout. The digest of the state is the SHA-256 of it.
 //! Trusts: nothing it reads; an item is bounded before it is held, kinds may only go up, row keys must rise.
 //! Out of scope: sending (`network`, `gate`). Protocol section 4; layout: docs/formats.md, "Snapshots".
 
 use crate::machine::base::{Base, Change};
 use crate::machine::clients::{ClientRecord, Clients, LIMITS};
+use crate::machine::custody::{Custody, CustodyRecord, HeldRecord};
+use crate::machine::generations::{Generations, GenerationsRecord};
 use crate::machine::history::{EventRecord, History};
 use crate::machine::log_tree::{LogTree, OpenTile, TILE_BYTES};
 use crate::machine::replicated::ReplicatedState;
@@ -23,7 +25,7 @@ use sha2::{Digest as _, Sha256};
 use std::io::{self, Read, Write};
 use std::sync::Arc;
 
-const MAGIC: [u8; 4] = *b"RWS3";
+const MAGIC: [u8; 4] = *b"RWS4";
 /// Bytes of one item: a record of the full size, or a client with a full window.
 const ITEM_BYTES: usize = 2 * 1024 * 1024;
 /// Rows read from the store at a time.
@@ -34,11 +36,12 @@ const FILL_BYTES: usize = 8 * 1024 * 1024;
 const META: u8 = 1;
 const MEMBER: u8 = 2;
 const PROPOSAL: u8 = 3;
-const CLIENT: u8 = 4;
-const EVENT: u8 = 5;
-const TREE: u8 = 6;
-const ROW: u8 = 7;
-const END: u8 = 8;
+const DEALING: u8 = 4;
+const CLIENT: u8 = 5;
+const EVENT: u8 = 6;
+const TREE: u8 = 7;
+const ROW: u8 = 8;
+const END: u8 = 9;
 
 ringwall_wire::record! {
     /// What the state is, beside its rows.
@@ -57,6 +60,10 @@ ringwall_wire::record! {
         pub time_ms: u64,
         /// Events up to this revision are gone.
         pub history_floor: Revision,
+        /// Live master keys.
+        pub generations: GenerationsRecord,
+        /// Shares, beside the dealings themselves.
+        pub custody: CustodyRecord,
     }
 }
 
@@ -67,6 +74,8 @@ pub(crate) struct Capture {
     revision: Revision,
     time_ms: u64,
     roster: Arc<Roster>,
+    generations: Arc<Generations>,
+    custody: Arc<Custody>,
     clients: Clients,
     history: History,
     tree: LogTree,
@@ -82,6 +91,8 @@ impl Capture {
             revision: state.revision,
             time_ms: state.time_ms,
             roster: Arc::clone(&state.roster),
+            generations: Arc::clone(&state.generations),
+            custody: Arc::clone(&state.custody),
             clients: state.clients.clone(),
             history: state.history.read().expect("nobody panics with the lock held").clone(),
             tree: state.tree.clone(),
@@ -98,10 +109,12 @@ impl Capture {
     pub(crate) fn write(&self, out: impl Write) -> io::Result<(u64, Digest)> {
         let mut out = Items { out: io::BufWriter::with_capacity(256 * 1024, out), hash: Sha256::new(), bytes: 0, items: 0 };
         out.raw(&MAGIC)?;
-        out.item(META, &self.meta()?)?;
+        let (custody, dealings) = self.custody.records();
+        out.item(META, &self.meta(custody)?)?;
         let (members, proposals) = self.roster.records();
         members.iter().try_for_each(|member| out.item(MEMBER, member))?;
         proposals.iter().try_for_each(|proposal| out.item(PROPOSAL, proposal))?;
+        dealings.iter().try_for_each(|dealing| out.item(DEALING, dealing))?;
         self.clients.records().try_for_each(|client| out.item(CLIENT, &client))?;
         self.history.records().try_for_each(|event| out.item(EVENT, &event))?;
         self.tree.open_tiles().try_for_each(|tile| out.item(TREE, &tile))?;
@@ -136,7 +149,7 @@ impl Capture {
         self.write(io::sink()).map(|(_, digest)| digest)
     }
 
-    fn meta(&self) -> io::Result<Meta> {
+    fn meta(&self, custody: CustodyRecord) -> io::Result<Meta> {
         Ok(Meta {
             epoch: self.roster.epoch,
             applied: types::positions(&self.applied),
@@ -145,6 +158,8 @@ impl Capture {
             revision: self.revision,
             time_ms: self.time_ms,
             history_floor: self.history.floor(),
+            generations: self.generations.record(),
+            custody,
         })
     }
 }
@@ -190,6 +205,8 @@ impl<W: Write> Items<W> {
 pub(crate) struct Restored {
     pub(crate) meta: Meta,
     pub(crate) roster: Roster,
+    pub(crate) generations: Generations,
+    pub(crate) custody: Custody,
     pub(crate) clients: Clients,
     pub(crate) history: History,
     pub(crate) tree: LogTree,
@@ -205,7 +222,10 @@ pub(crate) fn read(input: impl Read, base: &mut Base) -> io::Result<Restored> {
         _ => return Err(illegal("snapshot")),
     };
     let roster = Roster { epoch: meta.epoch, ..Roster::default() };
-    let mut restored = Restored { meta, roster, clients: Clients::new(LIMITS), history: History::default(), tree: LogTree::default() };
+    let generations = Generations::restore(meta.generations.clone()).ok_or_else(|| illegal("generations"))?;
+    let custody = Custody::restore(meta.custody.clone()).ok_or_else(|| illegal("custodians"))?;
+    let (clients, history, tree) = (Clients::new(LIMITS), History::default(), LogTree::default());
+    let mut restored = Restored { meta, roster, generations, custody, clients, history, tree };
     restored.history.set_floor(restored.meta.history_floor);
     let mut fill = Fill { base, changes: Vec::new(), bytes: 0, last: Vec::new() };
     let (mut items, mut before) = (1_u64, META);
@@ -218,6 +238,7 @@ pub(crate) fn read(input: impl Read, base: &mut Base) -> io::Result<Restored> {
         match kind {
             MEMBER => restored.roster.restore_member(decode::<MemberRecord>(&bytes)?),
             PROPOSAL => restored.roster.restore_proposal(decode::<ProposalRecord>(&bytes)?),
+            DEALING if restored.custody.restore_held(decode::<HeldRecord>(&bytes)?) => {}
             CLIENT => restored.clients.restore(decode::<ClientRecord>(&bytes)?),
             EVENT => restored.history.restore(decode::<EventRecord>(&bytes)?),
             TREE => restored.tree.restore(decode::<OpenTile>(&bytes)?).map_err(io::Error::other)?,
@@ -258,6 +279,7 @@ impl Fill<'_> {
             Some(&rows::CHAINS) if key.len() == 17 => {
                 decode::<ChainValue>(value)?;
             }
+            Some(&(rows::ERASED | rows::SWEEP)) if key.len() == 17 && value.is_empty() => {}
             Some(&rows::TILES) if key.len() == 10 && value.len() == TILE_BYTES => {}
             Some(&rows::RECORDS) => {
                 let (space, tag) = rows::split_record(key).map_err(io::Error::other)?;

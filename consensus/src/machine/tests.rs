@@ -5,7 +5,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use crate::charter::{Charter, no_governors};
+use crate::charter::Charter;
 use crate::ground::Ground;
 use crate::machine::clients::{Admission, At, ClientLimits, Clients};
 use crate::machine::raft::Machine;
@@ -43,7 +43,7 @@ impl Bench {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::create(Ground::real(dir.path()), overlay_bytes).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let mut state = ReplicatedState::new(store, Charter { cluster_id: CLUSTER, orders: no_governors() });
+        let mut state = ReplicatedState::new(store, Charter::plain(CLUSTER));
         let first = types::log_id(&LogPosition { term: 1, index: 0 });
         state.apply(&Entry { log_id: first, payload: EntryPayload::Blank }).unwrap();
         Bench { state, index: 0, runtime, _dir: dir }
@@ -97,6 +97,8 @@ impl Bench {
         other.state.revision = restored.meta.revision;
         other.state.time_ms = restored.meta.time_ms;
         other.state.roster = Arc::new(restored.roster);
+        other.state.generations = Arc::new(restored.generations);
+        other.state.custody = Arc::new(restored.custody);
         other.state.clients = restored.clients;
         other.state.tree = restored.tree;
         *other.state.history.write().unwrap() = restored.history;
@@ -111,7 +113,7 @@ fn key(name: u8) -> KeyTag {
 
 pub(super) fn open() -> SealedWrite {
     let dek = WrappedKey { key_epoch: KeyEpoch(1), iv: [0; 24], commit: [1; 32], ciphertext: [2; 48] };
-    SealedWrite::OpenSpace(OpenSpace { space: SPACE, mode: KeyMode::Cluster, dek })
+    SealedWrite::OpenSpace(OpenSpace { space: SPACE, mode: KeyMode::Cluster, dek, owner: OwnerMark([0; 16]) })
 }
 
 fn record(value: &[u8]) -> SealedRecord {
@@ -490,8 +492,7 @@ fn a_damaged_snapshot_is_refused() {
 #[test]
 fn a_machine_shows_readers_what_was_applied_before_clients_hear_of_it() {
     let dir = tempfile::tempdir().unwrap();
-    let (machine, readers) =
-        Machine::create(Ground::real(dir.path()), 1 << 20, Charter { cluster_id: CLUSTER, orders: no_governors() }).unwrap();
+    let (machine, readers) = Machine::create(Ground::real(dir.path()), 1 << 20, Charter::plain(CLUSTER)).unwrap();
     assert_eq!(readers.view().applied(), 0);
     assert_eq!(machine.capture().applied, None);
 }

@@ -3,6 +3,8 @@
 //! Decides: visibility (records past their time are gone at once, removed rows later). Trusts: the state machine.
 //! Out of scope: waiting for an index (`replica`). Protocol section 5.
 
+use crate::machine::custody::Custody;
+use crate::machine::generations::{Generations, KeyRow};
 use crate::machine::history::History;
 use crate::machine::log_tree::{Kept, LogTree};
 use crate::machine::roster::Roster;
@@ -10,9 +12,9 @@ use crate::machine::rows::{self, ChainValue, RecordHead, SpaceValue};
 use crate::machine::store;
 use crate::report::ReadError;
 use ringwall_wire::admission::{Admission, AdmitPropose, Endorse, IncarnationCert};
-use ringwall_wire::codec::Field;
+use ringwall_wire::codec::{DecodeError, Field};
 use ringwall_wire::command::{SealedRecord, WrappedKey};
-use ringwall_wire::ids::{Digest, Epoch, Incarnation, KeyTag, Revision, SpaceTag};
+use ringwall_wire::ids::{Digest, Epoch, Incarnation, KeyEpoch, KeyTag, OwnerMark, Revision, SpaceTag};
 use ringwall_wire::receipt::{TreeHead, TreePoint};
 use ringwall_wire::request::KeyMode;
 use ringwall_wire::tree;
@@ -37,6 +39,8 @@ pub struct SpaceRow {
     pub mode: KeyMode,
     /// Its data key, wrapped.
     pub dek: WrappedKey,
+    /// Whose it is.
+    pub owner: OwnerMark,
     /// Revision it was made at.
     pub revision: Revision,
 }
@@ -128,6 +132,8 @@ pub(crate) struct Published {
     pub(crate) revision: Revision,
     pub(crate) time_ms: u64,
     pub(crate) roster: Arc<Roster>,
+    pub(crate) generations: Arc<Generations>,
+    pub(crate) custody: Arc<Custody>,
     pub(crate) voters: Arc<BTreeSet<Incarnation>>,
 }
 
@@ -142,6 +148,10 @@ impl Published {
             ("the revision", next.revision < self.revision),
             ("the time", next.time_ms < self.time_ms),
             ("the epoch", self.roster.epoch > next.roster.epoch),
+            ("the key epoch", next.generations.newest() < self.generations.newest()),
+            ("the oldest key epoch", next.generations.oldest() < self.generations.oldest()),
+            ("the custody epoch", next.custody.newest < self.custody.newest),
+            ("the active custody epoch", next.custody.active_epoch() < self.custody.active_epoch()),
         ];
         back.iter().find(|(_, back)| *back).map(|(what, _)| *what)
     }
@@ -217,8 +227,16 @@ impl View {
     /// The record of a key, unless it is absent or past its time.
     pub fn get(&self, space: &SpaceTag, key: &KeyTag) -> Result<Option<StoredRecord>, ReadError> {
         let row = self.rows.read(&rows::record_key(space, key), |row| row.map(rows::take_record).transpose());
-        let record = row.map_err(fenced)?.map_err(fenced)?;
-        Ok(record.filter(|record| self.visible(record)))
+        let record = row.map_err(fenced)?.map_err(fenced)?.filter(|record| self.visible(record));
+        Ok(if record.is_some() && self.is_erased(space)? { None } else { record })
+    }
+
+    /// Whether the namespace was erased and some of its records are still to be removed.
+    fn is_erased(&self, space: &SpaceTag) -> Result<bool, ReadError> {
+        match self.published.generations.erasures {
+            0 => Ok(false),
+            _ => self.rows.read(&rows::sweep_key(space), |row| row.is_some()).map_err(fenced),
+        }
     }
 
     fn visible(&self, record: &StoredRecord) -> bool {
@@ -229,7 +247,43 @@ impl View {
     pub fn space(&self, space: &SpaceTag) -> Result<Option<SpaceRow>, ReadError> {
         let row = self.rows.read(&rows::space_key(space), |row| row.map(SpaceValue::from_bytes).transpose());
         let value = row.map_err(fenced)?.map_err(fenced)?;
-        Ok(value.map(|value| SpaceRow { mode: value.mode, dek: value.dek, revision: value.revision }))
+        Ok(value.map(|value| SpaceRow { mode: value.mode, dek: value.dek, owner: value.owner, revision: value.revision }))
+    }
+
+    /// At most `limit` namespaces in the order of their tags, after `after`, and whether more follow.
+    pub fn spaces(&self, after: Option<&SpaceTag>, limit: usize) -> Result<(Vec<(SpaceTag, SpaceRow)>, bool), ReadError> {
+        let start = match after {
+            Some(after) => [rows::space_key(after), vec![0]].concat(),
+            None => vec![rows::SPACES],
+        };
+        let (page, more) = self.rows.range(&start, &rows::table_end(rows::SPACES), limit).map_err(fenced)?;
+        let page = page.iter().map(|(key, value)| named_space(key, value)).collect::<Result<Vec<_>, _>>();
+        Ok((page.map_err(fenced)?, more))
+    }
+
+    /// Live master keys as the log names them, oldest first; new data keys are wrapped under the last.
+    pub fn key_rows(&self) -> Vec<KeyRow> {
+        self.published.generations.rows().copied().collect()
+    }
+
+    /// The master key new data keys are wrapped under.
+    pub fn newest_key(&self) -> KeyEpoch {
+        self.published.generations.newest()
+    }
+
+    /// Group time at which it became that, Unix milliseconds, and of the first erasure since then.
+    pub fn rotated(&self) -> (u64, Option<u64>) {
+        (self.published.generations.rotated_ms, self.published.generations.erased_ms)
+    }
+
+    /// Namespaces erased so far: when it rises, keys of namespaces that were unwrapped before are not to be used any more.
+    pub fn erasures(&self) -> u64 {
+        self.published.generations.erasures
+    }
+
+    /// Shares: what is active, what waits.
+    pub fn custody(&self) -> Arc<Custody> {
+        Arc::clone(&self.published.custody)
     }
 
     /// At most `limit` records of a namespace in the order of their tags, after `after`.
@@ -240,6 +294,9 @@ impl View {
         };
         let end = rows::records_end(space);
         let mut records = Vec::new();
+        if self.is_erased(space)? {
+            return Ok(Page { records, more: false });
+        }
         loop {
             let want = limit.saturating_sub(records.len()).saturating_add(1);
             let (page, more) = self.rows.range(&next, &end, want).map_err(fenced)?;
@@ -268,12 +325,13 @@ impl View {
         history.changes(space, after, self.published.revision, limit)
     }
 
-    /// Whether records wait to be removed because their time has come, as of `now_ms` or the group's time, whichever is later.
+    /// Whether records wait to be removed because their namespace was erased, or because their time has come, as of `now_ms` or the group's time, whichever is later.
     pub fn expired_waiting(&self, now_ms: u64) -> Result<bool, ReadError> {
         let start = rows::expiry_key(0, &SpaceTag([0; 16]), &KeyTag([0; 16]));
         let end = rows::expiry_end(now_ms.max(self.published.time_ms));
         let (due, _) = self.rows.range(&start, &end, 1).map_err(fenced)?;
-        Ok(!due.is_empty())
+        let (swept, _) = self.rows.range(&[rows::SWEEP], &rows::table_end(rows::SWEEP), 1).map_err(fenced)?;
+        Ok(!(due.is_empty() && swept.is_empty()))
     }
 
     /// Every incarnation on record, oldest first.
@@ -300,6 +358,11 @@ impl View {
     pub fn voters(&self) -> Vec<Incarnation> {
         self.published.voters.iter().copied().collect()
     }
+}
+
+fn named_space(key: &[u8], value: &[u8]) -> Result<(SpaceTag, SpaceRow), DecodeError> {
+    let value = SpaceValue::from_bytes(value)?;
+    Ok((rows::split_space(key)?, SpaceRow { mode: value.mode, dek: value.dek, owner: value.owner, revision: value.revision }))
 }
 
 fn fenced(why: impl std::fmt::Display) -> ReadError {

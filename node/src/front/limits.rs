@@ -31,6 +31,13 @@ pub(crate) const SESSION_LISTS: usize = 4;
 /// Namespaces one session remembers; more are found again in the shared cache.
 pub(crate) const SESSION_SPACES: usize = 32;
 
+/// Longest session of a custodian: a person reads and decides between two questions.
+pub(crate) const CUSTODIAN_SESSION: Duration = Duration::from_secs(600);
+/// Questions of one session of a custodian: a ceremony takes ten.
+pub(crate) const CUSTODIAN_REQUESTS: usize = 64;
+/// Milliseconds of group time between two proofs of one custodian: each is an entry.
+pub(crate) const PROOF_PAUSE_MS: u64 = 10_000;
+
 /// Bytes of sealed writes that wait for the log, over all sessions: beyond it a write is refused before it is proposed.
 pub(crate) const QUEUE_BYTES: usize = 16 * ENTRY_BYTES;
 /// Bytes of sealed writes in one entry: the entry limit less the command's own framing.

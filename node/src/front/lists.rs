@@ -57,6 +57,11 @@ impl Lists {
         Lists { replica, kept: Mutex::default(), scans: Semaphore::new(SCANS) }
     }
 
+    /// Namespaces were erased: no index is kept.
+    pub(crate) fn forget(&self) {
+        *self.kept() = Kept::default();
+    }
+
     /// One page.
     pub(crate) async fn page(&self, space: &Arc<Space>, ask: &ListKeys) -> Answer {
         match self.try_page(space, ask).await {

@@ -3,6 +3,7 @@
 //! | file | what it decides |
 //! |---|---|
 //! | `session.rs`, `users.rs` | the way from a stranger's first byte to a user's session, bounded in time and size |
+//! | `custodians.rs`, `erasure.rs` | the same for a custodian; which namespaces are a user's, when all of them are erased |
 //! | `quotes.rs` | when a quote is made, and for which sessions |
 //! | `requests.rs`, `spaces.rs` | what is sealed under which namespace's keys |
 //! | `writes.rs` | how the writes of all sessions become few log entries, and what their clients are told |
@@ -13,6 +14,8 @@
 //! Trusts: the replica for order and durability, `attest` and `channel` for cryptography; clients for nothing. No byte of a user is in a log
 //! line or a refusal. Out of scope: members' sessions (`peers`), admission. Protocol section 3.
 
+mod custodians;
+mod erasure;
 mod expiry;
 mod index;
 mod limits;
@@ -37,13 +40,13 @@ use crate::clock::Clock;
 use crate::context::Node;
 use crate::entropy::Entropy;
 use crate::renewal::Sessions;
+use crate::ring::Ring;
 use crate::room::Room;
 use quinn::Connection;
 use quotes::{Bound, Platform, Quotes};
 use ringwall_attest::Attester;
 use ringwall_channel::NodeSecrets;
 use ringwall_consensus::Replica;
-use ringwall_keys::Keyring;
 use ringwall_quic::{CloseCode, FrameReader, FrameWriter, close};
 use ringwall_wire::bounded::Blob;
 use ringwall_wire::codec::Message as _;
@@ -54,7 +57,7 @@ use ringwall_wire::limits::{HANDSHAKE_MESSAGE_BYTES, RELEASE_PROOF_BYTES};
 use ringwall_wire::peer::{ForwardCall, PeerAnswer};
 use ringwall_wire::policy::PolicyDoc;
 use ringwall_wire::session::{AttestResp, NodeDescriptor, Refusal, RefusalCode};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use tokio::sync::Semaphore;
 use tokio::sync::watch::{Sender as Signaller, channel as signal};
 use tokio::task::JoinHandle;
@@ -75,7 +78,7 @@ pub struct FrontParts {
     /// Makes its evidence.
     pub attester: Arc<dyn Attester>,
     /// The cluster's keys.
-    pub keyring: Arc<Keyring>,
+    pub keyring: Arc<Ring>,
     /// Its replica.
     pub replica: Replica,
     /// The founding record.
@@ -94,6 +97,8 @@ pub struct FrontParts {
     pub room: Room,
     /// How long sessions last.
     pub sessions: Arc<Sessions>,
+    /// The member behind the door, for what custodians ask.
+    pub(crate) node: Weak<Node>,
 }
 
 /// The front door of one member.
@@ -103,7 +108,7 @@ pub struct Front {
     incarnation: Incarnation,
     slot: Slot,
     secrets: Arc<NodeSecrets>,
-    keyring: Arc<Keyring>,
+    keyring: Arc<Ring>,
     replica: Replica,
     genesis: GenesisRecord,
     policy: PolicyDoc,
@@ -116,11 +121,14 @@ pub struct Front {
     receipts: Arc<receipts::Receipts>,
     lists: lists::Lists,
     feeds: Arc<watch::Feeds>,
+    /// Held while somebody's namespaces are looked for.
+    erasing: Semaphore,
     spaces: spaces::Spaces,
     sessions: Arc<Semaphore>,
     lasting: Arc<Sessions>,
     half_open: Arc<Semaphore>,
     leaving: Signaller<bool>,
+    node: Weak<Node>,
     /// Tasks that end by themselves once the queues they serve are left and empty.
     queues: Mutex<Vec<JoinHandle<()>>>,
     /// Tasks that run until they are ended.
@@ -166,6 +174,7 @@ impl Front {
             receipts: Arc::new(receipts::Receipts::new(cluster_id, epoch, incarnation, secrets.clone(), replica.clone())),
             lists: lists::Lists::new(replica.clone()),
             feeds: Arc::new(watch::Feeds::new(replica.clone())),
+            erasing: Semaphore::new(1),
             spaces: spaces::Spaces::new(keyring.clone()),
             sessions: Arc::new(Semaphore::new(limits::SESSIONS)),
             lasting: parts.sessions,
@@ -178,6 +187,7 @@ impl Front {
             replica,
             genesis,
             policy,
+            node: parts.node,
         });
         front.spawn_tasks(leader, parts.clock);
         front
@@ -204,6 +214,13 @@ impl Front {
     /// Proposes writes another member forwarded, together with this member's own.
     pub async fn forwarded(&self, call: ForwardCall) -> PeerAnswer {
         self.writes.forwarded(call).await
+    }
+
+    /// Namespaces were erased: what was unwrapped before is forgotten.
+    pub(crate) fn forget_erased(&self, erasures: u64) {
+        if self.spaces.forget(erasures) {
+            self.lists.forget();
+        }
     }
 
     /// Closes the door: takes nothing new, lets what is under way get its answers, tells every session. Bounded in time.
@@ -253,13 +270,18 @@ impl Front {
         }
     }
 
+    /// The member behind the door, while it is one.
+    fn node(&self) -> Result<Arc<Node>, Refusal> {
+        self.node.upgrade().ok_or_else(refusals::leaving)
+    }
+
     fn load_space(&self, tag: &SpaceTag) -> Result<Option<Arc<spaces::Space>>, Refusal> {
         self.spaces.load(&self.replica.view().map_err(|_| refusals::fenced())?, tag)
     }
 }
 
 /// Opens the front door of a member; later calls give the one that is open.
-pub(crate) fn open(node: &Node) -> Arc<Front> {
+pub(crate) fn open(node: &Arc<Node>) -> Arc<Front> {
     let site = &node.site;
     let start = || {
         Front::start(FrontParts {
@@ -279,6 +301,7 @@ pub(crate) fn open(node: &Node) -> Arc<Front> {
             entropy: site.entropy.clone(),
             room: Room::new(site.config.data.clone(), site.config.limits.disk_reserve_bytes),
             sessions: Arc::clone(&site.sessions),
+            node: Arc::downgrade(node),
         })
     };
     node.front.get_or_init(start).clone()

@@ -4,8 +4,9 @@
 //! Out of scope: the codes themselves (`wire`), how they travel (`session.rs`, `outbox.rs`).
 
 use ringwall_wire::bounded::Text;
-use ringwall_wire::command::Outcome;
+use ringwall_wire::command::{Denial, Outcome};
 use ringwall_wire::request::Answer;
+use ringwall_wire::rotation::RotationFault;
 use ringwall_wire::session::{Refusal, RefusalCode};
 
 /// A refusal with constant words.
@@ -59,6 +60,11 @@ pub(crate) fn no_namespace() -> Refusal {
     refusal(RefusalCode::NoNamespace, "the namespace does not exist; open it first")
 }
 
+/// A key is in use that this member does not hold yet.
+pub(crate) fn awaiting_key() -> Refusal {
+    refusal(RefusalCode::Unavailable, "this member waits for a new master key from another one; try again here or ask another member")
+}
+
 /// A sealed record did not open: our storage or our keys are wrong, not the client.
 pub(crate) fn unreadable() -> Refusal {
     refusal(RefusalCode::Unavailable, "a stored record did not open on this member; ask another one and tell its operator")
@@ -71,6 +77,8 @@ pub(crate) fn told(outcome: Outcome, opens: bool, first: bool) -> Answer {
         Outcome::Applied(revision) if opens => Answer::Opened(revision),
         Outcome::Applied(revision) => Answer::Written(revision),
         Outcome::Conflict(conflict) => Answer::Conflict(conflict),
+        // Namespaces were erased.
+        Outcome::Done => Answer::Done,
         Outcome::NoSpace => Answer::Refused(no_namespace()),
         Outcome::OtherMode => refused(RefusalCode::OtherMode, "the namespace exists with another key mode"),
         Outcome::ClientForgotten if first => {
@@ -79,8 +87,13 @@ pub(crate) fn told(outcome: Outcome, opens: bool, first: bool) -> Answer {
         Outcome::ClientForgotten => {
             refused(RefusalCode::OutcomeUnknown, "this client was silent for too long: not applied now, an earlier try may have been")
         }
+        Outcome::Denied(Denial::Keys(RotationFault::Erased)) => {
+            refused(RefusalCode::NoNamespace, "the namespace was erased and its name is not used again; choose another name")
+        }
+        // The master key it was made under is over, or not known yet.
+        Outcome::Denied(Denial::Keys(_)) => Answer::Refused(awaiting_key()),
         // Outcomes of commands that are no client's write.
-        Outcome::Done | Outcome::Admitted(_) | Outcome::Denied(_) => Answer::Refused(unavailable()),
+        Outcome::Admitted(_) | Outcome::Denied(_) => Answer::Refused(unavailable()),
         Outcome::OutOfWindow => refused(RefusalCode::TooLarge, "the write number is outside the client's window: not applied"),
     }
 }

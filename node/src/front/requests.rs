@@ -5,10 +5,11 @@
 //! Trusts: the session's user, whose signature was verified. Out of scope: order and outcomes (`writes.rs`, `reads.rs`). Protocol sections 3 and 7.
 
 use crate::front::Front;
+use crate::front::erasure;
 use crate::front::limits::{SESSION_LISTS, SESSION_SPACES};
 use crate::front::outbox::{Charge, Outbox, ReadKey, sum};
 use crate::front::receipts::Touched;
-use crate::front::refusals::{fenced, no_namespace, refusal, refused};
+use crate::front::refusals::{awaiting_key, fenced, no_namespace, refusal, refused, unavailable};
 use crate::front::spaces::Space;
 use crate::front::status::cluster_status;
 use crate::front::watch::Watching;
@@ -19,7 +20,7 @@ use ringwall_wire::bounded::List;
 use ringwall_wire::codec::Message as _;
 use ringwall_wire::command::{OpenSpace, SealedChange, SealedMutation, SealedPut, SealedWrite, SpaceChange};
 use ringwall_wire::ids::{ClientTag, SpaceTag};
-use ringwall_wire::limits::{REQUEST_BYTES, SESSION_WATCHES};
+use ringwall_wire::limits::{ERASE_SPACES, REQUEST_BYTES, SESSION_WATCHES};
 use ringwall_wire::receipt::space_name;
 use ringwall_wire::request::{
     Answer, Change, Get, KeyMode, ListKeys, Mutation, Namespace, Op, OpenNamespace, Reply, Request, Watch, Write,
@@ -38,6 +39,8 @@ pub(crate) struct Desk {
     user: VerifiedUser,
     ivs: HedgedIvs,
     spaces: HashMap<Namespace, Known>,
+    /// Erasures that had been seen when those were unwrapped.
+    erasures: u64,
     writes: Vec<Pending>,
     reads: Vec<(Arc<Outbox>, ReadKey, Charge)>,
     lists: Arc<Semaphore>,
@@ -62,6 +65,7 @@ impl Desk {
             user,
             ivs,
             spaces: HashMap::new(),
+            erasures: 0,
             writes: Vec::new(),
             reads: Vec::new(),
             lists: Arc::new(Semaphore::new(SESSION_LISTS)),
@@ -105,6 +109,7 @@ impl Desk {
                 }
                 Ok(Some(Answer::Done))
             }
+            Op::Erase(namespace) => self.erase(number, namespace, charge).await,
             Op::Status => Ok(Some(Answer::Status(cluster_status(self.front.slot, &self.front.replica)))),
         };
         match answer {
@@ -121,7 +126,7 @@ impl Desk {
                 "this version offers namespaces in cluster mode only; a mode that mixes in the user's key is not offered yet",
             ));
         }
-        let tag = self.front.keyring.space_tag(self.user.user(), &ask.namespace);
+        let tag = self.front.keyring.now().space_tag(self.user.user(), &ask.namespace);
         let charge = charge.about(self.touched(tag, &ask.namespace));
         let view = self.front.replica.view().map_err(|_| fenced())?;
         if let Some(row) = view.space(&tag).map_err(|_| fenced())? {
@@ -132,8 +137,10 @@ impl Desk {
             self.outbox.answer(number, answer, charge);
             return Ok(None);
         }
-        let (_, dek) = self.front.keyring.new_space_key(&tag, ask.mode, &mut self.ivs).map_err(unsealable)?;
-        let write = SealedWrite::OpenSpace(OpenSpace { space: tag, mode: ask.mode, dek });
+        let keyring = self.front.keyring.now();
+        let (_, dek) = keyring.new_space_key(&tag, ask.mode, view.newest_key(), &mut self.ivs).map_err(unsealable)?;
+        let write =
+            SealedWrite::OpenSpace(OpenSpace { space: tag, mode: ask.mode, dek, owner: keyring.owner_mark(self.user.user(), &tag) });
         self.writes.push(Pending::of_session(write, self.outbox.clone(), number, charge));
         Ok(None)
     }
@@ -220,19 +227,55 @@ impl Desk {
         Ok(None)
     }
 
+    /// Destroys the keys of one namespace, or of all that are this user's. What a session still has unwrapped is forgotten with them.
+    async fn erase(&mut self, number: u64, namespace: Option<Namespace>, charge: Charge) -> Result<Option<Answer>, Refusal> {
+        self.submit();
+        let spaces = match namespace {
+            Some(namespace) => vec![self.front.keyring.now().space_tag(self.user.user(), &namespace)],
+            None => {
+                self.front.reads.barrier().await?;
+                erasure::of_user(&self.front, self.user.user()).await?
+            }
+        };
+        if spaces.is_empty() {
+            return Ok(Some(Answer::Done));
+        }
+        let more = spaces.len() > ERASE_SPACES;
+        let erased = List::new(spaces.into_iter().take(ERASE_SPACES).collect()).map_err(|_| fenced())?;
+        let (outbox, charge) = (self.outbox.clone(), charge);
+        let write = SealedWrite::Erase(erased);
+        if !more {
+            self.writes.push(Pending::of_session(write, outbox, number, charge));
+            return Ok(None);
+        }
+        match self.front.replica.write(vec![write]).await {
+            Ok(_) => Err(refusal(RefusalCode::Busy, "some namespaces were erased and more are left: ask again")),
+            Err(_) => Err(unavailable()),
+        }
+    }
+
     fn touched(&self, tag: SpaceTag, namespace: &Namespace) -> Touched {
         Touched { name: space_name(&self.front.cluster_id, self.user.user(), namespace), tag }
     }
 
     /// The namespace of a request; made sure of on a read round when this member does not know it yet.
     async fn known(&mut self, namespace: &Namespace) -> Result<Known, Refusal> {
+        let erasures = self.front.spaces.erasures();
+        if self.erasures != erasures {
+            self.spaces.clear();
+            self.erasures = erasures;
+        }
         if let Some(known) = self.spaces.get(namespace) {
             return Ok(known.clone());
         }
-        let tag = self.front.keyring.space_tag(self.user.user(), namespace);
+        let tag = self.front.keyring.now().space_tag(self.user.user(), namespace);
         let mut space = self.front.spaces.cached(&tag);
         if space.is_none() {
-            space = self.front.load_space(&tag)?;
+            // Wrapped under a key that is over: this member has not applied how it is wrapped now.
+            space = self.front.load_space(&tag).or_else(|refusal| match refusal.code {
+                RefusalCode::Unavailable => Ok(None),
+                _ => Err(refusal),
+            })?;
         }
         if space.is_none() {
             // Staged requests must not wait for this one.
@@ -241,7 +284,7 @@ impl Desk {
             space = self.front.load_space(&tag)?;
         }
         let space = space.ok_or_else(no_namespace)?;
-        let client = self.front.keyring.client_tag(&tag, self.user.client());
+        let client = self.front.keyring.now().client_tag(&tag, self.user.client());
         let known = Known { client, space, touched: self.touched(tag, namespace) };
         if self.spaces.len() >= SESSION_SPACES {
             self.spaces.clear();
@@ -267,6 +310,7 @@ fn unsealable(fault: SealError) -> Refusal {
         SealError::NameTooLong { .. } | SealError::ValueTooLong { .. } => {
             refusal(RefusalCode::TooLarge, "a key name or value is above its limit: not applied")
         }
+        SealError::UnknownKeyEpoch { .. } => awaiting_key(),
         SealError::UserKeyNeeded { .. } => refusal(RefusalCode::ModeNotOffered, "the namespace's key mode is not offered yet"),
     }
 }

@@ -7,6 +7,7 @@
 
 use crate::clock;
 use crate::front::Front;
+use crate::front::custodians::{self, Custodian};
 use crate::front::limits::{LAST_WORD, LEAVING, OPENING, REQUEST_STALL, STEP};
 use crate::front::outbox::{Charge, Outbox};
 use crate::front::receipts::{Ask, Told};
@@ -19,7 +20,8 @@ use ringwall_channel::user::{UserBinding, VerifiedUser};
 use ringwall_channel::{ChannelError, ClientPrologue, Opener, Sealer, Serving, Session, Unverified, answer_client};
 use ringwall_quic::{Alpn, CloseCode, FrameError, FrameReader, FrameWriter, close, transport_binding};
 use ringwall_wire::codec::{DecodeError, Message as _};
-use ringwall_wire::ids::{Digest, Nonce};
+use ringwall_wire::custodian::CustodianAuth;
+use ringwall_wire::ids::{CustodianId, Digest, Nonce};
 use ringwall_wire::limits::{HANDSHAKE_MESSAGE_BYTES, REQUEST_BYTES};
 use ringwall_wire::receipt::KnownPoint;
 use ringwall_wire::request::{Answer, Request};
@@ -87,16 +89,25 @@ struct Opened {
     recv: RecvStream,
 }
 
+/// Whose session it became.
+enum Party {
+    User(Box<Opened>),
+    Custodian(Box<Custodian>),
+}
+
 /// Serves one connection until it is over, and closes it.
 pub(crate) async fn serve(front: Arc<Front>, connection: Connection) {
     let (Ok(_place), Ok(half_open)) = (front.sessions.clone().try_acquire_owned(), front.half_open.clone().try_acquire_owned()) else {
         return close(&connection, CloseCode::Busy);
     };
     let ended = match timeout(OPENING, open(&front, &connection)).await {
-        Ok(Ok(opened)) => {
+        Ok(Ok(party)) => {
             drop(half_open);
             ringwall_quic::admit(&connection, Alpn::Client);
-            converse(&front, opened).await
+            match party {
+                Party::User(opened) => converse(&front, *opened).await,
+                Party::Custodian(opened) => custodians::converse(&front, *opened).await,
+            }
         }
         Ok(Err(ended)) => ended,
         Err(_) => Ended::TooSlow,
@@ -106,7 +117,7 @@ pub(crate) async fn serve(front: Arc<Front>, connection: Connection) {
 }
 
 /// Everything before the first request.
-async fn open(front: &Front, connection: &Connection) -> Result<Opened, Ended> {
+async fn open(front: &Front, connection: &Connection) -> Result<Party, Ended> {
     let (send, recv) = timeout(STEP, connection.accept_bi()).await.map_err(|_| Ended::TooSlow)?.map_err(FrameError::Lost)?;
     let (mut reader, mut writer) = (FrameReader::new(recv), FrameWriter::new(send));
     let ask = reader.read(HANDSHAKE_MESSAGE_BYTES, STEP).await?;
@@ -162,31 +173,44 @@ async fn attest(
     }
 }
 
-/// Waits for the user's word and answers it.
+/// Who gave a word that holds.
+enum Admitted {
+    User(VerifiedUser, Told),
+    Custodian(CustodianId),
+}
+
+/// Waits for the user's or the custodian's word and answers it.
 async fn authenticate(
     front: &Front,
     mut session: Session<Serving>,
     nonce: Nonce,
     mut recv: RecvStream,
     mut send: SendStream,
-) -> Result<Opened, Ended> {
+) -> Result<Party, Ended> {
     let handshake: Digest = *session.handshake();
     let (mut sealer, mut opener) = session.split(0, REQUEST_BYTES)?;
     let message = first_message(&mut opener, &mut recv).await?;
     let binding = UserBinding { handshake: &handshake, nonce: &nonce, incarnation: front.incarnation };
-    let admitted = match admit_user(&message, &binding) {
-        Ok((user, known)) => welcome(front, user, nonce, known).await,
-        Err(refusal) => Err(refusal),
+    let admitted = match CustodianAuth::decode(&message) {
+        Ok(auth) => custodians::admit(front, &auth, &binding).map(|(who, ready)| (Admitted::Custodian(who), ready.encode())),
+        Err(_) => match admit_user(&message, &binding) {
+            Ok((user, known)) => {
+                let welcomed = welcome(front, user, nonce, known).await;
+                welcomed.map(|(user, told, ready)| (Admitted::User(user, told), ready.encode()))
+            }
+            Err(refusal) => Err(refusal),
+        },
     };
-    let (user, answer) = match admitted {
-        Ok((user, told, ready)) => (Ok((user, told)), ready.encode()),
+    let (admitted, answer) = match admitted {
+        Ok((admitted, answer)) => (Ok(admitted), answer),
         Err(refusal) => (Err(refusal.code), refusal.encode()),
     };
     let mut sealed = Vec::new();
     sealer.seal(&answer, &mut sealed)?;
     timeout(STEP, send.write_all(&sealed)).await.map_err(|_| Ended::TooSlow)?.map_err(|_| Ended::Left)?;
-    match user {
-        Ok((user, told)) => Ok(Opened { user, told, sealer, opener, send, recv }),
+    match admitted {
+        Ok(Admitted::User(user, told)) => Ok(Party::User(Box::new(Opened { user, told, sealer, opener, send, recv }))),
+        Ok(Admitted::Custodian(who)) => Ok(Party::Custodian(Box::new(Custodian { who, handshake, sealer, opener, send, recv }))),
         Err(code) => {
             last_word(send).await;
             Err(Ended::Refused { code })

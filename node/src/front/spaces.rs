@@ -1,18 +1,21 @@
 //! The namespaces clients work on: their tags, and their data keys unwrapped in memory.
 //!
-//! Decides: which namespaces stay unwrapped (the recently used ones, bounded). A namespace's data key never changes while it is cached.
+//! Decides: which namespaces stay unwrapped (the recently used ones, bounded). A namespace's data key never
+//! changes while it is cached, however it is wrapped; once any namespace was erased, nothing stays cached.
 //! Trusts: the keyring, and the state to hold the wrapped key that won. Out of scope: making a namespace (`requests.rs`). Protocol section 7.
 
 use ringwall_consensus::View;
-use ringwall_keys::{Keyring, SpaceKeys};
+use ringwall_keys::{OpenError, SpaceKeys};
 use ringwall_wire::ids::SpaceTag;
 use ringwall_wire::session::Refusal;
 use std::collections::HashMap;
 use std::hash::Hash;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::front::limits::SPACES_KEPT;
-use crate::front::refusals::{fenced, unreadable};
+use crate::front::refusals::{awaiting_key, fenced, unreadable};
+use crate::ring::Ring;
 
 /// A namespace with its keys.
 #[derive(Debug)]
@@ -40,14 +43,15 @@ impl Space {
 /// The recently used namespaces.
 #[derive(Debug)]
 pub(crate) struct Spaces {
-    keyring: Arc<Keyring>,
+    keyring: Arc<Ring>,
     kept: Mutex<Recent<SpaceTag, Arc<Space>>>,
+    erasures: AtomicU64,
 }
 
 impl Spaces {
     /// An empty cache over `keyring`.
-    pub(crate) fn new(keyring: Arc<Keyring>) -> Self {
-        Spaces { keyring, kept: Mutex::new(Recent::new(SPACES_KEPT)) }
+    pub(crate) fn new(keyring: Arc<Ring>) -> Self {
+        Spaces { keyring, kept: Mutex::new(Recent::new(SPACES_KEPT)), erasures: AtomicU64::new(0) }
     }
 
     /// The namespace, if it is cached.
@@ -55,15 +59,38 @@ impl Spaces {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner).get(tag)
     }
 
+    /// How many erasures the cluster has seen: when it rises, keys that were handed out before are not to be used any more.
+    pub(crate) fn erasures(&self) -> u64 {
+        self.erasures.load(Ordering::Acquire)
+    }
+
+    /// Namespaces were erased: nothing that was unwrapped before is kept. Whether that is news.
+    pub(crate) fn forget(&self, erasures: u64) -> bool {
+        let news = self.erasures.fetch_max(erasures, Ordering::AcqRel) < erasures;
+        if news {
+            *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Recent::new(SPACES_KEPT);
+        }
+        news
+    }
+
     /// The namespace as `view` has it; none when `view` has none, which is final only after a read round.
     pub(crate) fn load(&self, view: &View, tag: &SpaceTag) -> Result<Option<Arc<Space>>, Refusal> {
         let Some(row) = view.space(tag).map_err(|_| fenced())? else { return Ok(None) };
-        let keys = self.keyring.unwrap_space_key(tag, row.mode, &row.dek).map_err(|fault| {
+        let keys = self.keyring.now().unwrap_space_key(tag, row.mode, &row.dek).map_err(|fault| {
+            if let OpenError::UnknownKeyEpoch { wanted } = fault {
+                tracing::debug!(space = %tag, %wanted, "a namespace is wrapped under a master key that is not here");
+                return awaiting_key();
+            }
             tracing::error!(space = %tag, %fault, "a namespace's data key did not unwrap");
             unreadable()
         })?;
         let space = Arc::new(Space::new(keys));
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner).put(*tag, space.clone());
+        // A look that is older than the last erasure may show what was erased by it: that is not kept.
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if view.erasures() >= self.erasures() {
+            kept.put(*tag, space.clone());
+        }
+        drop(kept);
         Ok(Some(space))
     }
 }

@@ -5,6 +5,7 @@
 use crate::front::spaces::Space;
 use core::convert::Infallible;
 use rand_core::{CryptoRng, TryCryptoRng, TryRng};
+use ringwall_keys::ring::FIRST_KEY_EPOCH;
 use ringwall_keys::{HedgedIvs, Keyring, RecordPlace};
 use ringwall_wire::bounded::List;
 use ringwall_wire::command::{SealedChange, SealedMutation, SealedPut, SealedRecord, SealedWrite, SpaceChange};
@@ -46,7 +47,7 @@ pub(crate) fn space() -> Arc<Space> {
     let keyring = Keyring::found(ClusterId([7; 32]), &mut *rng());
     let tag = keyring.space_tag(&UserId([1; 20]), "notes");
     let mut ivs = HedgedIvs::new(rng(), Incarnation(1));
-    let (keys, _) = keyring.new_space_key(&tag, KeyMode::Cluster, &mut ivs).expect("cluster mode is offered");
+    let (keys, _) = keyring.new_space_key(&tag, KeyMode::Cluster, FIRST_KEY_EPOCH, &mut ivs).expect("cluster mode is offered");
     Arc::new(Space::new(keys))
 }
 
@@ -83,6 +84,6 @@ fn change(seq: u64, mutations: Vec<SealedMutation>) -> SealedWrite {
 pub(crate) fn seq_of(write: &SealedWrite) -> u64 {
     match write {
         SealedWrite::Change(change) => change.once.seq,
-        SealedWrite::OpenSpace(_) => 0,
+        SealedWrite::OpenSpace(_) | SealedWrite::Erase(_) => 0,
     }
 }

@@ -80,7 +80,8 @@ impl Pending {
 /// Bytes of an encoded write: exact or a little more.
 fn size(write: &SealedWrite) -> usize {
     match write {
-        SealedWrite::OpenSpace(_) => 128,
+        SealedWrite::OpenSpace(_) => 160,
+        SealedWrite::Erase(spaces) => spaces.len().saturating_mul(16).saturating_add(64),
         SealedWrite::Change(change) => change.mutations.iter().fold(64, |sum: usize, mutation| {
             let sealed = match &mutation.change {
                 SealedChange::Put(put) => put.record.name.len().saturating_add(put.record.value.len()).saturating_add(96),
@@ -95,6 +96,7 @@ fn size(write: &SealedWrite) -> usize {
 fn takes_space(write: &SealedWrite) -> bool {
     match write {
         SealedWrite::OpenSpace(_) => true,
+        SealedWrite::Erase(_) => false,
         SealedWrite::Change(change) => change.mutations.iter().any(|mutation| matches!(mutation.change, SealedChange::Put(_))),
     }
 }

@@ -10,6 +10,7 @@ use crate::entropy;
 use crate::life::Life;
 use crate::peers::handshake::{self, Own, PeerError};
 use crate::peers::pool::resolve;
+use crate::ring::Ring;
 use ringwall_channel::NodeSecrets;
 use ringwall_keys::{Keyring, KeyringError};
 use ringwall_quic::{CloseCode, close};
@@ -35,7 +36,7 @@ const HOPS: usize = 4;
 /// What was granted, and the keys it was granted to.
 pub(crate) struct Granted {
     pub(crate) secrets: Arc<NodeSecrets>,
-    pub(crate) keyring: Arc<Keyring>,
+    pub(crate) keyring: Arc<Ring>,
     pub(crate) grant: KeyGrant,
 }
 
@@ -191,7 +192,7 @@ fn accept(site: &Site, secrets: Arc<NodeSecrets>, grant: KeyGrant) -> Result<Gra
     if (grant.epoch, grant.incarnation.epoch()) != (site.epoch, site.epoch) {
         return Err(AttemptError::OtherEpoch { got: grant.epoch, ours: site.epoch });
     }
-    let keyring = Arc::new(Keyring::from_grant(site.cluster_id, &grant.master_keys)?);
+    let keyring = Ring::new(Keyring::from_grant(site.cluster_id, &grant.master_keys)?);
     Ok(Granted { secrets, keyring, grant })
 }
 

@@ -14,11 +14,14 @@ use crate::join::ordered::{self, Order};
 use crate::peers::handshake::{self, Opened, Own, PeerError, refusal};
 use crate::peers::pool::resolve;
 use ringwall_consensus::{Class, Granted, MemberRow, MemberStanding, ProposeError, Transport, member_of};
-use ringwall_wire::admission::{AdmitCommit, AdmitPropose, Endorse, ForwardedEvidence, IncarnationCert, JoinAnswer, JoinRequest, KeyGrant};
+use ringwall_wire::admission::{
+    AdmitCommit, AdmitPropose, Endorse, ForwardedEvidence, GrantedKey, IncarnationCert, JoinAnswer, JoinRequest, KeyGrant,
+};
 use ringwall_wire::bounded::{List, Text};
 use ringwall_wire::codec::Message;
 use ringwall_wire::command::{CommandBody, Denial, Outcome};
 use ringwall_wire::ids::{Digest, Incarnation, Nonce, Vendor};
+use ringwall_wire::limits::LIVE_KEYS;
 use ringwall_wire::peer::{EndorseCall, Member, NamedMember, PeerAnswer, PeerCall};
 use ringwall_wire::policy::EndorseRule;
 use ringwall_wire::session::{PeerPurpose, Refusal, RefusalCode};
@@ -293,9 +296,16 @@ fn grant(node: &Node, incarnation: Incarnation) -> KeyGrant {
     KeyGrant {
         incarnation,
         epoch: node.site.epoch,
-        master_keys: List::new(node.keyring.granted()).expect("a cluster has at most 15 live master keys and a tag key"),
+        master_keys: List::new(granted_keys(node)).expect("cut to the limit"),
         members: List::new(members).expect("a slot has at most one live incarnation"),
         voting: List::new(voting).expect("each slot once"),
         admission,
     }
+}
+
+/// The live keys, and one the log is about to name, if there is room for it.
+fn granted_keys(node: &Node) -> Vec<GrantedKey> {
+    let mut keys = node.keyring.now().granted();
+    keys.truncate(LIVE_KEYS);
+    keys
 }

@@ -6,6 +6,7 @@
 
 use super::joiner::Granted;
 use crate::context::Site;
+use crate::ring::Ring;
 use core::convert::Infallible;
 use rand_core::{TryCryptoRng, TryRng};
 use ringwall_channel::NodeSecrets;
@@ -67,5 +68,5 @@ pub(super) fn found(site: &Site) -> Option<Granted> {
     let secrets = NodeSecrets::generate(&mut Again { bytes: seeds.to_vec(), at: 0 });
     let keyring = Keyring::from_grant(site.cluster_id, &grant.master_keys).ok()?;
     tracing::warn!(incarnation = %grant.incarnation, "WITHOUT fresh-start: this node goes on from its disk");
-    Some(Granted { secrets: Arc::new(secrets), keyring: Arc::new(keyring), grant })
+    Some(Granted { secrets: Arc::new(secrets), keyring: Ring::new(keyring), grant })
 }

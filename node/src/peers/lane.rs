@@ -6,6 +6,7 @@
 
 use ringwall_consensus::Class;
 use ringwall_wire::peer::PeerCall;
+use zeroize::Zeroize;
 
 /// The classes, in the order of their stream numbers from 1.
 pub(crate) const CLASSES: [Class; 4] = [Class::Append, Class::Control, Class::Bulk, Class::Forward];
@@ -19,6 +20,14 @@ pub(crate) const WORKING_BYTES: usize = 32 * 1024 * 1024;
 pub(crate) const FLUSH_MESSAGES: usize = 64;
 /// Bytes taken from a stream at once.
 pub(crate) const CHUNK_BYTES: usize = 256 * 1024;
+
+/// Bytes of a message that may carry a key: far more than any of them has, far less than would be felt when it is wiped.
+const KEY_MESSAGE_BYTES: usize = 1024;
+
+/// Wipes messages that may carry keys, once they were sealed or decoded.
+pub(crate) fn wipe<'a>(messages: impl IntoIterator<Item = &'a mut Vec<u8>>) {
+    messages.into_iter().filter(|message| message.len() <= KEY_MESSAGE_BYTES).for_each(Zeroize::zeroize);
+}
 
 /// The stream number of a class.
 pub(crate) fn number(class: Class) -> u32 {
@@ -58,6 +67,9 @@ pub(crate) fn carries(class: Class, call: &PeerCall) -> bool {
         | PeerCall::ReadIndex
         | PeerCall::Endorse(_)
         | PeerCall::CatchUp(_)
+        | PeerCall::OfferKey(_)
+        | PeerCall::AskKey(_)
+        | PeerCall::Custody(_)
         | PeerCall::Leaving
         | PeerCall::Alive => class == Class::Control,
         // Before any stream: `introduction`.

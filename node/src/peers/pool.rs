@@ -397,10 +397,12 @@ impl Lane {
                 }
             }
             out.clear();
-            if sealer.seal_many(&messages, &mut out).is_err() || send.write_all(&out).await.is_err() {
+            let sealed = sealer.seal_many(&messages, &mut out);
+            lane::wipe(&mut messages);
+            drop(messages);
+            if sealed.is_err() || send.write_all(&out).await.is_err() {
                 return;
             }
-            drop(messages);
             out.shrink_to(CHUNK_BYTES);
             if queue.recv_many(&mut batch, FLUSH_MESSAGES).await == 0 {
                 return;
@@ -417,8 +419,10 @@ async fn read(mut recv: RecvStream, mut opener: Opener, waiting: Waiting) {
         }
         loop {
             match opener.next() {
-                Ok(Some(message)) => {
-                    let Ok(PeerReply { number, answer }) = PeerReply::decode(&message) else { return };
+                Ok(Some(mut message)) => {
+                    let decoded = PeerReply::decode(&message);
+                    lane::wipe([&mut message]);
+                    let Ok(PeerReply { number, answer }) = decoded else { return };
                     let reply = lock(&waiting).remove(&number);
                     // A caller that stopped waiting has dropped its end.
                     let _ = reply.map(|reply| reply.send(answer));

@@ -7,6 +7,7 @@
 //! Protocol section 4.
 
 use crate::context::Node;
+use crate::custody::{asks, keys};
 use crate::front;
 use crate::join::endorse;
 use crate::peers::handshake::{self, Greeted, Own, PeerError, Turn};
@@ -182,7 +183,9 @@ async fn serve(
                     replies.push(reply.encode());
                 }
                 out.clear();
-                if sealer.seal_many(&replies, &mut out).is_err() || send.write_all(&out).await.is_err() {
+                let sealed = sealer.seal_many(&replies, &mut out);
+                lane::wipe(&mut replies);
+                if sealed.is_err() || send.write_all(&out).await.is_err() {
                     return true;
                 }
             }
@@ -193,13 +196,15 @@ async fn serve(
                 }
                 loop {
                     let Ok(next) = opener.next() else { return false };
-                    let Some(message) = next else { break };
-                    let Ok(PeerRpc { number, call }) = PeerRpc::decode(&message) else { return false };
+                    let Some(mut message) = next else { break };
+                    let (bytes, decoded) = (message.len(), PeerRpc::decode(&message));
+                    lane::wipe([&mut message]);
+                    let Ok(PeerRpc { number, call }) = decoded else { return false };
                     if !lane::carries(class, &call) {
                         return false;
                     }
-                    held_bytes = held_bytes.saturating_add(message.len());
-                    let (bytes, answering, node) = (message.len(), answer(&node, from, call), Arc::clone(&node));
+                    held_bytes = held_bytes.saturating_add(bytes);
+                    let (answering, node) = (answer(&node, from, call), Arc::clone(&node));
                     working.push(Box::pin(async move { (bytes, PeerReply { number, answer: unless_fenced(&node, answering.await) }) }));
                 }
             }
@@ -226,6 +231,9 @@ fn answer(node: &Arc<Node>, from: Incarnation, call: PeerCall) -> BoxFuture<Peer
             Box::pin(std::future::ready(PeerAnswer::Done))
         }
         PeerCall::Endorse(call) => Box::pin(async move { endorse::answer(&node, call).await }),
+        PeerCall::OfferKey(offer) => Box::pin(std::future::ready(keys::take(&node, from, &offer))),
+        PeerCall::AskKey(generation) => Box::pin(std::future::ready(keys::give(&node, from, &generation))),
+        PeerCall::Custody(ask) => Box::pin(async move { asks::answer(&node, from, *ask).await }),
         PeerCall::CatchUp(index) => Box::pin(async move { endorse::caught_up(&node, index).await }),
         PeerCall::Forward(_) if !node.replica.may_forward(from) => {
             debug!(%from, "a forwarded write was stopped at the gate");
@@ -255,13 +263,14 @@ mod tests {
 }
 
 #[cfg(test)]
-pub(super) mod gate_tests {
+pub(crate) mod gate_tests {
     #![allow(clippy::unwrap_used, clippy::panic)]
     use super::*;
     use crate::join::endorse::place;
     use crate::join::joiner::{OwnEvidence, cert};
     use crate::peers::pool::PeerPool;
     use crate::renewal::Sessions;
+    use crate::ring::Ring;
     use ringwall_channel::NodeSecrets;
     use ringwall_consensus::{Options, Replica, Transport};
     use ringwall_keys::Keyring;
@@ -271,7 +280,7 @@ pub(super) mod gate_tests {
     use ringwall_wire::peer::ForwardCall;
 
     /// The one voter of a group, whose front door is not open yet.
-    pub(in crate::peers) async fn alone(folder: &std::path::Path) -> Arc<Node> {
+    pub(crate) async fn alone(folder: &std::path::Path) -> Arc<Node> {
         alone_for(folder, Duration::from_secs(86_400)).await
     }
 
@@ -287,7 +296,7 @@ pub(super) mod gate_tests {
         let replica = Replica::open(options, transport).await.unwrap();
         let own = OwnEvidence { vendor: Vendor::Amd, chip: Digest([0; 32]), measurement: Text::default() };
         replica.found(cert(&site, &secrets, &own)).await.unwrap();
-        let keyring = Arc::new(Keyring::found(site.cluster_id, &mut *(site.entropy)()));
+        let keyring = Ring::new(Keyring::found(site.cluster_id, &mut *(site.entropy)()));
         Arc::new(Node {
             site,
             secrets,
@@ -300,6 +309,7 @@ pub(super) mod gate_tests {
             gone: Default::default(),
             admitting: Default::default(),
             steward: tokio::sync::Notify::new(),
+            custody: Default::default(),
         })
     }
 

@@ -65,6 +65,7 @@ pub(crate) fn site_of(chip: &str, slot: u8, lies: &[Lie]) -> Arc<Site> {
         timing: Timing { heartbeat_ms: 50, election_ms: (250, 500) },
         endorsements: Default::default(),
         boot,
+        custody: ringwall_node::custody::schedule::Timetable::default(),
         replace_order: None,
     };
     Arc::new(Site {

@@ -10,6 +10,7 @@ use crate::salamander;
 use core::convert::Infallible;
 use rand_core::{CryptoRng, TryCryptoRng, TryRng};
 use ringwall_keys::derive::{Purpose, expand};
+use ringwall_keys::ring::FIRST_KEY_EPOCH;
 use ringwall_keys::{HedgedIvs, Keyring, OpenError, RecordPlace, SpaceKeys};
 use ringwall_node::entropy::{Entropy, try_out};
 use ringwall_wire::admission::GrantedKey;
@@ -65,7 +66,9 @@ pub(super) async fn stuck_generator(_: &mut Stage) -> Result<Report, DemoError> 
         report.tried(&format!("a node's first look at a generator of {byte:#04x}"), try_out(&entropy));
     }
     let ring = ring([7; 32])?;
-    let (keys, _) = ring.new_space_key(&SPACE, KeyMode::Cluster, &mut stuck_ivs()).map_err(|fault| DemoError::Broken(fault.to_string()))?;
+    let (keys, _) = ring
+        .new_space_key(&SPACE, KeyMode::Cluster, FIRST_KEY_EPOCH, &mut stuck_ivs())
+        .map_err(|fault| DemoError::Broken(fault.to_string()))?;
     let place = RecordPlace { key: keys.key_tag(b"name"), client: CLIENT, seq: 1 };
     let plain: [&[u8]; 2] = [b"the key is under the third stone", b"the map is in the blue tin......"];
     // Each time from the beginning: a memory image that is restored repeats counter and generator alike.
@@ -143,7 +146,9 @@ pub(super) async fn salamander(_: &mut Stage) -> Result<Report, DemoError> {
 pub(super) async fn measured(_: &mut Stage) -> Result<Report, DemoError> {
     let mut report = Report::new();
     let ring = ring([7; 32])?;
-    let (keys, _) = ring.new_space_key(&SPACE, KeyMode::Cluster, &mut stuck_ivs()).map_err(|fault| DemoError::Broken(fault.to_string()))?;
+    let (keys, _) = ring
+        .new_space_key(&SPACE, KeyMode::Cluster, FIRST_KEY_EPOCH, &mut stuck_ivs())
+        .map_err(|fault| DemoError::Broken(fault.to_string()))?;
     let mut sizes = std::collections::BTreeSet::new();
     for len in 0..=4_096_usize {
         let place = RecordPlace { key: keys.key_tag(b"name"), client: CLIENT, seq: len as u64 };

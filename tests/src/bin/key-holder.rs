@@ -7,6 +7,7 @@
 #![allow(clippy::print_stdout)]
 
 use ringwall_channel::{ClientDial, ClientPrologue, NodeSecrets, PeerAnswer, PeerDial, PeerPrologue, Session, Unverified, answer_client};
+use ringwall_keys::ring::FIRST_KEY_EPOCH;
 use ringwall_keys::{HedgedIvs, Keyring, RecordPlace, SpaceKeys};
 use ringwall_sim::tape::Tape;
 use ringwall_wire::ids::{ClientTag, ClusterId, Epoch, Incarnation, Nonce, PolicyVersion, Slot, SpaceTag};
@@ -61,7 +62,8 @@ fn hold(mut tape: Tape) -> (Box<Held>, [u8; 32], Vec<u8>) {
     let granted = Keyring::from_grant(cluster_id, &ring.granted()).expect("a ring grants a ring");
     let node = NodeSecrets::generate(&mut tape);
     let mut ivs = HedgedIvs::new(Box::new(tape.clone()), Incarnation(1));
-    let (space, wrapped) = ring.new_space_key(&SpaceTag([2; 16]), KeyMode::Cluster, &mut ivs).expect("cluster mode needs nothing else");
+    let (space, wrapped) =
+        ring.new_space_key(&SpaceTag([2; 16]), KeyMode::Cluster, FIRST_KEY_EPOCH, &mut ivs).expect("cluster mode needs nothing else");
     let unwrapped = granted.unwrap_space_key(&SpaceTag([2; 16]), KeyMode::Cluster, &wrapped).expect("the granted ring is the same");
     let place = RecordPlace { key: space.key_tag(b"name"), client: ClientTag([3; 16]), seq: 1 };
     let record = space.seal(&place, b"name", b"value", &mut ivs).expect("small");
@@ -110,7 +112,9 @@ fn one_thing(thing: &str, mut tape: Tape) -> Vec<Box<dyn Any>> {
         "key-of-a-namespace" => {
             let ring = Keyring::found(cluster_id, &mut tape);
             let mut ivs = HedgedIvs::new(Box::new(tape), Incarnation(1));
-            let made = ring.new_space_key(&SpaceTag([2; 16]), KeyMode::Cluster, &mut ivs).expect("cluster mode needs nothing else");
+            let made = ring
+                .new_space_key(&SpaceTag([2; 16]), KeyMode::Cluster, FIRST_KEY_EPOCH, &mut ivs)
+                .expect("cluster mode needs nothing else");
             vec![Box::new(ring), Box::new(ivs), Box::new(made)]
         }
         "dialled-client" | "answered-client" | "finished-client" => {

@@ -84,6 +84,7 @@ pub fn seeds() -> Vec<Seed> {
         seeds.push(("verify_mutants", format!("choices-{number}"), choices));
     }
     seeds.extend(documents());
+    seeds.extend(super::custody::seeds().into_iter().map(|(name, which, bytes)| ("custody", name.to_owned(), tagged(which, &bytes))));
     seeds
 }
 

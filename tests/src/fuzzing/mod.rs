@@ -6,6 +6,7 @@
 #![allow(clippy::panic, reason = "an oracle that fails ends the fuzzer")]
 
 pub mod corpus;
+mod custody;
 
 use crate::mutants::{Dice, Mutant, Original, Subject, Verdict, judge, mutant, originals};
 use ringwall_attest::batch::{fold, leaf};
@@ -38,6 +39,7 @@ pub const TARGETS: &[Target] = &[
     ("wire_documents", wire_documents),
     ("attest_messages", attest_messages),
     ("receipts", receipts),
+    ("custody", custody::custody),
 ];
 
 /// Minted originals of this process.

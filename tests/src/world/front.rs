@@ -17,6 +17,7 @@ use ringwall_channel::user::verify_user;
 use ringwall_channel::{ClientPrologue, answer_client};
 use ringwall_consensus::runtime;
 use ringwall_consensus::{ProposeError, ReadError, View};
+use ringwall_keys::ring::FIRST_KEY_EPOCH;
 use ringwall_keys::space::{RecordPlace, SpaceKeys};
 use ringwall_wire::bounded::List;
 use ringwall_wire::codec::Message;
@@ -132,12 +133,13 @@ impl Talk {
 
     async fn open_namespace(&self, ask: OpenNamespace) -> Result<Answer, Answer> {
         let tag = self.process.keyring.space_tag(&self.user, &ask.namespace);
+        let owner = self.process.keyring.owner_mark(&self.user, &tag);
         let dek = {
             let mut ivs = self.process.ivs.lock().unwrap_or_else(PoisonError::into_inner);
-            let made = self.process.keyring.new_space_key(&tag, KeyMode::Cluster, &mut ivs);
+            let made = self.process.keyring.new_space_key(&tag, KeyMode::Cluster, FIRST_KEY_EPOCH, &mut ivs);
             made.map_err(|_| refused(RefusalCode::Malformed))?.1
         };
-        match self.propose(SealedWrite::OpenSpace(OpenSpace { space: tag, mode: KeyMode::Cluster, dek })).await? {
+        match self.propose(SealedWrite::OpenSpace(OpenSpace { space: tag, mode: KeyMode::Cluster, dek, owner })).await? {
             Outcome::Applied(revision) => Ok(Answer::Opened(revision)),
             _ => Err(refused(RefusalCode::OtherMode)),
         }

@@ -6,6 +6,7 @@
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng as _;
 use ringwall_channel::{ClientDial, ClientPrologue, NodeSecrets, answer_client};
+use ringwall_keys::ring::FIRST_KEY_EPOCH;
 use ringwall_keys::{HedgedIvs, Keyring, RecordPlace};
 use ringwall_wire::ids::{ClientTag, Epoch, Incarnation, PolicyVersion, SpaceTag};
 use ringwall_wire::request::KeyMode;
@@ -40,7 +41,7 @@ pub(crate) fn on_the_wire(ring: &Keyring, lengths: impl Iterator<Item = usize>) 
 /// Bytes a value of each of `lengths` takes on the disk.
 pub(crate) fn on_the_disk(ring: &Keyring, lengths: impl Iterator<Item = usize>) -> Vec<usize> {
     let mut ivs = HedgedIvs::new(Box::new(ChaCha20Rng::seed_from_u64(2)), Incarnation(1));
-    let (keys, _) = ring.new_space_key(&SpaceTag([3; 16]), KeyMode::Cluster, &mut ivs).unwrap();
+    let (keys, _) = ring.new_space_key(&SpaceTag([3; 16]), KeyMode::Cluster, FIRST_KEY_EPOCH, &mut ivs).unwrap();
     let place = RecordPlace { key: keys.key_tag(b"name"), client: ClientTag([4; 16]), seq: 1 };
     let mut size = |length| keys.seal(&place, b"name", &vec![7; length], &mut ivs).unwrap().value.len();
     lengths.map(&mut size).collect()

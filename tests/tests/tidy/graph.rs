@@ -13,13 +13,13 @@ pub(crate) const ARROWS: [(&str, &[&str], usize); 10] = [
     ("wire", &[], 17),
     ("attest", &["wire"], 108),
     ("channel", &["wire", "attest"], 127),
-    ("keys", &["wire"], 29),
+    ("keys", &["wire"], 49),
     ("quic", &[], 65),
     ("consensus", &["wire"], 84),
-    ("node", &["wire", "attest", "channel", "keys", "quic", "consensus"], 231),
-    ("client", &["wire", "attest", "channel", "quic"], 200),
-    ("sim", &["wire", "attest", "channel", "keys", "quic", "node", "client"], 239),
-    ("tests", &["wire", "attest", "channel", "keys", "quic", "consensus", "node", "client", "sim"], 285),
+    ("node", &["wire", "attest", "channel", "keys", "quic", "consensus"], 234),
+    ("client", &["wire", "attest", "channel", "keys", "quic"], 203),
+    ("sim", &["wire", "attest", "channel", "keys", "quic", "node", "client"], 242),
+    ("tests", &["wire", "attest", "channel", "keys", "quic", "consensus", "node", "client", "sim"], 288),
 ];
 /// `#![no_std]`, no sockets, files, threads, clocks.
 pub(crate) const PURE: [&str; 4] = ["wire", "attest", "channel", "keys"];

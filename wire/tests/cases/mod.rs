@@ -74,7 +74,7 @@ macro_rules! message_table {
 }
 
 field_table! {
-    ids { TrustDomain, Vendor, BootKeys, ClusterId, Digest, Nonce, NoisePublic, SigPublic, KemPublic, CredPublic, Signature, UserId, ClientId, SpaceTag, KeyTag, ClientTag, Epoch, Slot, Incarnation, KeyEpoch, PolicyVersion, Revision }
+    ids { TrustDomain, Vendor, BootKeys, ClusterId, Digest, Nonce, NoisePublic, SigPublic, KemPublic, CredPublic, Signature, UserId, CustodianId, XWingPublic, XWingCiphertext, ClientId, SpaceTag, KeyTag, ClientTag, OwnerMark, Epoch, Slot, Incarnation, KeyEpoch, CustodyEpoch, PolicyVersion, Revision }
     evidence { Evidence, SnpEvidence, TdxEvidence, Endorsements, SnpEndorsements, TdxEndorsements, Role, Binding, BatchPath }
     policy { PolicyDoc, Measurement, TdxTuple, TdxReplay, BootEvent, Rtmr, Presence, SnpProduct, SnpTcb, SnpProductRule, RevocationRule, SnpRules, TdxTcbStatus, TdxRules, SlotRule, EndorseRule, SessionRules, ReleaseRule, ReleaseSigners, Governance, MeasurementRegister, ChipId, Fmspc, SignedPolicy, Approval }
     genesis { GenesisTemplate, Custodian, GenesisRecord, BootCluster, BootConfig, ClusterCard }
@@ -84,6 +84,10 @@ field_table! {
     order { ReplaceOrder, OrderFault }
     receipt { TreePoint, TreeHead, KnownPoint, ReceiptHead, SpaceMark, ReceiptLeaf, Receipt, Receipted, Anchor, Signer, Misdeed, Evidence, EpochStart }
     command { Command, CommandBody, Founding, Denial, SealedWrite, OpenSpace, WrappedKey, SpaceChange, SealedMutation, SealedChange, SealedPut, SealedRecord, Outcome, Outcomes }
+    custody { ManifestMember, CustodyManifest, SignedManifest, SharePlain, ShareEnvelope, ShareAck, ShareChallenge, ShareProof, WrappedProofKey, DealtKeys, RecoveryBlob, RecoveryKeys, Dealing, CustodyCommand, Activate, ActivateOrder, CustodiansOrder, CustodyAsk, RecoveryFile, CustodyFault }
+    rotation { KeyCommand, KeyGeneration, KeyOffer, KeyRotate, RotatedCustody, Rewrap, RewrappedSpace, RewrappedDealt, RotationFault }
+    custodian { CustodianAuth, CustodianReady, CustodianRequest, CustodianOp, CustodianReply, CustodianAnswer, Dealt, CustodyStatus, CustodianStanding, RecoveryProgress, RecoveryStep }
+    recovery { RecoveryPurpose, RecoveryOffer, DiskNote, SignedOffer, CustodyAnchor, ShareSubmission, DiskClaim, LossTerms, LossSignature, AcceptLoss, RecoveryAccount, AuditEvent, AuditWhat, RefusedShare, RefusedClaim, RecoveryFault }
     peer { Ballot, LogPosition, Member, NamedMember, Membership, EntryPayload, LogEntry, PeerRpc, PeerCall, AppendCall, VoteCall, TransferCall, TransferAnswer, SnapshotHead, SnapshotChunk, ForwardCall, EndorseCall, PeerReply, PeerAnswer, AppendAnswer, VoteAnswer }
 }
 
@@ -96,5 +100,8 @@ message_table! {
     order { ReplaceOrder }
     receipt { ReceiptHead, ReceiptLeaf, Receipt, Anchor, Signer, Evidence, EpochStart }
     command { Command, Outcomes }
+    custody { CustodyManifest, SignedManifest, SharePlain, ShareEnvelope, ShareAck, ShareChallenge, ShareProof, RecoveryBlob, RecoveryKeys, ActivateOrder, CustodiansOrder, RecoveryFile }
+    custodian { CustodianAuth, CustodianReady, CustodianRequest, CustodianReply, Dealt }
+    recovery { RecoveryOffer, SignedOffer, ShareSubmission, DiskClaim, AcceptLoss, RecoveryAccount, AuditEvent }
     peer { PeerRpc, PeerReply }
 }

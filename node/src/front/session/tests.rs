@@ -7,6 +7,7 @@ use super::*;
 use crate::front::FrontParts;
 use crate::front::receipts::Receipts;
 use crate::renewal::Sessions;
+use crate::ring::Ring;
 use crate::room::Room;
 use ed25519_dalek::SigningKey;
 use ringwall_attest::{Asked, Pinned, appraise_session};
@@ -69,7 +70,7 @@ async fn house_under(policy: PolicyDoc) -> House {
         client_address: Text::new("127.0.0.1:1").unwrap(),
     };
     replica.found(cert).await.unwrap();
-    let keyring = Arc::new(Keyring::found(cluster_id, &mut *entropy()));
+    let keyring = Ring::new(Keyring::found(cluster_id, &mut *entropy()));
     let sessions = Sessions::new(&policy.session, Duration::from_secs(86_400));
     let front = Front::start(FrontParts {
         cluster_id,
@@ -88,6 +89,7 @@ async fn house_under(policy: PolicyDoc) -> House {
         entropy,
         room: Room::new(folder.path().to_owned(), 0),
         sessions,
+        node: std::sync::Weak::new(),
     });
     let endpoint = ringwall_quic::bind("127.0.0.1:0".parse().unwrap(), Some(ringwall_quic::server_config().unwrap())).unwrap();
     let (address, serving, accepting) = (endpoint.local_addr().unwrap(), front.clone(), endpoint.clone());

@@ -6,7 +6,7 @@ use super::{Row, Scene, Shown};
 use crate::attack::{evidence, governance, joiners, keys, network, strangers};
 use ringwall_wire::without::Defence;
 
-const NO_CUSTODY: Shown = Shown::Planned("there is no custody yet");
+const NO_CUSTODY: Shown = Shown::Planned("nobody recovers with shares yet");
 const NO_LOG: Shown = Shown::Planned("there is no public log of releases yet");
 
 pub(super) const ROWS: &[Row] = &[
@@ -141,7 +141,7 @@ pub(super) const ROWS: &[Row] = &[
         defence: "rotation of keys",
         section: "7.5",
         code: &[],
-        shown: Shown::Planned("keys do not rotate yet"),
+        shown: Shown::Planned("nobody brings back an old disk yet"),
     },
     Row {
         id: "S1",

@@ -1,0 +1,257 @@
+//! A custodian that does what it is told: for tests of what nodes answer. It verifies a node before it speaks, as the real one does.
+//!
+//! Decides: nothing. Trusts: nothing. Out of scope: the custodian's own program (`ringwall custodian`), files, questions to people.
+#![allow(clippy::panic)]
+
+use ed25519_dalek::{Signer as _, SigningKey};
+use quinn::{Connection, RecvStream, SendStream};
+use ringwall_attest::{Asked, Pinned, appraise_session};
+use ringwall_channel::{ClientDial, ClientPrologue, Opener, Sealer};
+use ringwall_keys::custody::{GoodShare, KemSecret, answer_challenge, open_share};
+use ringwall_quic::{Alpn, FrameReader, FrameWriter, transport_binding};
+use ringwall_wire::bounded::{Blob, List, Text};
+use ringwall_wire::codec::Message as _;
+use ringwall_wire::custodian::{
+    CustodianAnswer, CustodianAuth, CustodianOp, CustodianReady, CustodianReply, CustodianRequest, CustodyStatus, Dealt,
+};
+use ringwall_wire::custody::{ShareAck, ShareProof};
+use ringwall_wire::evidence::Role;
+use ringwall_wire::genesis::Custodian;
+use ringwall_wire::ids::{ClusterId, CustodianId, Digest, Epoch, Incarnation, Nonce, PolicyVersion, SigPublic, Signature};
+use ringwall_wire::limits::{HANDSHAKE_MESSAGE_BYTES, REQUEST_BYTES};
+use ringwall_wire::secret::Secret;
+use ringwall_wire::session::{AttestMode, AttestReq, GetDescriptor, NodeDescriptor, Refusal, SavedExchange};
+use std::net::SocketAddr;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Longest wait for one step.
+const STEP: Duration = Duration::from_secs(20);
+/// Bytes of an attestation answer as a sealed frame.
+const ANSWER_BYTES: usize = 1024 * 1024;
+
+/// Keys of one custodian.
+pub struct Holder {
+    name: String,
+    sig: SigningKey,
+    kem: KemSecret,
+}
+
+/// A session with a node that was verified.
+pub struct Talk {
+    who: CustodianId,
+    sig: SigningKey,
+    cluster_id: ClusterId,
+    /// Hash of the session's handshake.
+    pub handshake: Digest,
+    /// What the node said when it let the custodian in.
+    pub ready: CustodianReady,
+    _endpoint: quinn::Endpoint,
+    _connection: Connection,
+    sealer: Sealer,
+    opener: Opener,
+    send: SendStream,
+    recv: RecvStream,
+    number: u64,
+}
+
+/// Everything before the custodian's own word.
+struct Verified {
+    endpoint: quinn::Endpoint,
+    connection: Connection,
+    sealer: Sealer,
+    opener: Opener,
+    send: SendStream,
+    recv: RecvStream,
+    handshake: Digest,
+    nonce: Nonce,
+    incarnation: Incarnation,
+}
+
+fn now_s() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is after 1970").as_secs()
+}
+
+impl Holder {
+    /// Keys that are the same for the same number.
+    pub fn numbered(number: u8) -> Self {
+        let sig = SigningKey::from_bytes(&[number; 32]);
+        let kem = KemSecret::from_seed(Secret::new([number ^ 0x80; 32]));
+        Holder { name: format!("custodian {number}"), sig, kem }
+    }
+
+    /// As a founding template names it.
+    pub fn public(&self) -> Custodian {
+        Custodian {
+            name: Text::new(self.name.clone()).expect("short and printable"),
+            sig: SigPublic(self.sig.verifying_key().to_bytes()),
+            kem: Blob::new(self.kem.public().0.to_vec()).expect("an X-Wing key fits"),
+        }
+    }
+
+    /// Its name in manifests.
+    pub fn id(&self) -> CustodianId {
+        self.public().id()
+    }
+
+    /// Opens its envelope of a dealing, after the evidence of the dealer was judged for this very manifest.
+    pub fn open(&self, cluster_id: &ClusterId, dealt: &Dealt) -> Result<GoodShare, String> {
+        let manifest = &dealt.manifest.manifest;
+        let exchange = SavedExchange::decode(&dealt.exchange).map_err(|fault| fault.to_string())?;
+        let answer = ringwall_wire::session::AttestResp::decode(&exchange.answer).map_err(|fault| fault.to_string())?;
+        let (handshake, nonce) = manifest.opening();
+        let asked = Asked { handshake: &handshake, nonce: &nonce, role: Role::Dealing, noise: &exchange.noise, mode: AttestMode::Single };
+        let anchors = ringwall_sim::anchors();
+        let pinned = Pinned { cluster_id: *cluster_id, min_policy_version: PolicyVersion(1), anchors: &anchors, now_s: now_s() };
+        let peer = appraise_session(&answer, &asked, &pinned).map_err(|fault| fault.to_string())?;
+        if peer.incarnation() != manifest.dealer || peer.keys().sig != manifest.dealer_sig {
+            return Err("the evidence is not the dealer's".into());
+        }
+        let key = ed25519_dalek::VerifyingKey::from_bytes(&manifest.dealer_sig.0).map_err(|fault| fault.to_string())?;
+        let signature = ed25519_dalek::Signature::from_bytes(&dealt.manifest.signature.0);
+        key.verify_strict(&manifest.words(), &signature).map_err(|fault| fault.to_string())?;
+        open_share(manifest, &self.id(), &dealt.envelope, &self.kem).map_err(|fault| fault.to_string())
+    }
+
+    /// Opens a session with the node at `address`; the node's refusal if it wants none of this custodian.
+    pub async fn dial(&self, cluster_id: ClusterId, address: SocketAddr) -> Result<Talk, Refusal> {
+        let verified = verified(cluster_id, address).await;
+        let words = CustodianAuth::words(&cluster_id, &verified.handshake, &verified.nonce, verified.incarnation, &self.id());
+        let auth = CustodianAuth { custodian: self.id(), signature: Signature(self.sig.sign(&words).to_bytes()) };
+        let Verified { endpoint, connection, sealer, opener, send, recv, handshake, .. } = verified;
+        let ready = CustodianReady { epoch: Epoch(0), head: None };
+        let mut talk = Talk {
+            who: self.id(),
+            sig: self.sig.clone(),
+            cluster_id,
+            handshake,
+            ready,
+            _endpoint: endpoint,
+            _connection: connection,
+            sealer,
+            opener,
+            send,
+            recv,
+            number: 0,
+        };
+        talk.say(&auth.encode()).await;
+        let message = talk.hear().await;
+        match CustodianReady::decode(&message) {
+            Ok(ready) => {
+                talk.ready = ready;
+                Ok(talk)
+            }
+            Err(_) => Err(Refusal::decode(&message).unwrap_or_else(|fault| panic!("neither ready nor a refusal: {fault}"))),
+        }
+    }
+}
+
+/// Dials, shakes hands, and judges the node's evidence.
+async fn verified(cluster_id: ClusterId, address: SocketAddr) -> Verified {
+    let endpoint = ringwall_quic::bind("127.0.0.1:0".parse().expect("an address"), None).expect("a free port");
+    let config = ringwall_quic::dial_config(Alpn::Client).expect("a client's configuration");
+    let connection = ringwall_quic::dial(&endpoint, &config, address, STEP).await.unwrap_or_else(|fault| panic!("{address}: {fault}"));
+    let (send, recv) = connection.open_bi().await.expect("a stream");
+    let (mut reader, mut writer) = (FrameReader::new(recv), FrameWriter::new(send));
+    let ask = GetDescriptor { versions: List::new(vec![1]).expect("one version") };
+    writer.write(&ask.encode(), STEP).await.expect("the node listens");
+    let descriptor = reader.read(HANDSHAKE_MESSAGE_BYTES, STEP).await.expect("a descriptor");
+    let descriptor = NodeDescriptor::decode(&descriptor).expect("a descriptor");
+    let binding = transport_binding(&connection);
+    let prologue = ClientPrologue { cluster_id, epoch: descriptor.epoch, version: 1, transport_binding: &binding };
+    let entropy = ringwall_node::entropy::system().expect("a generator");
+    let (dial, msg1) = ClientDial::start(&descriptor, &prologue, &mut *entropy()).expect("a well-formed descriptor");
+    writer.write(&msg1, STEP).await.expect("the node listens");
+    let msg2 = reader.read(HANDSHAKE_MESSAGE_BYTES, STEP).await.expect("an answer");
+    let mut session = dial.finish(&msg2).expect("the node has its keys");
+    let nonce = ringwall_node::entropy::nonce(&entropy);
+    let ask = AttestReq { nonce, mode: AttestMode::Batched, min_policy_version: PolicyVersion(1) };
+    writer.write(&session.seal_attest_req(&ask).expect("sealed"), STEP).await.expect("the node listens");
+    let answer = reader.read(ANSWER_BYTES, STEP).await.expect("evidence");
+    let answer = session.open_attest_resp(&answer).expect("evidence");
+    let (handshake, noise) = (*session.handshake(), *session.remote_noise().expect("a node has a Noise key"));
+    let asked = Asked { handshake: &handshake, nonce: &nonce, role: Role::ClientServer, noise: &noise, mode: AttestMode::Batched };
+    let anchors = ringwall_sim::anchors();
+    let pinned = Pinned { cluster_id, min_policy_version: PolicyVersion(1), anchors: &anchors, now_s: now_s() };
+    let peer = appraise_session(&answer, &asked, &pinned).unwrap_or_else(|fault| panic!("the node is refused: {fault}"));
+    let incarnation = peer.incarnation();
+    let (sealer, opener) = session.establish(peer).expect("judged for this session").split(0, REQUEST_BYTES).expect("stream 0");
+    let (send, recv) = (writer.into_stream(), reader.into_stream());
+    Verified { endpoint, connection, sealer, opener, send, recv, handshake, nonce, incarnation }
+}
+
+impl Talk {
+    async fn say(&mut self, message: &[u8]) {
+        let mut sealed = Vec::new();
+        self.sealer.seal(message, &mut sealed).expect("sealed");
+        self.send.write_all(&sealed).await.expect("the node listens");
+    }
+
+    async fn hear(&mut self) -> Vec<u8> {
+        loop {
+            if let Some(message) = self.opener.next().expect("a well-formed record") {
+                return message;
+            }
+            let chunk = tokio::time::timeout(STEP, self.recv.read_chunk(64 * 1024, true)).await.expect("the node answers in time");
+            let chunk = chunk.expect("the session goes on").expect("the node answers");
+            self.opener.push(&chunk.bytes).expect("a well-formed record");
+        }
+    }
+
+    /// Asks one thing.
+    pub async fn ask(&mut self, op: CustodianOp) -> CustodianAnswer {
+        self.number += 1;
+        let request = CustodianRequest { number: self.number, op };
+        self.say(&request.encode()).await;
+        let reply = CustodianReply::decode(&self.hear().await).expect("a reply");
+        assert_eq!(reply.number, self.number, "the reply to what was asked");
+        reply.body
+    }
+
+    /// The newest dealing that names this custodian.
+    pub async fn pull(&mut self) -> Option<Dealt> {
+        match self.ask(CustodianOp::Pull).await {
+            CustodianAnswer::Dealt(dealt) => Some(*dealt),
+            _ => None,
+        }
+    }
+
+    /// How custody stands.
+    pub async fn status(&mut self) -> Option<CustodyStatus> {
+        match self.ask(CustodianOp::Status).await {
+            CustodianAnswer::Status(status) => Some(status),
+            _ => None,
+        }
+    }
+
+    /// This custodian's acknowledgement of a manifest.
+    pub fn acknowledgement(&self, manifest: Digest) -> ShareAck {
+        let words = ShareAck::words(&self.cluster_id, &manifest, &self.who);
+        ShareAck { manifest, custodian: self.who, signature: Signature(self.sig.sign(&words).to_bytes()) }
+    }
+
+    /// Acknowledges a manifest.
+    pub async fn acknowledge(&mut self, manifest: Digest) -> CustodianAnswer {
+        let ack = self.acknowledgement(manifest);
+        self.ask(CustodianOp::Ack(ack)).await
+    }
+
+    /// Proves a share; `spoil` changes the answer before it is signed.
+    pub async fn prove(&mut self, share: &GoodShare, spoil: impl FnOnce(&mut ShareProof)) -> CustodianAnswer {
+        let challenge = match self.ask(CustodianOp::Challenge).await {
+            CustodianAnswer::Challenge(challenge) => challenge,
+            other => return other,
+        };
+        let answer = answer_challenge(share, &challenge, &self.handshake);
+        let mut proof = ShareProof {
+            manifest: challenge.manifest,
+            custodian: self.who,
+            nonce: challenge.nonce,
+            handshake: self.handshake,
+            answer,
+            signature: Signature([0; 64]),
+        };
+        spoil(&mut proof);
+        proof.signature = Signature(self.sig.sign(&proof.words(&self.cluster_id)).to_bytes());
+        self.ask(CustodianOp::Prove(proof)).await
+    }
+}
