@@ -239,12 +239,16 @@ impl Replica {
         self.inner.metrics()
     }
 
-    /// Waits until something in [`Replica::metrics`] may have changed since the last call on this handle, or Raft has ended.
-    pub async fn metrics_changed(&mut self) {
-        if self.changes.changed().await.is_err() {
-            let mut fenced = self.inner.fence.subscribe();
-            let _ = fenced.wait_for(|fenced| *fenced).await;
+    /// Waits until something in [`Replica::metrics`] may have changed since the last call on this handle. False when Raft has ended and this replica
+    /// is fenced: nothing changes any more, and whoever asks again is answered at once.
+    #[must_use = "who asks again after the end spins"]
+    pub async fn metrics_changed(&mut self) -> bool {
+        if self.changes.changed().await.is_ok() {
+            return true;
         }
+        let mut fenced = self.inner.fence.subscribe();
+        let _ = fenced.wait_for(|fenced| *fenced).await;
+        false
     }
 
     /// Waits until this replica is fenced or shut down, and says why.

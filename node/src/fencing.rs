@@ -65,7 +65,7 @@ pub(crate) async fn out(node: Arc<Node>) -> FenceReason {
             return reason;
         }
         tokio::time::sleep(LOOK_LEAST).await;
-        // The timeout only bounds the wait.
+        // The timeout only bounds the wait; what there is to see after the end is seen above.
         let _ = tokio::time::timeout(LOOK, replica.metrics_changed()).await;
     }
 }

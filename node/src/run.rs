@@ -345,7 +345,10 @@ async fn announce(node: Arc<Node>) {
 async fn become_voter(node: Arc<Node>) {
     let mut replica = node.replica.clone();
     while !replica.metrics().voters.iter().any(|voter| voter.incarnation == node.incarnation) {
-        replica.metrics_changed().await;
+        if !replica.metrics_changed().await {
+            // Fenced before it was one: `fencing` ends the process, and says why.
+            return;
+        }
     }
     if node.site.life.now() == Life::Learner {
         node.site.life.step(Life::Voter).expect("a learner becomes a voter");

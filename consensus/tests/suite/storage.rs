@@ -74,6 +74,10 @@ async fn a_failed_write_fences_for_good() {
         assert!(replica.view().is_err());
         let reason = replica.metrics().fenced.unwrap();
         assert!(reason.contains(words), "{access:?} {fault:?}: {reason}");
+        let mut waiting = replica.clone();
+        let to_the_end = async move { while waiting.metrics_changed().await {} };
+        let told = tokio::time::timeout(std::time::Duration::from_secs(30), to_the_end).await;
+        assert!(told.is_ok(), "who waits for a change spins instead of being told that there will be none");
         replica.shutdown().await;
     }
 }

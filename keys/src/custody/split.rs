@@ -81,15 +81,18 @@ fn weight(x: u8, places: &[u8]) -> u8 {
 /// Whether every choice of `threshold` shares gives `secret` and no choice of one fewer does: what is wrong here is wrong before anybody was
 /// given a share. At most 24,310 choices.
 pub fn holds(secret: &Secret<32>, shares: &[(u8, Secret<32>)], threshold: usize) -> bool {
-    let gives = |chosen: &[(u8, &Secret<32>)]| interpolate(chosen).is_ok_and(|found| found.same(secret));
+    let gives = |chosen: &Chosen<'_>| interpolate(chosen).is_ok_and(|found| found.same(secret));
     let mut enough = true;
     each_choice(shares, threshold, &mut |chosen| enough &= gives(chosen));
     each_choice(shares, threshold.saturating_sub(1), &mut |chosen| enough &= !gives(chosen));
     enough
 }
 
+/// Shares with their indices.
+type Chosen<'a> = [(u8, &'a Secret<32>)];
+
 /// Calls `with` with every choice of `size` shares; sizes of 0 have none.
-fn each_choice(shares: &[(u8, Secret<32>)], size: usize, with: &mut dyn FnMut(&[(u8, &Secret<32>)])) {
+fn each_choice(shares: &[(u8, Secret<32>)], size: usize, with: &mut dyn FnMut(&Chosen<'_>)) {
     let count = shares.len().min(CUSTODIANS);
     for set in 1_u32..1 << count {
         if set.count_ones() as usize == size {

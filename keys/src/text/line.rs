@@ -119,7 +119,7 @@ fn step(rest: u32, value: u8) -> u32 {
     const GENERATOR: [u32; 5] = [0x3b6a_57b2, 0x2650_8e6d, 0x1ea1_19fa, 0x3d42_33dd, 0x2a14_62b3];
     let top = rest >> 25;
     let next = (rest & 0x01ff_ffff) << 5 ^ u32::from(value);
-    GENERATOR.iter().enumerate().fold(next, |next, (bit, part)| next ^ part * (top >> bit & 1))
+    GENERATOR.iter().enumerate().fold(next, |next, (bit, part)| next ^ (part * (top >> bit & 1)))
 }
 
 /// Tries every other character at every place: below 1,024 of them at most one fits.

@@ -151,7 +151,7 @@ fn bytes_of(symbols: &[u16], len: usize) -> Result<Zeroizing<Vec<u8>>, WordFault
 /// Product in GF(2^11).
 fn mul(one: u16, other: u16) -> u16 {
     let (one, other) = (u32::from(one), u32::from(other));
-    let mut product = (0..WORD_BITS).fold(0, |product, bit| product ^ (one << bit) * (other >> bit & 1));
+    let mut product = (0..WORD_BITS).fold(0, |product, bit| product ^ ((one << bit) * (other >> bit & 1)));
     for over in (WORD_BITS..2 * WORD_BITS - 1).rev() {
         product ^= (POLYNOMIAL << (over - WORD_BITS)) * (product >> over & 1);
     }

@@ -339,8 +339,7 @@ pub async fn refuse(connection: Connection, code: RefusalCode, detail: &'static 
 
 /// Tells the batcher when another member leads.
 async fn follow_leader(mut replica: Replica, leader: Signaller<Option<Incarnation>>) {
-    loop {
-        replica.metrics_changed().await;
+    while replica.metrics_changed().await {
         let now = replica.metrics().leader;
         leader.send_if_modified(|known| std::mem::replace(known, now) != now);
         // Metrics change with every entry; a leader does not.

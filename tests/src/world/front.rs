@@ -37,7 +37,9 @@ const STEP_MS: u64 = 3_000;
 pub async fn open_when_voter(process: Arc<Process>) {
     let mut replica = process.replica.clone();
     while !replica.metrics().voters.iter().any(|voter| voter.incarnation == process.incarnation) {
-        replica.metrics_changed().await;
+        if !replica.metrics_changed().await {
+            return;
+        }
     }
     let mut pipes = process.site.common.wires.listen(process.site.place, Door::Clients, process.number);
     while let Some(pipe) = pipes.recv().await {
