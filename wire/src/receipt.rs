@@ -223,10 +223,9 @@ pub fn entry_leaf(epoch: Epoch, index: u64, term: u64, payload: &Digest) -> Dige
     tree::leaf(&enc(Label::Leaf, &[&epoch.0.to_be_bytes(), &index.to_be_bytes(), &term.to_be_bytes(), &payload.0]))
 }
 
-/// The next digest of a namespace's chain: `op` is what happened to the key ([`CHAIN_PUT`], ...), by the change number `place` of the log entry whose
-/// payload hashes to `payload`. The payload holds the sealed record, so nothing is hashed twice.
-pub fn chain(previous: &Digest, op: u8, key: &[u8; 16], payload: &Digest, place: u32, seq: u64) -> Digest {
-    Digest(enc_digest(Label::UserDigest, &[&previous.0, &[op], key, &payload.0, &place.to_be_bytes(), &seq.to_be_bytes()]))
+/// The next digest of a namespace's chain: `op` is what happened to the key ([`CHAIN_PUT`], ...), `value` the hash of the sealed record.
+pub fn chain(previous: &Digest, op: u8, key: &[u8; 16], value: &Digest, seq: u64) -> Digest {
+    Digest(enc_digest(Label::UserDigest, &[&previous.0, &[op], key, &value.0, &seq.to_be_bytes()]))
 }
 
 /// A record was stored.

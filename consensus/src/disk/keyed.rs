@@ -1,8 +1,8 @@
 //! How a member knows its own blocks again: a keyed hash whose key and values never leave memory.
 //!
 //! Decides: the tag of a block is POLYVAL (RFC 8452) over the block, filled up with zeroes to words of 16 bytes, and a last word with its length; the
-//! key is drawn when the file, or the log, is made. POLYVAL is a universal hash: whoever knows neither key nor tags makes a given other block pass with at most one
-//! chance in 2^128 for each word of a block (2^116 at 64 KiB, 2^108 at 16 MiB), whatever they prepare. There is one try, because a difference ends the member.
+//! key is drawn when the file is made. POLYVAL is a universal hash: whoever knows neither key nor tags makes a given other block pass with at most one
+//! chance in 2^128 for each word of a block (2^119 at 64 KiB), whatever they prepare. There is one try, because a difference ends the file.
 //! Trusts: the system's generator, and memory. Out of scope: bytes that another process or another life is to judge, for which this is no hash.
 //! Protocol section 5.1; docs/decisions/0034-blocks-under-a-keyed-hash.md.
 
@@ -10,10 +10,10 @@ use polyval::universal_hash::UniversalHash as _;
 use polyval::{Block, Key, Polyval};
 use std::io;
 
-/// Tag of one block, or of one frame of the log. What is said to be where is what the tag is kept beside.
+/// Tag of one block. The block's place is the tag's place in the table.
 pub(crate) type Tag = [u8; 16];
 
-/// The key of one file, or of one log.
+/// The key of one file.
 #[derive(Clone)]
 pub(crate) struct BlockKey(Polyval);
 

@@ -10,7 +10,7 @@ pub(crate) mod authentic;
 mod authentic_tests;
 pub mod fault;
 pub(crate) mod flow;
-pub(crate) mod keyed;
+mod keyed;
 #[cfg(any(test, feature = "faults"))]
 pub mod memory;
 mod os;

@@ -4,7 +4,6 @@
 //! `save_vote` returns. Trusts: Raft to call in order. Out of scope: writing (`writer`). Protocol section 5.1.
 
 use crate::defects::{self, Defect};
-use crate::disk::keyed::BlockKey;
 use crate::disk::{DiskFault, read_exact};
 use crate::ground::Ground;
 use crate::log::frame::{Record, Spot};
@@ -17,6 +16,7 @@ use openraft::storage::{IOFlushed, RaftLogReader, RaftLogStorage};
 use openraft::{LogState, OptionalSend};
 use ringwall_wire::limits::ENTRY_BYTES;
 use ringwall_wire::peer::{Ballot, LogPosition};
+use sha2::{Digest as _, Sha256};
 use std::collections::VecDeque;
 use std::fmt::Debug;
 use std::io;
@@ -38,6 +38,8 @@ struct Slot {
     entry: Option<Entry>,
     /// On disk, once it is.
     place: Option<Place>,
+    /// SHA-256 of the frame, once only the disk has it: the disk is the host's, and a checksum the host can make.
+    digest: Option<[u8; 32]>,
 }
 
 #[derive(Default)]
@@ -57,8 +59,6 @@ struct Inner {
 pub(crate) struct Shared {
     inner: Mutex<Inner>,
     tail_bytes: usize,
-    /// Frames are known again by their tags under it.
-    pub(crate) key: BlockKey,
 }
 
 /// The log.
@@ -73,7 +73,7 @@ pub(crate) struct LogStore {
 impl LogStore {
     /// Makes an empty log and starts its writer.
     pub(crate) fn create(ground: Ground, segment_bytes: u64, tail_bytes: usize) -> io::Result<Self> {
-        let shared = Arc::new(Shared { inner: Mutex::new(Inner::default()), tail_bytes, key: BlockKey::draw()? });
+        let shared = Arc::new(Shared { inner: Mutex::new(Inner::default()), tail_bytes });
         let writer = Writer::create(ground.clone(), segment_bytes, Arc::clone(&shared))?;
         let (jobs, queue) = channel();
         let wake = ground.workers.serve("log-writer", Box::new(LogService::new(writer, queue)))?;
@@ -153,6 +153,7 @@ struct Found {
     id: LogId,
     entry: Option<Entry>,
     place: Option<Place>,
+    digest: Option<[u8; 32]>,
 }
 
 impl Shared {
@@ -186,7 +187,7 @@ impl Shared {
             if bytes > limit && !found.is_empty() {
                 break;
             }
-            found.push(Found { id: slot.id, entry: slot.entry.clone(), place: slot.place.clone() });
+            found.push(Found { id: slot.id, entry: slot.entry.clone(), place: slot.place.clone(), digest: slot.digest });
         }
         found
     }
@@ -197,7 +198,7 @@ impl Shared {
         for slot in found {
             match (slot.entry, slot.place) {
                 (Some(entry), _) => entries.push(entry),
-                (None, Some(place)) => match read_entry(&self.key, &place) {
+                (None, Some(place)) => match read_entry(&place, slot.digest) {
                     Ok(entry) => entries.push(entry),
                     Err(_) if self.lock().purged.is_some_and(|purged| slot.id.index <= purged.index) => {}
                     Err(why) => return Err(why),
@@ -230,7 +231,7 @@ impl Inner {
         }
         let bytes = weight(&entry);
         self.cached_bytes += bytes;
-        self.slots.push_back(Slot { id: entry.log_id, bytes, entry: Some(entry), place: None });
+        self.slots.push_back(Slot { id: entry.log_id, bytes, entry: Some(entry), place: None, digest: None });
         Ok(())
     }
 
@@ -262,9 +263,8 @@ impl Inner {
         while self.cached_bytes > tail_bytes {
             let at = self.cached_from.max(self.first);
             let Some(slot) = self.slot_mut(at) else { return };
-            if slot.place.is_none() {
-                return;
-            }
+            let Some(digest) = slot.entry.as_ref().zip(slot.place.as_ref()).and_then(|(entry, place)| digest(entry, place)) else { return };
+            slot.digest = Some(digest);
             slot.entry = None;
             let freed = slot.bytes;
             self.cached_bytes -= freed;
@@ -299,8 +299,15 @@ fn weight(entry: &Entry) -> usize {
     payload + ENTRY_OVERHEAD_BYTES
 }
 
+/// Digest of the frame as it was written at `place`. None for an entry that was too large to be written, which cannot be.
+fn digest(entry: &Entry, place: &Place) -> Option<[u8; 32]> {
+    let mut frame = Vec::with_capacity(place.len);
+    Record::Entry(types::entry_out(entry).ok()?).put(place.spot, &mut frame);
+    Some(Sha256::digest(frame).into())
+}
+
 /// Reads an entry back. Bytes that are not, one by one, what was written are refused before anything looks into them.
-fn read_entry(key: &BlockKey, place: &Place) -> io::Result<Entry> {
+fn read_entry(place: &Place, wanted: Option<[u8; 32]>) -> io::Result<Entry> {
     let Spot { segment, at, .. } = place.spot;
     let file = || format!("log segment {segment}");
     let mut frame = vec![0; place.len];
@@ -309,7 +316,8 @@ fn read_entry(key: &BlockKey, place: &Place) -> io::Result<Entry> {
         Err(why) if why.kind() == io::ErrorKind::UnexpectedEof => return Err(DiskFault::Missing { file: file(), at }.into()),
         Err(why) => return Err(why),
     }
-    if key.tag(&frame) != place.tag && !defects::on(Defect::AnyEntry) {
+    let found: [u8; 32] = Sha256::digest(&frame).into();
+    if wanted != Some(found) && !defects::on(Defect::AnyEntry) {
         return Err(DiskFault::Changed { file: file(), at }.into());
     }
     match Record::take(segment, at, &frame) {

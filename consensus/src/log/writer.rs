@@ -4,7 +4,6 @@
 //! order in which it queued. A write that fails, or is short, raises the fence: nothing is acknowledged afterwards.
 //! Trusts: nothing but the order of its queue. Out of scope: reading (`store`). Protocol section 5.1.
 
-use crate::disk::keyed::Tag;
 use crate::disk::{DiskFile, write_whole};
 use crate::ground::Ground;
 use crate::log::frame::{HEADER_BYTES, Opening, PAYLOAD_BYTES, Record, Spot};
@@ -41,14 +40,12 @@ enum Waiter {
     Vote(oneshot::Sender<io::Result<()>>),
 }
 
-/// Where an entry lies, and how its frame is known again: the disk is the host's, and a checksum the host can make.
+/// Where an entry lies.
 #[derive(Clone)]
 pub(crate) struct Place {
     pub(crate) file: Arc<dyn DiskFile>,
     pub(crate) spot: Spot,
     pub(crate) len: usize,
-    /// Tag of the frame under the log's own key.
-    pub(crate) tag: Tag,
 }
 
 struct Segment {
@@ -181,7 +178,7 @@ impl Writer {
             self.next_segment()?;
             return self.put_here(record);
         }
-        self.note(record, spot, start);
+        self.note(record, spot, len);
         Ok(())
     }
 
@@ -193,7 +190,7 @@ impl Writer {
         if self.end + self.buffer.len() as u64 > self.segment_bytes {
             return Err(io::Error::other("a segment does not hold one record"));
         }
-        self.note(record, spot, start);
+        self.note(record, spot, self.buffer.len() - start);
         Ok(())
     }
 
@@ -203,11 +200,9 @@ impl Writer {
         Spot { segment: self.current.number, at: self.end + self.buffer.len() as u64, back: self.buffer.len() as u32 }
     }
 
-    /// Notes the frame that begins at `start` of the buffer.
-    fn note(&mut self, record: &Record, spot: Spot, start: usize) {
+    fn note(&mut self, record: &Record, spot: Spot, len: usize) {
         if let Record::Entry(entry) = record {
-            let frame = self.buffer.get(start..).unwrap_or_default();
-            let place = Place { file: Arc::clone(&self.current.file), spot, len: frame.len(), tag: self.shared.key.tag(frame) };
+            let place = Place { file: Arc::clone(&self.current.file), spot, len };
             self.current.last_index = self.current.last_index.max(entry.at.index);
             self.placed.push((entry.at, place));
         }

@@ -25,20 +25,15 @@ use ringwall_wire::command::{
 use ringwall_wire::ids::{Digest, KeyTag, Revision, SpaceTag};
 use ringwall_wire::receipt::{CHAIN_DELETE, CHAIN_EXPIRE, CHAIN_PUT, entry_leaf};
 use ringwall_wire::request::{Conflict, Expect};
+use sha2::{Digest as _, Sha256};
 use std::io;
 use std::sync::{Arc, RwLock};
 
 /// Records one `Expire` removes: bounds the time an entry takes, and what shares a revision must fit one message to a watcher.
 pub(crate) const EXPIRE_RECORDS: usize = ringwall_wire::limits::WATCH_EVENTS;
 
-/// The entry that is being applied. Not state: nothing of it outlives the entry.
-#[derive(Clone, Copy)]
-struct Applying {
-    /// SHA-256 of its payload.
-    payload: Digest,
-    /// Changes of it that had their turn, whatever came of them.
-    changes: u32,
-}
+/// Stands for the record in a chain where none is left.
+const NO_VALUE: Digest = Digest([0; 32]);
 
 /// The state of one replica.
 pub(crate) struct ReplicatedState {
@@ -57,7 +52,6 @@ pub(crate) struct ReplicatedState {
     pub(crate) tree: LogTree,
     /// Shared with readers, who look at it up to the revision they see.
     pub(crate) history: Arc<RwLock<History>>,
-    applying: Applying,
 }
 
 /// What applying an entry gave.
@@ -83,7 +77,6 @@ impl ReplicatedState {
             clients: Clients::new(LIMITS),
             tree: LogTree::default(),
             history: Arc::default(),
-            applying: Applying { payload: Digest([0; 32]), changes: 0 },
         }
     }
 
@@ -131,20 +124,11 @@ impl ReplicatedState {
             return Err(io::Error::other(format!("entry {index} does not follow a log tree of {size} leaves")));
         }
         let epoch = self.roster.epoch.unwrap_or_default();
-        let payload = types::payload_digest(&entry.payload)?;
-        self.applying = Applying { payload, changes: 0 };
-        let leaf = entry_leaf(epoch, index, entry.log_id.leader_id.term, &payload);
+        let leaf = entry_leaf(epoch, index, entry.log_id.leader_id.term, &types::payload_digest(&entry.payload)?);
         for (key, value) in self.tree.push(leaf) {
             self.store.put(key, value);
         }
         Ok(())
-    }
-
-    /// Numbers `count` changes of this entry. Gives the number of the first.
-    fn number(&mut self, count: usize) -> u32 {
-        let first = self.applying.changes;
-        self.applying.changes = first.saturating_add(u32::try_from(count).unwrap_or(u32::MAX));
-        first
     }
 
     fn chain(&self, space: &SpaceTag) -> io::Result<ChainValue> {
@@ -239,7 +223,6 @@ impl ReplicatedState {
     }
 
     fn change_space(&mut self, index: u64, change: SpaceChange) -> io::Result<Outcome> {
-        let first = self.number(change.mutations.len());
         let Some(space) = self.space(&change.space)? else {
             return Ok(Outcome::NoSpace);
         };
@@ -248,7 +231,7 @@ impl ReplicatedState {
         }
         let who = (change.space, change.client);
         let once = change.once;
-        let outcome = self.mutate(change, first)?;
+        let outcome = self.mutate(change)?;
         let at = At { index, revision: self.revision, floor: space.evict_floor };
         for evicted in self.clients.record(who, &once, outcome, at) {
             if let Some(mut value) = self.space(&evicted.space)? {
@@ -259,8 +242,8 @@ impl ReplicatedState {
         Ok(outcome)
     }
 
-    /// All mutations or none; every precondition looks at the state before the first of them. The first is number `first` of the entry's.
-    fn mutate(&mut self, change: SpaceChange, first: u32) -> io::Result<Outcome> {
+    /// All mutations or none; every precondition looks at the state before the first of them.
+    fn mutate(&mut self, change: SpaceChange) -> io::Result<Outcome> {
         for (at, mutation) in change.mutations.iter().enumerate() {
             let version = self.seen_version(&change.space, &mutation.key)?;
             let holds = match mutation.expect {
@@ -277,16 +260,12 @@ impl ReplicatedState {
         let next = Revision(self.revision.0 + 1);
         let mut chain = self.chain(&change.space)?;
         let before = chain.seq;
-        let payload = self.applying.payload;
-        for (place, SealedMutation { key, change: what, .. }) in (first..).zip(change.mutations.into_vec()) {
+        for SealedMutation { key, change: what, .. } in change.mutations.into_vec() {
             match what {
-                SealedChange::Put(put) => {
-                    self.put(next, &change.space, key, put)?;
-                    chain.step(CHAIN_PUT, &key, &payload, place);
-                }
-                SealedChange::Delete if self.delete(next, &change.space, key)? => chain.step(CHAIN_DELETE, &key, &payload, place),
+                SealedChange::Put(put) => chain.step(CHAIN_PUT, &key, &self.put(next, &change.space, key, put)?),
+                SealedChange::Delete if self.delete(next, &change.space, key)? => chain.step(CHAIN_DELETE, &key, &NO_VALUE),
                 SealedChange::Delete | SealedChange::Keep => {}
-            }
+            };
         }
         if chain.seq != before {
             self.put_chain(&change.space, &chain);
@@ -305,7 +284,8 @@ impl ReplicatedState {
         Ok(head.filter(|head| head.visible(self.time_ms)).map(|head| head.version))
     }
 
-    fn put(&mut self, next: Revision, space: &SpaceTag, key: KeyTag, put: SealedPut) -> io::Result<()> {
+    /// Gives the hash of the sealed record.
+    fn put(&mut self, next: Revision, space: &SpaceTag, key: KeyTag, put: SealedPut) -> io::Result<Digest> {
         let row = rows::record_key(space, &key);
         if let Some(old) = self.head(&row)?.filter(|old| old.expires_at_ms != 0) {
             self.store.put(rows::expiry_key(old.expires_at_ms, space, &key), None);
@@ -316,12 +296,13 @@ impl ReplicatedState {
         };
         let head = RecordHead { version: next, expires_at_ms };
         let stored = rows::put_record(head, &put.record);
+        let digest = Digest(Sha256::digest(stored.get(rows::RECORD_AT..).unwrap_or_default()).into());
         self.store.put(row, Some(Bytes::from(stored)));
         if expires_at_ms != 0 {
             self.store.put(rows::expiry_key(expires_at_ms, space, &key), Some(Bytes::new()));
         }
         self.tell(next, space, key, put.record, false);
-        Ok(())
+        Ok(digest)
     }
 
     /// Whether there was something readers could see.
@@ -369,8 +350,8 @@ impl ReplicatedState {
                 Some(old) => {
                     let head = RecordHead { version: old.version, expires_at_ms: old.expires_at_ms };
                     self.remove(next, &space, key, row, head, old.record);
-                    let (mut chain, payload, place) = (self.chain(&space)?, self.applying.payload, self.number(1));
-                    chain.step(CHAIN_EXPIRE, &key, &payload, place);
+                    let mut chain = self.chain(&space)?;
+                    chain.step(CHAIN_EXPIRE, &key, &NO_VALUE);
                     self.put_chain(&space, &chain);
                     changed = true;
                 }

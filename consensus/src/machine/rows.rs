@@ -58,10 +58,10 @@ impl ChainValue {
     /// Before the first change.
     pub(crate) const START: ChainValue = ChainValue { seq: 0, digest: Digest([0; 32]) };
 
-    /// After one more change: `op` happened to `key`, by the change number `place` of the entry whose payload hashes to `payload`.
-    pub(crate) fn step(&mut self, op: u8, key: &KeyTag, payload: &Digest, place: u32) {
+    /// After one more change: `op` happened to `key`, whose sealed record hashes to `value`.
+    pub(crate) fn step(&mut self, op: u8, key: &KeyTag, value: &Digest) {
         self.seq += 1;
-        self.digest = receipt::chain(&self.digest, op, &key.0, payload, place, self.seq);
+        self.digest = receipt::chain(&self.digest, op, &key.0, value, self.seq);
     }
 }
 
@@ -175,6 +175,9 @@ pub(crate) fn split_record(key: &[u8]) -> Result<(SpaceTag, KeyTag), DecodeError
     input.finish()?;
     Ok(parts)
 }
+
+/// Where the sealed record begins in [`put_record`].
+pub(crate) const RECORD_AT: usize = 16;
 
 /// Encodes a stored record.
 pub(crate) fn put_record(head: RecordHead, record: &SealedRecord) -> Vec<u8> {

@@ -201,7 +201,7 @@ mod tests {
         ] {
             assert_eq!(rest(good), GOOD, "{good}");
         }
-        for bad in ["A1LQFN3C", "split1checkupstagehandshakeupstreamerranterredcaperredlc445w", "a12uel5l"] {
+        for bad in ["A1LQFN3B", "split1checkupstagehandshakeupstreamerranterredcaperredlc445w", "a12uel5l"] {
             assert_ne!(rest(bad), GOOD, "{bad}");
         }
     }

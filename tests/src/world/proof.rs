@@ -1,7 +1,7 @@
 //! The proof that worlds notice mistakes: each is made on purpose, in worlds whose faults give it its chance.
 //!
 //! Decides: which mistakes, which kinds of faults, how many seeds, and whether a world is expected to notice. Three families: the nine mistakes
-//! found in published code of such stores, openraft's defects as far as they can be made from outside, and rules of ours. Mistakes a second defence
+//! of published code (protocol 1.4), openraft's defects as far as they can be made from outside, and rules of ours. Mistakes a second defence
 //! holds are in the table too, and expected to go unnoticed: the row says what holds them; the row after it takes that away as well.
 //! Trusts: nothing. Out of scope: the mistakes themselves (`flaws`, `lenient`, and `defects` of `consensus`). Protocol section 4.
 
@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// One row of the table.
 pub struct Case {
-    /// Where the mistake comes from: `code N` (published code), `raft` (openraft), `rule` (a rule of ours left out).
+    /// Where the mistake comes from: `1.4 N` (published code), `raft` (openraft), `rule` (a rule of ours left out).
     pub origin: &'static str,
     /// The mistake in words.
     pub mistake: &'static str,
@@ -54,26 +54,26 @@ const fn held(origin: &'static str, mistake: &'static str, flaws: &'static [Flaw
 
 /// Mistakes of published code that no world can make, and where else in this tree each is a permanent negative test.
 pub const ELSEWHERE: [(&str, &str, &str); 3] = [
-    ("code 4", "entries of a public log are not verified", "attest/tests/stages.rs::a_proof_this_version_cannot_verify_cannot_be_told"),
+    ("1.4 4", "entries of a public log are not verified", "attest/tests/stages.rs::a_proof_this_version_cannot_verify_cannot_be_told"),
     (
-        "code 6",
+        "1.4 6",
         "a layout is read at the wrong place",
         "attest/tests/negative/main.rs::every_row_is_refused_by_what_it_names_and_every_variant_has_a_row",
     ),
-    ("code 8", "parts of a derivation run together", "wire/tests/roundtrip.rs::enc_frames_every_field"),
+    ("1.4 8", "parts of a derivation run together", "wire/tests/roundtrip.rs::enc_frames_every_field"),
 ];
 
 /// All rows.
 pub const CASES: &[Case] = &[
-    case("code 1", "evidence under roots that are not the vendor's", &[Flaw::OtherRoots], &[Kind::ForgedVendor, Kind::Crash]),
-    case("code 2", "what runs is what a machine says it runs", &[Flaw::SelfReported], &[Kind::OldMeasurement, Kind::Crash]),
-    case("code 3", "the vendor's signature is not verified", &[Flaw::NoSignature], &[Kind::ForgedVendor, Kind::Crash]),
-    case("code 5", "master keys are written to the disk", &[Flaw::ClearKeys], &[Kind::Crash]),
-    case("code 7", "evidence of a joiner is not bound to its session", &[Flaw::Unbound], &[Kind::RelayedQuote, Kind::Crash]),
-    case("code 7", "evidence of a server is not bound to its session", &[Flaw::Unbound], &[Kind::ImpostorToClient, Kind::CorruptFrame]),
-    case("code 9", "any genuine chip is ours", &[Flaw::AnyChip], &[Kind::ChipSwap, Kind::Crash]),
-    case("code 9", "any boot configuration is ours", &[Flaw::AnyConfig], &[Kind::ConfigSwap, Kind::Crash]),
-    case("code 9", "one member's opinion is enough", &[Flaw::Rule(Defect::NoEndorsement), Flaw::NoSecondOpinion], &[Kind::Crash]),
+    case("1.4 1", "evidence under roots that are not the vendor's", &[Flaw::OtherRoots], &[Kind::ForgedVendor, Kind::Crash]),
+    case("1.4 2", "what runs is what a machine says it runs", &[Flaw::SelfReported], &[Kind::OldMeasurement, Kind::Crash]),
+    case("1.4 3", "the vendor's signature is not verified", &[Flaw::NoSignature], &[Kind::ForgedVendor, Kind::Crash]),
+    case("1.4 5", "master keys are written to the disk", &[Flaw::ClearKeys], &[Kind::Crash]),
+    case("1.4 7", "evidence of a joiner is not bound to its session", &[Flaw::Unbound], &[Kind::RelayedQuote, Kind::Crash]),
+    case("1.4 7", "evidence of a server is not bound to its session", &[Flaw::Unbound], &[Kind::ImpostorToClient, Kind::CorruptFrame]),
+    case("1.4 9", "any genuine chip is ours", &[Flaw::AnyChip], &[Kind::ChipSwap, Kind::Crash]),
+    case("1.4 9", "any boot configuration is ours", &[Flaw::AnyConfig], &[Kind::ConfigSwap, Kind::Crash]),
+    case("1.4 9", "one member's opinion is enough", &[Flaw::Rule(Defect::NoEndorsement), Flaw::NoSecondOpinion], &[Kind::Crash]),
     drilled("raft", "a replica resumes, disk rolled back (T-R1)", &[Flaw::Rule(Defect::Resumes), Flaw::Resumes], Drill::Rollback),
     drilled("raft", "a replica resumes, node cloned (T-R2)", &[Flaw::Rule(Defect::Resumes), Flaw::Resumes], Drill::Clone),
     drilled(
