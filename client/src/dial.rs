@@ -243,7 +243,7 @@ impl NodeDialler {
             sitting: None,
         };
         let ready = link.authenticate(auth, until).await?;
-        link.sitting = Some(Sitting::open(&self.keeper, opening, (expected, exchange), &ready.receipt)?);
+        link.sitting = Some(Sitting::open(&self.keeper, opening, (expected, exchange), (&ready.receipt, &ready.epochs))?);
         Ok(Opened { link, ready, verification, reattest_by })
     }
 }

@@ -67,6 +67,8 @@ purposes! {
     RecoveryTag = "recovery-tag",
     /// Share extracted with its hiding value to its proof key; fields: cluster, custody epoch, place.
     ShareProof = "share-proof",
+    /// MK to the key of seals on what members write to their disks, and of claims over it; fields: cluster, key epoch.
+    LogSeal = "log-seal",
 }
 
 /// Derives `N` bytes for `purpose` from a uniform parent key.

@@ -38,6 +38,7 @@ const KNOWN: &[(Purpose, &str)] = &[
     (Purpose::RecoverySeed, "c5c822a4095135b3f1ff4b57b7fc2b6d4496b8d26b755643e698d6b42c264b26"),
     (Purpose::RecoveryTag, "afa4a3b42cec68f312697e7b7f287c92ff20f3cc56f2216f1830be28eeb0e23c"),
     (Purpose::ShareProof, "205432620372533b9688d9c69064188ad060d7a4291ad266c010147a5ec5bec5"),
+    (Purpose::LogSeal, "5697bc34b616ac5658d3ba396439bdd452d0c59a24f3375ec5e4c68356d0120d"),
 ];
 
 fn parent() -> Secret<32> {

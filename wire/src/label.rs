@@ -134,5 +134,8 @@ labels! {
     AcceptLossSigned = "accept-loss-signed",
     RecoveryAccount = "recovery-account",
     AuditEvent = "audit-event",
+    LogSealed = "log-sealed",
+    SnapshotSealed = "snapshot-sealed",
+    RecoveryClaims = "recovery-claims",
     AuditEventSigned = "audit-event-signed",
 }
