@@ -26,4 +26,8 @@ pub(crate) mod store;
 mod store_tests;
 #[cfg(test)]
 mod tests;
+pub(crate) mod users;
 pub mod view;
+pub(crate) mod workloads;
+#[cfg(test)]
+mod workloads_tests;

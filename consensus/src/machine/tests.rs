@@ -112,7 +112,7 @@ fn key(name: u8) -> KeyTag {
 
 pub(super) fn open() -> SealedWrite {
     let dek = WrappedKey { key_epoch: KeyEpoch(1), iv: [0; 24], commit: [1; 32], ciphertext: [2; 48] };
-    SealedWrite::OpenSpace(OpenSpace { space: SPACE, mode: KeyMode::Cluster, dek, owner: OwnerMark([0; 16]) })
+    SealedWrite::OpenSpace(OpenSpace { space: SPACE, mode: KeyMode::Cluster, commit: None, dek, owner: OwnerMark([0; 16]) })
 }
 
 fn record(value: &[u8]) -> SealedRecord {
@@ -355,7 +355,16 @@ fn without_a_namespace_nothing_is_written() {
     assert_eq!(bench.write(0, open()), Outcome::Applied(Revision(1)), "the first one wins, later ones find it");
     let SealedWrite::OpenSpace(other) = open() else { panic!() };
     assert_eq!(bench.write(0, SealedWrite::OpenSpace(OpenSpace { mode: KeyMode::User, ..other })), Outcome::OtherMode);
-    assert_eq!(bench.write(0, change(1, once(1), vec![(1, Expect::Any, put_change(b"x", 0))])), Outcome::Applied(Revision(2)));
+    let SealedWrite::OpenSpace(other) = open() else { panic!() };
+    let keyed = |space: u8, commit: Option<u8>| {
+        let (space, commit) = (SpaceTag([space; 16]), commit.map(|byte| Digest([byte; 32])));
+        SealedWrite::OpenSpace(OpenSpace { space, mode: KeyMode::Dual, commit, ..other.clone() })
+    };
+    assert_eq!(bench.write(0, keyed(77, Some(1))), Outcome::Applied(Revision(2)));
+    assert_eq!(bench.write(0, keyed(77, Some(1))), Outcome::Applied(Revision(2)));
+    assert_eq!(bench.write(0, keyed(77, Some(2))), Outcome::OtherUserKey, "another key of the user opened the namespace");
+    assert_eq!(bench.write(0, keyed(77, None)), Outcome::OtherUserKey);
+    assert_eq!(bench.write(0, change(1, once(1), vec![(1, Expect::Any, put_change(b"x", 0))])), Outcome::Applied(Revision(3)));
 }
 
 #[test]
