@@ -8,9 +8,11 @@ use crate::disk::{DiskFile, write_whole};
 use crate::ground::Ground;
 use crate::log::frame::{HEADER_BYTES, Opening, PAYLOAD_BYTES, Record, Spot};
 use crate::log::store::Shared;
+use crate::seal::{CHAIN_START, SEAL_FRAME_BYTES, chained};
 use crate::types::{self, Entry, Types};
 use crate::workers::{Ahead, Service, Step};
 use openraft::storage::IOFlushed;
+use ringwall_wire::ids::Digest;
 use ringwall_wire::peer::{Ballot, LogPosition};
 use std::collections::VecDeque;
 use std::io;
@@ -69,6 +71,8 @@ pub(crate) struct Writer {
     coming: Option<Ahead<PathBuf>>,
     spares_made: u64,
     opening: Opening,
+    /// Running digest over all frames so far, where they are sealed.
+    chain: Digest,
     buffer: Vec<u8>,
     placed: Vec<(LogPosition, Place)>,
 }
@@ -79,7 +83,7 @@ impl Writer {
         let path = segment_path(&ground.dir, 1);
         let file = ground.disk.create(&path, segment_bytes)?;
         let current = Segment { number: 1, path, file, last_index: 0 };
-        let opening = Opening { vote: None, committed: None, purged: None, previous_end: 0 };
+        let opening = Opening { vote: None, committed: None, purged: None, previous_end: 0, chain: CHAIN_START };
         let mut writer = Writer {
             ground,
             segment_bytes,
@@ -91,10 +95,12 @@ impl Writer {
             coming: None,
             spares_made: 0,
             opening,
+            chain: CHAIN_START,
             buffer: Vec::new(),
             placed: Vec::new(),
         };
         writer.put(&Record::Opening(writer.opening.clone()))?;
+        writer.seal()?;
         writer.flush()?;
         writer.prepare_spare();
         Ok(writer)
@@ -158,9 +164,23 @@ impl Writer {
             self.opening.committed = committed;
             self.put(&Record::Committed(committed))?;
         }
+        self.seal()?;
         self.flush()?;
         self.shared.placed(self.placed.drain(..));
         Ok(())
+    }
+
+    /// Ends a group with a seal over every frame so far, where this life seals.
+    fn seal(&mut self) -> io::Result<()> {
+        let Some(sealing) = self.ground.sealing.clone().filter(|_| !self.buffer.is_empty()) else { return Ok(()) };
+        // A seal names the place it stands in: it is made once that is certain.
+        if self.end + self.buffer.len() as u64 + SEAL_FRAME_BYTES > self.segment_bytes {
+            self.flush()?;
+            self.next_segment()?;
+        }
+        let spot = self.spot();
+        let seal = sealing.log((spot.segment, spot.at), &self.chain);
+        self.put(&Record::Seal(seal))
     }
 
     /// Adds a frame to the group; begins a new segment when this one is full.
@@ -178,7 +198,7 @@ impl Writer {
             self.next_segment()?;
             return self.put_here(record);
         }
-        self.note(record, spot, len);
+        self.note(record, spot, start);
         Ok(())
     }
 
@@ -190,7 +210,7 @@ impl Writer {
         if self.end + self.buffer.len() as u64 > self.segment_bytes {
             return Err(io::Error::other("a segment does not hold one record"));
         }
-        self.note(record, spot, self.buffer.len() - start);
+        self.note(record, spot, start);
         Ok(())
     }
 
@@ -200,7 +220,13 @@ impl Writer {
         Spot { segment: self.current.number, at: self.end + self.buffer.len() as u64, back: self.buffer.len() as u32 }
     }
 
-    fn note(&mut self, record: &Record, spot: Spot, len: usize) {
+    /// Takes notice of a frame that stays where it is: `start` is where it begins in the buffer.
+    fn note(&mut self, record: &Record, spot: Spot, start: usize) {
+        let frame = self.buffer.get(start..).unwrap_or_default();
+        let len = frame.len();
+        if self.ground.sealing.is_some() {
+            self.chain = chained(&self.chain, frame);
+        }
         if let Record::Entry(entry) = record {
             let place = Place { file: Arc::clone(&self.current.file), spot, len };
             self.current.last_index = self.current.last_index.max(entry.at.index);
@@ -229,6 +255,7 @@ impl Writer {
         let old = std::mem::replace(&mut self.current, Segment { number, path, file, last_index: 0 });
         self.full.push_back(old);
         self.opening.previous_end = self.end;
+        self.opening.chain = self.chain;
         self.end = 0;
         self.put_here(&Record::Opening(self.opening.clone()))
     }

@@ -81,6 +81,12 @@ pub(crate) fn of(held: &Held, recovery: ringwall_wire::custody::RecoveryBlob) ->
     RecoveryFile { manifest: held.dealing.manifest.clone(), exchange: held.dealing.exchange.clone(), recovery }
 }
 
+/// Writes a file into a folder that is made for it.
+pub(crate) fn put(folder: &Path, file: &RecoveryFile) -> std::io::Result<()> {
+    std::fs::create_dir_all(folder)?;
+    write(folder, &folder.join(BESIDE), &folder.join(RECOVERY_FILE), file)
+}
+
 fn write(folder: &Path, beside: &Path, path: &Path, file: &RecoveryFile) -> std::io::Result<()> {
     let mut out = std::fs::File::create(beside)?;
     out.write_all(&file.encode())?;
