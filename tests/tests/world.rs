@@ -50,7 +50,7 @@ fn a_seed_gives_the_same_world_in_another_process() {
 }
 
 #[test]
-#[ignore = "300 worlds were not seen whole yet, and cost minutes of both cores: `.ci/run worlds`"]
+#[ignore = "300 worlds cost minutes of both cores: `.ci/run worlds`"]
 fn every_world_of_the_suite_keeps_every_rule_and_every_kind_fires() {
     let worlds = asked(SUITE);
     let sum = sweep(0..worlds, &Settings::suite(), THREADS, |_| true);

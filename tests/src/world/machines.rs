@@ -321,8 +321,10 @@ impl World {
             let Some(member) = zombie.status.member() else { continue };
             let place = member.site.place;
             let successor = self.running(place).map(|running| running.status.stage());
-            // As the leader counts: whoever slept while all others were replaced is told by nobody that it is out.
-            let voters = self.leader().map(|(_, _, metrics)| metrics.voters).unwrap_or_default();
+            // As the leader counts: whoever slept while all others were replaced is told by nobody that it is out. It may be the leader itself.
+            let itself = || Some(member.metrics()).filter(|metrics| metrics.role == Role::Leader);
+            let counted = self.leader().map(|(_, _, metrics)| metrics).or_else(itself);
+            let voters = counted.map(|metrics| metrics.voters).unwrap_or_default();
             let voted = voters.iter().any(|voter| voter.incarnation == member.incarnation);
             if voted && successor != Some(Stage::Member) && zombie.vcpu.awake_for(4_000, self.common.trace.now_ms()) {
                 self.crash(place);
