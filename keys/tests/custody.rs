@@ -15,10 +15,10 @@ mod spelling;
 mod splitting;
 
 use bench::{Bench, CLUSTER, rng};
-use rand_core::{TryCryptoRng, TryRng};
 use ringwall_keys::custody::proof::ProofKey;
 use ringwall_keys::custody::{BlobError, DealError, Draws, TagKey, answer_challenge, combine, open_submission, seal_keys, seal_submission};
 use ringwall_keys::{CustodyUse, Keyring};
+use ringwall_sim::stuck::Stuck;
 use ringwall_wire::admission::GrantedKey;
 use ringwall_wire::bounded::Blob;
 use ringwall_wire::codec::{Field, Message};
@@ -28,7 +28,6 @@ use ringwall_wire::ids::{CustodyEpoch, Digest, Epoch, KeyEpoch, Nonce, PolicyVer
 use ringwall_wire::recovery::ShareSubmission;
 use ringwall_wire::secret::Secret;
 use std::collections::BTreeSet;
-use std::convert::Infallible;
 
 /// Whether two rings hold the same keys.
 fn same(one: &Keyring, other: &Keyring) -> bool {
@@ -112,25 +111,6 @@ fn keys_a_stranger_sealed_to_the_public_key_are_refused() {
     let key = combine(&dealt.manifest, &bench.shares(&dealt, &[0, 1])).unwrap();
     assert_eq!(key.open(&dealt.manifest, &blob).unwrap_err(), BlobError::BadTag);
 }
-
-/// A generator that always gives the same byte.
-struct Stuck(u8);
-
-impl TryRng for Stuck {
-    type Error = Infallible;
-    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
-        Ok(u32::from_ne_bytes([self.0; 4]))
-    }
-    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
-        Ok(u64::from_ne_bytes([self.0; 8]))
-    }
-    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Infallible> {
-        bytes.fill(self.0);
-        Ok(())
-    }
-}
-
-impl TryCryptoRng for Stuck {}
 
 /// T-R11 for custody: a generator that stands still repeats no draw and gives no key away.
 #[test]

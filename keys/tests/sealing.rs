@@ -5,9 +5,10 @@
 
 use proptest::prelude::*;
 use rand_chacha::ChaCha20Rng;
-use rand_chacha::rand_core::{Infallible, SeedableRng, TryCryptoRng, TryRng};
+use rand_chacha::rand_core::SeedableRng;
 use ringwall_keys::ring::FIRST_KEY_EPOCH;
 use ringwall_keys::{HedgedIvs, Keyring, KeyringError, OpenError, RecordPlace, SealError, SpaceKeys, bucket::bucket};
+use ringwall_sim::stuck::Stuck;
 use ringwall_wire::admission::GrantedKey;
 use ringwall_wire::bounded::Blob;
 use ringwall_wire::command::{SealedRecord, WrappedKey};
@@ -18,25 +19,6 @@ use ringwall_wire::secret::Secret;
 use std::collections::BTreeSet;
 
 const CLUSTER: ClusterId = ClusterId([1; 32]);
-
-/// A generator that is stuck at zero, as RDSEED can be on affected parts.
-struct Stuck;
-
-impl TryRng for Stuck {
-    type Error = Infallible;
-    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
-        Ok(0)
-    }
-    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
-        Ok(0)
-    }
-    fn try_fill_bytes(&mut self, dst: &mut [u8]) -> Result<(), Infallible> {
-        dst.fill(0);
-        Ok(())
-    }
-}
-
-impl TryCryptoRng for Stuck {}
 
 struct World {
     ring: Keyring,
@@ -214,7 +196,7 @@ fn a_stuck_generator_repeats_no_iv_for_different_inputs() {
     let mut seen = BTreeSet::new();
     let mut made = 0;
     for process in 0..8u8 {
-        let mut ivs = HedgedIvs::new(Box::new(Stuck), Incarnation(1));
+        let mut ivs = HedgedIvs::new(Box::new(Stuck(0)), Incarnation(1));
         let (keys, _) = ring.new_space_key(&tag, KeyMode::Cluster, FIRST_KEY_EPOCH, &mut ivs).unwrap();
         for step in 0..64u64 {
             let at = RecordPlace { key: keys.key_tag(b"n"), client: ClientTag([5; 16]), seq: step };
@@ -222,9 +204,9 @@ fn a_stuck_generator_repeats_no_iv_for_different_inputs() {
             made += 1;
             assert!(seen.insert(record.iv), "iv of process {process}, step {step} was there before");
             // The same step with only the name, or only the write number, changed.
-            let mut again = HedgedIvs::new(Box::new(Stuck), Incarnation(1));
+            let mut again = HedgedIvs::new(Box::new(Stuck(0)), Incarnation(1));
             let name = keys.seal(&at, &[b'm', process], &[process, 1], &mut again).unwrap();
-            let mut again = HedgedIvs::new(Box::new(Stuck), Incarnation(1));
+            let mut again = HedgedIvs::new(Box::new(Stuck(0)), Incarnation(1));
             let later = RecordPlace { seq: step + 1_000, ..at };
             let write = keys.seal(&later, b"n", &[process, 1], &mut again).unwrap();
             assert!(name.iv != record.iv && write.iv != record.iv && name.iv != write.iv);
@@ -239,7 +221,7 @@ fn a_repeated_iv_means_a_repeated_record() {
     let ring = Keyring::found(CLUSTER, &mut ChaCha20Rng::seed_from_u64(10));
     let tag = ring.space_tag(&UserId([9; 20]), "notes");
     let seal = |value: &[u8]| {
-        let mut ivs = HedgedIvs::new(Box::new(Stuck), Incarnation(1));
+        let mut ivs = HedgedIvs::new(Box::new(Stuck(0)), Incarnation(1));
         let (keys, _) = ring.new_space_key(&tag, KeyMode::Cluster, FIRST_KEY_EPOCH, &mut ivs).unwrap();
         keys.seal(&place(&keys, b"n", 1), b"n", value, &mut ivs).unwrap()
     };
@@ -258,7 +240,7 @@ fn a_stuck_generator_does_not_give_data_keys_away() {
     let mut seen = BTreeSet::new();
     for ring in [&ring, &other_ring] {
         for tag in &tags {
-            let mut ivs = HedgedIvs::new(Box::new(Stuck), Incarnation(1));
+            let mut ivs = HedgedIvs::new(Box::new(Stuck(0)), Incarnation(1));
             let (keys, _) = ring.new_space_key(tag, KeyMode::Cluster, FIRST_KEY_EPOCH, &mut ivs).unwrap();
             assert!(seen.insert(keys.key_tag(b"n")), "two namespaces share their keys");
         }

@@ -1,11 +1,29 @@
 //! The data folder: one sub-folder for each life of the node.
 //!
 //! Decides: a life starts in a folder nobody used; once it is a voter, the folders of older lives go, except the newest of them (a cache
-//! of content, never of state). A folder that cannot be removed is left and named.
+//! of content, never of state). A folder that cannot be removed is left and named. A file of the node is replaced whole, or not at all.
 //! Trusts: nothing in old folders. Out of scope: what is in them (`consensus`). Protocol section 4.
 
 use ringwall_wire::ids::Incarnation;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+
+/// Puts a file in the place of `path`, whole or not at all; durable on return. It is written `beside`, in the same folder, as `options` open it.
+pub fn replace(options: &OpenOptions, beside: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = options.open(beside)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    std::fs::rename(beside, path)?;
+    File::open(path.parent().unwrap_or_else(|| Path::new(".")))?.sync_all()
+}
+
+/// Options of a file that anybody may read.
+pub fn anew() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    options
+}
 
 /// How the folder of an incarnation begins.
 pub const PREFIX: &str = "inc-";

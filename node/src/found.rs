@@ -7,12 +7,12 @@
 
 use crate::config::Config;
 use crate::entropy::{self, Entropy};
+use crate::folders;
 use ringwall_wire::bounded::List;
 use ringwall_wire::codec::Message;
 use ringwall_wire::genesis::{ClusterCard, GenesisRecord, GenesisTemplate};
 use ringwall_wire::ids::{Epoch, Incarnation};
 use ringwall_wire::policy::PolicyDoc;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// Name of the card in the founder's data folder.
@@ -66,7 +66,7 @@ pub fn claim(data: &Path) -> Result<(), FoundError> {
     }
     for entry in std::fs::read_dir(data).map_err(unwritable)? {
         let entry = entry.map_err(unwritable)?;
-        if entry.file_name().to_string_lossy().starts_with(crate::folders::PREFIX) {
+        if entry.file_name().to_string_lossy().starts_with(folders::PREFIX) {
             return Err(FoundError::FolderInUse { folder: data.to_path_buf() });
         }
     }
@@ -81,14 +81,7 @@ pub fn publish(config: &Config, mut card: ClusterCard) -> Result<PathBuf, FoundE
     card.addresses = List::new(addresses).expect("cut to the limit");
     let path = config.data.join(CARD_FILE);
     let beside = config.data.join("cluster.card.new");
-    let written = || {
-        let mut file = std::fs::File::create(&beside)?;
-        file.write_all(&card.encode())?;
-        file.sync_all()?;
-        std::fs::rename(&beside, &path)?;
-        std::fs::File::open(&config.data)?.sync_all()
-    };
-    match written() {
+    match folders::replace(&folders::anew(), &beside, &path, &card.encode()) {
         Ok(()) => Ok(path),
         Err(cause) => Err(FoundError::Unwritable { path, cause }),
     }

@@ -42,6 +42,8 @@ mod seed;
 mod snp;
 pub mod strict;
 #[cfg(feature = "demo")]
+pub mod stuck;
+#[cfg(feature = "demo")]
 pub mod tap;
 #[cfg(feature = "demo")]
 pub mod tape;

@@ -29,6 +29,13 @@ ringwall_wire::record! {
     }
 }
 
+impl KeyRow {
+    /// Whether this is the key a ring holds, and no other of its number.
+    pub fn names(&self, held: &KeyGeneration) -> bool {
+        self.key_epoch == held.key_epoch && self.commit.is_none_or(|commit| commit == held.commit)
+    }
+}
+
 ringwall_wire::record! {
     /// All of it, as a snapshot holds it.
     pub struct GenerationsRecord {

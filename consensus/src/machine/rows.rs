@@ -80,29 +80,25 @@ impl RecordHead {
 }
 
 pub(crate) fn space_key(space: &SpaceTag) -> Vec<u8> {
-    let mut key = Vec::with_capacity(17);
-    key.push(SPACES);
-    space.put(&mut key);
-    key
+    of_space(SPACES, space)
 }
 
 pub(crate) fn chain_key(space: &SpaceTag) -> Vec<u8> {
-    let mut key = Vec::with_capacity(17);
-    key.push(CHAINS);
-    space.put(&mut key);
-    key
+    of_space(CHAINS, space)
 }
 
 pub(crate) fn erased_key(space: &SpaceTag) -> Vec<u8> {
-    let mut key = Vec::with_capacity(17);
-    key.push(ERASED);
-    space.put(&mut key);
-    key
+    of_space(ERASED, space)
 }
 
 pub(crate) fn sweep_key(space: &SpaceTag) -> Vec<u8> {
+    of_space(SWEEP, space)
+}
+
+/// Key of a row that is named by its namespace alone.
+fn of_space(table: u8, space: &SpaceTag) -> Vec<u8> {
     let mut key = Vec::with_capacity(17);
-    key.push(SWEEP);
+    key.push(table);
     space.put(&mut key);
     key
 }

@@ -4,12 +4,13 @@
 //! has another blob. What it holds is sealed and public alike: the signed manifest and the master keys under the recovery key.
 //! Trusts: nothing in it: a reader judges manifest, evidence and tag. Out of scope: reading it (recovery). Protocol section 6.1; layout: docs/formats.md.
 
+use crate::folders;
 use ringwall_consensus::{Custody, Held};
 use ringwall_wire::codec::{DecodeError, Message as _};
 use ringwall_wire::custody::RecoveryFile;
 use ringwall_wire::ids::{Digest, KeyEpoch};
 use ringwall_wire::limits::RECOVERY_FILE_BYTES;
-use std::io::{Read as _, Write as _};
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 /// Its name in the data folder.
@@ -62,9 +63,8 @@ impl Written {
         }
         let (path, file) = (data.join(RECOVERY_FILE), of(held, recovery.clone()));
         let beside = data.join(BESIDE);
-        let folder = data.to_path_buf();
         let writing = tokio::task::spawn_blocking(move || {
-            write(&folder, &beside, &path, &file).map_err(|cause| BlobFileError::Io { path: path.clone(), cause })
+            folders::replace(&folders::anew(), &beside, &path, &file.encode()).map_err(|cause| BlobFileError::Io { path, cause })
         });
         writing.await.unwrap_or_else(|fault| {
             let cause = std::io::Error::other(fault.to_string());
@@ -79,14 +79,6 @@ impl Written {
 /// What the file of an active dealing holds.
 pub(crate) fn of(held: &Held, recovery: ringwall_wire::custody::RecoveryBlob) -> RecoveryFile {
     RecoveryFile { manifest: held.dealing.manifest.clone(), exchange: held.dealing.exchange.clone(), recovery }
-}
-
-fn write(folder: &Path, beside: &Path, path: &Path, file: &RecoveryFile) -> std::io::Result<()> {
-    let mut out = std::fs::File::create(beside)?;
-    out.write_all(&file.encode())?;
-    out.sync_all()?;
-    std::fs::rename(beside, path)?;
-    std::fs::File::open(folder)?.sync_all()
 }
 
 /// Reads the file of a data folder; none if there is none.

@@ -79,8 +79,7 @@ fn missing(ring: &Keyring, rows: &[KeyRow]) -> Vec<KeyGeneration> {
 /// Alive by the record, or newer than all the record names: offered, and about to be named.
 fn is_wanted(held: &KeyGeneration, rows: &[KeyRow]) -> bool {
     let newest = rows.last().map_or(KeyEpoch(0), |row| row.key_epoch);
-    let named = |row: &KeyRow| row.key_epoch == held.key_epoch && row.commit.is_none_or(|commit| commit == held.commit);
-    held.key_epoch > newest || rows.iter().any(named)
+    held.key_epoch > newest || rows.iter().any(|row| row.names(held))
 }
 
 #[cfg(test)]

@@ -77,7 +77,7 @@ pub(crate) async fn prepare(node: &Arc<Node>, held: Option<&Held>) -> Result<Key
 
 /// The keys the record calls alive, of those on a ring.
 pub(crate) fn live_ring(ring: &Keyring, rows: &[KeyRow]) -> Keyring {
-    ring.keeping(|held| rows.iter().any(|row| row.key_epoch == held.key_epoch && row.commit.is_none_or(|commit| commit == held.commit)))
+    ring.keeping(|held| rows.iter().any(|row| row.names(held)))
 }
 
 /// What a rotation to the newest key of `ring` changes of a dealing.

@@ -10,9 +10,10 @@ use super::document::{Document, DocumentError};
 use super::limits::{CACHE_ENTRIES, CACHE_FILE_BYTES, CACHE_FILES};
 use super::part::Part;
 use super::source::{FetchError, Source};
+use crate::folders;
 use sha2::{Digest as _, Sha256};
-use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
+use std::fs::{DirBuilder, File};
+use std::io::{self, Read as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -174,11 +175,7 @@ impl Cache {
         DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
         let path = self.path(&kept.part);
         let beside = self.folder.join(format!("{}{ENDING}{UNFINISHED}", kept.part));
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
-        file.write_all(&encode(kept))?;
-        file.sync_all()?;
-        std::fs::rename(&beside, &path)?;
-        File::open(&self.folder)?.sync_all()
+        folders::replace(folders::anew().mode(0o600), &beside, &path, &encode(kept))
     }
 
     /// Removes the file of this part.

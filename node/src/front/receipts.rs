@@ -121,15 +121,14 @@ impl Receipts {
     pub(crate) async fn run(self: Arc<Self>) {
         loop {
             tokio::task::yield_now().await;
-            let waiting = std::mem::take(&mut *self.lock());
-            if waiting.is_empty() {
-                self.wake.notified().await;
-                continue;
-            }
-            let mut waiting = waiting.into_iter().peekable();
-            while waiting.peek().is_some() {
-                self.sign_group(waiting.by_ref().take(BATCH_LEAVES).collect());
-                tokio::task::yield_now().await;
+            let group: Vec<Wanted> = {
+                let mut waiting = self.lock();
+                let many = waiting.len().min(BATCH_LEAVES);
+                waiting.drain(..many).collect()
+            };
+            match group.is_empty() {
+                true => self.wake.notified().await,
+                false => self.sign_group(group),
             }
         }
     }

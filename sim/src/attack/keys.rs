@@ -7,8 +7,8 @@ use super::report::Report;
 use super::stage::Stage;
 use crate::demo::DemoError;
 use crate::salamander;
-use core::convert::Infallible;
-use rand_core::{CryptoRng, TryCryptoRng, TryRng};
+use crate::stuck::Stuck;
+use rand_core::CryptoRng;
 use ringwall_keys::derive::{Purpose, expand};
 use ringwall_keys::ring::FIRST_KEY_EPOCH;
 use ringwall_keys::{HedgedIvs, Keyring, OpenError, RecordPlace, SpaceKeys};
@@ -27,25 +27,6 @@ const CLUSTER: ClusterId = ClusterId([1; 32]);
 const SPACE: SpaceTag = SpaceTag([2; 16]);
 const CLIENT: ClientTag = ClientTag([4; 16]);
 const EPOCH: KeyEpoch = KeyEpoch(1);
-
-/// A generator that gives the same byte for ever.
-struct Stuck(u8);
-
-impl TryRng for Stuck {
-    type Error = Infallible;
-    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
-        Ok(u32::from_ne_bytes([self.0; 4]))
-    }
-    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
-        Ok(u64::from_ne_bytes([self.0; 8]))
-    }
-    fn try_fill_bytes(&mut self, out: &mut [u8]) -> Result<(), Infallible> {
-        out.fill(self.0);
-        Ok(())
-    }
-}
-
-impl TryCryptoRng for Stuck {}
 
 fn ring(master: [u8; 32]) -> Result<Keyring, DemoError> {
     let granted =
