@@ -49,14 +49,6 @@ impl Told {
     }
 }
 
-#[cfg(test)]
-impl Told {
-    /// A session nobody opened.
-    pub(crate) fn nobody() -> Self {
-        Told { user: UserId([0; 20]), client: ClientId([0; 16]), nonce: Nonce([0; 32]), number: 0, size: 0 }
-    }
-}
-
 /// What is asked for.
 #[derive(Debug)]
 pub(crate) struct Ask {
@@ -116,8 +108,7 @@ impl Receipts {
         Ok(receipted)
     }
 
-    /// Signs for ever; run it in one task. Whoever wakes it is rarely alone: one entry answers many sessions, and the runtime would run this task
-    /// before they have asked. It lets all who are ready ask first, so that they share a signature.
+    /// Signs for ever, one group after another; others run between two groups. Run it in one task.
     pub(crate) async fn run(self: Arc<Self>) {
         loop {
             tokio::task::yield_now().await;

@@ -5,7 +5,6 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 use super::*;
 use crate::front::FrontParts;
-use crate::front::receipts::Receipts;
 use crate::renewal::Sessions;
 use crate::ring::Ring;
 use crate::room::Room;
@@ -321,30 +320,6 @@ async fn users_do_not_see_each_other_and_pipelined_requests_are_all_answered() {
     }
     assert_eq!(value(alice.ask(get("k7")).await), 157u64.to_be_bytes());
     assert!(matches!(bob.ask(get("k7")).await, Answer::Absent(_)));
-}
-
-/// One worker, which runs whom a task woke before others that are ready: the one who signs must not go by that.
-#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn whoever_is_ready_at_the_same_time_shares_a_signature() {
-    let house = house().await;
-    let receipts = house.front.receipts.clone();
-    let asked = tokio::spawn(async move {
-        let ask = |receipts: Arc<Receipts>| async move {
-            let ask = Ask { index: 0, covers: 1, spaces: Vec::new() };
-            receipts.issue(&mut Told::nobody(), ask).await.unwrap().receipt.head.signature.0
-        };
-        let asking: Vec<_> = (0..50).map(|_| tokio::spawn(ask(receipts.clone()))).collect();
-        let mut signatures = Vec::new();
-        for asked in asking {
-            signatures.push(asked.await.unwrap());
-        }
-        signatures
-    });
-    let mut signatures = asked.await.unwrap();
-    assert_eq!(signatures.len(), 50);
-    signatures.dedup();
-    assert!(signatures.len() <= 5, "{} signatures: each costs as much as a hundred answers", signatures.len());
-    house.front.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
