@@ -7,10 +7,10 @@
 use clap::Parser;
 use ringwall_tests::world::campaign;
 use ringwall_tests::world::drills::Drill;
-use ringwall_tests::world::proof::prove_all;
+use ringwall_tests::world::proof::{CASES, Case, prove_all};
 use ringwall_tests::world::run::run;
 use ringwall_tests::world::settings::Settings;
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -43,6 +43,9 @@ struct Arguments {
     /// Make each mistake on purpose in up to this many worlds, and print which were noticed.
     #[arg(long, value_name = "WORLDS")]
     proof: Option<u64>,
+    /// Of these mistakes only those with these words.
+    #[arg(long, requires = "proof", value_name = "WORDS")]
+    mistake: Option<String>,
     /// Run the attack in full instead of faults from the seed: `rollback`, `clone`, `leader` or `sleeper`.
     #[arg(long)]
     drill: Option<String>,
@@ -66,7 +69,7 @@ fn main() -> ExitCode {
     };
     let settings = Settings { faults_ms: arguments.faults * 1_000, print: arguments.trace, drill, ..Settings::suite() };
     match (arguments.proof, arguments.seed) {
-        (Some(worlds), _) => proof(worlds, arguments.threads),
+        (Some(worlds), _) => proof(worlds, arguments.threads, arguments.mistake.as_deref().unwrap_or_default()),
         (None, Some(seed)) => one(seed, &settings),
         (None, None) => many(&arguments, &settings),
     }
@@ -83,8 +86,18 @@ fn one(seed: u64, settings: &Settings) -> ExitCode {
     if report.violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn proof(worlds: u64, threads: usize) -> ExitCode {
-    let (table, missed) = prove_all(worlds, threads);
+fn proof(worlds: u64, threads: usize, mistake: &str) -> ExitCode {
+    let cases: Vec<&Case> = CASES.iter().filter(|case| case.mistake.contains(mistake)).collect();
+    if cases.is_empty() {
+        eprintln!("--mistake {mistake}: no row of the table has these words; `--proof 1` without it prints all rows");
+        return ExitCode::from(2);
+    }
+    let talks = std::io::stderr().is_terminal();
+    let (table, missed) = prove_all(&cases, worlds, threads, |row| {
+        if talks {
+            eprint!("{row}");
+        }
+    });
     println!("{table}");
     if missed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

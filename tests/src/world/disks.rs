@@ -172,17 +172,17 @@ impl WorldDisk {
         match left {
             0 => {
                 let (path, at, bytes) = &unsynced[0];
-                // Sectors are whole: a write is torn where one ends.
-                let edges: Vec<usize> = ((SECTOR - at % SECTOR) as usize..bytes.len()).step_by(SECTOR as usize).collect();
-                if let Some(edge) = self.dice.pick(&edges)
+                if let Some(edge) = self.dice.pick(&edges(*at, bytes))
                     && image.edit(path, *at, bytes.get(..*edge).unwrap_or_default())
                 {
                     self.counts.fired(Kind::TornWrite);
                 }
             }
-            1 if unsynced.len() > 1 => {
+            1 => {
                 let (path, at, bytes) = &unsynced[unsynced.len() - 1];
-                if image.edit(path, *at, bytes) {
+                // Of a write alone, its last sectors are there and its first are not.
+                let skip = if unsynced.len() > 1 { 0 } else { self.dice.pick(&edges(*at, bytes)).copied().unwrap_or(bytes.len()) };
+                if skip < bytes.len() && image.edit(path, at + skip as u64, &bytes[skip..]) {
                     self.counts.fired(Kind::ReorderedWrites);
                 }
             }
@@ -198,6 +198,11 @@ impl WorldDisk {
 
 fn is_log(path: &Path) -> bool {
     path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with("log-"))
+}
+
+/// Where a write at `at` can be parted: sectors are whole.
+fn edges(at: u64, bytes: &[u8]) -> Vec<usize> {
+    ((SECTOR - at % SECTOR) as usize..bytes.len()).step_by(SECTOR as usize).collect()
 }
 
 fn no_room() -> io::Error {
@@ -278,8 +283,8 @@ impl DiskFile for WorldFile {
         if armed.slow_ms > 0 {
             self.disk.counts.fired(Kind::SlowSync);
         }
-        let waiting = armed.unsynced.len();
-        let gone = armed.cut.as_ref().filter(|(kind, _)| waiting > usize::from(*kind == Kind::ReorderedWrites));
+        let parts = armed.unsynced.len() > 1 || armed.unsynced.first().is_some_and(|(_, at, bytes)| !edges(*at, bytes).is_empty());
+        let gone = armed.cut.as_ref().filter(|(kind, _)| if *kind == Kind::ReorderedWrites { parts } else { !armed.unsynced.is_empty() });
         if let Some((_, vcpu)) = gone {
             // Nothing of the process hears that this sync ended.
             vcpu.stop();

@@ -40,6 +40,8 @@ const DISHONEST_ROUNDS: u32 = 3;
 const HOPS: usize = 4;
 /// Milliseconds a learner waits for somebody who goes on with it.
 const STRANDED_MS: u64 = 60_000;
+/// How long a process that answers although it is fenced stays there.
+const GOING_MS: u64 = 500;
 
 /// What a process is started for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -168,6 +170,10 @@ impl Boot {
         self.site.common.watch.fenced(process.incarnation);
         if self.site.common.calm && ["superseded", "succeeded"].contains(&why.as_str()) {
             self.site.common.watch.broken(Rule::OccupiedSlot, format!("{} answered, and its slot was given away", process.incarnation));
+        }
+        if self.site.common.flaws.has(Flaw::AnswersFenced) {
+            // The moment a process needs to be gone, which the others take for part of its life.
+            tokio::time::sleep(Duration::from_millis(GOING_MS)).await;
         }
         process.site.common.wires.unplug(number);
         process.replica.shutdown().await;
