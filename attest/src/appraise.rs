@@ -7,6 +7,7 @@
 //! Trusts: [`Verified`], which only `verify` makes. Out of scope: signatures; the session around the evidence (`session.rs`).
 //! Protocol section 2.2.
 
+pub(crate) mod grant;
 mod replay;
 mod snp;
 mod tdx;
@@ -24,8 +25,9 @@ use ringwall_wire::codec::Message as _;
 use ringwall_wire::evidence::Binding;
 use ringwall_wire::genesis::{BootConfig, PROTOCOL_VERSION};
 use ringwall_wire::ids::{Digest, TrustDomain};
-use ringwall_wire::policy::{Measurement, MeasurementRegister, PolicyDoc, ReleaseRule};
+use ringwall_wire::policy::{Measurement, MeasurementRegister, PolicyDoc, ReleaseRule, SnpRules, TdxRules};
 use ringwall_wire::without::{Defence, left_out};
+use ringwall_wire::workload::GrantPolicy;
 
 /// What evidence must be bound to; every part is given by the caller, who knows what it asked for.
 #[derive(Clone, Copy, Debug)]
@@ -36,6 +38,32 @@ pub struct Expected<'a> {
     pub boot_config: &'a BootConfig,
     /// Proof of release, exact bytes; empty when there is none.
     pub release_proof: &'a [u8],
+}
+
+/// The rules about a guest and its machine, which the policy of a cluster and that of a workload key share: one judgement for both.
+#[derive(Clone, Copy)]
+struct Rules<'p> {
+    measurements: &'p [Measurement],
+    min_svn: u32,
+    snp: &'p SnpRules,
+    tdx: &'p TdxRules,
+}
+
+impl<'p> Rules<'p> {
+    fn of(policy: &'p PolicyDoc) -> Self {
+        Rules { measurements: &policy.measurements, min_svn: policy.min_svn, snp: &policy.snp, tdx: &policy.tdx }
+    }
+
+    fn of_grant(policy: &'p GrantPolicy) -> Self {
+        Rules { measurements: &policy.measurements, min_svn: policy.min_svn, snp: &policy.snp, tdx: &policy.tdx }
+    }
+
+    fn judge(self, claims: &Claims, trace: &mut Trace) -> Result<&'p Measurement, Rejection> {
+        match claims {
+            Claims::Snp(claims) => snp::appraise(claims, self, trace),
+            Claims::Tdx(claims) => tdx::appraise(claims, self, trace),
+        }
+    }
 }
 
 /// Judges verified evidence by `policy`; the first broken rule is named.
@@ -67,10 +95,7 @@ fn judge<'p>(claims: &Claims, policy: &'p PolicyDoc, expected: &Expected<'_>, tr
         },
     );
     trace.note(Stage::Policy, format!("the policy is version {} (SHA-256 {})", policy.version, Digest(policy.digest())));
-    let build = match claims {
-        Claims::Snp(claims) => snp::appraise(claims, policy, trace)?,
-        Claims::Tdx(claims) => tdx::appraise(claims, policy, trace)?,
-    };
+    let build = Rules::of(policy).judge(claims, trace)?;
     bound(claims, policy, expected)?;
     let binding = expected.binding;
     trace.note(
@@ -145,7 +170,7 @@ fn released(policy: &PolicyDoc, proof: &[u8]) -> Result<(), Rejection> {
 }
 
 /// Writes down which build was found.
-fn build_accepted(build: &Measurement, policy: &PolicyDoc, trace: &mut Trace) {
+fn build_accepted(build: &Measurement, policy: Rules<'_>, trace: &mut Trace) {
     let Measurement { id, svn, .. } = build;
     trace.note(
         Stage::Measurement,
@@ -154,7 +179,7 @@ fn build_accepted(build: &Measurement, policy: &PolicyDoc, trace: &mut Trace) {
 }
 
 /// Fails when the build's security version is below the policy's.
-fn new_enough(build: &Measurement, policy: &PolicyDoc) -> Result<(), Rejection> {
+fn new_enough(build: &Measurement, policy: Rules<'_>) -> Result<(), Rejection> {
     match build.svn >= policy.min_svn || left_out(Defence::LeastVersion) {
         true => Ok(()),
         false => Err(Rejection::SvnTooLow { release: build.id.to_string(), reported: build.svn, required: policy.min_svn }),

@@ -1,4 +1,4 @@
-//! Whether the governors approved a policy, or an order to replace a node.
+//! Whether the governors approved a policy, an order to replace a node, or one about a workload key.
 //!
 //! Decides: an approval counts when a distinct governor of the policy in force signed exactly this step (the old policy's hash and the new
 //! policy's bytes) or exactly this order, strictly by Ed25519; enough of them make an [`ApprovedPolicy`] or an [`ApprovedOrder`]. One bad or
@@ -9,10 +9,11 @@
 use alloc::vec::Vec;
 use ed25519_dalek::{Signature, VerifyingKey};
 use ringwall_wire::codec::{DecodeError, Message as _};
-use ringwall_wire::ids::{Digest, PolicyVersion, SigPublic, TrustDomain};
+use ringwall_wire::ids::{ClusterId, Digest, PolicyVersion, SigPublic, TrustDomain};
 use ringwall_wire::order::{OrderFault, ReplaceOrder};
 use ringwall_wire::policy::{Approval, Governance, PolicyDoc, SignedPolicy};
 use ringwall_wire::without::{Defence, left_out};
+use ringwall_wire::workload::{GrantOrder, GrantPolicy, SetFault, is_name};
 
 /// Who may approve.
 #[derive(Clone, Copy, Debug)]
@@ -153,6 +154,46 @@ pub fn verify_order(order: &ReplaceOrder, governance: &Governance) -> Result<App
 /// name their label and their cluster, so a signature is good for one kind of order in one cluster.
 pub fn verify_words(words: &[u8], signatures: &[Approval], governance: &Governance) -> Result<Vec<SigPublic>, GovernorsError> {
     Governors::new(&governance.keys, governance.threshold)?.approvers(words, signatures)
+}
+
+/// A grant policy enough governors signed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "an approval nobody uses approves nothing"]
+pub struct ApprovedGrant {
+    policy: GrantPolicy,
+    approvers: Vec<SigPublic>,
+}
+
+impl ApprovedGrant {
+    /// The grant policy.
+    pub fn policy(&self) -> &GrantPolicy {
+        &self.policy
+    }
+
+    /// The governors who signed, each once, in ascending order.
+    pub fn approvers(&self) -> &[SigPublic] {
+        &self.approvers
+    }
+}
+
+/// Verifies that enough of the governors of `cluster_id` signed an order about a workload key. A function of its arguments alone; whether it
+/// follows the grant policy in force only the cluster can say.
+pub fn verify_grant_order(order: &GrantOrder, cluster_id: &ClusterId, governance: &Governance) -> Result<ApprovedGrant, SetFault> {
+    if order.cluster_id != *cluster_id {
+        return Err(SetFault::Order(OrderFault::OtherCluster));
+    }
+    let approvers = verify_words(&order.signed_words(), &order.signatures, governance);
+    let approvers = approvers.map_err(|fault| SetFault::Order(fault.order_fault()))?;
+    match GrantPolicy::decode(&order.policy) {
+        Ok(policy) if is_name(&policy.name) => Ok(ApprovedGrant { policy, approvers }),
+        _ => Err(SetFault::Malformed),
+    }
+}
+
+/// Whether one governor signed these words: to read what governors alone may read.
+pub fn is_governor(words: &[u8], approval: &Approval, governance: &Governance) -> bool {
+    let one = Governors::new(&governance.keys, 1);
+    one.is_ok_and(|governors| governors.approvers(words, core::slice::from_ref(approval)).is_ok())
 }
 
 /// The signed document, when it may follow the one in force.

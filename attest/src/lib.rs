@@ -5,6 +5,8 @@
 //! it must be bound to into [`Appraised`] (it is acceptable); [`appraise_session`] turns a whole attestation answer into [`AppraisedPeer`] (it is
 //! the peer of this handshake). A session is opened with the last one only.
 //!
+//! A workload that asks for a key is judged by [`appraise_grant`], with the same rules under a policy of the key's own.
+//!
 //! Each has a twin that writes down what it establishes, stage by stage, in a [`Trace`] that outlives a refusal: [`verify_traced`],
 //! [`appraise_traced`], [`appraise_session_traced`]. Every refusal says at which [`Stage`] it stands, whether the node is bad or nobody can tell
 //! ([`Finding`]), what was expected and found, and what a person can do ([`Advice`]).
@@ -37,8 +39,12 @@ mod x509;
 
 pub use account::{Advice, Finding};
 pub use anchors::Anchors;
+pub use appraise::grant::{AppraisedWorkload, GrantError, GrantExpected, appraise_grant};
 pub use appraise::{Expected, appraise, appraise_traced};
-pub use approval::{ApprovalError, ApprovedOrder, ApprovedPolicy, Authority, GovernorsError, verify_approval, verify_order, verify_words};
+pub use approval::{
+    ApprovalError, ApprovedGrant, ApprovedOrder, ApprovedPolicy, Authority, GovernorsError, is_governor, verify_approval,
+    verify_grant_order, verify_order, verify_words,
+};
 pub use batch::{Batch, BatchError};
 pub use binding::report_data;
 pub use claims::{Claims, SnpClaims, TdxClaims};

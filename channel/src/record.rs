@@ -181,6 +181,8 @@ impl Opener {
             self.closed = true;
             return Err(ChannelError::InboxFull { len, max: INBOX_BYTES });
         }
+        // What was read leaves no copy in a buffer that may move. The buffer lives on, so this is not optimized away; `zeroize` is byte by byte.
+        self.inbox.get_mut(..self.at).unwrap_or_default().fill(0);
         self.inbox.drain(..self.at);
         self.plain_end = self.plain_end.saturating_sub(self.at);
         self.at = 0;

@@ -294,6 +294,7 @@ fn a_credential_speaks_for_its_own_user_only() {
     let mut signature = [0; 64];
     signature[0] = 1;
     let cred = CredPublic(identity);
-    let weak = UserAuth { user: UserId::of(&cred), cred, client: ClientId([6; 16]), signature: Signature(signature), known: None };
+    let weak =
+        UserAuth { user: UserId::of(&cred), cred, client: ClientId([6; 16]), signature: Signature(signature), known: None, restore: None };
     assert_eq!(verify_user(&weak, &binding), Err(UserError::BadCredential));
 }

@@ -4,7 +4,7 @@
 //! Out of scope: sending (`namespace.rs`). Protocol section 3, step 7.
 
 use crate::error::WriteError;
-use crate::namespace::{NamespaceHandle, PutOptions, mutation_bytes, put_mutation, write_key};
+use crate::namespace::{NamespaceHandle, PutOptions, mutation_bytes};
 use ringwall_wire::ids::Revision;
 use ringwall_wire::limits::{BATCH_MUTATIONS, REQUEST_BYTES};
 use ringwall_wire::request::{Change, Expect, Mutation};
@@ -34,19 +34,19 @@ impl Batch {
 
     /// Stores a value with a time to live or a precondition.
     pub fn put_with(self, key: impl AsRef<[u8]>, value: impl Into<Vec<u8>>, options: PutOptions) -> Result<Self, WriteError> {
-        let mutation = put_mutation(key.as_ref(), value.into(), options)?;
+        let mutation = self.namespace.put_mutation(key.as_ref(), value.into(), options)?;
         self.add(mutation)
     }
 
     /// Removes a key.
     pub fn delete(self, key: impl AsRef<[u8]>, expect: Expect) -> Result<Self, WriteError> {
-        let key = write_key(key.as_ref())?;
+        let key = self.namespace.write_key(key.as_ref())?;
         self.add(Mutation { key, expect, change: Change::Delete })
     }
 
     /// Changes nothing at this key, and demands that `expect` holds.
     pub fn require(self, key: impl AsRef<[u8]>, expect: Expect) -> Result<Self, WriteError> {
-        let key = write_key(key.as_ref())?;
+        let key = self.namespace.write_key(key.as_ref())?;
         self.add(Mutation { key, expect, change: Change::Keep })
     }
 

@@ -4,6 +4,8 @@
 //! to clone and the session ends with the last clone. Trusts: the driver (`driver.rs`) for everything that happens in between.
 //! Out of scope: what operations mean (`namespace.rs`). Protocol section 3.
 
+use crate::clock;
+use crate::credential::Credential;
 use crate::dial::NodeDialler;
 use crate::driver::{Command, Driver};
 use crate::error::{ConnectError, NamespaceError, ReadError, WatchError};
@@ -12,13 +14,16 @@ use crate::link::Dial;
 use crate::namespace::NamespaceHandle;
 use crate::options::{Options, Timeouts};
 use crate::seek::Seeker;
+use crate::user_mode::UserMode;
 use crate::verification::Verification;
 use crate::watches::{WATCH_BUFFER, WatchSender};
-use crate::{clock, watch};
-use ringwall_wire::ids::{Revision, UserId};
-use ringwall_wire::limits::NAMESPACE_BYTES;
-use ringwall_wire::request::{Answer, ClusterStatus, KeyMode, KeyName, Namespace, Op, OpenNamespace};
-use ringwall_wire::session::RefusalCode;
+use ringwall_keys::UserKey;
+use ringwall_keys::user::commitment;
+use ringwall_wire::ids::{ClusterId, Digest, Revision, UserId};
+use ringwall_wire::limits::{NAMESPACE_BYTES, SESSION_PARTS};
+use ringwall_wire::request::{Answer, ClusterStatus, Events, KeyMode, KeyName, Namespace, Op, OpenNamespace, Unlock};
+use ringwall_wire::secret::Secret;
+use ringwall_wire::session::{Refusal, RefusalCode};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -53,13 +58,36 @@ impl Shared {
     }
 }
 
+/// What a watch is told.
+pub(crate) type Told = mpsc::Receiver<Result<Events, WatchError>>;
+
+/// For whom a client works, and where.
+#[derive(Clone, Debug)]
+pub(crate) struct Principal {
+    /// The user.
+    pub(crate) user: UserId,
+    /// The cluster.
+    pub(crate) cluster_id: ClusterId,
+    /// The user's own key, if the client was given it.
+    pub(crate) user_key: Option<UserKey>,
+    /// The device's credential: it signs for other devices.
+    pub(crate) credential: Credential,
+}
+
+/// What the user's key gives for one namespace.
+struct Keyed {
+    commit: Option<Digest>,
+    part: Option<Secret<32>>,
+    user_mode: Option<Arc<UserMode>>,
+}
+
 /// A client of one cluster, as one user. Clones share its session; the session ends when the last clone is dropped.
 #[derive(Clone, Debug)]
 pub struct Client {
     inbox: mpsc::Sender<Command>,
     shared: Arc<Shared>,
     timeouts: Timeouts,
-    user: UserId,
+    principal: Principal,
 }
 
 impl Client {
@@ -70,15 +98,25 @@ impl Client {
     /// [`ConnectError::Evidence`] and its like when nodes were found and none of them could be believed, [`ConnectError::Unavailable`]
     /// when none answered before the deadline, [`ConnectError::NotAuthorized`] when the credential is not accepted.
     pub async fn connect(options: Options) -> Result<Self, ConnectError> {
-        let user = options.credential.user();
+        let principal = Principal {
+            user: options.user(),
+            cluster_id: options.cluster_id,
+            user_key: options.user_key.clone(),
+            credential: options.credential.clone(),
+        };
         let timeouts = options.timeouts;
         let addresses = options.addresses.clone();
         let dialler = NodeDialler::new(options)?;
-        Client::over(dialler, addresses, timeouts, user).await
+        Client::over(dialler, addresses, timeouts, principal).await
     }
 
     /// The same over any dialler.
-    pub(crate) async fn over<D: Dial>(dialler: D, addresses: Vec<String>, timeouts: Timeouts, user: UserId) -> Result<Self, ConnectError> {
+    pub(crate) async fn over<D: Dial>(
+        dialler: D,
+        addresses: Vec<String>,
+        timeouts: Timeouts,
+        principal: Principal,
+    ) -> Result<Self, ConnectError> {
         let (inbox, commands) = mpsc::channel(INBOX);
         let shared = Arc::new(Shared::new());
         let seeker = Seeker::new(dialler, addresses, timeouts);
@@ -87,20 +125,72 @@ impl Client {
         shared.verified(first.1.verification.clone());
         shared.revision(first.1.ready.revision);
         tokio::spawn(driver.run(first));
-        Ok(Client { inbox, shared, timeouts, user })
+        Ok(Client { inbox, shared, timeouts, principal })
     }
 
     /// Opens a namespace under the cluster's keys, making it when it does not exist.
     pub async fn namespace(&self, name: &str) -> Result<NamespaceHandle, NamespaceError> {
+        self.open_with(name, KeyMode::Cluster).await
+    }
+
+    /// Opens a namespace in a key mode, making it when it does not exist. In [`KeyMode::Dual`] the nodes in use get the user's part of this
+    /// namespace's keys for as long as a session lasts; in [`KeyMode::User`] names and values are sealed here and no node can read them.
+    ///
+    /// # Errors
+    /// [`NamespaceError::OtherMode`] when it was made in another mode, which is for ever; [`NamespaceError::OtherUserKey`] when it was made under
+    /// another key of this user; [`NamespaceError::NoUserKey`] when the client was given none ([`Options::user_key`]).
+    pub async fn open_with(&self, name: &str, mode: KeyMode) -> Result<NamespaceHandle, NamespaceError> {
+        self.enter(name, mode, Op::OpenNamespace).await
+    }
+
+    /// The same, and fails with [`NamespaceError::NoNamespace`] when it does not exist.
+    pub async fn find_with(&self, name: &str, mode: KeyMode) -> Result<NamespaceHandle, NamespaceError> {
+        self.enter(name, mode, Op::FindNamespace).await
+    }
+
+    async fn enter(&self, name: &str, mode: KeyMode, ask: fn(OpenNamespace) -> Op) -> Result<NamespaceHandle, NamespaceError> {
         let namespace = namespace_name(name)?;
-        let op = Op::OpenNamespace(OpenNamespace { namespace: namespace.clone(), mode: KeyMode::Cluster });
-        match self.ask(Ask::Read(op)).await {
-            Ok(Answer::Opened(_)) => Ok(NamespaceHandle::new(self.clone(), namespace)),
-            Ok(other) => Err(NamespaceError::Nonsense(answer_name(&other).into())),
-            Err(Failure::Refused(refusal)) if refusal.code == RefusalCode::OtherMode => {
-                Err(NamespaceError::OtherMode { detail: refusal.detail.to_string() })
+        let Keyed { commit, part, user_mode } = self.keyed(&namespace, mode)?;
+        self.opened(ask(OpenNamespace { namespace: namespace.clone(), mode, commit })).await?;
+        if let Some(part) = part {
+            self.unlock(namespace.clone(), part).await?;
+        }
+        Ok(NamespaceHandle::new(self.clone(), namespace, user_mode))
+    }
+
+    fn keyed(&self, namespace: &Namespace, mode: KeyMode) -> Result<Keyed, NamespaceError> {
+        let Principal { user, cluster_id, user_key, .. } = &self.principal;
+        let key = || user_key.as_ref().ok_or(NamespaceError::NoUserKey { mode });
+        Ok(match mode {
+            KeyMode::Cluster => Keyed { commit: None, part: None, user_mode: None },
+            KeyMode::Dual => {
+                let part = key()?.part(cluster_id, user, namespace);
+                Keyed { commit: Some(commitment(cluster_id, mode, &part)), part: Some(part), user_mode: None }
             }
-            Err(Failure::Refused(refusal)) => Err(NamespaceError::Refused(refusal)),
+            KeyMode::User => {
+                let space = key()?.space(cluster_id, user, namespace);
+                Keyed { commit: Some(space.commitment()), part: None, user_mode: Some(Arc::new(UserMode::new(space))) }
+            }
+        })
+    }
+
+    /// Gives the node in use the user's part of a namespace's keys, and every later one as soon as it is verified.
+    async fn unlock(&self, namespace: Namespace, part: Secret<32>) -> Result<(), NamespaceError> {
+        let (taken, answer) = oneshot::channel();
+        let unlock = Unlock { namespace, part };
+        let closed = |()| NamespaceError::Session(ConnectError::Closed);
+        self.inbox.send(Command::Keep { unlock: unlock.clone(), taken }).await.map_err(|_| closed(()))?;
+        if !answer.await.map_err(|_| closed(()))? {
+            return Err(NamespaceError::TooManyUnlocked { most: SESSION_PARTS });
+        }
+        self.opened(Op::Unlock(unlock)).await
+    }
+
+    async fn opened(&self, op: Op) -> Result<(), NamespaceError> {
+        match self.ask(Ask::Read(op)).await {
+            Ok(Answer::Opened(_)) => Ok(()),
+            Ok(other) => Err(NamespaceError::Nonsense(answer_name(&other).into())),
+            Err(Failure::Refused(refusal)) => Err(namespace_refused(refusal)),
             Err(Failure::Session(fault)) => Err(NamespaceError::Session(fault)),
             Err(Failure::OutcomeUnknown { cause, .. }) => Err(NamespaceError::Nonsense(cause)),
         }
@@ -119,9 +209,10 @@ impl Client {
         }
     }
 
-    /// A namespace that is expected to exist: asks nobody. Operations on it fail with `NoNamespace` when it does not.
+    /// A namespace in cluster mode that is expected to exist: asks nobody. Operations on it fail with `NoNamespace` when it does not, and are
+    /// refused when it is in another mode.
     pub fn existing_namespace(&self, name: &str) -> Result<NamespaceHandle, NamespaceError> {
-        Ok(NamespaceHandle::new(self.clone(), namespace_name(name)?))
+        Ok(NamespaceHandle::new(self.clone(), namespace_name(name)?, None))
     }
 
     /// How the cluster is, as the member in use sees it.
@@ -146,9 +237,13 @@ impl Client {
         Revision(self.shared.revision.load(Ordering::Relaxed))
     }
 
-    /// The user the credential names.
+    /// The user.
     pub fn user(&self) -> UserId {
-        self.user
+        self.principal.user
+    }
+
+    pub(crate) fn principal(&self) -> &Principal {
+        &self.principal
     }
 
     /// Ends the session for all clones. Operations under way end with [`ConnectError::Closed`], sent writes with an unknown outcome.
@@ -180,13 +275,13 @@ impl Client {
     }
 
     /// Starts following a prefix.
-    pub(crate) async fn follow(&self, namespace: Namespace, prefix: KeyName, after: Revision) -> Result<watch::Watch, WatchError> {
-        let (reader, told): (WatchSender, _) = mpsc::channel(WATCH_BUFFER);
+    pub(crate) async fn follow(&self, namespace: Namespace, prefix: KeyName, after: Revision) -> Result<Told, WatchError> {
+        let (reader, told): (WatchSender, Told) = mpsc::channel(WATCH_BUFFER);
         let (taken, answer) = oneshot::channel();
         let closed = |_| WatchError::Session(ConnectError::Closed);
         self.inbox.send(Command::Watch { namespace, prefix, after, reader, taken }).await.map_err(|_| closed(()))?;
         answer.await.map_err(|_| closed(()))??;
-        Ok(watch::Watch::new(told, after, self.clone()))
+        Ok(told)
     }
 }
 
@@ -194,6 +289,17 @@ fn namespace_name(name: &str) -> Result<Namespace, NamespaceError> {
     match Namespace::new(name) {
         Ok(namespace) if !namespace.is_empty() => Ok(namespace),
         _ => Err(NamespaceError::Name { name: name.into(), most: NAMESPACE_BYTES }),
+    }
+}
+
+/// Why a namespace was not opened.
+fn namespace_refused(refusal: Refusal) -> NamespaceError {
+    let detail = refusal.detail.to_string();
+    match refusal.code {
+        RefusalCode::OtherMode => NamespaceError::OtherMode { detail },
+        RefusalCode::OtherUserKey => NamespaceError::OtherUserKey { detail },
+        RefusalCode::NoNamespace => NamespaceError::NoNamespace { detail },
+        _ => NamespaceError::Refused(refusal),
     }
 }
 
@@ -224,5 +330,7 @@ pub(crate) fn answer_name(answer: &Answer) -> &'static str {
         Answer::Status(_) => "a status",
         Answer::Done => "nothing",
         Answer::Receipt(_) => "a receipt",
+        Answer::User(_) => "a user's record",
+        Answer::UserRefused(_) => "a refused change of a user's record",
     }
 }

@@ -15,14 +15,16 @@ use crate::link::{Dial, DialError, Link, LinkError, Opened};
 use crate::options::Options;
 use crate::refused::RefusedNodes;
 use crate::verification::{Examined, Verification};
+use ed25519_dalek::SigningKey;
 use ringwall_attest::{Anchors, SessionError, Trace};
-use ringwall_channel::user::{UserBinding, sign_user};
+use ringwall_channel::user::{UserBinding, sign_restore, sign_user_as};
 use ringwall_channel::{Attested, ChannelError, ClientDial, ClientPrologue, Opener, Sealer, Session, Unverified};
 use ringwall_quic::{Alpn, CloseCode, FrameError, FrameReader, FrameWriter};
 use ringwall_wire::bounded::{Blob, List};
 use ringwall_wire::codec::Message;
-use ringwall_wire::ids::{ClientId, ClusterId, NoisePublic, Nonce, PolicyVersion};
+use ringwall_wire::ids::{ClientId, ClusterId, NoisePublic, Nonce, PolicyVersion, UserId};
 use ringwall_wire::limits::{ATTEST_MESSAGE_BYTES, HANDSHAKE_MESSAGE_BYTES, REATTEST_MOST_S, REQUEST_BYTES};
+use ringwall_wire::secret::Secret;
 use ringwall_wire::session::{
     AttestMode, AttestReq, GetDescriptor, NodeDescriptor, Refusal, RefusalCode, SavedExchange, UserAuth, UserReady,
 };
@@ -50,6 +52,8 @@ pub(crate) struct NodeDialler {
     cluster_id: ClusterId,
     anchors: Arc<Anchors>,
     credential: Credential,
+    user: UserId,
+    restore: Option<Secret<32>>,
     keeper: Arc<Keeper>,
     attest: AttestMode,
     min_policy_version: AtomicU64,
@@ -60,6 +64,7 @@ impl NodeDialler {
     /// Sets up the endpoint; dials nobody yet.
     pub(crate) fn new(options: Options) -> Result<Self, ConnectError> {
         let failed = |cause: String| ConnectError::Endpoint { cause };
+        let user = options.user();
         let anchor: Arc<dyn AnchorStore> = if left_out(Defence::Anchor) { Arc::new(InMemory::default()) } else { options.anchor };
         let endpoint = match options.endpoint {
             Some(endpoint) => endpoint,
@@ -70,6 +75,8 @@ impl NodeDialler {
             config: ringwall_quic::dial_config(Alpn::Client).map_err(|fault| failed(fault.to_string()))?,
             cluster_id: options.cluster_id,
             anchors: options.anchors,
+            user,
+            restore: options.restore,
             credential: options.credential,
             keeper: Keeper::new(anchor),
             attest: options.attest,
@@ -78,7 +85,7 @@ impl NodeDialler {
         })
     }
 
-    async fn connect(&self, address: &str, until: Instant) -> Result<quinn::Connection, DialError> {
+    pub(crate) async fn connect(&self, address: &str, until: Instant) -> Result<quinn::Connection, DialError> {
         let resolving = tokio::time::timeout_at(until, tokio::net::lookup_host(address));
         let resolved = match resolving.await {
             Ok(Ok(addresses)) => addresses.take(RESOLVED).collect::<Vec<SocketAddr>>(),
@@ -148,7 +155,12 @@ impl NodeDialler {
     }
 
     /// Step 5: the evidence is judged here.
-    fn attest(&self, session: Session<Unverified>, exchange: &Exchange, trace: &mut Trace) -> Result<Session<Attested>, DialError> {
+    pub(crate) fn attest(
+        &self,
+        session: Session<Unverified>,
+        exchange: &Exchange,
+        trace: &mut Trace,
+    ) -> Result<Session<Attested>, DialError> {
         let peer = exchange.judge(&self.anchors, trace).map_err(|error| self.refuse(session.remote_noise(), error))?;
         self.min_policy_version.fetch_max(peer.policy().version.0, Ordering::Relaxed);
         session.establish(peer).map_err(of_channel)
@@ -171,11 +183,14 @@ impl NodeDialler {
     fn user_auth(&self, session: &Session<Attested>, nonce: &Nonce, client: ClientId) -> UserAuth {
         let peer = session.peer().expect("an attested session has a peer");
         let binding = UserBinding { handshake: session.handshake(), nonce, incarnation: peer.incarnation() };
-        sign_user(&binding, &client, &self.credential.signing_key())
+        let auth = sign_user_as(&binding, &self.user, &client, &self.credential.signing_key());
+        let recovery = self.restore.as_ref().map(|seed| SigningKey::from_bytes(seed.expose()));
+        let restore = recovery.map(|key| sign_restore(&binding, &self.user, &auth.cred, &key));
+        UserAuth { restore, ..auth }
     }
 
     /// Steps 0 to 4, with a fresh nonce.
-    async fn question(
+    pub(crate) async fn question(
         &self,
         connection: &quinn::Connection,
         nonce: &Nonce,
@@ -213,6 +228,20 @@ impl NodeDialler {
         seen
     }
 
+    /// A session with a verified node, of which no user was said anything.
+    pub(crate) async fn visit(&self, address: &str, until: Instant) -> Result<Visit, DialError> {
+        let connection = self.connect(address, until).await?;
+        let asked = self.question(&connection, &Nonce(entropy::bytes()), until).await;
+        let attested = asked.and_then(|(pipe, session, exchange)| Ok((pipe, self.attest(session, &exchange, &mut Trace::new())?)));
+        match attested {
+            Ok((pipe, session)) => Ok(Visit { connection, session, send: pipe.writer.into_stream(), recv: pipe.reader.into_stream() }),
+            Err(fault) => {
+                ringwall_quic::close(&connection, CloseCode::Refused);
+                Err(fault)
+            }
+        }
+    }
+
     async fn authenticated(
         &self,
         connection: quinn::Connection,
@@ -232,16 +261,8 @@ impl NodeDialler {
         let peer = session.peer().expect("an attested session has a peer");
         let expected = anchor::Session::new(peer, auth.user, client, nonce);
         let (sealer, opener) = session.split(0, REQUEST_BYTES).map_err(of_channel)?;
-        let mut link = NodeLink {
-            connection,
-            send: pipe.writer.into_stream(),
-            recv: pipe.reader.into_stream(),
-            sealer,
-            opener,
-            out: Vec::new(),
-            written: 0,
-            sitting: None,
-        };
+        let (send, recv) = pipe.into_streams();
+        let mut link = NodeLink { connection, send, recv, sealer, opener, out: Vec::new(), written: 0, sitting: None };
         let ready = link.authenticate(auth, until).await?;
         link.sitting = Some(Sitting::open(&self.keeper, opening, (expected, exchange), &ready.receipt)?);
         Ok(Opened { link, ready, verification, reattest_by })
@@ -318,14 +339,27 @@ fn explain(session: &Session<Attested>, address: &str) -> Verification {
     Verification::of(session.peer().expect("an attested session has a peer"), address)
 }
 
+/// A session with a verified node and the stream it goes on with.
+pub(crate) struct Visit {
+    pub(crate) connection: quinn::Connection,
+    pub(crate) session: Session<Attested>,
+    pub(crate) send: quinn::SendStream,
+    pub(crate) recv: quinn::RecvStream,
+}
+
 /// Frames of one stream until a deadline.
-struct Pipe {
+pub(crate) struct Pipe {
     reader: FrameReader,
     writer: FrameWriter,
     until: Instant,
 }
 
 impl Pipe {
+    /// The stream itself, for what follows the frames of the opening.
+    pub(crate) fn into_streams(self) -> (quinn::SendStream, quinn::RecvStream) {
+        (self.writer.into_stream(), self.reader.into_stream())
+    }
+
     fn left(&self) -> Duration {
         self.until.saturating_duration_since(clock::now())
     }
@@ -371,6 +405,8 @@ impl NodeLink {
         match (UserReady::decode(word), Refusal::decode(word)) {
             (Ok(ready), _) => Ok(ready),
             (_, Ok(refusal)) if refusal.code == RefusalCode::NotAuthorized => Err(DialError::NotAuthorized(refusal.detail.to_string())),
+            (_, Ok(refusal)) if refusal.code == RefusalCode::DeviceRevoked => Err(DialError::DeviceRevoked(refusal.detail.to_string())),
+            (_, Ok(refusal)) if refusal.code == RefusalCode::NotRestored => Err(DialError::NotRestored(refusal.detail.to_string())),
             (_, Ok(refusal)) => Err(of_refusal(&refusal)),
             (Err(fault), Err(_)) => Err(DialError::Breach(format!("neither acceptance nor refusal: {fault}"))),
         }
@@ -441,7 +477,7 @@ fn of_frame(fault: FrameError) -> DialError {
     }
 }
 
-fn of_channel(fault: ChannelError) -> DialError {
+pub(crate) fn of_channel(fault: ChannelError) -> DialError {
     match fault {
         ChannelError::Refused(refusal) => of_refusal(&refusal),
         fault => DialError::Handshake(fault.to_string()),
@@ -456,6 +492,6 @@ fn hint(frame: &[u8], fault: String) -> DialError {
     }
 }
 
-fn of_refusal(refusal: &Refusal) -> DialError {
+pub(crate) fn of_refusal(refusal: &Refusal) -> DialError {
     DialError::Refused { code: code_name(refusal.code), detail: refusal.detail.to_string() }
 }

@@ -1,7 +1,7 @@
 //! The one task of a client: moves questions and answers between askers and the node in use, and changes the node when it has to.
 //!
 //! Decides: when a session is opened (on the first need), left (silence, loss, refusal, breach, age by the policy), and what happens to everything
-//! unanswered then: the lane sends it again, with the same bytes. One task writes and reads, so many askers share records and wake-ups.
+//! unanswered then: the lane sends it again, with the same bytes. One task writes and reads, so many askers part records and wake-ups.
 //! Trusts: the lane for meaning, the dialler for verification. Out of scope: both. Protocol section 3, step 7.
 
 use crate::client::Shared;
@@ -15,7 +15,7 @@ use crate::{clock, entropy};
 use ringwall_wire::codec::Message;
 use ringwall_wire::ids::{ClientId, Revision};
 use ringwall_wire::limits::REQUEST_BYTES;
-use ringwall_wire::request::{KeyName, Namespace, Reply};
+use ringwall_wire::request::{KeyName, Namespace, Reply, Unlock};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
@@ -42,6 +42,8 @@ pub(crate) enum Command {
     Ask(Submission),
     /// A watch.
     Watch { namespace: Namespace, prefix: KeyName, after: Revision, reader: WatchSender, taken: oneshot::Sender<Result<(), WatchError>> },
+    /// Give every node in use the user's part of a namespace's keys; tells whether there is room for another one.
+    Keep { unlock: Unlock, taken: oneshot::Sender<bool> },
     /// Leave the node in use and verify another session, if anybody wants one.
     Close,
 }
@@ -152,6 +154,9 @@ impl<D: Dial> Driver<D> {
                 Command::Watch { namespace, prefix, after, reader, taken } => {
                     let _ = taken.send(lane.watches.add(namespace, prefix, after, reader));
                 }
+                Command::Keep { unlock, taken } => {
+                    let _ = taken.send(lane.keep(unlock));
+                }
                 Command::Close => {
                     lane.fail(&ConnectError::Closed);
                     return None;
@@ -166,6 +171,10 @@ impl<D: Dial> Driver<D> {
             Command::Watch { namespace, prefix, after, reader, taken } => {
                 // A caller who stopped waiting drops its end of the watch too; the next tidy removes it.
                 let _ = taken.send(self.lane.watches.add(namespace, prefix, after, reader));
+            }
+            Command::Keep { unlock, taken } => {
+                // A caller who stopped waiting asks for nothing in that namespace.
+                let _ = taken.send(self.lane.keep(unlock));
             }
             Command::Close => {
                 self.lane.fail(&ConnectError::Closed);

@@ -9,6 +9,7 @@ mod connect;
 pub use connect::{Attempt, ConnectError};
 
 use ringwall_wire::ids::Revision;
+use ringwall_wire::request::KeyMode;
 use ringwall_wire::session::{Refusal, RefusalCode};
 
 /// Why a namespace was not opened.
@@ -28,6 +29,32 @@ pub enum NamespaceError {
         /// The node's words.
         detail: String,
     },
+    /// It does not exist, and was not to be made.
+    #[error("no such namespace: {detail}")]
+    NoNamespace {
+        /// The node's words.
+        detail: String,
+    },
+    /// It was made under another key of the user.
+    #[error("{detail}; bring the user key file the namespace was made with. Nothing was read or written")]
+    OtherUserKey {
+        /// The node's words.
+        detail: String,
+    },
+    /// The mode needs the user's key, and the client was given none.
+    #[error(
+        "a namespace in {mode:?} mode needs the user's key, and there is none beside the credential; `ringwall user init` makes one, a copy from another device of the user opens what is there"
+    )]
+    NoUserKey {
+        /// The mode.
+        mode: KeyMode,
+    },
+    /// The client works on as many namespaces in dual mode as a session may.
+    #[error("this client works on {most} namespaces in dual mode, which is the most; make another client")]
+    TooManyUnlocked {
+        /// Most namespaces.
+        most: usize,
+    },
     /// No session.
     #[error(transparent)]
     Session(#[from] ConnectError),
@@ -45,6 +72,10 @@ impl NamespaceError {
         match self {
             NamespaceError::Name { .. } => "RW-C-NAMESPACE-NAME",
             NamespaceError::OtherMode { .. } => "RW-C-OTHER-MODE",
+            NamespaceError::NoNamespace { .. } => "RW-C-NO-NAMESPACE",
+            NamespaceError::OtherUserKey { .. } => "RW-C-OTHER-USER-KEY",
+            NamespaceError::NoUserKey { .. } => "RW-C-NO-USER-KEY",
+            NamespaceError::TooManyUnlocked { .. } => "RW-C-TOO-MANY-UNLOCKED",
             NamespaceError::Session(fault) => fault.code(),
             NamespaceError::Refused(refusal) => refusal_code(refusal.code),
             NamespaceError::Nonsense(_) => "RW-C-NONSENSE",
@@ -69,6 +100,24 @@ pub enum ReadError {
         /// The node's words.
         detail: String,
     },
+    /// What is stored does not open under the user's key: it was altered or moved, by whoever can write what the cluster stores.
+    #[error(
+        "a {what} in user mode does not open under the user's key: {cause}; it was altered or moved. Keep this message and tell the operators"
+    )]
+    NotAuthentic {
+        /// Name or value.
+        what: &'static str,
+        /// What was found.
+        cause: String,
+    },
+    /// A namespace in user mode has more names than a client puts in order.
+    #[error(
+        "the namespace has more than {most} names, which is the most a client opens to put them in order; read keys by name, or use several namespaces"
+    )]
+    TooManyNames {
+        /// Most names.
+        most: usize,
+    },
     /// No session.
     #[error(transparent)]
     Session(#[from] ConnectError),
@@ -86,6 +135,8 @@ impl ReadError {
         match self {
             ReadError::KeyTooLong { .. } => "RW-C-KEY-TOO-LONG",
             ReadError::NoNamespace { .. } => "RW-C-NO-NAMESPACE",
+            ReadError::NotAuthentic { .. } => "RW-C-NOT-AUTHENTIC",
+            ReadError::TooManyNames { .. } => "RW-C-TOO-MANY-NAMES",
             ReadError::Session(fault) => fault.code(),
             ReadError::Refused(refusal) => refusal_code(refusal.code),
             ReadError::Nonsense(_) => "RW-C-NONSENSE",
@@ -217,6 +268,16 @@ pub enum WatchError {
         /// The node's words.
         detail: String,
     },
+    /// What is stored does not open under the user's key: it was altered or moved, by whoever can write what the cluster stores.
+    #[error(
+        "a {what} in user mode does not open under the user's key: {cause}; it was altered or moved. Keep this message and tell the operators"
+    )]
+    NotAuthentic {
+        /// Name or value.
+        what: &'static str,
+        /// What was found.
+        cause: String,
+    },
     /// No session.
     #[error(transparent)]
     Session(#[from] ConnectError),
@@ -236,6 +297,7 @@ impl WatchError {
             WatchError::TooMany { .. } => "RW-C-TOO-MANY-WATCHES",
             WatchError::Compacted { .. } => "RW-C-COMPACTED",
             WatchError::NoNamespace { .. } => "RW-C-NO-NAMESPACE",
+            WatchError::NotAuthentic { .. } => "RW-C-NOT-AUTHENTIC",
             WatchError::Session(fault) => fault.code(),
             WatchError::Refused(refusal) => refusal_code(refusal.code),
             WatchError::Nonsense(_) => "RW-C-NONSENSE",
@@ -288,6 +350,10 @@ refusal_names! {
     OtherHistory = "OTHER-HISTORY",
     OrderRefused = "ORDER-REFUSED",
     ClientForgotten = "CLIENT-FORGOTTEN",
+    OtherUserKey = "OTHER-USER-KEY",
+    UserKeyNeeded = "USER-KEY-NEEDED",
+    DeviceRevoked = "DEVICE-REVOKED",
+    NotRestored = "NOT-RESTORED",
 }
 
 #[cfg(test)]
@@ -315,27 +381,45 @@ mod tests {
         "RW-C-CREDENTIAL-EXPOSED",
         "RW-C-CREDENTIAL-IO",
         "RW-C-CREDENTIAL-MALFORMED",
+        "RW-C-DEVICE-CODE",
+        "RW-C-DEVICE-KNOWN",
+        "RW-C-DEVICE-REVOKED",
         "RW-C-ENDPOINT",
+        "RW-C-ESCROW-IO",
+        "RW-C-ESCROW-MALFORMED",
+        "RW-C-ESCROW-OTHER-CLUSTER",
+        "RW-C-ESCROW-OTHER-PHRASE",
+        "RW-C-ESCROW-OTHER-USER",
         "RW-C-EPOCH-UNPROVEN",
         "RW-C-EVIDENCE",
         "RW-C-FORK-DETECTED",
         "RW-C-INPUT",
+        "RW-C-KEY-EXISTS",
         "RW-C-KEY-TOO-LONG",
         "RW-C-NAMESPACE-NAME",
         "RW-C-NO-ADDRESS",
         "RW-C-NO-NAMESPACE",
+        "RW-C-NO-USER-KEY",
         "RW-C-NONSENSE",
+        "RW-C-NOT-AUTHENTIC",
         "RW-C-NOT-AUTHORIZED",
         "RW-C-NOT-FOUND",
+        "RW-C-NOT-RESTORED",
         "RW-C-OTHER-CLUSTER",
         "RW-C-OTHER-MODE",
+        "RW-C-OTHER-USER-KEY",
         "RW-C-OUTCOME-UNKNOWN",
         "RW-C-OUTPUT",
+        "RW-C-PHRASE",
         "RW-C-RECEIPT",
         "RW-C-ROLLBACK-DETECTED",
+        "RW-C-TOO-MANY-NAMES",
+        "RW-C-TOO-MANY-UNLOCKED",
         "RW-C-TOO-MANY-WATCHES",
         "RW-C-UNAVAILABLE",
         "RW-C-USAGE",
+        "RW-C-USER-REFUSED",
+        "RW-C-USER-STALE",
         "RW-C-VALUE-TOO-LARGE",
         "RW-C-WENT-BACK",
     ];
@@ -355,11 +439,15 @@ mod tests {
             include_str!("anchor/evidence.rs"),
             include_str!("card.rs"),
             include_str!("credential.rs"),
+            include_str!("escrow.rs"),
+            include_str!("users.rs"),
             include_str!("exchange.rs"),
             include_str!("cli/input.rs"),
             include_str!("cli/mod.rs"),
             include_str!("cli/show.rs"),
             include_str!("cli/verbs.rs"),
+            include_str!("cli/recovery.rs"),
+            include_str!("cli/user.rs"),
             include_str!("cli/verify.rs"),
         ];
         let named: BTreeSet<&str> = sources.into_iter().flat_map(named_in).collect();

@@ -11,9 +11,9 @@ use ringwall_attest::{Anchors, AppraisedPeer, Asked, Pinned, SessionError, Trace
 use ringwall_wire::bounded::Blob;
 use ringwall_wire::codec::{DecodeError, Message};
 use ringwall_wire::evidence::Role;
-use ringwall_wire::ids::{ClusterId, PolicyVersion};
+use ringwall_wire::ids::{ClusterId, Digest, Nonce, PolicyVersion};
 use ringwall_wire::limits::ATTEST_MESSAGE_BYTES;
-use ringwall_wire::session::{AttestResp, SavedExchange};
+use ringwall_wire::session::{AttestMode, AttestResp, SavedExchange};
 use sha2::{Digest as _, Sha256};
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -106,6 +106,21 @@ impl Exchange {
     pub(crate) fn judge(&self, anchors: &Anchors, trace: &mut Trace) -> Result<AppraisedPeer, SessionError> {
         let SavedExchange { cluster_id, min_policy_version, handshake, nonce, noise, mode, at_s, .. } = &self.asked;
         let asked = Asked { handshake, nonce, role: Role::ClientServer, noise, mode: *mode };
+        let pinned = Pinned { cluster_id: *cluster_id, min_policy_version: *min_policy_version, anchors, now_s: *at_s };
+        appraise_session_traced(&self.answer, &asked, &pinned, trace)
+    }
+
+    /// Judges an answer nobody asked for: its evidence was made for `role` and is bound to `opening` in place of a session. Whatever else the exchange
+    /// says of a session is not looked at.
+    pub(crate) fn judge_unasked(
+        &self,
+        role: Role,
+        (handshake, nonce): &(Digest, Nonce),
+        anchors: &Anchors,
+        trace: &mut Trace,
+    ) -> Result<AppraisedPeer, SessionError> {
+        let SavedExchange { cluster_id, min_policy_version, at_s, .. } = &self.asked;
+        let asked = Asked { handshake, nonce, role, noise: &self.answer.keys.noise, mode: AttestMode::Batched };
         let pinned = Pinned { cluster_id: *cluster_id, min_policy_version: *min_policy_version, anchors, now_s: *at_s };
         appraise_session_traced(&self.answer, &asked, &pinned, trace)
     }

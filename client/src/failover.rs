@@ -88,7 +88,7 @@ async fn a_node_whose_machine_is_gone_is_left_long_before_the_answer_is_due() {
     world.lock().unwrap().hints = vec!["b".into()];
     let patient = crate::Timeouts { answer: Duration::from_secs(20), deadline: Duration::from_secs(20), ..timeouts(0) };
     let scripted = crate::scripted::Scripted(std::sync::Arc::clone(&world));
-    let client = crate::Client::over(scripted, vec!["a".into()], patient, crate::UserId([1; 20])).await.unwrap();
+    let client = crate::Client::over(scripted, vec!["a".into()], patient, crate::scripted::principal()).await.unwrap();
     let notes = client.namespace("notes").await.unwrap();
     let started = Instant::now();
     notes.put("k", "v").await.unwrap();
@@ -102,7 +102,7 @@ async fn a_silent_address_does_not_hold_up_the_next_one() {
     let slow = crate::Timeouts { dial: Duration::from_secs(30), answer: Duration::from_millis(150), deadline: Duration::from_secs(4) };
     let scripted = crate::scripted::Scripted(std::sync::Arc::clone(&world));
     let nodes = ["a", "b", "c"].map(String::from).to_vec();
-    let client = crate::Client::over(scripted, nodes, slow, crate::UserId([1; 20])).await.unwrap();
+    let client = crate::Client::over(scripted, nodes, slow, crate::scripted::principal()).await.unwrap();
     let notes = client.namespace("notes").await.unwrap();
     for at in ["a", "b", "c", "a", "b", "c"] {
         // Whichever serves now goes away, so that sooner or later the silent one is next in order.
@@ -120,7 +120,7 @@ async fn a_node_that_was_reached_may_take_its_time_for_evidence() {
     let world = world(&[("a", Mode::Throttled(800)), ("b", Mode::Throttled(800))]);
     let patient = crate::Timeouts { dial: Duration::from_secs(5), ..timeouts(5_000) };
     let scripted = crate::scripted::Scripted(std::sync::Arc::clone(&world));
-    let client = crate::Client::over(scripted, vec!["a".into(), "b".into()], patient, crate::UserId([1; 20])).await.unwrap();
+    let client = crate::Client::over(scripted, vec!["a".into(), "b".into()], patient, crate::scripted::principal()).await.unwrap();
     client.namespace("notes").await.unwrap().put("k", "v").await.unwrap();
     assert_eq!(world.lock().unwrap().reached.len(), 1, "a throttled machine was asked for evidence twice");
 }
@@ -301,7 +301,7 @@ async fn a_session_ends_when_the_policy_wants_fresh_evidence_and_what_was_unansw
     let patient = crate::Timeouts { answer: Duration::from_secs(20), deadline: Duration::from_secs(20), ..timeouts(0) };
     let patient = crate::Timeouts { dial: Duration::from_secs(2), ..patient };
     let scripted = crate::scripted::Scripted(std::sync::Arc::clone(&world));
-    let client = crate::Client::over(scripted, vec!["a".into()], patient, crate::UserId([1; 20])).await.unwrap();
+    let client = crate::Client::over(scripted, vec!["a".into()], patient, crate::scripted::principal()).await.unwrap();
     let notes = client.namespace("notes").await.unwrap();
     let put = tokio::spawn({
         let notes = notes.clone();

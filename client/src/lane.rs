@@ -11,8 +11,8 @@ use crate::watches::{Told, Watches};
 use ringwall_wire::bounded::List;
 use ringwall_wire::codec::Message;
 use ringwall_wire::ids::{ClientId, Revision};
-use ringwall_wire::limits::{BATCH_MUTATIONS, SESSION_IN_FLIGHT};
-use ringwall_wire::request::{Answer, Mutation, Namespace, Once, Op, Reply, Request, Write};
+use ringwall_wire::limits::{BATCH_MUTATIONS, SESSION_IN_FLIGHT, SESSION_PARTS};
+use ringwall_wire::request::{Answer, Mutation, Namespace, Once, Op, Reply, Request, Unlock, Write};
 use ringwall_wire::session::{Refusal, RefusalCode};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -101,6 +101,8 @@ pub(crate) struct Lane {
     known: Revision,
     progress: Option<Instant>,
     settled: u64,
+    /// The user's parts of keys, which every session is given before anything else.
+    kept: Vec<Unlock>,
     pub(crate) watches: Watches,
 }
 
@@ -118,6 +120,7 @@ impl Lane {
             known: Revision(0),
             progress: None,
             settled: 0,
+            kept: Vec::new(),
             watches: Watches::new(),
         }
     }
@@ -163,6 +166,19 @@ impl Lane {
         self.identity = identity;
         self.window = Window::new();
         self.stale = false;
+    }
+
+    /// Keeps the user's part of a namespace's keys for this and later sessions; false when there is no room for another one. Whoever brings it asks
+    /// the node in use to take it.
+    pub(crate) fn keep(&mut self, unlock: Unlock) -> bool {
+        if self.kept.iter().any(|kept| kept.namespace == unlock.namespace) {
+            return true;
+        }
+        let room = self.kept.len() < SESSION_PARTS;
+        if room {
+            self.kept.push(unlock);
+        }
+        room
     }
 
     /// Takes an operation.
@@ -240,8 +256,13 @@ impl Lane {
         self.watches.lost();
     }
 
-    /// A new session is open: sends everything unanswered again, first what was sent first.
+    /// A new session is open: gives it the user's parts of keys, and sends everything unanswered again, first what was sent first.
     pub(crate) fn resume(&mut self, now: Instant, out: &mut Vec<Vec<u8>>) {
+        for unlock in self.kept.clone() {
+            // The answer is nobody's: what the node does not take, it refuses again with every question about that namespace.
+            let number = self.take_number();
+            out.push(Request { number, op: Op::Unlock(unlock) }.encode());
+        }
         for flight in self.flight.values_mut() {
             hand_over(flight, now, out);
         }
@@ -471,6 +492,6 @@ fn shows(body: &Answer) -> Option<Revision> {
         Answer::Page(page) => Some(page.revision),
         Answer::Conflict(conflict) => Some(conflict.current),
         Answer::Status(status) => Some(status.revision),
-        Answer::Refused(_) | Answer::Events(_) | Answer::Done | Answer::Receipt(_) => None,
+        Answer::Refused(_) | Answer::Events(_) | Answer::Done | Answer::Receipt(_) | Answer::User(_) | Answer::UserRefused(_) => None,
     }
 }

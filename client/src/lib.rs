@@ -16,7 +16,8 @@
 //! machine's clock), failover with re-attestation, and exactly-once retries ([`Client`]). Every operation is bounded in time
 //! ([`Timeouts`]) and fails with an error that has a stable code. Trusts: the card or cluster id it is given, its roots, its machine.
 //! What the cluster confirmed is remembered ([`anchor`]): a rollback or a fork is noticed, proven, and ends all writing.
-//! Out of scope: recovery keys, carrying a changed policy to a cluster. [`policy`] reads, writes and explains policies.
+//! A program in a guest of its own is granted keys through [`workload`]; [`guest`] collects its evidence. A user has devices and a recovery phrase
+//! (docs/recovery.md). Out of scope: carrying a changed policy to a cluster. [`policy`] reads, writes and explains policies.
 
 pub mod anchor;
 mod batch;
@@ -25,17 +26,22 @@ pub mod cli;
 mod client;
 mod clock;
 mod credential;
+pub mod custodian;
 mod dial;
 mod driver;
 mod entropy;
 mod error;
+mod escrow;
 mod exchange;
 mod explain;
 #[cfg(test)]
 mod failover;
+pub mod guest;
 mod lane;
 mod link;
 mod listing;
+#[cfg(test)]
+mod modes;
 mod namespace;
 mod once;
 mod options;
@@ -45,23 +51,31 @@ mod refused;
 mod scripted;
 mod seed_file;
 mod seek;
+mod user_key;
+mod user_mode;
+mod users;
 mod verification;
 mod watch;
 mod watches;
+pub mod workload;
 
 pub use batch::Batch;
 pub use client::Client;
 pub use credential::{Credential, CredentialError};
 pub use dial::{examine_node, verify_node};
 pub use error::{Attempt, ConnectError, NamespaceError, ReadError, WatchError, WriteError};
+pub use escrow::{EscrowError, read_escrow, write_escrow};
 pub use exchange::{EXCHANGE_FILE_BYTES, Exchange, ReadExchangeError};
 pub use explain::{Explanation, Mark, RefusalAccount, StageAccount, Verdict};
 pub use listing::{Item, Listing};
 pub use namespace::{Found, NamespaceHandle, PutOptions};
 pub use options::{Options, Timeouts};
 pub use ringwall_attest::{Advice, Anchors, Finding, SessionError, Stage, Step, Trace};
+pub use ringwall_keys::{Phrase, PhraseError, UserKey};
 pub use ringwall_wire::ids::{ClusterId, Revision, UserId};
-pub use ringwall_wire::request::{ClusterStatus, Expect};
+pub use ringwall_wire::request::{ClusterStatus, Expect, KeyMode};
 pub use seed_file::SeedFileError;
+pub use user_key::{create_user_key, keep_user_key, read_user, read_user_key, user_key_path, user_path, write_user};
+pub use users::UserError;
 pub use verification::{Examined, Verification};
 pub use watch::{Change, Watch};

@@ -105,6 +105,12 @@ pub(crate) enum DialError {
     /// The user was not accepted.
     #[error("it does not accept this credential: {0}")]
     NotAuthorized(String),
+    /// The user revoked this device.
+    #[error("it does not serve this device: {0}")]
+    DeviceRevoked(String),
+    /// The user was not restored, or not yet.
+    #[error("it did not restore the user: {0}")]
+    NotRestored(String),
 }
 
 impl DialError {

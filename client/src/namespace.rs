@@ -8,12 +8,15 @@ use crate::client::{Client, answer_name, read_error};
 use crate::error::{ReadError, WatchError, WriteError};
 use crate::lane::{Ask, Failure};
 use crate::listing::Listing;
+use crate::user_mode::{self, UserMode};
 use crate::watch::Watch;
+use ringwall_keys::OpenError;
 use ringwall_wire::bounded::List;
 use ringwall_wire::ids::Revision;
 use ringwall_wire::limits::{BATCH_MUTATIONS, KEY_BYTES, VALUE_BYTES};
 use ringwall_wire::request::{Answer, Change, Expect, Get, KeyName, Mutation, Namespace, Op, PutValue, Value};
 use ringwall_wire::session::RefusalCode;
+use std::sync::Arc;
 
 /// How a value is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,11 +47,13 @@ pub struct Found {
 pub struct NamespaceHandle {
     client: Client,
     name: Namespace,
+    /// In user mode, what seals and opens.
+    user_mode: Option<Arc<UserMode>>,
 }
 
 impl NamespaceHandle {
-    pub(crate) fn new(client: Client, name: Namespace) -> Self {
-        NamespaceHandle { client, name }
+    pub(crate) fn new(client: Client, name: Namespace, user_mode: Option<Arc<UserMode>>) -> Self {
+        NamespaceHandle { client, name, user_mode }
     }
 
     /// Its name.
@@ -71,14 +76,36 @@ impl NamespaceHandle {
         self.client.erase(Some(self.name.clone())).await
     }
 
-    /// Stores a value of at most 1 MiB and returns its version once it is durable on a majority.
+    pub(crate) fn user_mode(&self) -> Option<&Arc<UserMode>> {
+        self.user_mode.as_ref()
+    }
+
+    /// The name the cluster knows a key by.
+    pub(crate) fn write_key(&self, key: &[u8]) -> Result<KeyName, WriteError> {
+        match &self.user_mode {
+            Some(user) => user.seal_name(key).map_err(user_mode::write_error),
+            None => KeyName::new(key).map_err(|_| WriteError::KeyTooLong { bytes: key.len(), most: KEY_BYTES }),
+        }
+    }
+
+    /// A change that stores a value.
+    pub(crate) fn put_mutation(&self, key: &[u8], value: Vec<u8>, options: PutOptions) -> Result<Mutation, WriteError> {
+        let (bytes, key) = (value.len(), self.write_key(key)?);
+        let value = match &self.user_mode {
+            Some(user) => user.seal_value(&key, &value).map_err(user_mode::write_error)?,
+            None => Value::new(value).map_err(|_| WriteError::ValueTooLarge { bytes, most: VALUE_BYTES })?,
+        };
+        Ok(Mutation { key, expect: options.expect, change: Change::Put(PutValue { value, ttl_s: options.ttl_s }) })
+    }
+
+    /// Stores a value of at most 1 MiB (512 KiB in user mode) and returns its version once it is durable on a majority.
     pub async fn put(&self, key: impl AsRef<[u8]>, value: impl Into<Vec<u8>>) -> Result<Revision, WriteError> {
         self.put_with(key, value, PutOptions::default()).await
     }
 
     /// Stores a value with a time to live or a precondition.
     pub async fn put_with(&self, key: impl AsRef<[u8]>, value: impl Into<Vec<u8>>, options: PutOptions) -> Result<Revision, WriteError> {
-        let mutation = put_mutation(key.as_ref(), value.into(), options)?;
+        let mutation = self.put_mutation(key.as_ref(), value.into(), options)?;
         self.write(vec![mutation]).await
     }
 
@@ -100,7 +127,7 @@ impl NamespaceHandle {
 
     /// Removes a key under a precondition.
     pub async fn delete_with(&self, key: impl AsRef<[u8]>, expect: Expect) -> Result<Revision, WriteError> {
-        let key = write_key(key.as_ref())?;
+        let key = self.write_key(key.as_ref())?;
         self.write(vec![Mutation { key, expect, change: Change::Delete }]).await
     }
 
@@ -111,11 +138,23 @@ impl NamespaceHandle {
 
     /// Reads a key, as of a moment after this call.
     pub async fn get(&self, key: impl AsRef<[u8]>) -> Result<Option<Found>, ReadError> {
-        let wanted = read_key(key.as_ref())?;
-        let op = Op::Get(Get { namespace: self.name.clone(), key: wanted });
+        let wanted = match &self.user_mode {
+            Some(user) => user.seal_name(key.as_ref()).map_err(user_mode::read_error)?,
+            None => read_key(key.as_ref())?,
+        };
+        self.get_named(wanted).await
+    }
+
+    /// Reads a key by the name the cluster knows it by.
+    pub(crate) async fn get_named(&self, wanted: KeyName) -> Result<Option<Found>, ReadError> {
+        let op = Op::Get(Get { namespace: self.name.clone(), key: wanted.clone() });
         match self.client.ask(Ask::Read(op)).await {
-            Ok(Answer::Found(entry)) if *entry.key == *key.as_ref() => {
-                Ok(Some(Found { value: entry.value.into_vec(), version: entry.version }))
+            Ok(Answer::Found(entry)) if entry.key == wanted => {
+                let value = match &self.user_mode {
+                    Some(user) => user.open_value(&wanted, &entry.value).map_err(|fault| not_authentic("value", &fault))?,
+                    None => entry.value.into_vec(),
+                };
+                Ok(Some(Found { value, version: entry.version }))
             }
             Ok(Answer::Found(_)) => Err(ReadError::Nonsense("the value of another key".into())),
             Ok(Answer::Absent(_)) => Ok(None),
@@ -124,7 +163,7 @@ impl NamespaceHandle {
     }
 
     /// Keys that start with `prefix`, in order of their bytes, page by page. Each page is current when it is read; the pages together are
-    /// no snapshot.
+    /// no snapshot. In user mode nobody else can put names in order: the first page reads all names of the namespace.
     pub fn list(&self, prefix: impl AsRef<[u8]>) -> Listing {
         Listing::new(self.clone(), prefix.as_ref().to_vec())
     }
@@ -132,9 +171,11 @@ impl NamespaceHandle {
     /// Changes of keys that start with `prefix`, after a revision. The watch survives changes of node; it ends with
     /// [`WatchError::Compacted`] when changes it was not told are no longer kept.
     pub async fn watch(&self, prefix: impl AsRef<[u8]>, after: Revision) -> Result<Watch, WatchError> {
-        let bytes = prefix.as_ref().len();
-        let prefix = KeyName::new(prefix.as_ref()).map_err(|_| WatchError::KeyTooLong { bytes, most: KEY_BYTES })?;
-        self.client.follow(self.name.clone(), prefix, after).await
+        let (bytes, most) = (prefix.as_ref().len(), KEY_BYTES);
+        let wanted = KeyName::new(prefix.as_ref()).map_err(|_| WatchError::KeyTooLong { bytes, most })?;
+        let asked = if self.user_mode.is_some() { KeyName::default() } else { wanted.clone() };
+        let told = self.client.follow(self.name.clone(), asked, after).await?;
+        Ok(Watch::new(told, after, self.clone(), wanted))
     }
 
     pub(crate) async fn write(&self, mutations: Vec<Mutation>) -> Result<Revision, WriteError> {
@@ -169,15 +210,9 @@ pub(crate) fn expect_version(version: Revision) -> Expect {
     }
 }
 
-pub(crate) fn put_mutation(key: &[u8], value: Vec<u8>, options: PutOptions) -> Result<Mutation, WriteError> {
-    let bytes = value.len();
-    let value = Value::new(value).map_err(|_| WriteError::ValueTooLarge { bytes, most: VALUE_BYTES })?;
-    let change = Change::Put(PutValue { value, ttl_s: options.ttl_s });
-    Ok(Mutation { key: write_key(key)?, expect: options.expect, change })
-}
-
-pub(crate) fn write_key(key: &[u8]) -> Result<KeyName, WriteError> {
-    KeyName::new(key).map_err(|_| WriteError::KeyTooLong { bytes: key.len(), most: KEY_BYTES })
+/// What the cluster gave is not what the user's client sealed.
+pub(crate) fn not_authentic(what: &'static str, fault: &OpenError) -> ReadError {
+    ReadError::NotAuthentic { what, cause: fault.to_string() }
 }
 
 pub(crate) fn read_key(key: &[u8]) -> Result<KeyName, ReadError> {

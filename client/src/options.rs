@@ -7,8 +7,10 @@
 use crate::anchor::{AnchorStore, InMemory};
 use crate::credential::Credential;
 use ringwall_attest::Anchors;
+use ringwall_keys::UserKey;
 use ringwall_wire::genesis::{CardError, ClusterCard};
-use ringwall_wire::ids::{ClusterId, PolicyVersion};
+use ringwall_wire::ids::{ClusterId, PolicyVersion, UserId};
+use ringwall_wire::secret::Secret;
 use ringwall_wire::session::AttestMode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,6 +43,12 @@ pub struct Options {
     pub anchors: Arc<Anchors>,
     /// The user's credential.
     pub credential: Credential,
+    /// The user's own key, for namespaces in dual and user mode; none can use neither. It never leaves this process.
+    pub user_key: Option<UserKey>,
+    /// The user; none when it is the one the credential names, which is so on a user's first device.
+    pub user: Option<UserId>,
+    /// The seed of the user's recovery key, on a device that is not on the user's record yet ([`ringwall_keys::Phrase::signature_seed`]).
+    pub restore: Option<Secret<32>>,
     /// How sessions are bound to evidence.
     pub attest: AttestMode,
     /// Least policy version; later versions that were seen raise it.
@@ -68,12 +76,20 @@ impl Options {
             addresses,
             anchors: Arc::new(anchors),
             credential,
+            user_key: None,
+            user: None,
+            restore: None,
             attest: AttestMode::Batched,
             min_policy_version: PolicyVersion(0),
             timeouts: Timeouts::default(),
             anchor: Arc::new(InMemory::default()),
             endpoint: None,
         }
+    }
+
+    /// For whom.
+    pub(crate) fn user(&self) -> UserId {
+        self.user.unwrap_or_else(|| self.credential.user())
     }
 
     /// Pins the cluster a card describes, after its parts were found to belong together.

@@ -4,17 +4,19 @@
 //! and write down every dial and every submission. Trusts: nothing. Compiled for tests only. Out of scope: bytes on the wire.
 #![allow(clippy::unwrap_used)]
 
-use crate::client::Client;
+use crate::client::{Client, Principal};
 use crate::link::{Dial, DialError, Link, LinkError, Opened};
 use crate::options::Timeouts;
 use crate::verification::Verification;
 use ringwall_attest::SessionError;
+use ringwall_keys::UserKey;
 use ringwall_wire::bounded::{List, Text};
 use ringwall_wire::codec::Message;
 use ringwall_wire::ids::{ClientId, ClusterId, Digest, Epoch, Incarnation, PolicyVersion, Revision, Slot, TrustDomain, UserId, Vendor};
 use ringwall_wire::receipt::Receipted;
 use ringwall_wire::request::{Answer, Change, Conflict, Entry, Event, Events, Expect, Once, Op, Page, Reply, Request, Write};
 use ringwall_wire::sample::{Sample as _, Source};
+use ringwall_wire::secret::Secret;
 use ringwall_wire::session::{MemberHint, Refusal, RefusalCode, UserReady};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
@@ -72,10 +74,12 @@ pub(crate) struct World {
     pub(crate) forgotten: Vec<ClientId>,
     /// How long a session may serve; none is longer than any test.
     pub(crate) reattest: Option<Duration>,
+    /// Everything that was asked, and where.
+    pub(crate) asked: Vec<(String, Op)>,
     revision: u64,
-    keys: BTreeMap<Vec<u8>, (u64, Vec<u8>)>,
+    pub(crate) keys: BTreeMap<Vec<u8>, (u64, Vec<u8>)>,
     outcomes: HashMap<(ClientId, u64), Answer>,
-    history: Vec<Event>,
+    pub(crate) history: Vec<Event>,
     watchers: Vec<(u64, Revision, mpsc::UnboundedSender<Arrival>)>,
 }
 
@@ -92,18 +96,28 @@ pub(crate) fn timeouts(deadline_ms: u64) -> Timeouts {
     Timeouts { dial: Duration::from_millis(200), answer: Duration::from_millis(150), deadline: Duration::from_millis(deadline_ms) }
 }
 
+/// Somebody.
+pub(crate) fn principal() -> Principal {
+    Principal {
+        user: UserId([1; 20]),
+        cluster_id: ClusterId([0; 32]),
+        user_key: Some(UserKey::from_seed(Secret::new([2; 32]))),
+        credential: crate::Credential::generate(),
+    }
+}
+
 /// A client of the world's nodes, in the order of their addresses... from a random one on, as real clients start.
 pub(crate) async fn client(world: &Shared, deadline_ms: u64) -> Result<Client, crate::ConnectError> {
     let mut addresses: Vec<String> = world.lock().unwrap().nodes.keys().cloned().collect();
     addresses.sort();
-    Client::over(Scripted(Arc::clone(world)), addresses, timeouts(deadline_ms), UserId([1; 20])).await
+    Client::over(Scripted(Arc::clone(world)), addresses, timeouts(deadline_ms), principal()).await
 }
 
 /// A client that starts at `first`.
 pub(crate) async fn client_at(world: &Shared, first: &str, deadline_ms: u64) -> Client {
     let later: Vec<String> = world.lock().unwrap().nodes.keys().filter(|address| *address != first).cloned().collect();
     world.lock().unwrap().hints = later;
-    let client = Client::over(Scripted(Arc::clone(world)), vec![first.into()], timeouts(deadline_ms), UserId([1; 20]));
+    let client = Client::over(Scripted(Arc::clone(world)), vec![first.into()], timeouts(deadline_ms), principal());
     client.await.unwrap()
 }
 
@@ -228,7 +242,8 @@ impl World {
     fn ask(&mut self, address: &str, client: ClientId, request: Request, tell: &mpsc::UnboundedSender<Arrival>) -> Option<Arrival> {
         let Request { number, op } = request;
         let mode = self.nodes.get(address).copied().unwrap();
-        let opens = matches!(op, Op::OpenNamespace(_));
+        let opens = matches!(op, Op::OpenNamespace(_) | Op::FindNamespace(_) | Op::Unlock(_));
+        self.asked.push((address.into(), op.clone()));
         match mode {
             Mode::Silent | Mode::Gone if !opens => return None,
             Mode::Breaks if !opens => return Some(Err(LinkError::Lost("cut".into()))),
@@ -253,7 +268,7 @@ impl World {
 
     fn serve(&mut self, client: ClientId, number: u64, op: Op, tell: &mpsc::UnboundedSender<Arrival>) -> Option<Answer> {
         Some(match op {
-            Op::OpenNamespace(_) => Answer::Opened(Revision(self.revision)),
+            Op::OpenNamespace(_) | Op::FindNamespace(_) | Op::Unlock(_) => Answer::Opened(Revision(self.revision)),
             Op::Write(write) => self.write(client, write),
             Op::Get(get) => match self.keys.get(&*get.key) {
                 Some((version, value)) => Answer::Found(entry(&get.key, *version, value)),
@@ -277,7 +292,7 @@ impl World {
                 self.watchers.retain(|(number, ..)| *number != cancelled);
                 Answer::Done
             }
-            Op::Status | Op::Erase(_) => return None,
+            Op::Status | Op::Erase(_) | Op::User(_) => return None,
         })
     }
 

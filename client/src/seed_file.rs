@@ -63,6 +63,13 @@ impl SeedFileError {
 
 /// Makes a fresh seed in a new file that its owner alone can read, on stable storage when this returns.
 pub(crate) fn create(path: &Path, header: &'static str) -> Result<Secret<32>, SeedFileError> {
+    let seed: Secret<32> = Secret::from_mut(&mut entropy::bytes());
+    keep(path, header, &seed)?;
+    Ok(seed)
+}
+
+/// Writes a seed from elsewhere to a new file, in the same way.
+pub(crate) fn keep(path: &Path, header: &'static str, seed: &Secret<32>) -> Result<(), SeedFileError> {
     let failed = |source: std::io::Error| match source.kind() {
         ErrorKind::AlreadyExists => SeedFileError::Exists { path: path.into() },
         _ => SeedFileError::Io { path: path.into(), source },
@@ -72,12 +79,10 @@ pub(crate) fn create(path: &Path, header: &'static str) -> Result<Secret<32>, Se
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = options.open(path).map_err(failed)?;
-    let seed: Secret<32> = Secret::from_mut(&mut entropy::bytes());
     let text = Zeroizing::new(format!("{header}\n{}\n", *Zeroizing::new(hex(seed.expose()))));
     file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    std::fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
-    Ok(seed)
+    std::fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)
 }
 
 /// Reads a seed file, and refuses one that others can read.

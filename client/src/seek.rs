@@ -218,6 +218,8 @@ impl<D: Dial> Seeker<D> {
                     return Err(ConnectError::of_history(address, trouble, self.book(|book| book.tried())));
                 }
                 Err(DialError::NotAuthorized(detail)) => return Err(ConnectError::NotAuthorized { address, detail }),
+                Err(DialError::DeviceRevoked(detail)) => return Err(ConnectError::DeviceRevoked { address, detail }),
+                Err(DialError::NotRestored(detail)) => return Err(ConnectError::NotRestored { address, detail }),
                 Err(trouble) => {
                     let cut = clock::now() >= until;
                     self.book(|book| book.failed(&address, trouble, cut));

@@ -1,4 +1,4 @@
-//! What every replica of a cluster is opened with and no entry changes: the cluster's name, who may order a replacement, who the first custodians are.
+//! What every replica of a cluster is opened with and no entry changes: the cluster's name, whose orders hold, who the first custodians are.
 //!
 //! Decides: that all of it is the same function in every replica, since entries are judged by it while they are applied. Trusts: the caller to
 //! take it from the cluster's founding documents, which the cluster id pins. Out of scope: counting signatures (`attest`, which this crate

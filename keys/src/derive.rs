@@ -53,6 +53,38 @@ purposes! {
     KeyTag = "key-tag",
     /// Record parent to name key, value key and commitment (96 bytes); field: iv.
     RecordKeys = "record-keys",
+    /// A user's key to the part of a namespace's keys that the cluster gets for a session, in dual mode; fields: cluster, user, namespace.
+    UserPart = "user-part",
+    /// A user's key to the root of a namespace's keys in user mode, which never leaves the client; fields: cluster, user, namespace.
+    UserRoot = "user-root",
+    /// A user's part, or root, to what the cluster stores in its place; fields: cluster, key mode.
+    UserCommit = "user-commit",
+    /// DEK to the salt it is mixed with a user's part under; fields: cluster, namespace tag.
+    MixSalt = "mix-salt",
+    /// DEK and a user's part, mixed, to the data key of a namespace in dual mode; fields: cluster, namespace tag.
+    DekMix = "dek-mix",
+    /// Root to the parent of key tags in user mode.
+    UserIndex = "user-index",
+    /// Root to the parent of name keys in user mode.
+    UserNames = "user-names",
+    /// Root to the parent of value keys in user mode.
+    UserRecords = "user-records",
+    /// Name parent to the key of one name in user mode; field: key tag.
+    UserName = "user-name",
+    /// Record parent to value key and commitment in user mode (64 bytes); field: iv.
+    UserValue = "user-value",
+    /// Tag key to the tag of a user (16 bytes); fields: cluster, user.
+    UserTag = "user-tag",
+    /// Tag key to the tag of a device (16 bytes); fields: cluster, user tag, credential.
+    DeviceTag = "device-tag",
+    /// Tag key to the tag of a recovery key (16 bytes); fields: cluster, user tag, public half.
+    UserRecoveryTag = "user-recovery-tag",
+    /// Tag key to sealing key and commitment of a device on record (64 bytes); fields: cluster, user tag, iv.
+    DeviceKeys = "device-keys",
+    /// A recovery phrase's entropy to the seed of its signature key.
+    RecoverySign = "recovery-sign",
+    /// A recovery phrase's entropy to sealing key and commitment of an escrow (64 bytes); fields: cluster, user, iv.
+    EscrowKeys = "escrow-keys",
     /// Hedge key to initialization vector (24 bytes); fields: randomness, incarnation, counter, digest of the input.
     HedgedIv = "hedged-iv",
     /// KEK to the salt of a dealing's randomness; field: custody epoch.
@@ -67,6 +99,14 @@ purposes! {
     RecoveryTag = "recovery-tag",
     /// Share extracted with its hiding value to its proof key; fields: cluster, custody epoch, place.
     ShareProof = "share-proof",
+    /// Fresh randomness extracted with the KEK to a new workload key; fields: cluster, name.
+    WorkloadKey = "workload-key",
+    /// Workload key to one user's own; field: user.
+    WorkloadUser = "workload-user",
+    /// Tag key to a user's tag in the audit chain (16 bytes); fields: cluster, name, user.
+    WorkloadSubject = "workload-subject",
+    /// Tag key to the private key of the key broker protocol's certificate; fields: cluster, try.
+    BrokerKey = "broker-key",
 }
 
 /// Derives `N` bytes for `purpose` from a uniform parent key.

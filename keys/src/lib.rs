@@ -5,8 +5,10 @@
 //! Trusts: the randomness it is given to be secret, not to be fresh (see [`hedge`]). Takes time from nobody.
 //! Out of scope: who may have which key (`node`, `attest`). Protocol sections 6 and 7.
 //!
-//! - [`ring`]: [`Keyring`], the live master keys of a cluster; namespace tags; wrapping of data keys.
+//! - [`ring`]: [`Keyring`], the live master keys of a cluster; namespace tags; wrapping of data keys and workload keys.
 //! - [`space`]: [`SpaceKeys`], the keys of one namespace; sealing and opening of records.
+//! - [`phrase`]: [`Phrase`], 24 words that restore a user, and the escrow they open.
+//! - [`user`]: [`UserKey`], what a client holds: a user's part of keys in dual mode, all of them in user mode.
 //! - [`hedge`]: [`HedgedIvs`], initialization vectors that survive a repeating generator.
 //! - [`custody`]: dealing, judging and combining shares of a recovery key, and what it opens.
 //! - [`text`]: secrets as words on paper and as one line, with errors that name the place.
@@ -19,13 +21,18 @@ pub mod bucket;
 pub mod custody;
 pub mod derive;
 pub mod hedge;
+pub mod phrase;
 pub mod ring;
+mod roll;
 #[cfg(test)]
 mod salamander;
 mod sealed;
 pub mod space;
 pub mod text;
+pub mod user;
 
 pub use hedge::HedgedIvs;
-pub use ring::{CustodyUse, Keyring, KeyringError};
+pub use phrase::{Phrase, PhraseError};
+pub use ring::{CustodyUse, Keyring, KeyringError, WorkloadPlace, workload_user_key};
 pub use space::{OpenError, RecordPlace, SealError, SpaceKeys};
+pub use user::{UserKey, UserSpace};

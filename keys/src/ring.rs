@@ -7,6 +7,10 @@
 //! another ring. Which generation is in use says the log, so it is the caller who names it.
 //! Trusts: whoever grants the keys (an attested session). Out of scope: when keys change (`node`), custody. Protocol section 7.
 
+mod workload;
+
+pub use workload::{WorkloadPlace, workload_user_key};
+
 use crate::derive::{Purpose, expand, extract};
 use crate::hedge::{HedgedIvs, random};
 use crate::sealed::{open_in_place, seal_in_place};
@@ -22,7 +26,7 @@ use ringwall_wire::request::KeyMode;
 use ringwall_wire::rotation::KeyGeneration;
 use ringwall_wire::secret::{Secret, wash_stack};
 use subtle::ConstantTimeEq;
-use zeroize::Zeroize;
+use zeroize::{Zeroize, Zeroizing};
 
 /// The key epoch the tag key is granted under.
 pub const TAG_KEY_EPOCH: KeyEpoch = KeyEpoch(0);
@@ -123,6 +127,11 @@ impl Keyring {
         &self.cluster_id
     }
 
+    /// The key tags are made with; it outlives master keys.
+    pub(crate) fn tag_key(&self) -> &Secret<32> {
+        &self.tag_key
+    }
+
     /// The newest generation on the ring: it may be one the log has not named yet.
     pub fn newest(&self) -> KeyEpoch {
         self.masters.last().expect("a ring holds a master key").key_epoch
@@ -195,7 +204,8 @@ impl Keyring {
         ClientTag(*expand::<16>(&self.tag_key, Purpose::ClientTag, &fields).expose())
     }
 
-    /// Makes the data key of a new namespace and wraps it under the master key `key_epoch`.
+    /// Makes the data key of a new namespace and wraps it under the master key `key_epoch`; gives the namespace's keys too, which in dual mode need
+    /// the user's part: there, use [`Keyring::new_data_key`].
     pub fn new_space_key(
         &self,
         space: &SpaceTag,
@@ -203,27 +213,73 @@ impl Keyring {
         key_epoch: KeyEpoch,
         ivs: &mut HedgedIvs,
     ) -> Result<(SpaceKeys, WrappedKey), SealError> {
-        if mode != KeyMode::Cluster {
+        if mode == KeyMode::Dual {
             return Err(SealError::UserKeyNeeded { mode });
         }
-        let master = self.master(key_epoch).map_err(|_| SealError::UnknownKeyEpoch { wanted: key_epoch })?;
-        let mixed = extract(&master.kek, ivs.random().expose());
-        let dek: Secret<32> = expand(&mixed, Purpose::Dek, &[&self.cluster_id.0, &space.0]);
-        let wrapped = master.wrap_key(&self.wrap_aad(space, mode, master.key_epoch), &dek, ivs);
+        let (dek, wrapped) = self.fresh(space, mode, key_epoch, ivs)?;
         let made = SpaceKeys::derive(self.cluster_id, *space, mode, &dek);
+        drop(dek);
         wash_stack();
         Ok((made, wrapped))
     }
 
+    /// Makes the data key of a new namespace, wrapped under the master key `key_epoch`.
+    pub fn new_data_key(&self, space: &SpaceTag, mode: KeyMode, key_epoch: KeyEpoch, ivs: &mut HedgedIvs) -> Result<WrappedKey, SealError> {
+        let (dek, wrapped) = self.fresh(space, mode, key_epoch, ivs)?;
+        drop(dek);
+        wash_stack();
+        Ok(wrapped)
+    }
+
+    #[inline(never)]
+    fn fresh(
+        &self,
+        space: &SpaceTag,
+        mode: KeyMode,
+        key_epoch: KeyEpoch,
+        ivs: &mut HedgedIvs,
+    ) -> Result<(Secret<32>, WrappedKey), SealError> {
+        let master = self.master(key_epoch).map_err(|_| SealError::UnknownKeyEpoch { wanted: key_epoch })?;
+        let mixed = extract(&master.kek, ivs.random().expose());
+        let dek: Secret<32> = expand(&mixed, Purpose::Dek, &[&self.cluster_id.0, &space.0]);
+        let wrapped = master.wrap_key(&self.wrap_aad(space, mode, key_epoch), &dek, ivs);
+        Ok((dek, wrapped))
+    }
+
     /// Unwraps the data key of a namespace and derives its keys. `mode` is the one stored beside the wrapped key; a lie is noticed.
     pub fn unwrap_space_key(&self, space: &SpaceTag, mode: KeyMode, wrapped: &WrappedKey) -> Result<SpaceKeys, OpenError> {
-        if mode != KeyMode::Cluster {
+        if mode == KeyMode::Dual {
             return Err(OpenError::UserKeyNeeded { mode });
         }
-        let dek = self.master(wrapped.key_epoch)?.unwrap_key(&self.wrap_aad(space, mode, wrapped.key_epoch), wrapped)?;
-        let unwrapped = SpaceKeys::derive(self.cluster_id, *space, mode, &dek);
+        let dek = self.unwrapped(space, mode, wrapped)?;
+        let keys = SpaceKeys::derive(self.cluster_id, *space, mode, &dek);
+        drop(dek);
         wash_stack();
-        Ok(unwrapped)
+        Ok(keys)
+    }
+
+    /// The keys of a namespace in dual mode: its data key mixed with the user's part, neither of which says anything about them alone. A part that is
+    /// not the one of its records gives keys that open nothing: compare [`crate::user::commitment`] first.
+    pub fn unwrap_dual_space_key(&self, space: &SpaceTag, wrapped: &WrappedKey, part: &Secret<32>) -> Result<SpaceKeys, OpenError> {
+        let dek = self.unwrapped(space, KeyMode::Dual, wrapped)?;
+        let mixed = self.mixed(space, &dek, part);
+        let keys = SpaceKeys::derive(self.cluster_id, *space, KeyMode::Dual, &mixed);
+        drop((dek, mixed));
+        wash_stack();
+        Ok(keys)
+    }
+
+    #[inline(never)]
+    fn mixed(&self, space: &SpaceTag, dek: &Secret<32>, part: &Secret<32>) -> Secret<32> {
+        let fields: [&[u8]; 2] = [&self.cluster_id.0, &space.0];
+        let salt: Secret<32> = expand(dek, Purpose::MixSalt, &fields);
+        let input = Zeroizing::new(enc(Label::Mix, &[dek.expose(), part.expose()]));
+        expand(&extract(&salt, &input), Purpose::DekMix, &fields)
+    }
+
+    #[inline(never)]
+    fn unwrapped(&self, space: &SpaceTag, mode: KeyMode, wrapped: &WrappedKey) -> Result<Secret<32>, OpenError> {
+        self.master(wrapped.key_epoch)?.unwrap_key(&self.wrap_aad(space, mode, wrapped.key_epoch), wrapped)
     }
 
     /// Wraps a data key under another master key. It stays the same key; no record is sealed again.
@@ -344,5 +400,24 @@ impl WrapKeys {
             [key, commit] => (key, commit),
             _ => unreachable!("64 bytes are two chunks of 32"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mix_of_both_parts_has_its_known_answer() {
+        // Computed with Python's `hmac`, not with this crate.
+        let granted = [
+            GrantedKey { key_epoch: TAG_KEY_EPOCH, key: Secret::new([0x22; 32]) },
+            GrantedKey { key_epoch: FIRST_KEY_EPOCH, key: Secret::new([0x33; 32]) },
+        ];
+        let ring = Keyring::from_grant(ClusterId([0x11; 32]), &granted).expect("a tag key and a master key");
+        let dek = Secret::new(core::array::from_fn(|byte| byte as u8));
+        let mixed = ring.mixed(&SpaceTag([0x66; 16]), &dek, &Secret::new([0x77; 32]));
+        let want = "2346f84f1b24dd8459d521b1d06987b566c946fa732203341967d12b232ff7d5";
+        assert_eq!(ringwall_wire::text::hex(mixed.expose()), want);
     }
 }

@@ -18,7 +18,7 @@ use ringwall_wire::ids::{ClientTag, ClusterId, KeyEpoch, KeyTag, SpaceTag};
 use ringwall_wire::label::Label;
 use ringwall_wire::limits::{KEY_BYTES, VALUE_BYTES};
 use ringwall_wire::request::KeyMode;
-use ringwall_wire::secret::Secret;
+use ringwall_wire::secret::{Secret, wash_stack};
 use ringwall_wire::without::{Defence, left_out};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroize;
@@ -42,8 +42,8 @@ pub enum SealError {
         /// Bytes it may have.
         max: usize,
     },
-    /// The key mode needs the user's key, which this version does not take.
-    #[error("namespaces in {mode:?} mode need the user's key, which this version does not take; use cluster mode")]
+    /// The keys of the namespace need the user's part.
+    #[error("a namespace in {mode:?} mode has no keys without the user's part of them")]
     UserKeyNeeded {
         /// The mode.
         mode: KeyMode,
@@ -74,8 +74,8 @@ pub enum OpenError {
     /// Authentic, and yet not padded as we pad: a defect of the writer.
     #[error("the blob is authentic but not padded as this version pads")]
     BadPadding,
-    /// The key mode needs the user's key, which this version does not take.
-    #[error("namespaces in {mode:?} mode need the user's key, which this version does not take; use cluster mode")]
+    /// The keys of the namespace need the user's part.
+    #[error("a namespace in {mode:?} mode has no keys without the user's part of them")]
     UserKeyNeeded {
         /// The mode.
         mode: KeyMode,
@@ -97,6 +97,7 @@ pub struct RecordPlace {
 pub struct SpaceKeys {
     cluster_id: ClusterId,
     space: SpaceTag,
+    mode: KeyMode,
     records: Secret<32>,
     index: Secret<32>,
 }
@@ -121,15 +122,15 @@ impl RecordKeys {
 }
 
 impl SpaceKeys {
-    /// Derives the keys of a namespace from its data key. Cluster mode takes the data key as it is; the other modes mix the user's
-    /// key into it first, and the mode is part of every derivation, so that no mode's keys open another's records.
+    /// Derives the keys of a namespace from its data key: in dual mode from one the user's part was mixed into. The mode is part of every
+    /// derivation, so that no mode's keys open another's records.
     #[inline(never)]
     pub(crate) fn derive(cluster_id: ClusterId, space: SpaceTag, mode: KeyMode, dek: &Secret<32>) -> Self {
-        let mode = mode.to_bytes();
-        let fields: [&[u8]; 3] = [&cluster_id.0, &space.0, &mode];
+        let named = mode.to_bytes();
+        let fields: [&[u8]; 3] = [&cluster_id.0, &space.0, &named];
         let records = expand(dek, Purpose::SpaceRecords, &fields);
         let index = expand(dek, Purpose::SpaceIndex, &fields);
-        SpaceKeys { cluster_id, space, records, index }
+        SpaceKeys { cluster_id, space, mode, records, index }
     }
 
     /// The namespace.
@@ -137,9 +138,23 @@ impl SpaceKeys {
         &self.space
     }
 
+    /// Its key mode.
+    pub fn mode(&self) -> KeyMode {
+        self.mode
+    }
+
     /// The tag replicas index this key name by: 16 bytes, keyed, so that equal names of other namespaces differ.
     pub fn key_tag(&self, name: &[u8]) -> KeyTag {
-        KeyTag(*expand::<16>(&self.index, Purpose::KeyTag, &[name]).expose())
+        let tag = KeyTag(*expand::<16>(&self.index, Purpose::KeyTag, &[name]).expose());
+        self.wash();
+        tag
+    }
+
+    /// Keys of a session must be nowhere when it ends, whichever thread used them. Other keys live as long as the process.
+    fn wash(&self) {
+        if self.mode == KeyMode::Dual {
+            wash_stack();
+        }
     }
 
     /// Seals a name (at most `KEY_BYTES`) and a value (at most `VALUE_BYTES`) for `place`.
@@ -154,27 +169,33 @@ impl SpaceKeys {
         let iv = ivs.next(&[&self.space.0, &aad, name, value]);
         let keys = self.record_keys(&iv);
         let (name_key, value_key, commit) = keys.parts();
-        Ok(SealedRecord {
+        let record = SealedRecord {
             client: place.client,
             seq: place.seq,
             iv,
             commit: *commit,
             name: Blob::new(sealed(name_key, &aad, name)).expect("a padded name fits SEALED_NAME_BYTES"),
             value: Blob::new(sealed(value_key, &aad, value)).expect("a padded value fits SEALED_VALUE_BYTES"),
-        })
+        };
+        self.wash();
+        Ok(record)
     }
 
     /// Opens the record stored under `key`: name and value.
     pub fn open(&self, key: &KeyTag, record: &SealedRecord) -> Result<(Vec<u8>, Vec<u8>), OpenError> {
         let (keys, aad) = self.committed(key, record)?;
         let (name_key, value_key, _) = keys.parts();
-        Ok((opened(name_key, &aad, &record.name)?, opened(value_key, &aad, &record.value)?))
+        let both = opened(name_key, &aad, &record.name).and_then(|name| Ok((name, opened(value_key, &aad, &record.value)?)));
+        self.wash();
+        both
     }
 
     /// Opens only the name of the record stored under `key`.
     pub fn open_name(&self, key: &KeyTag, record: &SealedRecord) -> Result<Vec<u8>, OpenError> {
         let (keys, aad) = self.committed(key, record)?;
-        opened(keys.parts().0, &aad, &record.name)
+        let name = opened(keys.parts().0, &aad, &record.name);
+        self.wash();
+        name
     }
 
     /// The record's keys, after its commitment was found to be theirs.

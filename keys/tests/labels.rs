@@ -5,9 +5,11 @@
 
 use ringwall_keys::derive::{Purpose, expand, extract};
 use ringwall_keys::ring::FIRST_KEY_EPOCH;
-use ringwall_keys::{HedgedIvs, Keyring};
+use ringwall_keys::user::commitment;
+use ringwall_keys::{HedgedIvs, Keyring, UserKey};
 use ringwall_wire::admission::GrantedKey;
 use ringwall_wire::ids::{ClientId, ClusterId, KeyEpoch, UserId};
+use ringwall_wire::request::KeyMode;
 use ringwall_wire::secret::Secret;
 use ringwall_wire::text::hex;
 use std::collections::BTreeSet;
@@ -31,6 +33,31 @@ const KNOWN: &[(Purpose, &str)] = &[
         "16ec63dd224d3343d0ae3daaa5025d5ac76e1d110066a019040a37423c955d7441562f8c140a462386cdfc67b1674369a31c747243a37dcc965f1abc7c4e21e7\
          1198ee0de2b16dfb70533765f0638c026eed06695a45673969e8fc8fa14c1e4b",
     ),
+    (Purpose::UserPart, "92ff4459ff73c618df1f3fb2212c683bcf51f9a2739e7d8308c4895d8af69785"),
+    (Purpose::UserRoot, "1a16047ad63c62d837b0b799748b5c27321e6eb7d0e9fa3543c9773b1dd052ea"),
+    (Purpose::UserCommit, "3180b402d11f8dbf115b9b23946b1e0aebe91807082fc9ce6425f27d9b3b88da"),
+    (Purpose::MixSalt, "cac58f4f27e853517c38f5288e4602753d053f5049b9c25e9341bd76244c3d91"),
+    (Purpose::DekMix, "0297757a927752d71a43cff31e2ba5b42009634915355ec486760dbe12d001c2"),
+    (Purpose::UserIndex, "1f300c5bb45a8fe569ba3a26d8c4e40673356f84b93c4da351db1e717fff00be"),
+    (Purpose::UserNames, "bb1ba2d5a9d07f13e87ab921ce63a07e20219b6d608cbea3c998f6367a37da58"),
+    (Purpose::UserRecords, "f39a4831ecf5d1fe054181d1cb5b6cb251193e28968cc444c84189bcb591ae68"),
+    (Purpose::UserName, "635955242ba110f6092eb597886db7da6c7d8eeab4e5bdec4d695ce7bb185f2d"),
+    (
+        Purpose::UserValue,
+        "709272b6e0298262b9a9da14aa692765f1cdb9336d2c75d3d39c58c22d2684a35d4b7c4ff264548562e49789a1d421c9d62923fddebe6e78cd5ec7420728f597",
+    ),
+    (Purpose::UserTag, "ca5bffb88e7285c66c1c36177316aef9"),
+    (Purpose::DeviceTag, "e9c1ea869670ac6040815d16be81dc84"),
+    (Purpose::UserRecoveryTag, "d258100122df39af6aa31b3d1e9a2db0"),
+    (
+        Purpose::DeviceKeys,
+        "a2640c94580e80d9e09b62ffa241afd66efceeac66d45b94c118831d140f74cd87c37ba8e8328c369f745311d3615885daa1060e589ef9a09cf45b19571c33f0",
+    ),
+    (Purpose::RecoverySign, "316cf25cf57c5a213cb3d8e87b22e60f23f919a3a149071c3187d292dd9868d7"),
+    (
+        Purpose::EscrowKeys,
+        "c5088fda11d2857e9492f9cc0a80fc244ebf8f02b36fc51c3b513349d6e5776d256db126b009a1ff6c308463f1e17bc0c2a52e9756b601bff9a663d1b8f7f4c1",
+    ),
     (Purpose::HedgedIv, "2d8525f6ca331c9219f661c23c262b8fa423a59b876acf35"),
     (Purpose::CustodySalt, "3863076080d054c65318767a8aedca2d6c263288d839b83321eb58e6079f909d"),
     (Purpose::CustodyDraw, "0c8b2d513031a966727bbbf093fb6f715723aed8c30b5a806f2a09f607b9cf0d"),
@@ -38,7 +65,15 @@ const KNOWN: &[(Purpose, &str)] = &[
     (Purpose::RecoverySeed, "c5c822a4095135b3f1ff4b57b7fc2b6d4496b8d26b755643e698d6b42c264b26"),
     (Purpose::RecoveryTag, "afa4a3b42cec68f312697e7b7f287c92ff20f3cc56f2216f1830be28eeb0e23c"),
     (Purpose::ShareProof, "205432620372533b9688d9c69064188ad060d7a4291ad266c010147a5ec5bec5"),
+    (Purpose::WorkloadKey, "9ce03c53fbb8d05b9c9d75c7a24b5702707f7ef298f3413a14a5c6d32859e586"),
+    (Purpose::WorkloadUser, "4e4915ff949da166937b0d879b2b81973b18dcc9c7366765b378cab9764aa592"),
+    (Purpose::WorkloadSubject, "34ec4c8d2145f60006f8750aec25dc79"),
+    (Purpose::BrokerKey, "37d06c8347bf97682dba7d0252c4b4f373f4b99c9d947eb6d0747f67430467b7"),
 ];
+
+/// A name sealed in user mode, without its tag; computed with Python's `cryptography`.
+const NAME_SEALED: &str = "52576e313dd2bb69f8689ea9e8486e256d829833faf5a7864b06eb35729121e889e86db28df429eaf87c71c5c53b5e6b82ee7450c6a636b6759aaec722b97aec52\
+    bbd349171e9307015e7ddcbfde2add1acbead4f6bd27ff";
 
 fn parent() -> Secret<32> {
     Secret::new(core::array::from_fn(|byte| byte as u8))
@@ -90,14 +125,27 @@ fn tags_have_their_known_answers() {
 }
 
 #[test]
+fn what_a_users_key_gives_has_its_known_answers() {
+    let (cluster, user) = (ClusterId([0x11; 32]), UserId([0x44; 20]));
+    let key = UserKey::from_seed(Secret::new([0x88; 32]));
+    let part = key.part(&cluster, &user, "notes");
+    assert_eq!(hex(part.expose()), "2967be2cdd20088c3112fa28b85c4211ea8badf2443875001f90cff5f8f4a53f");
+    let dual = commitment(&cluster, KeyMode::Dual, &part);
+    assert_eq!(dual.to_string(), "4e5a372419fd4e0a8d1f001f50e0a2c524cbb3454cca322898f28feb7bc97522");
+    let space = key.space(&cluster, &user, "notes");
+    assert_eq!(space.commitment().to_string(), "84b4fa4aaa32a6d6a50ae2de9d7b41cf079d1cfd3e3e6593b19c2a3116a45029");
+    let name = space.seal_name(b"alpha").unwrap();
+    assert_eq!(hex(&name[4..20]), "315ea6f89f627950788ed0069db4ff9b");
+    assert_eq!(hex(&[&name[..4], &name[20..]].concat()), NAME_SEALED);
+}
+
+#[test]
 fn nothing_secret_is_printed() {
     use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng};
     let mut rng = ChaCha20Rng::seed_from_u64(1);
     let ring = Keyring::found(ClusterId([0x11; 32]), &mut rng);
     let mut ivs = HedgedIvs::new(Box::new(rng), ringwall_wire::ids::Incarnation(1));
-    let (keys, _) = ring
-        .new_space_key(&ring.space_tag(&UserId([1; 20]), "n"), ringwall_wire::request::KeyMode::Cluster, FIRST_KEY_EPOCH, &mut ivs)
-        .unwrap();
+    let (keys, _) = ring.new_space_key(&ring.space_tag(&UserId([1; 20]), "n"), KeyMode::Cluster, FIRST_KEY_EPOCH, &mut ivs).unwrap();
     let printed = format!("{ring:?} {ivs:?} {keys:?} {:?}", ring.granted());
     for granted in ring.granted() {
         let secret = hex(granted.key.expose());

@@ -49,6 +49,32 @@ fn a_data_key_wrapped_anew_opens_the_records_it_sealed() {
 }
 
 #[test]
+fn in_the_other_modes_a_data_key_moves_without_its_user() {
+    let (old, mut ivs, mut rng) = ring(4);
+    let both = old.with(&old.new_master(SECOND, &mut rng));
+    let new = both.keeping(|generation| generation.key_epoch == SECOND);
+    let dual = old.new_data_key(&SPACE, KeyMode::Dual, FIRST_KEY_EPOCH, &mut ivs).unwrap();
+    let part = Secret::new([3; 32]);
+    let keys = old.unwrap_dual_space_key(&SPACE, &dual, &part).unwrap();
+    let place = RecordPlace { key: keys.key_tag(b"name"), client: ClientTag([5; 16]), seq: 1 };
+    let record = keys.seal(&place, b"name", b"value", &mut ivs).unwrap();
+    let moved = both.rewrap(&SPACE, KeyMode::Dual, &dual, SECOND, &mut ivs).unwrap();
+    let opened = new.unwrap_dual_space_key(&SPACE, &moved, &part).unwrap();
+    assert_eq!(opened.open(&place.key, &record).unwrap().1, b"value");
+    let guessed = new.unwrap_dual_space_key(&SPACE, &moved, &Secret::new([4; 32])).unwrap();
+    assert_eq!(guessed.open(&place.key, &record).unwrap_err(), OpenError::OtherKey, "the user is needed as before");
+    for mode in [KeyMode::Cluster, KeyMode::User] {
+        let taken = both.rewrap(&SPACE, mode, &dual, SECOND, &mut ivs).map(|_| ());
+        assert_eq!(taken, Err(OpenError::NotAuthentic), "a move changes no mode");
+    }
+    let user = old.new_data_key(&SPACE, KeyMode::User, FIRST_KEY_EPOCH, &mut ivs).unwrap();
+    let moved = both.rewrap(&SPACE, KeyMode::User, &user, SECOND, &mut ivs).unwrap();
+    let (before, after) =
+        (old.unwrap_space_key(&SPACE, KeyMode::User, &user).unwrap(), new.unwrap_space_key(&SPACE, KeyMode::User, &moved).unwrap());
+    assert_eq!(before.key_tag(b"name"), after.key_tag(b"name"));
+}
+
+#[test]
 fn nothing_is_wrapped_under_a_key_that_is_not_there() {
     let (ring, mut ivs, _) = ring(2);
     let (_, wrapped) = ring.new_space_key(&SPACE, KeyMode::Cluster, FIRST_KEY_EPOCH, &mut ivs).unwrap();

@@ -164,10 +164,42 @@ fn grants_that_make_no_ring_are_refused() {
 fn modes_that_need_the_users_key_are_refused_by_name() {
     let mut world = World::new(7);
     let (_, tag, wrapped) = world.space("notes");
-    for mode in [KeyMode::Dual, KeyMode::User] {
-        assert_eq!(world.ring.new_space_key(&tag, mode, FIRST_KEY_EPOCH, &mut world.ivs).unwrap_err(), SealError::UserKeyNeeded { mode });
-        assert_eq!(world.ring.unwrap_space_key(&tag, mode, &wrapped).unwrap_err(), OpenError::UserKeyNeeded { mode });
+    let mode = KeyMode::Dual;
+    assert_eq!(world.ring.new_space_key(&tag, mode, FIRST_KEY_EPOCH, &mut world.ivs).unwrap_err(), SealError::UserKeyNeeded { mode });
+    assert_eq!(world.ring.unwrap_space_key(&tag, mode, &wrapped).unwrap_err(), OpenError::UserKeyNeeded { mode });
+}
+
+#[test]
+fn dual_keys_are_the_clusters_and_the_users_together() {
+    let mut world = World::new(11);
+    let tag = world.ring.space_tag(&UserId([9; 20]), "dual");
+    let wrapped = world.ring.new_data_key(&tag, KeyMode::Dual, FIRST_KEY_EPOCH, &mut world.ivs).unwrap();
+    let (part, other) = (Secret::new([3; 32]), Secret::new([4; 32]));
+    let keys = world.ring.unwrap_dual_space_key(&tag, &wrapped, &part).unwrap();
+    let place = place(&keys, b"alpha", 1);
+    let record = keys.seal(&place, b"alpha", b"value", &mut world.ivs).unwrap();
+
+    // Another member with the same part opens it: the keys are a function of both.
+    let member = Keyring::from_grant(CLUSTER, &granted(&world.ring)).unwrap();
+    let theirs = member.unwrap_dual_space_key(&tag, &wrapped, &part).unwrap();
+    assert_eq!(theirs.open(&place.key, &record).unwrap(), (b"alpha".to_vec(), b"value".to_vec()));
+    assert_eq!(theirs.mode(), KeyMode::Dual);
+
+    // The cluster with a part that is not the user's; the user's part with another data key of the same cluster; the data key as other modes use it.
+    let guessed = world.ring.unwrap_dual_space_key(&tag, &wrapped, &other).unwrap();
+    assert_eq!(guessed.open(&place.key, &record).unwrap_err(), OpenError::OtherKey);
+    let again = world.ring.new_data_key(&tag, KeyMode::Dual, FIRST_KEY_EPOCH, &mut world.ivs).unwrap();
+    let elsewhere = world.ring.unwrap_dual_space_key(&tag, &again, &part).unwrap();
+    assert_eq!(elsewhere.open(&place.key, &record).unwrap_err(), OpenError::OtherKey);
+    for mode in [KeyMode::Cluster, KeyMode::User] {
+        assert_eq!(
+            world.ring.unwrap_space_key(&tag, mode, &wrapped).unwrap_err(),
+            OpenError::NotAuthentic,
+            "the mode is bound to the wrapped key"
+        );
     }
+    let stranger = World::new(12).ring.unwrap_dual_space_key(&tag, &wrapped, &part).unwrap_err();
+    assert_eq!(stranger, OpenError::OtherKey, "another cluster's keys with the user's part");
 }
 
 #[test]

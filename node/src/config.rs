@@ -12,6 +12,7 @@ pub use logs::{LogFormat, LogLevel};
 
 use crate::custody::schedule::Timetable;
 use crate::endorsements::settings::{FileEndorsements, Settings};
+use crate::kbs::settings::{FileKbs, Settings as KbsSettings};
 use ringwall_wire::bounded::Text;
 use ringwall_wire::codec::Message;
 use ringwall_wire::genesis::{BootCluster, BootConfig, ClusterCard, GenesisTemplate, PROTOCOL_VERSION};
@@ -96,6 +97,7 @@ struct FileConfig {
     endorsements: FileEndorsements,
     #[serde(default)]
     custody: custody::FileCustody,
+    kbs: Option<FileKbs>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -252,6 +254,8 @@ pub struct Config {
     pub custody: Timetable,
     /// Where endorsements come from.
     pub endorsements: Settings,
+    /// How the key broker protocol is offered to workloads; none for not at all.
+    pub kbs: Option<KbsSettings>,
     /// What is bound into the evidence.
     pub boot: BootConfig,
     /// The governors' order this node joins with. Whether it holds, the cluster says.
@@ -345,6 +349,8 @@ impl Reading<'_> {
         let custody = self.custody(&raw.custody)?;
         let replace_order = self.replace_order(flags, purpose)?;
         let endorsements = Settings::read(&raw.endorsements, self.base).map_err(|fault| self.fault(fault.field, fault.cause, fault.fix))?;
+        let kbs = raw.kbs.map(|kbs| kbs.read(|path| self.base.join(path))).transpose();
+        let kbs = kbs.map_err(|(field, cause, fix)| self.fault(field, cause, fix))?;
         Ok(Config {
             data,
             listen,
@@ -357,6 +363,7 @@ impl Reading<'_> {
             timing,
             custody,
             endorsements,
+            kbs,
             boot,
             replace_order,
         })

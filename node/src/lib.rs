@@ -5,6 +5,7 @@
 //!
 //! - [`cli`], [`config`], [`logging`], [`hardening`]: the process. - [`platform`]: the TEE and its roots, behind one interface.
 //! - [`endorsements`]: what the vendors say about this machine. - [`attesting`]: evidence of this node, and judging others'.
+//! - [`kbs`]: workload keys for guests that speak the key broker protocol.
 //! - [`clock`], [`entropy`]: the only readers of clock and generator.
 //! - [`context`], [`life`]: what parts share, and which states follow which. - [`found`], `join`, [`folders`], [`room`], [`fencing`]: birth, disk and end.
 //! - [`ring`], [`custody`]: master keys as they come and go, and shares of what recovers them.
@@ -32,6 +33,7 @@ pub mod found;
 pub mod front;
 pub mod hardening;
 pub mod join;
+pub mod kbs;
 pub mod life;
 pub mod logging;
 pub mod peers;

@@ -80,6 +80,23 @@ fn the_example_file_is_complete_and_legal() {
 }
 
 #[test]
+fn the_key_broker_is_offered_where_its_section_stands() {
+    let (_folder, flags) = folder(GOOD);
+    assert_eq!(load(&flags, Purpose::Join).unwrap().kbs, None);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/ringwalld.example.toml");
+    let example = std::fs::read_to_string(path).unwrap();
+    let (_, section) = example.split_once("# [kbs]\n").unwrap();
+    // Its fields are comments of one line each; the sentences above them are not fields.
+    let fields = section.lines().filter_map(|line| line.strip_prefix("# ")).filter(|line| line.contains(" = "));
+    let text = format!("{GOOD}\n[kbs]\n{}", fields.collect::<Vec<_>>().join("\n"));
+    let (folder, flags) = self::folder(&text);
+    let kbs = load(&flags, Purpose::Join).unwrap().kbs.unwrap();
+    assert_eq!((kbs.listen.port(), kbs.names.as_slice()), (8443, &["kbs.example.org".to_owned()][..]));
+    assert_eq!(kbs.endorsements.unwrap(), PathBuf::from("/var/lib/ringwall-workloads"));
+    drop(folder);
+}
+
+#[test]
 fn the_boot_configuration_binds_slot_and_cluster() {
     let (_folder, flags) = folder(GOOD);
     let joining = load(&flags, Purpose::Join).unwrap();
@@ -157,6 +174,9 @@ fn fields_that_cannot_be_used_are_named() {
         (format!("{GOOD}\n[timing]\nelection_max_ms = 100"), "timing.election_max_ms"),
         (format!("{GOOD}\n[endorsements]\nsource = \"nowhere\""), "endorsements.source"),
         (format!("{GOOD}\n[endorsements]\namd = \"http://mirror.example\""), "endorsements.amd"),
+        (format!("{GOOD}\n[kbs]\nlisten = \"8443\"\nnames = [\"a\"]"), "kbs.listen"),
+        (format!("{GOOD}\n[kbs]\nlisten = \"0.0.0.0:1\"\nnames = []"), "kbs.names"),
+        (format!("{GOOD}\n[kbs]\nlisten = \"0.0.0.0:1\"\nnames = [\"a/b\"]"), "kbs.names"),
         (format!("{GOOD}\n[endorsements]\nrefresh_hours = 0"), "endorsements.refresh_hours"),
     ] {
         assert_eq!(field_of(&text).0, field, "{text}");

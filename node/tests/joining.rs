@@ -47,6 +47,7 @@ fn config(folder: &Path, port: u16, cluster: ClusterPart, boot: BootConfig, peer
         boot,
         custody: ringwall_node::custody::schedule::Timetable::default(),
         replace_order: None,
+        kbs: None,
     }
 }
 

@@ -101,6 +101,8 @@ pub struct LocalOptions {
     pub custodians: (Vec<Custodian>, u8),
     /// Seconds between two rotations of the master key, and from an erasure to one; none leaves the daemon's defaults.
     pub rotate_s: Option<(u32, u32)>,
+    /// Folder of endorsements of workloads' machines; with it every node offers the key broker protocol on a port of its own.
+    pub kbs: Option<PathBuf>,
 }
 
 /// One slot and the process that stands in it.
@@ -108,6 +110,8 @@ pub struct LocalOptions {
 struct Place {
     machine: Machine,
     address: SocketAddr,
+    /// Where it offers the key broker protocol.
+    kbs: Option<SocketAddr>,
     child: Option<Child>,
 }
 
@@ -146,7 +150,9 @@ impl LocalCluster {
         let mut places = Vec::new();
         for (socket, machine) in sockets.iter().zip(machines) {
             let address = socket.local_addr().map_err(io("finding a free port"))?;
-            places.push(Place { machine: machine.clone(), address, child: None });
+            let kbs = options.kbs.as_ref().map(|_| std::net::TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()));
+            let kbs = kbs.transpose().map_err(io("finding a free port"))?;
+            places.push(Place { machine: machine.clone(), address, kbs, child: None });
         }
         drop(sockets);
         let unread = ClusterCard {
@@ -176,6 +182,11 @@ impl LocalCluster {
     /// Where the node of `slot` answers.
     pub fn address(&self, slot: u8) -> SocketAddr {
         self.place(slot).address
+    }
+
+    /// Where the node of `slot` offers the key broker protocol, if it does.
+    pub fn kbs_address(&self, slot: u8) -> Option<SocketAddr> {
+        self.place(slot).kbs
     }
 
     /// All addresses nodes name, as text.
@@ -345,6 +356,9 @@ impl LocalCluster {
         }
         if let Some((rotate, erase)) = self.options.rotate_s {
             let _ = writeln!(text, "[custody]\nrotate_s = {rotate}\nerase_s = {erase}");
+        }
+        if let (Some(folder), Some(address)) = (&self.options.kbs, self.place(slot).kbs) {
+            let _ = writeln!(text, "[kbs]\nlisten = \"{address}\"\nnames = [\"127.0.0.1\"]\nendorsements = {}", quoted(folder));
         }
         if let Some((heartbeat, least, most)) = self.options.timing {
             let _ = writeln!(text, "[timing]\nheartbeat_ms = {heartbeat}\nelection_min_ms = {least}\nelection_max_ms = {most}");

@@ -205,7 +205,7 @@ fn leave_out(names: &[String]) -> Result<(), String> {
 }
 
 /// The lie whose variant is spelled so.
-fn lie_named(name: &str) -> Option<Lie> {
+pub(crate) fn lie_named(name: &str) -> Option<Lie> {
     let all = Lie::EITHER.iter().chain(Lie::SNP).chain(Lie::TDX).chain(Lie::TDX_LOG);
     all.copied().find(|lie| format!("{lie:?}") == name)
 }

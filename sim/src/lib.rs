@@ -19,12 +19,16 @@ pub mod canary;
 #[cfg(feature = "demo")]
 pub mod cluster;
 #[cfg(feature = "demo")]
+pub mod custody;
+#[cfg(feature = "demo")]
 pub mod daemon;
 #[cfg(feature = "demo")]
 pub mod demo;
 #[cfg(feature = "demo")]
 mod derived_keys;
 pub mod forge;
+#[cfg(feature = "demo")]
+pub mod guest;
 #[cfg(feature = "demo")]
 pub mod impostor;
 mod intel;
@@ -55,7 +59,7 @@ pub mod world;
 
 pub use attester::{anchors, foreign_anchors};
 pub use lie::Lie;
-pub use profile::{BuildImage, Platform, TeeProfile};
+pub use profile::{BuildImage, GuestConfig, Platform, TeeProfile};
 pub use tdx::QuoteShape;
 pub use tee::SimTee;
 pub use world::{PolicyBuilder, genesis_record, genesis_template, policy_for};

@@ -123,7 +123,7 @@ pub(crate) fn report(profile: &TeeProfile, product: SnpProduct, report_data: &[u
         key_info: u32::from(tells(Lie::SnpAuthorKey)) | u32::from(tells(Lie::SnpMaskedKey)) << 1 | u32::from(tells(Lie::SnpVlek)) << 2,
         report_data: *report_data,
         measurement: build.snp_measurement().0,
-        host_data: booted_config(profile).host_data().0,
+        host_data: profile.guest.as_ref().map_or_else(|| booted_config(profile).host_data().0, |guest| guest.host_data),
         id_key_digest: match (tells(Lie::SnpIdKey), id_block) {
             (true, _) => [1; 48],
             (_, true) => TeeProfile::id_key_digest().0,

@@ -155,7 +155,7 @@ fn report(profile: &TeeProfile, report_data: &[u8; 64]) -> TdReport {
         // Bit 63 is no feature Intel has defined.
         xfam: tdx::XFAM | u64::from(tells(Lie::TdxXfam)) << 63,
         mr_td: booted_build(profile).tdx_tuple().mrtd.0,
-        mr_config_id: booted_config(profile).mr_config_id(),
+        mr_config_id: profile.guest.as_ref().map_or_else(|| booted_config(profile).mr_config_id(), |guest| guest.mr_config_id),
         mr_owner: register(Lie::TdxMrOwner),
         mr_owner_config: register(Lie::TdxMrOwnerConfig),
         rtmr: [rtmr(Rtmr::Rtmr0), rtmr(Rtmr::Rtmr1), rtmr2, register(Lie::TdxRtmr3)],

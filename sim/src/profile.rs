@@ -128,8 +128,19 @@ pub struct TeeProfile {
     pub quote_shape: QuoteShape,
     /// Memory of an Intel guest in GiB: part of what its firmware measures.
     pub memory_gib: u32,
+    /// What a guest that is no node was started with; none for a node, which was started with its boot configuration.
+    pub guest: Option<GuestConfig>,
     /// How it lies; empty for an honest machine.
     pub lies: Vec<Lie>,
+}
+
+/// What the host of a workload's guest gave it at launch; zeros where it gave nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GuestConfig {
+    /// HOST_DATA of an AMD guest.
+    pub host_data: [u8; 32],
+    /// MRCONFIGID of an Intel guest.
+    pub mr_config_id: [u8; 48],
 }
 
 impl TeeProfile {
@@ -144,6 +155,7 @@ impl TeeProfile {
             report_version: 5,
             quote_shape: QuoteShape::V4,
             memory_gib: boot::MEMORY_GIB,
+            guest: None,
             lies: Vec::new(),
         }
     }

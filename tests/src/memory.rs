@@ -109,7 +109,7 @@ impl Recorded {
     /// How many 32-byte strings in `memory` open the record: as its key, as the chain it comes from, as the session's raw key, or as the handshake's
     /// chaining key.
     pub fn keys_in(&self, memory: &[u8]) -> usize {
-        memory.windows(KEY).step_by(8).filter(|window| looks_random(window) && self.opens_with(window)).count()
+        candidates(memory).filter(|window| self.opens_with(window.as_slice())).count()
     }
 
     fn opens_with(&self, candidate: &[u8]) -> bool {
@@ -140,6 +140,11 @@ fn expand(parent: &[u8], info: &[u8], len: usize) -> Vec<u8> {
     let mut out = vec![0; len];
     Hkdf::<Sha256>::from_prk(parent).expect("a parent has 32 bytes").expand(info, &mut out).expect("64 bytes are few");
     out
+}
+
+/// Every 32 bytes of `memory` that could be a key: those a key in memory of its own begins with.
+pub fn candidates(memory: &[u8]) -> impl Iterator<Item = &[u8; KEY]> {
+    memory.windows(KEY).step_by(8).filter(|window| looks_random(window)).filter_map(|window| window.first_chunk())
 }
 
 /// Whether a window has as many different bytes as random ones have.

@@ -7,11 +7,13 @@
 use crate::admission::{AdmitCommit, AdmitPropose, Endorse, IncarnationCert};
 use crate::bounded::{Blob, List};
 use crate::custody::{CustodyCommand, CustodyFault};
-use crate::ids::{ClientTag, Incarnation, KeyEpoch, KeyTag, OwnerMark, Revision, SpaceTag};
+use crate::ids::{ClientTag, Digest, Incarnation, KeyEpoch, KeyTag, OwnerMark, Revision, SpaceTag};
 use crate::limits::{BATCH_MUTATIONS, ENTRY_WRITES, ERASE_SPACES, SEALED_NAME_BYTES, SEALED_VALUE_BYTES};
 use crate::order::OrderFault;
 use crate::request::{Conflict, Expect, KeyMode, Once};
 use crate::rotation::{KeyCommand, RotationFault};
+use crate::user::{UserChange, UserFault};
+use crate::workload::{WorkloadOutcome, WorkloadWrite};
 use crate::{choice, message, record};
 use alloc::boxed::Box;
 
@@ -70,6 +72,10 @@ choice! {
         2 => Change(SpaceChange),
         /// The data keys of these namespaces are gone for good, and in bounded steps what they opened; their names are not used again.
         3 => Erase(List<SpaceTag, ERASE_SPACES>),
+        /// Change a user's record.
+        4 => User(UserChange),
+        /// Make, change or grant a workload key.
+        5 => Workload(Box<WorkloadWrite>),
     }
 }
 
@@ -80,6 +86,8 @@ record! {
         pub space: SpaceTag,
         /// Key mode.
         pub mode: KeyMode,
+        /// Commitment to the user's part of its keys; none in cluster mode.
+        pub commit: Option<Digest>,
         /// Its data key, wrapped.
         pub dek: WrappedKey,
         /// Whose it is.
@@ -189,6 +197,14 @@ choice! {
         8 => Admitted(Incarnation),
         /// A decision about members was refused.
         9 => Denied(Denial),
+        /// The namespace exists under another key of its user.
+        10 => OtherUserKey,
+        /// The user's record was changed; the number of the change.
+        11 => UserChanged(u64),
+        /// A change of a user's record was refused.
+        12 => UserRefused(UserFault),
+        /// About a workload key.
+        13 => Workload(WorkloadOutcome),
     }
 }
 

@@ -33,6 +33,10 @@ byte_name!(/// Keyed tag of a key name.
     KeyTag, 16);
 byte_name!(/// Keyed mark of whose a namespace is: another one in each namespace, so that only who has the tag key sees which belong together.
     OwnerMark, 16);
+byte_name!(/// Keyed tag of a user.
+    UserTag, 16);
+byte_name!(/// Keyed tag of a device of a user, or of a user's recovery key.
+    DeviceTag, 16);
 byte_name!(/// Keyed tag of a client within its namespace.
     ClientTag, 16);
 byte_name!(/// First 20 bytes of SHA-256 over a custodian's two public keys: its name in manifests, whatever people call it.

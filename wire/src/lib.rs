@@ -7,7 +7,8 @@
 //! - [`ids`], [`evidence`], [`policy`], [`genesis`]: identities, evidence, the appraisal policy, the founding record.
 //! - [`session`], [`admission`], [`request`], [`receipt`]: what clients and nodes say to each other. [`tree`]: Merkle trees.
 //! - [`custody`], [`rotation`], [`custodian`], [`recovery`]: shares, generations of keys, what custodians ask, total outage.
-//! - [`command`], [`peer`]: what the group replicates and how members talk.
+//! - [`command`], [`peer`]: what the group replicates and how members talk. [`keeping`]: what custodians keep in files.
+//! - [`workload`]: keys granted to programs in TEEs of their own, and what is written down of it.
 //! - [`without`]: defences a build for attacks can leave out; in any other build, nothing.
 //!
 //! It depends on no other member, has no I/O, no clock and no generator.
@@ -26,6 +27,7 @@ pub mod custody;
 pub mod evidence;
 pub mod genesis;
 pub mod ids;
+pub mod keeping;
 pub mod label;
 pub mod limits;
 pub mod order;
@@ -41,5 +43,7 @@ pub mod secret;
 pub mod session;
 pub mod text;
 pub mod tree;
+pub mod user;
 pub mod version;
 pub mod without;
+pub mod workload;

@@ -52,6 +52,14 @@ pub const PAGE_ENTRIES: usize = 1_000;
 pub const WATCH_EVENTS: usize = 256;
 /// Requests of one client session that may wait for an answer at once.
 pub const SESSION_IN_FLIGHT: usize = 256;
+/// Namespaces in dual mode one client session may work on: the user's part of the keys of each is in the node's memory for as long.
+pub const SESSION_PARTS: usize = 32;
+/// Bytes of a key name in a namespace in user mode: sealed by the client, it must fit a key name.
+pub const USER_NAME_BYTES: usize = 256;
+/// Bytes of a value in a namespace in user mode: sealed and padded by the client, it must fit a value.
+pub const USER_VALUE_BYTES: usize = VALUE_BYTES / 2;
+/// Names of one namespace in user mode a client opens to put them in order: nobody else can.
+pub const USER_LIST_NAMES: usize = 262_144;
 /// Watches of one client session.
 pub const SESSION_WATCHES: usize = 16;
 
@@ -84,6 +92,20 @@ pub const ADMISSION_LINKS: usize = 32;
 pub const ADMISSION_ROUNDS: usize = 32;
 /// Bytes of one admission proof: links with the longest addresses and a verdict of every voter.
 pub const ADMISSION_PROOF_BYTES: usize = 192 * 1024;
+/// Bytes of the name of a workload key: a path of three parts.
+pub const WORKLOAD_NAME_BYTES: usize = 128;
+/// Workload keys of a cluster.
+pub const WORKLOAD_KEYS: u64 = 1_024;
+/// Configurations (host data) a grant policy can name, for each vendor.
+pub const WORKLOAD_CONFIGS: usize = 64;
+/// Entries of the audit chain that are kept: about 300 bytes each, in every snapshot. Older ones stay in the chain's digest alone.
+pub const WORKLOAD_AUDIT: u64 = 65_536;
+/// Entries of one page of the audit chain.
+pub const AUDIT_PAGE: usize = 256;
+/// Refusals of one key (or of names that are none) that are written down in one minute; further ones are counted in the next entry.
+pub const WORKLOAD_REFUSALS_PER_MINUTE: u32 = 60;
+/// Questions of one workload session.
+pub const WORKLOAD_ASKS: u64 = 4_096;
 /// Custodians of a cluster.
 pub const CUSTODIANS: usize = 16;
 /// Bytes of a sealed share: the share's own encoding and a tag, with room for a field more.
@@ -98,6 +120,8 @@ pub const EXCHANGE_BYTES: usize = ATTEST_MESSAGE_BYTES + 4096;
 pub const CUSTODIAN_MESSAGE_BYTES: usize = EXCHANGE_BYTES + 96 * 1024;
 /// Data keys one entry rewraps: 170 bytes each, so a rotation of many namespaces leaves room for writes between its entries.
 pub const REWRAP_SPACES: usize = 1_024;
+/// Workload keys one entry moves to the newest master key.
+pub const REWRAP_WORKLOADS: usize = 256;
 /// Namespaces one entry erases; what they held goes in bounded steps afterwards.
 pub const ERASE_SPACES: usize = 256;
 /// Bytes of a recovery file: a kept exchange, a manifest of [`CUSTODIANS`] custodians with their keys, the sealed keys.
@@ -106,6 +130,14 @@ pub const RECOVERY_FILE_BYTES: usize = EXCHANGE_BYTES + 96 * 1024;
 pub const AUDIT_EVENTS: usize = 256;
 /// Submissions that were refused after which a recovery session is over: custodians type a share wrongly, they do not guess.
 pub const SUBMISSIONS_REFUSED: usize = 5;
+/// Bytes a custodian's locked file says in the clear: a name and two public keys.
+pub const LOCKED_PUBLIC_BYTES: usize = 4 * 1024;
+/// Bytes of the locked part: a few keys, in age's format with a line for each of many recipients.
+pub const LOCKED_SECRET_BYTES: usize = 32 * 1024;
+/// Entries a custodian's journal can hold: a ceremony a week for twenty years, with room.
+pub const JOURNAL_ENTRIES: usize = 4_096;
+/// Bytes of one journal entry: names, digests and a custodian's reason.
+pub const JOURNAL_ENTRY_BYTES: usize = 1_024;
 /// Governance keys of a cluster.
 pub const GOVERNORS: usize = 32;
 /// Bytes of a policy document.
@@ -125,6 +157,25 @@ pub const SNAPSHOT_CHUNK_BYTES: usize = 1024 * 1024;
 pub const SEALED_VALUE_BYTES: usize = VALUE_BYTES + 64;
 /// Bytes of a sealed key name.
 pub const SEALED_NAME_BYTES: usize = KEY_BYTES + 64;
+
+/// Devices of one user on record, revoked ones among them: a name that was revoked stays so.
+pub const USER_DEVICES: usize = 64;
+/// Bytes of a device's name.
+pub const DEVICE_NAME_BYTES: usize = 64;
+/// Bytes of a sealed device: credential and name, padded, with what sealing adds.
+pub const SEALED_DEVICE_BYTES: usize = 384;
+/// Rows of one user's audit trail that are kept; older ones are in its digest alone.
+pub const USER_AUDIT_ROWS: u64 = 1_024;
+/// Rows of an audit trail in one answer.
+pub const USER_AUDIT_PAGE: usize = 64;
+/// Tries to restore a user with a key that is not its recovery key, in one window, before all of them are refused.
+pub const RESTORE_TRIES: u32 = 5;
+/// Seconds of such a window, by the group's time.
+pub const RESTORE_WINDOW_S: u32 = 3_600;
+/// Seconds a restored device waits before it counts, unless the user set another time: long enough for somebody with another device to notice.
+pub const COOL_DOWN_S: u32 = 24 * 60 * 60;
+/// Longest such wait a user can set.
+pub const COOL_DOWN_MOST_S: u32 = 30 * 24 * 60 * 60;
 
 /// Client sessions whose recent outcomes are kept for exactly-once retries, in all.
 pub const DEDUP_CLIENTS: usize = 65_536;

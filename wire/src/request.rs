@@ -5,10 +5,12 @@
 
 use crate::bounded::{Blob, List, Text};
 use crate::codec::{Message as _, open_enc};
-use crate::ids::Revision;
+use crate::ids::{Digest, Revision};
 use crate::limits::{BATCH_MUTATIONS, KEY_BYTES, NAMESPACE_BYTES, PAGE_ENTRIES, VALUE_BYTES, WATCH_EVENTS};
 use crate::receipt::Receipted;
+use crate::secret::Secret;
 use crate::session::{MemberHint, Refusal};
+use crate::user::{UserAsk, UserFault, UserShown};
 use crate::{choice, message, record};
 use alloc::boxed::Box;
 
@@ -48,6 +50,12 @@ choice! {
         7 => Status,
         /// Destroy the key of a namespace, or of all the user has, and so all it opens. It cannot be undone, and the names are not used again.
         8 => Erase(Option<Namespace>),
+        /// Find a namespace; never makes one.
+        9 => FindNamespace(OpenNamespace),
+        /// Let this session work on a namespace in dual mode.
+        10 => Unlock(Unlock),
+        /// Look at the user's record, or change it.
+        11 => User(Box<UserAsk>),
     }
 }
 
@@ -71,6 +79,18 @@ record! {
         pub namespace: Namespace,
         /// Key mode.
         pub mode: KeyMode,
+        /// Commitment to what the user's key gives for it: in the modes that need the user's key, and in no other.
+        pub commit: Option<Digest>,
+    }
+}
+
+record! {
+    /// Lets a session work on a namespace in dual mode, for as long as the session lasts.
+    pub struct Unlock {
+        /// Which.
+        pub namespace: Namespace,
+        /// The user's part of its keys: of this namespace of this cluster alone.
+        pub part: Secret<32>,
     }
 }
 
@@ -221,6 +241,10 @@ choice! {
         10 => Done,
         /// Where the log stood for the replies that follow; number 0.
         11 => Receipt(Box<Receipted>),
+        /// The user's record.
+        12 => User(Box<UserShown>),
+        /// A change of the user's record was refused.
+        13 => UserRefused(UserFault),
     }
 }
 

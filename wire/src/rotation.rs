@@ -8,8 +8,9 @@ use crate::bounded::List;
 use crate::command::WrappedKey;
 use crate::custody::{DealtKeys, RecoveryBlob};
 use crate::ids::{Digest, Incarnation, KeyEpoch, SpaceTag};
-use crate::limits::REWRAP_SPACES;
+use crate::limits::{REWRAP_SPACES, REWRAP_WORKLOADS};
 use crate::secret::Secret;
+use crate::workload::WorkloadName;
 use crate::{choice, record};
 use alloc::boxed::Box;
 
@@ -24,6 +25,8 @@ choice! {
         3 => Retire(KeyEpoch),
         /// The keys of a dealing, active or not, move to the newest generation.
         4 => RewrapDealt(Box<RewrappedDealt>),
+        /// Workload keys move to the newest generation.
+        5 => RewrapWorkloads(List<RewrappedWorkload, REWRAP_WORKLOADS>),
     }
 }
 
@@ -102,6 +105,20 @@ record! {
     }
 }
 
+record! {
+    /// One workload key under the newest master key.
+    pub struct RewrappedWorkload {
+        /// Its name.
+        pub name: WorkloadName,
+        /// The grant policy it is wrapped for: if it is another by now, nothing is changed.
+        pub policy: Digest,
+        /// The generation it was wrapped under: the same.
+        pub from: KeyEpoch,
+        /// The same key, wrapped anew for the same policy.
+        pub key: WrappedKey,
+    }
+}
+
 choice! {
     /// Why a step of a rotation does not fit. Every replica comes to the same answer.
     #[derive(Copy)]
@@ -112,7 +129,7 @@ choice! {
         2 => NotCustody,
         /// Not the newest generation.
         3 => NotNewest,
-        /// Data keys, or the active dealing, are still wrapped under it.
+        /// Data keys, workload keys or keys of a dealing are still wrapped under it.
         4 => InUse,
         /// No such generation is alive.
         5 => NoGeneration,

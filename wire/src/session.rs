@@ -13,6 +13,7 @@ use crate::ids::{
 use crate::limits::{ATTEST_MESSAGE_BYTES, RELEASE_PROOF_BYTES, SLOTS};
 use crate::policy::PolicyDoc;
 use crate::receipt::{KnownPoint, Receipted};
+use crate::user::RestoreProof;
 use crate::{choice, message, record};
 
 message! {
@@ -158,6 +159,8 @@ message! {
         pub signature: Signature,
         /// How far it has seen this cluster's log; none when it has no receipt.
         pub known: Option<KnownPoint>,
+        /// The word of the user's recovery key for a device that is new; none for one on record.
+        pub restore: Option<RestoreProof>,
     }
 }
 
@@ -235,6 +238,14 @@ choice! {
         21 => OtherHistory,
         /// The governors' order a joiner came with does not hold; the words say why.
         22 => OrderRefused,
+        /// The namespace was made under another key of its user.
+        23 => OtherUserKey,
+        /// The namespace opens only with the user's key, which this session did not bring.
+        24 => UserKeyNeeded,
+        /// The device was revoked by its user.
+        25 => DeviceRevoked,
+        /// The user was not restored, or not yet; the words say why.
+        26 => NotRestored,
     }
 }
 

@@ -15,6 +15,7 @@ use ringwall_wire::ids::{Epoch, Incarnation, UserId};
 use ringwall_wire::label::Label;
 use ringwall_wire::sample::Source;
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 type Draw = fn(&mut Source) -> Vec<u8>;
 type Again = fn(&[u8]) -> Result<Vec<u8>, DecodeError>;
@@ -168,8 +169,12 @@ fn another_protocol_version_is_refused_by_its_label() {
 /// Names declared by the macros in the sources, and those of them that are messages.
 fn declared() -> (BTreeSet<String>, BTreeSet<String>) {
     let (mut all, mut messages) = (BTreeSet::new(), BTreeSet::new());
-    for file in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src")).unwrap() {
-        let path = file.unwrap().path();
+    let mut paths = vec![PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/src"))];
+    while let Some(path) = paths.pop() {
+        if path.is_dir() {
+            paths.extend(std::fs::read_dir(&path).unwrap().map(|file| file.unwrap().path()));
+            continue;
+        }
         if path.ends_with("shape.rs") {
             continue;
         }

@@ -7,6 +7,7 @@
 //! so that log and table tell one story, and nothing else depends on it. Out of scope: reading logs (`event_log.rs`).
 //! Protocol section 2.2, "TDX"; docs/decisions/0011-boot-events-beside-tuples.md.
 
+use super::Rules;
 use crate::claims::TdxClaims;
 use crate::event_log::{BootLog, Event, EventLog, REGISTERS};
 use crate::rejection::Rejection;
@@ -14,7 +15,7 @@ use alloc::boxed::Box;
 use alloc::string::ToString as _;
 use alloc::vec;
 use alloc::vec::Vec;
-use ringwall_wire::policy::{BootEvent, Measurement, PolicyDoc, Presence, TdxReplay};
+use ringwall_wire::policy::{BootEvent, Measurement, Presence, TdxReplay};
 
 /// Why a log does not fit a table, and how far it did: of several tables the one it fits longest is named.
 struct Misfit {
@@ -23,7 +24,7 @@ struct Misfit {
 }
 
 /// The build whose table the log fits. Called when no tuple of the policy is the quoted one.
-pub(super) fn build<'p>(claims: &TdxClaims, policy: &'p PolicyDoc) -> Result<&'p Measurement, Rejection> {
+pub(super) fn build<'p>(claims: &TdxClaims, policy: Rules<'p>) -> Result<&'p Measurement, Rejection> {
     let all = policy.measurements.iter().flat_map(|build| build.tdx_replays.iter().map(move |table| (build, table)));
     let tables: Vec<_> = all.filter(|(_, table)| table.mrtd == claims.tuple.mrtd).collect();
     if tables.is_empty() {

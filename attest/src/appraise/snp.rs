@@ -5,7 +5,7 @@
 //! version of the build then comes from the policy's own table of measurements.
 //! Trusts: the claims. Out of scope: binding and release (`appraise.rs`). Protocol section 2.2, "SNP".
 
-use super::{accepts, build_accepted, demand, new_enough};
+use super::{Rules, accepts, build_accepted, demand, new_enough};
 use crate::claims::SnpClaims;
 use crate::error::{TcbKind, VekKind};
 use crate::rejection::Rejection;
@@ -13,7 +13,7 @@ use crate::snp::{Revocation, tcb_words};
 use crate::step::{Stage, Trace};
 use alloc::format;
 use ringwall_wire::ids::Digest;
-use ringwall_wire::policy::{ChipId, Measurement, MeasurementRegister, PolicyDoc, RevocationRule, SnpProductRule, SnpRules, SnpTcb};
+use ringwall_wire::policy::{ChipId, Measurement, MeasurementRegister, RevocationRule, SnpProductRule, SnpRules, SnpTcb};
 use ringwall_wire::without::{Defence, left_out};
 use sha2::{Digest as _, Sha256};
 
@@ -24,8 +24,8 @@ const POLICY_DEBUG: u64 = 1 << 19;
 const POLICY_FLAGS: u64 = !0xffff;
 
 /// Judges the claims and writes down what it establishes; returns the build they measure.
-pub(super) fn appraise<'p>(claims: &SnpClaims, policy: &'p PolicyDoc, trace: &mut Trace) -> Result<&'p Measurement, Rejection> {
-    let rules = &policy.snp;
+pub(super) fn appraise<'p>(claims: &SnpClaims, policy: Rules<'p>, trace: &mut Trace) -> Result<&'p Measurement, Rejection> {
+    let rules = policy.snp;
     let product = chip(claims, rules)?;
     let (chip, listed) = (Digest(Sha256::digest(claims.chip_id.0).into()), rules.chips.len());
     trace.note(
@@ -161,7 +161,7 @@ fn revocation(claims: &SnpClaims, rules: &SnpRules) -> Result<(), Rejection> {
     }
 }
 
-fn build<'p>(claims: &SnpClaims, policy: &'p PolicyDoc) -> Result<&'p Measurement, Rejection> {
+fn build<'p>(claims: &SnpClaims, policy: Rules<'p>) -> Result<&'p Measurement, Rejection> {
     let reported = claims.measurement;
     let known = policy.measurements.iter().find(|build| build.snp.contains(&reported));
     let build = known.ok_or(Rejection::MeasurementUnknown { reported })?;
@@ -169,8 +169,8 @@ fn build<'p>(claims: &SnpClaims, policy: &'p PolicyDoc) -> Result<&'p Measuremen
     Ok(build)
 }
 
-fn identity(claims: &SnpClaims, policy: &PolicyDoc) -> Result<(), Rejection> {
-    let rules = &policy.snp;
+fn identity(claims: &SnpClaims, policy: Rules<'_>) -> Result<(), Rejection> {
+    let rules = policy.snp;
     let (reported, required) = (claims.id_key_digest, rules.id_key_digest);
     demand(reported == required, || Rejection::IdKey { reported, required })?;
     let (used, reported) = (claims.author_key_used, claims.author_key_digest);

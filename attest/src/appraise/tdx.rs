@@ -4,12 +4,12 @@
 //! platform's certificate leaves out counts as unknown, and unknown does not satisfy a rule.
 //! Trusts: the claims. Out of scope: builds named by their boot events (`replay.rs`), binding and release (`appraise.rs`). Protocol section 2.2, "TDX".
 
-use super::{accepts, build_accepted, demand, new_enough, replay};
+use super::{Rules, accepts, build_accepted, demand, new_enough, replay};
 use crate::claims::TdxClaims;
 use crate::rejection::Rejection;
 use crate::step::{Stage, Trace};
 use alloc::format;
-use ringwall_wire::policy::{Measurement, MeasurementRegister, PolicyDoc, TdxRules};
+use ringwall_wire::policy::{Measurement, MeasurementRegister, TdxRules};
 use ringwall_wire::without::{Defence, left_out};
 
 /// TUD group: the TD is under debug.
@@ -18,8 +18,8 @@ const ATTRIBUTE_MIGRATABLE: u64 = 1 << 29;
 const ZERO: MeasurementRegister = MeasurementRegister([0; 48]);
 
 /// Judges the claims and writes down what it establishes; returns the build they measure.
-pub(super) fn appraise<'p>(claims: &TdxClaims, policy: &'p PolicyDoc, trace: &mut Trace) -> Result<&'p Measurement, Rejection> {
-    let rules = &policy.tdx;
+pub(super) fn appraise<'p>(claims: &TdxClaims, policy: Rules<'p>, trace: &mut Trace) -> Result<&'p Measurement, Rejection> {
+    let rules = policy.tdx;
     platform(claims, rules)?;
     trace.note(
         Stage::Policy,
@@ -111,7 +111,7 @@ fn attributes(claims: &TdxClaims, rules: &TdxRules) -> Result<(), Rejection> {
     demand(reported & !allowed == 0, || Rejection::XfamForbidden { reported, allowed })
 }
 
-fn build<'p>(claims: &TdxClaims, policy: &'p PolicyDoc) -> Result<&'p Measurement, Rejection> {
+fn build<'p>(claims: &TdxClaims, policy: Rules<'p>) -> Result<&'p Measurement, Rejection> {
     let named = policy.measurements.iter().find(|build| build.tdx.contains(&claims.tuple));
     let build = named.map_or_else(|| replay::build(claims, policy), Ok)?;
     new_enough(build, policy)?;

@@ -4,10 +4,15 @@
 //! read them: values come from standard input or `--file`. Key names may be arguments; `--key-file` is there for names that are secret.
 //! Trusts: nothing. Out of scope: what verbs do (`verbs.rs`).
 
+use super::custodian_args::{CUSTODIAN_HELP, CustodianArgs};
 use super::policy_args::PolicyVerb;
 use super::receipt::ReceiptVerb;
+use super::recovery::{RecoveryVerb, Restore};
 use super::slot::SlotVerb;
-use clap::{ArgGroup, Args, Parser, Subcommand};
+use super::user::{DeviceVerb, UserVerb};
+use super::workload_key::WorkloadKeyVerb;
+use crate::KeyMode;
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use ringwall_wire::ids::ClusterId;
 use std::path::PathBuf;
@@ -16,7 +21,7 @@ const AFTER_HELP: &str = "\
 Exit codes:
    0  done                              6  no node could be used in time
    1  output or another local failure   7  a write was sent, its outcome is not known
-   2  wrong usage                       8  the credential is not accepted
+   2  wrong usage                       8  credential or workload not accepted
    3  a node's evidence was refused     9  too large or too long; nothing was sent
    4  not found                        10  card, credential or input file unusable
    5  a precondition did not hold      11  refused by the node for another reason
@@ -52,12 +57,39 @@ pub(crate) struct SharedOptions {
     /// Credential file of the user
     #[arg(long, global = true, env = "RINGWALL_CREDENTIAL", value_name = "FILE")]
     pub(crate) credential: Option<PathBuf>,
+    /// The user's own key, for dual and user mode; default: CREDENTIAL.userkey, where there is one
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) user_key: Option<PathBuf>,
+    /// Key mode of the namespace: fixed when it is made
+    #[arg(long, global = true, value_enum, default_value_t = Mode::Cluster)]
+    pub(crate) mode: Mode,
     /// Print JSON, one object a line
     #[arg(long, global = true)]
     pub(crate) json: bool,
     /// Longest time an operation may take
     #[arg(long, global = true, default_value_t = 30, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub(crate) timeout: u64,
+}
+
+/// Key modes, as they are typed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Mode {
+    /// The cluster can read what is stored, for its user
+    Cluster,
+    /// The cluster can read it while its user's session lasts
+    Dual,
+    /// The user alone can read it
+    User,
+}
+
+impl From<Mode> for KeyMode {
+    fn from(mode: Mode) -> Self {
+        match mode {
+            Mode::Cluster => KeyMode::Cluster,
+            Mode::Dual => KeyMode::Dual,
+            Mode::User => KeyMode::User,
+        }
+    }
 }
 
 fn cluster_id(text: &str) -> Result<ClusterId, String> {
@@ -69,6 +101,30 @@ fn cluster_id(text: &str) -> Result<ClusterId, String> {
 pub(crate) enum Verb {
     /// Make a credential file (mode 0600) and print the user it names; never overwrites
     Init,
+    /// Make what a user needs, beside the credential; show the user's record and what was done with it
+    #[command(after_help = USER_HELP)]
+    User {
+        /// What to do.
+        #[command(subcommand)]
+        verb: UserVerb,
+    },
+    /// Add and revoke devices of a user
+    #[command(after_help = DEVICE_HELP)]
+    Device {
+        /// What to do.
+        #[command(subcommand)]
+        verb: DeviceVerb,
+    },
+    /// Create and test a recovery phrase, stop a restoration
+    #[command(after_help = RECOVERY_HELP)]
+    Recovery {
+        /// What to do.
+        #[command(subcommand)]
+        verb: RecoveryVerb,
+    },
+    /// Restore a user on this device, with the recovery phrase (from standard input)
+    #[command(after_help = RECOVERY_HELP)]
+    Restore(Restore),
     /// Store a value (from standard input or --file)
     Put(Put),
     /// Print a value
@@ -109,12 +165,41 @@ pub(crate) enum Verb {
         #[command(subcommand)]
         verb: SlotVerb,
     },
+    /// Keep a share of the recovery key: make keys, accept, prove, rehearse, release
+    #[command(after_help = CUSTODIAN_HELP)]
+    Custodian(CustodianArgs),
+    /// Keys granted to programs in TEEs of their own: order, bring, ask for, audit
+    WorkloadKey {
+        /// What to do.
+        #[command(subcommand)]
+        verb: WorkloadKeyVerb,
+    },
     /// Print shell completions
     Completions {
         /// For which shell
         shell: Shell,
     },
 }
+
+const USER_HELP: &str = "\
+The user key (CREDENTIAL.userkey) is for namespaces in two of the three key modes:
+  --mode cluster   the cluster can read what is stored, for its user (default)
+  --mode dual      it can while a session of the user lasts, and with the user's key alone nobody can
+  --mode user      only the user can: names and values are sealed on this machine
+What is stored in dual or user mode is lost with the user key: keep a copy in a safe place.";
+
+const DEVICE_HELP: &str = "\
+  ringwall device request --user ID --name phone    on the new device: makes a credential, prints a code
+  ringwall device add CODE                          on a device of the user
+  ringwall device revoke phone                      on a device of the user
+
+The user key file (CREDENTIAL.userkey) is not carried over by this: copy it yourself, or restore with the phrase.";
+
+const RECOVERY_HELP: &str = "\
+  ringwall recovery create --escrow FILE            prints 24 words once; FILE is ciphertext, keep copies anywhere
+  ringwall recovery test --escrow FILE              whether the words you wrote down open it
+  ringwall restore --escrow FILE                    on a new device: waits as long as was chosen, then run it again
+  ringwall recovery stop                            on another device: stops a restoration that waits";
 
 const BATCH_HELP: &str = "\
 Changes are objects with an \"op\" and a key:
@@ -312,87 +397,4 @@ pub(crate) struct Verify {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-    use clap::CommandFactory;
-    use clap::error::ErrorKind;
-
-    fn parse(line: &str) -> Result<Arguments, clap::Error> {
-        Arguments::try_parse_from(line.split_whitespace())
-    }
-
-    #[test]
-    fn the_definition_is_sound() {
-        Arguments::command().debug_assert();
-    }
-
-    #[test]
-    fn every_verb_parses() {
-        for line in [
-            "ringwall init --credential me",
-            "ringwall --card c put notes k --ttl 5 --if-absent",
-            "ringwall put notes --key-file f --file v",
-            "ringwall get notes k --json --output o",
-            "ringwall delete notes k --if-version 3",
-            "ringwall list notes a/ --values --limit 5 --after a/b",
-            "ringwall cas notes k --expect 0 --file v",
-            "ringwall batch notes",
-            "ringwall watch notes --after 0 --count 1",
-            "ringwall status --timeout 5",
-            "ringwall verify --explain --address h:1 --address h:2",
-            "ringwall verify --save f --address h:1",
-            "ringwall verify --from f --at now --card c --json",
-            "ringwall verify --report r --vek v --ask a --crl c --at 1795521600",
-            "ringwall verify --quote q --collateral c --explain",
-            "ringwall completions bash",
-            "ringwall policy new --simulated --out p.toml",
-            "ringwall policy explain p.toml --against old.bin --json",
-            "ringwall policy sign p.bin --first --key k --out s",
-            "ringwall slot order --card c --slot 3 --incumbent 1/17 --last-index 900 --out o",
-            "ringwall slot sign o --key k --out s --json",
-            "ringwall slot verify s --card c",
-        ] {
-            assert!(parse(line).is_ok(), "{line}: {:?}", parse(line).err().map(|error| error.to_string()));
-        }
-    }
-
-    #[test]
-    fn wrong_usage_is_told_apart() {
-        for (line, kind) in [
-            ("ringwall put notes", ErrorKind::MissingRequiredArgument),
-            ("ringwall put notes k --key-file f", ErrorKind::ArgumentConflict),
-            ("ringwall put notes k --if-absent --if-version 2", ErrorKind::ArgumentConflict),
-            ("ringwall put notes k value", ErrorKind::UnknownArgument),
-            ("ringwall put notes k --value v", ErrorKind::UnknownArgument),
-            ("ringwall status --cluster 12", ErrorKind::ValueValidation),
-            ("ringwall cas notes k", ErrorKind::MissingRequiredArgument),
-            ("ringwall status --timeout 0", ErrorKind::ValueValidation),
-            ("ringwall frobnicate", ErrorKind::InvalidSubcommand),
-            ("ringwall verify --from f --save g", ErrorKind::ArgumentConflict),
-            ("ringwall verify --from f --quote q --collateral c", ErrorKind::ArgumentConflict),
-            ("ringwall verify --report r --vek v", ErrorKind::MissingRequiredArgument),
-            ("ringwall verify --quote q", ErrorKind::MissingRequiredArgument),
-            ("ringwall verify --crl c", ErrorKind::MissingRequiredArgument),
-            ("ringwall verify --at 5", ErrorKind::MissingRequiredArgument),
-            ("ringwall verify --from f --at noon", ErrorKind::ValueValidation),
-            ("ringwall policy sign p.bin --key k", ErrorKind::MissingRequiredArgument),
-            ("ringwall policy sign p.bin --key k --out s --first --against o", ErrorKind::ArgumentConflict),
-            ("ringwall policy verify s --against o --threshold 1", ErrorKind::ArgumentConflict),
-            ("ringwall policy verify s --threshold 0 --governor 00", ErrorKind::ValueValidation),
-            ("ringwall slot order --slot 3 --out o", ErrorKind::MissingRequiredArgument),
-            ("ringwall slot order --slot 3 --incumbent 17 --out o", ErrorKind::ValueValidation),
-        ] {
-            assert_eq!(parse(line).unwrap_err().kind(), kind, "{line}");
-        }
-    }
-
-    #[test]
-    fn help_fits_a_hundred_columns_and_names_every_exit_code() {
-        let help = Arguments::command().render_long_help().to_string();
-        assert!(help.lines().all(|line| line.chars().count() <= 100), "{help}");
-        for code in super::super::exit::Exit::ALL {
-            assert!(help.contains(&format!("{:>2}  ", *code as u8)), "exit code {code:?} is not in --help");
-        }
-    }
-}
+mod tests;

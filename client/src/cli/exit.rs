@@ -7,8 +7,12 @@ use crate::SeedFileError;
 use crate::anchor::{AnchorError, ReadEvidenceError};
 use crate::card::ReadCardError;
 use crate::credential::CredentialError;
+use crate::custodian::CustodianError;
+use crate::custodian::locked::LockError;
 use crate::error::{ConnectError, NamespaceError, ReadError, WatchError, WriteError};
+use crate::escrow::EscrowError;
 use crate::exchange::ReadExchangeError;
+use crate::users::UserError;
 use serde_json::{Value, json};
 use std::process::ExitCode;
 
@@ -32,7 +36,7 @@ pub(crate) enum Exit {
     Unavailable = 6,
     /// A write was sent, its outcome is not known.
     OutcomeUnknown = 7,
-    /// The credential is not accepted.
+    /// The credential is not accepted, or the workload may not have the key.
     NotAuthorized = 8,
     /// Too large or too long; nothing was sent.
     TooLarge = 9,
@@ -69,21 +73,41 @@ impl Exit {
     /// The exit code of a failure with this stable code.
     fn of(code: &str) -> Exit {
         match code {
-            "RW-C-EVIDENCE" | "RW-C-OTHER-CLUSTER" | "RW-C-WENT-BACK" | "RW-C-RECEIPT" => Exit::Evidence,
-            "RW-C-ROLLBACK-DETECTED" | "RW-C-FORK-DETECTED" => Exit::Detected,
-            "RW-C-CANNOT-TELL" | "RW-C-EPOCH-UNPROVEN" => Exit::CannotTell,
-            "RW-C-NOT-FOUND" | "RW-C-NO-NAMESPACE" => Exit::NotFound,
-            "RW-C-CONFLICT" => Exit::Conflict,
+            "RW-C-EVIDENCE"
+            | "RW-C-OTHER-CLUSTER"
+            | "RW-C-WENT-BACK"
+            | "RW-C-RECEIPT"
+            | "RW-C-DEALING-REFUSED"
+            | "RW-C-OFFER-REFUSED"
+            | "RW-C-NOT-AUTHENTIC" => Exit::Evidence,
+            "RW-C-ROLLBACK-DETECTED" | "RW-C-FORK-DETECTED" | "RW-C-AUDIT-ROLLBACK" | "RW-C-AUDIT-FORK" | "RW-C-AUDIT-BROKEN" => {
+                Exit::Detected
+            }
+            "RW-C-CANNOT-TELL" | "RW-C-EPOCH-UNPROVEN" | "RW-C-CUSTODIAN-BEHIND" => Exit::CannotTell,
+            "RW-C-NOT-FOUND" | "RW-C-NO-NAMESPACE" | "RW-C-CUSTODIAN-NOTHING" => Exit::NotFound,
+            "RW-C-CONFLICT" | "RW-C-SECOND-SESSION" | "RW-C-OLD-EPOCH" | "RW-C-NOT-CONFIRMED" | "RW-C-SHARE-HELD" => Exit::Conflict,
             "RW-C-UNAVAILABLE" | "RW-C-ENDPOINT" | "RW-C-CLOSED" => Exit::Unavailable,
             "RW-C-OUTCOME-UNKNOWN" => Exit::OutcomeUnknown,
-            "RW-C-NOT-AUTHORIZED" => Exit::NotAuthorized,
+            "RW-C-NOT-AUTHORIZED" | "RW-C-NOT-GRANTED" | "RW-C-DEVICE-REVOKED" | "RW-C-NOT-RESTORED" => Exit::NotAuthorized,
             "RW-C-VALUE-TOO-LARGE" | "RW-C-KEY-TOO-LONG" | "RW-C-BATCH-TOO-LARGE" => Exit::TooLarge,
             "RW-C-NO-ADDRESS" | "RW-C-USAGE" | "RW-C-BATCH-SHAPE" | "RW-C-NAMESPACE-NAME" => Exit::Usage,
             "RW-C-OUTPUT" => Exit::Local,
-            "RW-C-INPUT" => Exit::File,
-            _ if ["RW-C-CARD-", "RW-C-CREDENTIAL-", "RW-C-POLICY-", "RW-C-KEY-", "RW-C-ANCHOR-", "RW-C-ORDER-"]
-                .iter()
-                .any(|start| code.starts_with(start)) =>
+            "RW-C-INPUT" | "RW-C-PHRASE" | "RW-C-DEVICE-CODE" | "RW-C-NO-USER-KEY" | "RW-C-OTHER-USER-KEY" => Exit::File,
+            _ if [
+                "RW-C-CARD-",
+                "RW-C-CREDENTIAL-",
+                "RW-C-POLICY-",
+                "RW-C-KEY-",
+                "RW-C-ANCHOR-",
+                "RW-C-ORDER-",
+                "RW-C-CUSTODIAN-",
+                "RW-C-SHARE-",
+                "RW-C-DEALING-",
+                "RW-C-OFFER-",
+                "RW-C-ESCROW-",
+            ]
+            .iter()
+            .any(|start| code.starts_with(start)) =>
             {
                 Exit::File
             }
@@ -148,7 +172,11 @@ troubles!(
     ReadExchangeError,
     SeedFileError,
     AnchorError,
-    ReadEvidenceError
+    ReadEvidenceError,
+    CustodianError,
+    LockError,
+    UserError,
+    EscrowError
 );
 
 #[cfg(test)]
@@ -180,6 +208,13 @@ mod tests {
             (Trouble::new("RW-C-FORK-DETECTED", ""), 13),
             (Trouble::new("RW-C-RECEIPT", ""), 3),
             (Trouble::new("RW-C-ANCHOR-IO", ""), 10),
+            (Trouble::new("RW-C-SECOND-SESSION", ""), 5),
+            (Trouble::new("RW-C-CUSTODIAN-NOTHING", ""), 4),
+            (Trouble::new("RW-C-CUSTODIAN-PASSPHRASE", ""), 10),
+            (Trouble::new("RW-C-CUSTODIAN-BEHIND", ""), 12),
+            (Trouble::new("RW-C-SHARE-OTHER-SHARE", ""), 10),
+            (Trouble::new("RW-C-OFFER-REFUSED", ""), 3),
+            (Trouble::new("RW-C-DEALING-MALFORMED", ""), 10),
         ] {
             assert_eq!(trouble.exit() as u8, exit, "{}", trouble.code);
         }

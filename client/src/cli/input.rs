@@ -5,8 +5,10 @@
 
 use super::args::{SharedOptions, Verify};
 use super::exit::Trouble;
+use super::workload_key::Grant;
 use crate::namespace::expect_version;
-use crate::{Batch, NamespaceHandle, PutOptions, WriteError};
+use crate::{Batch, NamespaceHandle, Phrase, PutOptions, UserId, UserKey, WriteError, read_user, read_user_key, user_key_path, user_path};
+use ringwall_keys::phrase::PHRASE_BYTES;
 use ringwall_wire::bounded::Blob;
 use ringwall_wire::evidence::{Endorsements, Evidence, SnpEndorsements, SnpEvidence};
 use ringwall_wire::ids::Revision;
@@ -16,6 +18,7 @@ use ringwall_wire::text::read_hex_vec;
 use serde::Deserialize;
 use std::io::{IsTerminal, Read};
 use std::path::Path;
+use zeroize::Zeroizing;
 
 /// Bytes of collateral as JSON: every part of the full size, lists in hex, text with every character escaped.
 const COLLATERAL_FILE_BYTES: usize = 2 * (3 * PEM_CHAIN_BYTES + 2 * CRL_BYTES + 2 * COLLATERAL_JSON_BYTES) + 8 * 1024;
@@ -28,6 +31,25 @@ pub(crate) fn credential_path(shared: &SharedOptions) -> Result<&Path, Trouble> 
         .credential
         .as_deref()
         .ok_or_else(|| Trouble::new("RW-C-USAGE", "name a credential file with --credential or RINGWALL_CREDENTIAL"))
+}
+
+/// The user's own key: the file that is named, or the one beside the credential, where there is one.
+pub(crate) fn user_key(shared: &SharedOptions) -> Result<Option<UserKey>, Trouble> {
+    let beside = || shared.credential.as_deref().map(user_key_path).filter(|path| path.exists());
+    let path = shared.user_key.clone().or_else(beside);
+    Ok(path.map(|path| read_user_key(&path)).transpose()?)
+}
+
+/// Whose device this credential is, where that is noted.
+pub(crate) fn user(credential: &Path) -> Result<Option<UserId>, Trouble> {
+    read_user(credential).map_err(|fault| unreadable(&user_path(credential).display().to_string(), &fault))
+}
+
+/// A recovery phrase, typed or piped. Nothing of it is repeated in an error.
+pub(crate) fn phrase() -> Result<Phrase, Trouble> {
+    let bytes = Zeroizing::new(read_bounded(None, PHRASE_BYTES, "the recovery phrase (24 words)")?);
+    let text = std::str::from_utf8(&bytes).map_err(|_| Trouble::new("RW-C-PHRASE", "the recovery phrase is not text"))?;
+    Phrase::parse(text).map_err(|fault| Trouble::new("RW-C-PHRASE", fault.to_string()))
 }
 
 fn unreadable(what: &str, fault: &std::io::Error) -> Trouble {
@@ -102,6 +124,25 @@ pub(crate) fn vendor_files(verify: &Verify) -> Result<Option<(Evidence, Endorsem
             Ok(Some((super::evidence::tdx(blob(quote)?), Endorsements::Tdx(endorsements))))
         }
         _ => Ok(None),
+    }
+}
+
+/// What the vendor says about this machine, from the files a workload was given.
+pub(crate) fn endorsement_files(grant: &Grant) -> Result<Endorsements, Trouble> {
+    match (&grant.vek, &grant.ask, &grant.collateral) {
+        (Some(vek), Some(ask), None) => {
+            let crl = grant.crl.as_deref().map(blob).transpose()?.unwrap_or_default();
+            Ok(Endorsements::Snp(SnpEndorsements { vek: blob(vek)?, ask: blob(ask)?, crl }))
+        }
+        (None, None, Some(path)) => {
+            let json = bounded_file(path, COLLATERAL_FILE_BYTES)?;
+            let read = super::evidence::collateral(&json);
+            read.map(Endorsements::Tdx).map_err(|why| Trouble::new("RW-C-INPUT", format!("{}: {why}", path.display())))
+        }
+        _ => Err(Trouble::new(
+            "RW-C-USAGE",
+            "name the vendor's statements about this machine: --vek, --ask and --crl on AMD, --collateral on Intel",
+        )),
     }
 }
 

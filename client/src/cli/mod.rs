@@ -5,27 +5,44 @@
 //! Trusts: its arguments and environment for where and as whom, not for whom to believe. Out of scope: the operations (the library).
 
 mod args;
+mod custodian;
+mod custodian_args;
+mod custodian_paper;
+mod custodian_show;
 mod evidence;
 mod exit;
 mod input;
+mod passphrase;
 mod policy;
 mod policy_args;
 mod policy_show;
 mod receipt;
+mod recovery;
 mod show;
 mod slot;
+mod user;
 mod verbs;
 mod verify;
+mod workload_audit;
+mod workload_key;
 
 use crate::Anchors;
 use args::Arguments;
 use clap::Parser;
+pub(crate) use evidence::collateral;
 use exit::{Exit, Trouble};
+use ringwall_attest::Attester;
 use std::ffi::OsString;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 /// Runs the command line with `arguments` (the program's name first) and these roots of trust. Exit codes are listed in `--help`.
 pub fn run(arguments: impl IntoIterator<Item = OsString>, anchors: Anchors) -> ExitCode {
+    run_in(arguments, anchors, None)
+}
+
+/// [`run`] in a guest whose evidence comes from `guest`; none for the kernel of this machine.
+pub fn run_in(arguments: impl IntoIterator<Item = OsString>, anchors: Anchors, guest: Option<Arc<dyn Attester>>) -> ExitCode {
     let arguments = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments,
         Err(words) => {
@@ -39,7 +56,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, anchors: Anchors) -> E
         Ok(runtime) => runtime,
         Err(fault) => return fail(&Trouble::new("RW-C-OUTPUT", format!("no async runtime: {fault}")), json),
     };
-    match runtime.block_on(verbs::run(arguments, anchors)) {
+    match runtime.block_on(verbs::run(arguments, anchors, guest)) {
         Ok(exit) => exit.into(),
         Err(trouble) => fail(&trouble, json),
     }

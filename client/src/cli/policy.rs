@@ -7,15 +7,16 @@ use super::exit::{Exit, Trouble};
 use super::input::bounded_file;
 use super::policy_args::{self, PolicyVerb};
 use super::{policy_show, show};
+use crate::custodian::keys::{CARDS_BYTES, read_cards};
 use crate::policy::{
     GovernorKey, PolicyFault, PolicyFile, boot_table, compare, explain, replay_to_toml, simulated_template, template, to_toml,
 };
 use ringwall_attest::{ApprovalError, Authority, verify_approval};
 use ringwall_wire::bounded::{Blob, List, Text};
 use ringwall_wire::codec::Message as _;
-use ringwall_wire::genesis::GenesisTemplate;
+use ringwall_wire::genesis::{Custodian, GenesisTemplate};
 use ringwall_wire::ids::Digest;
-use ringwall_wire::limits::EVENT_LOG_BYTES;
+use ringwall_wire::limits::{CUSTODIANS, EVENT_LOG_BYTES};
 use ringwall_wire::policy::{PolicyDoc, SignedPolicy};
 use serde_json::{Value, json};
 use std::io::Write as _;
@@ -218,18 +219,54 @@ fn founding(genesis: &policy_args::Genesis, json: bool) -> Result<Exit, Trouble>
     let policy = read(&genesis.file)?.into_policy();
     let name = Text::new(genesis.name.as_str())
         .map_err(|_| Trouble::new("RW-C-USAGE", "the name of a cluster has at most 64 bytes and no control characters"))?;
+    let (custodians, custody_threshold) = custodians(genesis)?;
+    let named = custodians.len();
     let template = GenesisTemplate {
         trust_domain: policy.trust_domain,
         name,
-        custodians: List::default(),
-        custody_threshold: 0,
+        custodians,
+        custody_threshold,
         slots: policy.slots.clone(),
         policy: digest(&policy),
     };
     write_new(&genesis.out, &template.encode())?;
     let shown = genesis.out.display().to_string();
-    let object = json!({ "written": shown, "template": Digest(template.digest()).to_string(), "policy": digest(&policy).to_string() });
+    let object = json!({
+        "written": shown, "template": Digest(template.digest()).to_string(), "policy": digest(&policy).to_string(),
+        "custodians": template.custodians.iter().map(|custodian| json!({ "name": &*custodian.name, "id": custodian.id().to_string() }))
+            .collect::<Vec<_>>(),
+    });
     say(json, &format!("{shown}: founding template {}, policy {}", Digest(template.digest()), digest(&policy)), object)?;
-    show::note_unless(json, "no custodians are named: recovery after a total outage is not built yet");
+    match named {
+        0 => show::note_unless(json, "no custodians are named, and none can be named later: a total outage of this cluster will be final"),
+        _ => {
+            let ids: Vec<String> = template.custodians.iter().map(|custodian| format!("{} {}", custodian.name, custodian.id())).collect();
+            show::note_unless(
+                json,
+                &format!("{custody_threshold} of {named} custodians recover it; compare with each of them: {}", ids.join(", ")),
+            );
+        }
+    }
     Ok(Exit::Done)
+}
+
+/// The custodians of a new cluster, and how many of them recover it.
+fn custodians(genesis: &policy_args::Genesis) -> Result<(List<Custodian, CUSTODIANS>, u8), Trouble> {
+    let (Some(path), Some(threshold)) = (&genesis.custodians, genesis.custody_threshold) else { return Ok((List::default(), 0)) };
+    let wrong = |words: String| Trouble::new("RW-C-CUSTODIAN-CARD", format!("{}: {words}", path.display()));
+    let bytes = bounded_file(path, CARDS_BYTES)?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| wrong("it is no text".into()))?;
+    let custodians = read_cards(text).map_err(|fault| wrong(fault.to_string()))?;
+    if usize::from(threshold) > custodians.len() {
+        return Err(wrong(format!("{threshold} of {} custodians can never come together", custodians.len())));
+    }
+    for (at, custodian) in custodians.iter().enumerate() {
+        let again = |other: &&Custodian| other.sig == custodian.sig || other.kem == custodian.kem || other.name == custodian.name;
+        if let Some(other) = custodians.iter().take(at).find(again) {
+            return Err(wrong(format!("{} and {} share a key or a name: one person would hold two shares", other.name, custodian.name)));
+        }
+    }
+    let most = custodians.len();
+    let list = List::new(custodians).map_err(|_| wrong(format!("{most} custodians, at most {CUSTODIANS} can be named")))?;
+    Ok((list, threshold))
 }

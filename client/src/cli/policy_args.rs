@@ -138,6 +138,12 @@ pub(crate) struct Genesis {
     /// Name of the cluster, for people; at most 64 bytes
     #[arg(long)]
     pub(crate) name: String,
+    /// Cards of all custodians, in the order of their shares (`ringwall custodian card`, one after the other)
+    #[arg(long, value_name = "FILE", requires = "custody_threshold")]
+    pub(crate) custodians: Option<PathBuf>,
+    /// How many custodians together recover the cluster after a total outage
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u8).range(2..), requires = "custodians")]
+    pub(crate) custody_threshold: Option<u8>,
     /// New file for the founding template
     #[arg(long, short, value_name = "FILE")]
     pub(crate) out: PathBuf,

@@ -12,6 +12,7 @@ use crate::namespace::expect_version;
 use crate::{Anchors, Client, Credential, Expect, NamespaceHandle, Options, PutOptions, Revision, Timeouts, WriteError};
 use clap::CommandFactory;
 use indicatif::{ProgressBar, ProgressStyle};
+use ringwall_attest::Attester;
 use serde_json::{Map, json};
 use std::io::{IsTerminal, Write};
 use std::path::Path;
@@ -19,10 +20,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Runs one verb.
-pub(crate) async fn run(arguments: Arguments, anchors: Anchors) -> Result<Exit, Trouble> {
+pub(crate) async fn run(arguments: Arguments, anchors: Anchors, guest: Option<Arc<dyn Attester>>) -> Result<Exit, Trouble> {
     let Arguments { shared, verb } = arguments;
     match verb {
         Verb::Init => init(&shared),
+        Verb::User { verb } => super::user::run(&shared, anchors, &verb).await,
+        Verb::Device { verb } => super::user::device(&shared, anchors, &verb).await,
+        Verb::Recovery { verb } => super::recovery::run(&shared, anchors, &verb).await,
+        Verb::Restore(restore) => super::recovery::restore(&shared, anchors, &restore).await,
         Verb::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Arguments::command(), "ringwall", &mut script);
@@ -31,6 +36,8 @@ pub(crate) async fn run(arguments: Arguments, anchors: Anchors) -> Result<Exit, 
         Verb::Receipt { verb } => super::receipt::run(&shared, &anchors, verb),
         Verb::Policy { verb } => super::policy::run(verb, shared.json),
         Verb::Slot { verb } => super::slot::run(&shared, verb),
+        Verb::Custodian(arguments) => super::custodian::run(&shared, anchors, arguments).await,
+        Verb::WorkloadKey { verb } => super::workload_key::run(&shared, anchors, guest, verb).await,
         Verb::Verify(args) => verify::run(&shared, anchors, &args).await,
         Verb::Put(put) => {
             let options = PutOptions { ttl_s: put.ttl, expect: put_condition(&put) };
@@ -81,14 +88,29 @@ pub(super) fn options(shared: &SharedOptions, anchors: Anchors, credential: Cred
     Ok(options)
 }
 
-async fn connect(shared: &SharedOptions, anchors: Anchors) -> Result<Client, Trouble> {
+pub(super) async fn connect(shared: &SharedOptions, anchors: Anchors) -> Result<Client, Trouble> {
     let path = input::credential_path(shared)?;
     let mut options = options(shared, anchors, Credential::read(path)?)?;
+    options.user_key = input::user_key(shared)?;
+    options.user = input::user(path)?;
+    open(shared, path, options).await
+}
+
+/// Connects as what was prepared.
+pub(super) async fn open(shared: &SharedOptions, path: &Path, mut options: Options) -> Result<Client, Trouble> {
     options.anchor = Arc::new(AnchorFiles::beside(path, &options.cluster_id));
     let spinner = spinner(shared, "verifying a node");
     let client = Client::connect(options).await;
     spinner.finish_and_clear();
     Ok(client?)
+}
+
+/// A namespace that is expected to exist. In cluster mode the question itself finds out; in the others the user's key is compared first.
+async fn existing(shared: &SharedOptions, client: &Client, name: &str) -> Result<NamespaceHandle, Trouble> {
+    Ok(match shared.mode {
+        args::Mode::Cluster => client.existing_namespace(name)?,
+        mode => client.find_with(name, mode.into()).await?,
+    })
 }
 
 /// A spinner on a terminal, nothing elsewhere.
@@ -121,7 +143,7 @@ async fn store(
     let key = input::key(place)?;
     let value = input::value(file)?;
     let client = connect(shared, anchors).await?;
-    let written = client.namespace(&place.namespace).await?.put_with(key, value, options).await;
+    let written = client.open_with(&place.namespace, shared.mode.into()).await?.put_with(key, value, options).await;
     finish_write(shared, client, written).await
 }
 
@@ -129,7 +151,7 @@ async fn remove(shared: &SharedOptions, anchors: Anchors, delete: &args::Delete)
     let key = input::key(&delete.place)?;
     let client = connect(shared, anchors).await?;
     let expect = delete.if_version.map_or(Expect::Present, |version| Expect::Version(Revision(version)));
-    let removed = client.existing_namespace(&delete.place.namespace)?.delete_with(&key, expect).await;
+    let removed = existing(shared, &client, &delete.place.namespace).await?.delete_with(&key, expect).await;
     match removed {
         Err(WriteError::Conflict { current: Revision(0), .. }) => {
             client.close().await;
@@ -141,7 +163,7 @@ async fn remove(shared: &SharedOptions, anchors: Anchors, delete: &args::Delete)
 
 async fn apply(shared: &SharedOptions, anchors: Anchors, batch: &args::Batch) -> Result<Exit, Trouble> {
     let client = connect(shared, anchors).await?;
-    let namespace = client.namespace(&batch.namespace).await?;
+    let namespace = client.open_with(&batch.namespace, shared.mode.into()).await?;
     let written = input::batch(&namespace, batch.file.as_deref())?.commit().await;
     drop(namespace);
     finish_write(shared, client, written).await
@@ -160,7 +182,7 @@ async fn finish_write(shared: &SharedOptions, client: Client, written: Result<Re
 async fn read(shared: &SharedOptions, anchors: Anchors, get: &args::Get) -> Result<Exit, Trouble> {
     let key = input::key(&get.place)?;
     let client = connect(shared, anchors).await?;
-    let found = client.existing_namespace(&get.place.namespace)?.get(&key).await;
+    let found = existing(shared, &client, &get.place.namespace).await?.get(&key).await;
     client.close().await;
     let Some(found) = found? else {
         return Err(Trouble::new("RW-C-NOT-FOUND", format!("there is no key {}", show::words(&key))));
@@ -196,12 +218,12 @@ pub(super) fn write_new(path: &Path, value: &[u8]) -> Result<(), Trouble> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let written = options.open(path).and_then(|mut file| file.write_all(value).and_then(|()| file.sync_all()));
-    written.map_err(|fault| Trouble::new("RW-C-OUTPUT", format!("{}: {fault}", path.display())))
+    written.map_err(|fault| Trouble::new("RW-C-OUTPUT", format!("{}: {fault}; name a file that does not exist yet", path.display())))
 }
 
 async fn keys(shared: &SharedOptions, anchors: Anchors, list: &args::List) -> Result<Exit, Trouble> {
     let client = connect(shared, anchors).await?;
-    let namespace = client.existing_namespace(&list.namespace)?;
+    let namespace = existing(shared, &client, &list.namespace).await?;
     let mut listing = namespace.list(&list.prefix);
     if list.values {
         listing = listing.with_values();
@@ -228,7 +250,7 @@ async fn keys(shared: &SharedOptions, anchors: Anchors, list: &args::List) -> Re
 
 async fn follow(shared: &SharedOptions, anchors: Anchors, watch: &args::Watch) -> Result<Exit, Trouble> {
     let client = connect(shared, anchors).await?;
-    let namespace = client.existing_namespace(&watch.namespace)?;
+    let namespace = existing(shared, &client, &watch.namespace).await?;
     let after = match watch.after {
         Some(after) => Revision(after),
         None => now(&namespace).await?,

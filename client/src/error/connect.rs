@@ -155,6 +155,22 @@ pub enum ConnectError {
         /// The node's words.
         detail: String,
     },
+    /// The user revoked this device.
+    #[error("{address} does not serve this device: {detail}")]
+    DeviceRevoked {
+        /// The node.
+        address: String,
+        /// The node's words.
+        detail: String,
+    },
+    /// The user was not restored, or not yet.
+    #[error("{address} did not restore the user: {detail}")]
+    NotRestored {
+        /// The node.
+        address: String,
+        /// The node's words.
+        detail: String,
+    },
     /// No node could be used before the deadline.
     #[error("no node could be used within {waited_ms} ms:{}\nCheck that a majority of the nodes runs and can be reached", tried_lines(.tried))]
     Unavailable {
@@ -208,6 +224,8 @@ impl ConnectError {
             ConnectError::EpochUnproven { .. } => "RW-C-EPOCH-UNPROVEN",
             ConnectError::Anchor { code, .. } => code,
             ConnectError::NotAuthorized { .. } => "RW-C-NOT-AUTHORIZED",
+            ConnectError::DeviceRevoked { .. } => "RW-C-DEVICE-REVOKED",
+            ConnectError::NotRestored { .. } => "RW-C-NOT-RESTORED",
             ConnectError::Unavailable { .. } => "RW-C-UNAVAILABLE",
             ConnectError::Closed => "RW-C-CLOSED",
         }
@@ -235,7 +253,7 @@ impl ConnectError {
             ConnectError::RollbackDetected { .. } | ConnectError::ForkDetected { .. } => true,
             ConnectError::Receipt { .. } | ConnectError::EpochUnproven { .. } => true,
             ConnectError::NoAddress | ConnectError::Endpoint { .. } | ConnectError::NotAuthorized { .. } => false,
-            ConnectError::Anchor { .. } => false,
+            ConnectError::Anchor { .. } | ConnectError::DeviceRevoked { .. } | ConnectError::NotRestored { .. } => false,
             ConnectError::Unavailable { .. } | ConnectError::Closed => false,
         }
     }

@@ -81,6 +81,14 @@ pub enum PolicyFault {
         /// Keys that may stand there.
         allowed: &'static [&'static str],
     },
+    /// A name no workload key can have.
+    #[error(
+        "{place} is no name of a workload key: parts of small letters, digits, '.', '_' and '-', with slashes between them, at most 128 bytes"
+    )]
+    BadName {
+        /// Where.
+        place: Place,
+    },
     /// A value of another kind.
     #[error("{place} is {found}, wanted is {wanted}")]
     WrongType {

@@ -1,7 +1,8 @@
 //! The key of a governor: one who may approve changes of the policy and order nodes away.
 //!
 //! Decides: like a user's credential, the key stands in a file of its own for its owner alone, is made once and never overwritten; the
-//! two kinds of file are told apart by their first line. It signs two things: the step from one policy to the next, and an order to replace a node.
+//! two kinds of file are told apart by their first line. It signs the step from one policy to the next, an order to replace a node, an order about a workload key, and that it reads
+//! the audit chain of these keys in one session.
 //! Trusts: the file system to keep permissions. Out of scope: whether a governor's word counts (`attest`). Protocol section 8.
 
 use crate::seed_file::{self, SeedFileError};
@@ -10,6 +11,7 @@ use ringwall_wire::ids::{SigPublic, Signature};
 use ringwall_wire::order::ReplaceOrder;
 use ringwall_wire::policy::{Approval, SignedPolicy};
 use ringwall_wire::secret::Secret;
+use ringwall_wire::workload::GrantOrder;
 use std::path::Path;
 
 /// First line of a governor's key file.
@@ -58,7 +60,13 @@ impl GovernorKey {
         self.sign(&order.signed_words())
     }
 
-    fn sign(&self, words: &[u8]) -> Approval {
+    /// Signs an order about a workload key.
+    pub fn grant(&self, order: &GrantOrder) -> Approval {
+        self.sign(&order.signed_words())
+    }
+
+    /// Signs words of a protocol.
+    pub(crate) fn sign(&self, words: &[u8]) -> Approval {
         Approval { key: self.public(), signature: Signature(self.signing_key().sign(words).to_bytes()) }
     }
 

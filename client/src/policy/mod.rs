@@ -5,6 +5,7 @@
 //! - [`boot_table`]: a table of allowed boot events from the log of a known boot; [`replay_to_toml`] writes it.
 //! - [`explain`]: what a policy lets in and why, its dangerous allowances ([`Explanation`]), and why it may let nothing in.
 //! - [`compare`]: what a change tightens and what it loosens.
+//! - [`grant_from_toml`], [`grant_to_toml`], [`grant_template`], [`GrantFile`]: the policy a workload key is granted under.
 //! - [`GovernorKey`]: the key of one who may change a policy or order a node away; approvals are verified in `attest`.
 //!
 //! Decides: nothing about evidence; a policy read here is the document `attest` judges by, byte for byte. Trusts: nothing it reads.
@@ -17,6 +18,7 @@ mod explain;
 mod fault;
 mod file;
 mod governor;
+mod grant;
 mod names;
 mod obstacles;
 mod read;
@@ -32,6 +34,7 @@ pub use explain::{Explanation, Point, Section, explain};
 pub use fault::{Place, PolicyFault};
 pub use file::PolicyFile;
 pub use governor::GovernorKey;
+pub use grant::{GrantFile, grant_from_toml, grant_template, grant_to_toml};
 pub use obstacles::{Obstacles, obstacles};
 pub use read::{POLICY_FILE_BYTES, from_toml};
 pub use template::{simulated_template, template};

@@ -69,11 +69,11 @@ fn document(root: &Table<'_, '_>) -> Result<PolicyDoc, PolicyFault> {
     })
 }
 
-fn register(node: &Node<'_, '_>) -> Result<MeasurementRegister, PolicyFault> {
+pub(super) fn register(node: &Node<'_, '_>) -> Result<MeasurementRegister, PolicyFault> {
     node.hex().map(MeasurementRegister)
 }
 
-fn measurement(node: &Node<'_, '_>) -> Result<Measurement, PolicyFault> {
+pub(super) fn measurement(node: &Node<'_, '_>) -> Result<Measurement, PolicyFault> {
     let build = node.table(&["id", "svn", "snp", "tdx", "tdx_replays"])?;
     Ok(Measurement {
         id: build.text("id")?,
@@ -111,7 +111,7 @@ fn slot(node: &Node<'_, '_>) -> Result<SlotRule, PolicyFault> {
     })
 }
 
-const SNP: &[&str] = &[
+pub(super) const SNP: &[&str] = &[
     "report_versions",
     "products",
     "chips",
@@ -131,7 +131,7 @@ const SNP: &[&str] = &[
     "revocation",
 ];
 
-fn snp(table: &Table<'_, '_>) -> Result<SnpRules, PolicyFault> {
+pub(super) fn snp(table: &Table<'_, '_>) -> Result<SnpRules, PolicyFault> {
     let register = |name| table.hex(name).map(MeasurementRegister);
     Ok(SnpRules {
         report_versions: table.list("report_versions", Node::number)?,
@@ -170,7 +170,7 @@ fn product(node: &Node<'_, '_>) -> Result<SnpProductRule, PolicyFault> {
     })
 }
 
-const TDX: &[&str] = &[
+pub(super) const TDX: &[&str] = &[
     "fmspcs",
     "platforms",
     "denied_platforms",
@@ -189,7 +189,7 @@ const TDX: &[&str] = &[
     "allow_smt",
 ];
 
-fn tdx(table: &Table<'_, '_>) -> Result<TdxRules, PolicyFault> {
+pub(super) fn tdx(table: &Table<'_, '_>) -> Result<TdxRules, PolicyFault> {
     let exact = |name| table.hex(name).map(MeasurementRegister);
     Ok(TdxRules {
         fmspcs: table.list("fmspcs", |node| node.hex().map(Fmspc))?,

@@ -34,7 +34,7 @@ fn again(items: impl IntoIterator<Item = (String, String)>) -> Option<Again> {
 }
 
 /// The same for one list.
-fn within<T>(path: &str, items: &[T], entry: impl Fn(&T) -> String) -> Option<Again> {
+pub(super) fn within<T>(path: &str, items: &[T], entry: impl Fn(&T) -> String) -> Option<Again> {
     again(items.iter().enumerate().map(|(at, item)| (format!("{path}[{at}]"), entry(item))))
 }
 

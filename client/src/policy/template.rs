@@ -9,11 +9,20 @@ const PRODUCTION: &str = "trust_domain = \"production\"";
 const SIMULATED: &str = "trust_domain = \"simulated\"";
 const RELEASE: &str = "[release]\n";
 const GOVERNANCE: &str = "[governance]\n";
+const AMD: &str = "# ---------------------------------------------------------------------------------------------- AMD SEV-SNP\n";
+const CLUSTER: &str = "# ---------------------------------------------------------------------------------------------- the cluster\n";
 const NO_RELEASE: &str = "[release]\n# No proof of release: legal in a simulated trust domain only.\ndemanded = false\n\n";
 
 /// The template for hardware.
 pub fn template() -> &'static str {
     TEMPLATE
+}
+
+/// The part about machines, AMD's and Intel's: the template of a grant policy has the same.
+pub(super) fn rules_of_machines() -> &'static str {
+    let start = TEMPLATE.find(AMD).expect("the template has rules for AMD");
+    let end = TEMPLATE.find(CLUSTER).expect("the template has rules of the cluster after those of machines");
+    TEMPLATE.get(start..end).expect("AMD's rules stand before the cluster's")
 }
 
 /// The template for a cluster of simulated TEEs, which protects nothing.

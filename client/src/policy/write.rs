@@ -10,6 +10,7 @@ use ringwall_wire::policy::{
     SnpRules, SnpTcb, TdxReplay, TdxRules, TdxTuple,
 };
 use ringwall_wire::text::hex;
+use ringwall_wire::workload::{ConfigList, ConfigRule, GrantPolicy};
 use std::fmt::{Display, Write as _};
 
 /// Longest array that stands on one line, in characters.
@@ -71,9 +72,40 @@ fn quote(bytes: impl Display) -> String {
     format!("\"{bytes}\"")
 }
 
-struct Page(String);
+pub(super) struct Page(String);
 
 impl Page {
+    /// A page that begins with these words.
+    pub(super) fn new(words: &str) -> Self {
+        Page(words.to_owned())
+    }
+
+    /// The whole page.
+    pub(super) fn into_text(self) -> String {
+        self.0
+    }
+
+    /// What a grant policy has in front of its rules.
+    pub(super) fn opening(&mut self, policy: &GrantPolicy) {
+        let GrantPolicy { name, version, trust_domain, measurements, min_svn, grants_per_minute, config: _, snp: _, tdx: _ } = policy;
+        self.quoted("name", name);
+        self.value("version", version);
+        self.quoted("trust_domain", trust_domain.name());
+        self.value("min_svn", min_svn);
+        self.value("grants_per_minute", grants_per_minute);
+        self.empty_tables("measurements", measurements.is_empty());
+        measurements.iter().for_each(|build| self.measurement(build));
+    }
+
+    /// What a workload must have been started with.
+    pub(super) fn config(&mut self, rule: &ConfigRule) {
+        self.header("[config]");
+        let ConfigRule::Listed(ConfigList { host_data, mr_config_id }) = rule else { return self.value("listed", false) };
+        self.value("listed", true);
+        self.array("host_data", host_data.iter().map(quote));
+        self.array("mr_config_id", mr_config_id.iter().map(quote));
+    }
+
     fn line(&mut self, text: std::fmt::Arguments<'_>) {
         self.0.write_fmt(text).expect("writing to a String does not fail");
         self.0.push('\n');
@@ -141,7 +173,7 @@ impl Page {
         }
     }
 
-    fn snp(&mut self, rules: &SnpRules) {
+    pub(super) fn snp(&mut self, rules: &SnpRules) {
         let SnpRules {
             report_versions,
             products,
@@ -189,7 +221,7 @@ impl Page {
         }
     }
 
-    fn tdx(&mut self, rules: &TdxRules) {
+    pub(super) fn tdx(&mut self, rules: &TdxRules) {
         let TdxRules {
             fmspcs,
             platforms,

@@ -1,7 +1,7 @@
 //! What commands about keys do to namespaces: wrapping anew, retiring, erasing.
 //!
 //! Decides: a data key is wrapped anew only where it still is wrapped as the proposer saw it, and only under the newest generation; a generation
-//! ends when nothing is wrapped under it, no namespace and no dealing; an erased namespace has no data key from that entry on, its records go in
+//! ends when nothing is wrapped under it, no namespace, no workload key and no dealing; an erased namespace has no data key from that entry on, its records go in
 //! bounded steps, and its name is not used again, so that nobody who still has the old key in memory seals anything with it.
 //! Trusts: nothing in an entry. Out of scope: which generations there are (`generations`), shares (`custody`). Protocol section 7.5.
 
@@ -9,6 +9,7 @@ use crate::machine::custody;
 use crate::machine::generations::Generations;
 use crate::machine::replicated::ReplicatedState;
 use crate::machine::rows::{self, SpaceValue};
+use crate::machine::workloads;
 use bytes::Bytes;
 use ringwall_wire::command::{Denial, Outcome};
 use ringwall_wire::ids::{KeyEpoch, KeyTag, SpaceTag};
@@ -34,13 +35,18 @@ impl ReplicatedState {
                 }
                 false => Err(RotationFault::NotNewest),
             },
-            KeyCommand::Retire(key_epoch) => match self.custody.wraps_under(key_epoch) {
+            KeyCommand::Retire(key_epoch) => match self.custody.wraps_under(key_epoch) || workloads::wraps_under(&self.store, key_epoch)? {
                 true => Err(RotationFault::InUse),
                 false => self.generations().retire(key_epoch),
             },
             KeyCommand::RewrapDealt(dealt) => {
                 let newest = self.generations.newest();
                 self.custody_mut().rewrapped(&dealt.manifest, dealt.keys, newest)
+            }
+            KeyCommand::RewrapWorkloads(keys) => {
+                let newest = self.generations.newest();
+                keys.into_vec().into_iter().try_for_each(|moved| workloads::rewrap(&self.store, moved, newest))?;
+                Ok(())
             }
         };
         Ok(match done {

@@ -46,7 +46,13 @@ fn dek(key_epoch: u32) -> WrappedKey {
 }
 
 fn open(bench: &mut Bench, space: u8, key_epoch: u32) -> Outcome {
-    let open = OpenSpace { space: SpaceTag([space; 16]), mode: KeyMode::Cluster, dek: dek(key_epoch), owner: OwnerMark([space; 16]) };
+    let open = OpenSpace {
+        space: SpaceTag([space; 16]),
+        mode: KeyMode::Cluster,
+        commit: None,
+        dek: dek(key_epoch),
+        owner: OwnerMark([space; 16]),
+    };
     bench.write(2_000, SealedWrite::OpenSpace(open))
 }
 

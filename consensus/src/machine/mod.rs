@@ -7,6 +7,8 @@
 mod admission_tests;
 pub(crate) mod backend;
 pub(crate) mod base;
+#[cfg(test)]
+mod chain_tests;
 pub(crate) mod clients;
 pub mod custody;
 pub(crate) mod expected;
@@ -26,4 +28,8 @@ pub(crate) mod store;
 mod store_tests;
 #[cfg(test)]
 mod tests;
+pub(crate) mod users;
 pub mod view;
+pub(crate) mod workloads;
+#[cfg(test)]
+mod workloads_tests;

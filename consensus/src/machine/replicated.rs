@@ -15,6 +15,7 @@ use crate::machine::roster::{Roster, Voter};
 use crate::machine::rows::{self, ChainValue, RecordHead, SpaceValue};
 use crate::machine::store::Store;
 use crate::machine::view::{ChangeEvent, Published, PublishedTree};
+use crate::machine::workloads;
 use crate::types::{self, Entry, EntryPayload, LogId, StoredMembership};
 use bytes::Bytes;
 use ringwall_wire::bounded::Blob;
@@ -210,6 +211,16 @@ impl ReplicatedState {
                 spaces.iter().try_for_each(|space| self.erase(space))?;
                 Ok(Outcome::Done)
             }
+            SealedWrite::Workload(write) => {
+                let at = workloads::Applying {
+                    store: &self.store,
+                    charter: &self.charter,
+                    generations: &self.generations,
+                    time_ms: self.time_ms,
+                };
+                at.apply(*write).map(Outcome::Workload)
+            }
+            SealedWrite::User(change) => self.change_user(index, change),
         }
     }
 
@@ -223,9 +234,10 @@ impl ReplicatedState {
 
     fn open_space(&mut self, open: OpenSpace) -> io::Result<Outcome> {
         if let Some(found) = self.space(&open.space)? {
-            return Ok(match found.mode == open.mode {
-                true => Outcome::Applied(found.revision),
-                false => Outcome::OtherMode,
+            return Ok(match (found.mode == open.mode, found.commit == open.commit) {
+                (true, true) => Outcome::Applied(found.revision),
+                (true, false) => Outcome::OtherUserKey,
+                (false, _) => Outcome::OtherMode,
             });
         }
         if let Err(fault) = self.may_open(&open.space, open.dek.key_epoch)? {
@@ -233,7 +245,8 @@ impl ReplicatedState {
         }
         self.revision.0 += 1;
         self.generations().wrapped(open.dek.key_epoch);
-        let value = SpaceValue { mode: open.mode, dek: open.dek, owner: open.owner, revision: self.revision, evict_floor: Revision(0) };
+        let OpenSpace { mode, commit, dek, owner, .. } = open;
+        let value = SpaceValue { mode, commit, dek, owner, revision: self.revision, evict_floor: Revision(0) };
         self.put_space(&open.space, &value);
         Ok(Outcome::Applied(self.revision))
     }

@@ -6,7 +6,7 @@
 use crate::machine::view::StoredRecord;
 use ringwall_wire::codec::{DecodeError, Field, Reader};
 use ringwall_wire::command::{SealedRecord, WrappedKey};
-use ringwall_wire::ids::{Digest, KeyTag, OwnerMark, Revision, SpaceTag};
+use ringwall_wire::ids::{Digest, KeyTag, OwnerMark, Revision, SpaceTag, UserTag};
 use ringwall_wire::receipt;
 use ringwall_wire::request::KeyMode;
 
@@ -24,14 +24,32 @@ pub(crate) const TILES: u8 = 5;
 pub(crate) const ERASED: u8 = 6;
 /// Erased namespaces whose records are not all removed yet: `7 space`, no value.
 pub(crate) const SWEEP: u8 = 7;
+/// Table of users: `8 user`.
+pub(crate) const USERS: u8 = 8;
+/// Table of their audit trails: `9 user number`.
+pub(crate) const AUDITS: u8 = 9;
+/// Table of workload keys: `32 name`.
+pub(crate) const WORKLOAD_HEADS: u8 = 32;
+/// Table of the policies they are granted under: `33 name`, canonical bytes.
+pub(crate) const WORKLOAD_POLICIES: u8 = 33;
+/// Table of the entries of the audit chain: `34 number`.
+pub(crate) const WORKLOAD_AUDIT_ROWS: u8 = 34;
+/// Table of requests that have an entry: `35 request`.
+pub(crate) const WORKLOAD_REQUESTS: u8 = 35;
+/// Table of what keys were asked for in this minute: `36 name`.
+pub(crate) const WORKLOAD_METERS: u8 = 36;
+/// Where the audit chain stands: `37`.
+pub(crate) const WORKLOAD_CHAIN: u8 = 37;
 /// Ranges of rows that are in snapshots: first byte, and first byte after.
-pub(crate) const IN_SNAPSHOTS: [(u8, u8); 2] = [(SPACES, EXPIRY), (CHAINS, SWEEP + 1)];
+pub(crate) const IN_SNAPSHOTS: [(u8, u8); 3] = [(SPACES, EXPIRY), (CHAINS, AUDITS + 1), (WORKLOAD_HEADS, WORKLOAD_CHAIN + 1)];
 
 ringwall_wire::record! {
     /// A namespace as stored.
     pub struct SpaceValue {
         /// Key mode.
         pub mode: KeyMode,
+        /// Commitment to the user's part of its keys; none in cluster mode.
+        pub commit: Option<Digest>,
         /// Its wrapped data key.
         pub dek: WrappedKey,
         /// Whose it is.
@@ -115,6 +133,19 @@ pub(crate) fn split_space(key: &[u8]) -> Result<SpaceTag, DecodeError> {
     let space = SpaceTag::take(&mut input)?;
     input.finish()?;
     Ok(space)
+}
+
+pub(crate) fn user_key(user: &UserTag) -> Vec<u8> {
+    let mut key = vec![USERS];
+    user.put(&mut key);
+    key
+}
+
+pub(crate) fn audit_key(user: &UserTag, seq: u64) -> Vec<u8> {
+    let mut key = vec![AUDITS];
+    user.put(&mut key);
+    seq.put(&mut key);
+    key
 }
 
 pub(crate) fn tile_key(level: u8, index: u64) -> Vec<u8> {

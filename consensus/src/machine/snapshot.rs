@@ -15,12 +15,14 @@ use crate::machine::replicated::ReplicatedState;
 use crate::machine::roster::{MemberRecord, ProposalRecord, Roster};
 use crate::machine::rows::{self, ChainValue, SpaceValue};
 use crate::machine::store;
+use crate::machine::workloads;
 use crate::types::{self, LogId, StoredMembership};
 use bytes::Bytes;
 use ringwall_wire::codec::{DecodeError, Field};
 use ringwall_wire::ids::{Digest, Epoch, Revision};
 use ringwall_wire::peer::{LogPosition, Membership};
 use ringwall_wire::receipt::TreePoint;
+use ringwall_wire::user::{AuditRow, UserRow};
 use sha2::{Digest as _, Sha256};
 use std::io::{self, Read, Write};
 use std::sync::Arc;
@@ -280,6 +282,12 @@ impl Fill<'_> {
                 decode::<ChainValue>(value)?;
             }
             Some(&(rows::ERASED | rows::SWEEP)) if key.len() == 17 && value.is_empty() => {}
+            Some(&rows::USERS) if key.len() == 17 => {
+                decode::<UserRow>(value)?;
+            }
+            Some(&rows::AUDITS) if key.len() == 25 => {
+                decode::<AuditRow>(value)?;
+            }
             Some(&rows::TILES) if key.len() == 10 && value.len() == TILE_BYTES => {}
             Some(&rows::RECORDS) => {
                 let (space, tag) = rows::split_record(key).map_err(io::Error::other)?;
@@ -288,6 +296,7 @@ impl Fill<'_> {
                     self.changes.push((rows::expiry_key(record.expires_at_ms, &space, &tag), Some(Bytes::new())));
                 }
             }
+            Some(&(rows::WORKLOAD_HEADS..=rows::WORKLOAD_CHAIN)) if workloads::is_row(key, value).map_err(io::Error::other)? => {}
             _ => return Err(illegal("table of a row")),
         }
         self.last = key.to_vec();

@@ -22,14 +22,13 @@ use ringwall_wire::command::*;
 use ringwall_wire::ids::*;
 use ringwall_wire::limits::{DEDUP_OUTCOMES, HISTORY_EVENTS};
 use ringwall_wire::peer::LogPosition;
-use ringwall_wire::receipt;
 use ringwall_wire::request::{Conflict, Expect, KeyMode, Once};
 use ringwall_wire::sample::{Sample, Source};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub(super) const CLUSTER: ClusterId = ClusterId([9; 32]);
-const SPACE: SpaceTag = SpaceTag([1; 16]);
+pub(super) const SPACE: SpaceTag = SpaceTag([1; 16]);
 
 pub(super) struct Bench {
     pub(super) state: ReplicatedState,
@@ -107,13 +106,13 @@ impl Bench {
     }
 }
 
-fn key(name: u8) -> KeyTag {
+pub(super) fn key(name: u8) -> KeyTag {
     KeyTag([name; 16])
 }
 
 pub(super) fn open() -> SealedWrite {
     let dek = WrappedKey { key_epoch: KeyEpoch(1), iv: [0; 24], commit: [1; 32], ciphertext: [2; 48] };
-    SealedWrite::OpenSpace(OpenSpace { space: SPACE, mode: KeyMode::Cluster, dek, owner: OwnerMark([0; 16]) })
+    SealedWrite::OpenSpace(OpenSpace { space: SPACE, mode: KeyMode::Cluster, commit: None, dek, owner: OwnerMark([0; 16]) })
 }
 
 fn record(value: &[u8]) -> SealedRecord {
@@ -121,35 +120,17 @@ fn record(value: &[u8]) -> SealedRecord {
     SealedRecord { client: ClientTag([0; 16]), seq: 0, iv: [4; 24], commit: [5; 32], name: Blob::new(b"name".to_vec()).unwrap(), value }
 }
 
-fn put_change(value: &[u8], ttl_s: u32) -> SealedChange {
+pub(super) fn put_change(value: &[u8], ttl_s: u32) -> SealedChange {
     SealedChange::Put(SealedPut { record: record(value), ttl_s })
 }
 
-fn change(client: u8, once: Once, mutations: Vec<(u8, Expect, SealedChange)>) -> SealedWrite {
+pub(super) fn change(client: u8, once: Once, mutations: Vec<(u8, Expect, SealedChange)>) -> SealedWrite {
     let mutations = mutations.into_iter().map(|(name, expect, change)| SealedMutation { key: key(name), expect, change }).collect();
     SealedWrite::Change(SpaceChange { space: SPACE, client: ClientTag([client; 16]), once, mutations: List::new(mutations).unwrap() })
 }
 
-fn once(seq: u64) -> Once {
+pub(super) fn once(seq: u64) -> Once {
     Once { seq, acked: seq, since: Revision(u64::MAX) }
-}
-
-/// The entry's bytes are in a namespace's chain, and which of its changes it was.
-#[test]
-fn a_chain_tells_other_records_and_other_changes_apart() {
-    let mutations = |values: [&[u8]; 2]| values.map(|value| (1, Expect::Any, put_change(value, 0))).to_vec();
-    let chain = |values: [&[u8]; 2]| {
-        let mut bench = Bench::new(0);
-        bench.write(1, open());
-        bench.write(2, change(1, once(1), mutations(values)));
-        bench.view().chain(&SPACE).unwrap()
-    };
-    assert_eq!(chain([b"a", b"b"]), chain([b"a", b"b"]));
-    assert_eq!(chain([b"a", b"b"]).0, 2);
-    assert_ne!(chain([b"a", b"b"]).1, chain([b"a", b"c"]).1);
-    assert_ne!(chain([b"a", b"b"]).1, chain([b"b", b"a"]).1);
-    let [one, other] = [0, 1].map(|place| receipt::chain(&Digest([0; 32]), receipt::CHAIN_PUT, &key(1).0, &Digest([1; 32]), place, 1));
-    assert_ne!(one, other, "two changes of one entry");
 }
 
 #[derive(Clone, Debug)]
@@ -374,7 +355,16 @@ fn without_a_namespace_nothing_is_written() {
     assert_eq!(bench.write(0, open()), Outcome::Applied(Revision(1)), "the first one wins, later ones find it");
     let SealedWrite::OpenSpace(other) = open() else { panic!() };
     assert_eq!(bench.write(0, SealedWrite::OpenSpace(OpenSpace { mode: KeyMode::User, ..other })), Outcome::OtherMode);
-    assert_eq!(bench.write(0, change(1, once(1), vec![(1, Expect::Any, put_change(b"x", 0))])), Outcome::Applied(Revision(2)));
+    let SealedWrite::OpenSpace(other) = open() else { panic!() };
+    let keyed = |space: u8, commit: Option<u8>| {
+        let (space, commit) = (SpaceTag([space; 16]), commit.map(|byte| Digest([byte; 32])));
+        SealedWrite::OpenSpace(OpenSpace { space, mode: KeyMode::Dual, commit, ..other.clone() })
+    };
+    assert_eq!(bench.write(0, keyed(77, Some(1))), Outcome::Applied(Revision(2)));
+    assert_eq!(bench.write(0, keyed(77, Some(1))), Outcome::Applied(Revision(2)));
+    assert_eq!(bench.write(0, keyed(77, Some(2))), Outcome::OtherUserKey, "another key of the user opened the namespace");
+    assert_eq!(bench.write(0, keyed(77, None)), Outcome::OtherUserKey);
+    assert_eq!(bench.write(0, change(1, once(1), vec![(1, Expect::Any, put_change(b"x", 0))])), Outcome::Applied(Revision(3)));
 }
 
 #[test]

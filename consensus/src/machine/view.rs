@@ -9,15 +9,16 @@ use crate::machine::history::History;
 use crate::machine::log_tree::{Kept, LogTree};
 use crate::machine::roster::Roster;
 use crate::machine::rows::{self, ChainValue, RecordHead, SpaceValue};
-use crate::machine::store;
+use crate::machine::{store, users};
 use crate::report::ReadError;
 use ringwall_wire::admission::{Admission, AdmitPropose, Endorse, IncarnationCert};
 use ringwall_wire::codec::{DecodeError, Field};
 use ringwall_wire::command::{SealedRecord, WrappedKey};
-use ringwall_wire::ids::{Digest, Epoch, Incarnation, KeyEpoch, KeyTag, OwnerMark, Revision, SpaceTag};
+use ringwall_wire::ids::{DeviceTag, Digest, Epoch, Incarnation, KeyEpoch, KeyTag, OwnerMark, Revision, SpaceTag, UserTag};
 use ringwall_wire::receipt::{TreeHead, TreePoint};
 use ringwall_wire::request::KeyMode;
 use ringwall_wire::tree;
+use ringwall_wire::user::{AuditRow, UserRow};
 use std::collections::BTreeSet;
 use std::sync::{Arc, RwLock};
 
@@ -37,6 +38,8 @@ pub struct StoredRecord {
 pub struct SpaceRow {
     /// Key mode.
     pub mode: KeyMode,
+    /// Commitment to the user's part of its keys; none in cluster mode.
+    pub commit: Option<Digest>,
     /// Its data key, wrapped.
     pub dek: WrappedKey,
     /// Whose it is.
@@ -247,7 +250,7 @@ impl View {
     pub fn space(&self, space: &SpaceTag) -> Result<Option<SpaceRow>, ReadError> {
         let row = self.rows.read(&rows::space_key(space), |row| row.map(SpaceValue::from_bytes).transpose());
         let value = row.map_err(fenced)?.map_err(fenced)?;
-        Ok(value.map(|value| SpaceRow { mode: value.mode, dek: value.dek, owner: value.owner, revision: value.revision }))
+        Ok(value.map(space_row))
     }
 
     /// At most `limit` namespaces in the order of their tags, after `after`, and whether more follow.
@@ -284,6 +287,19 @@ impl View {
     /// Shares: what is active, what waits.
     pub fn custody(&self) -> Arc<Custody> {
         Arc::clone(&self.published.custody)
+    }
+
+    /// A user on record.
+    pub fn user(&self, user: &UserTag) -> Result<Option<UserRow>, ReadError> {
+        let row = self.rows.read(&rows::user_key(user), |row| row.map(UserRow::from_bytes).transpose());
+        row.map_err(fenced)?.map_err(fenced)
+    }
+
+    /// At most `limit` rows of a user's audit trail after number `after`, in order; rows that are no longer kept are left out.
+    pub fn audit(&self, user: &UserTag, after: u64, limit: usize) -> Result<Vec<AuditRow>, ReadError> {
+        let (start, end) = (rows::audit_key(user, after.saturating_add(1)), [rows::audit_key(user, u64::MAX), vec![0]].concat());
+        let (page, _) = self.rows.range(&start, &end, limit).map_err(fenced)?;
+        page.iter().map(|(_, row)| AuditRow::from_bytes(row).map_err(fenced)).collect()
     }
 
     /// At most `limit` records of a namespace in the order of their tags, after `after`.
@@ -361,8 +377,17 @@ impl View {
 }
 
 fn named_space(key: &[u8], value: &[u8]) -> Result<(SpaceTag, SpaceRow), DecodeError> {
-    let value = SpaceValue::from_bytes(value)?;
-    Ok((rows::split_space(key)?, SpaceRow { mode: value.mode, dek: value.dek, owner: value.owner, revision: value.revision }))
+    Ok((rows::split_space(key)?, space_row(SpaceValue::from_bytes(value)?)))
+}
+
+fn space_row(value: SpaceValue) -> SpaceRow {
+    let SpaceValue { mode, commit, dek, owner, revision, .. } = value;
+    SpaceRow { mode, commit, dek, owner, revision }
+}
+
+/// Whether a device is on record and not revoked.
+pub fn device_counts(row: &UserRow, device: &DeviceTag) -> bool {
+    users::counts(row, device)
 }
 
 fn fenced(why: impl std::fmt::Display) -> ReadError {

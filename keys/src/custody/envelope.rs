@@ -113,7 +113,7 @@ pub fn custodian_key(custodian: &Custodian) -> Result<XWingPublic, EnvelopeError
 }
 
 /// Seals a share to its custodian.
-pub(crate) fn seal_share(
+pub fn seal_share(
     manifest: &Digest,
     custodian: (&CustodianId, &XWingPublic),
     share: &SharePlain,

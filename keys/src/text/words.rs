@@ -10,7 +10,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use zeroize::{Zeroize, Zeroizing};
 
-/// The list: 2,048 words, one a line, told apart by their first four letters.
+/// The English word list of BIP 39: 2,048 words, sorted, one a line, told apart by their first four letters (MIT licence, copyright its authors).
 const LIST: &str = include_str!("words.txt");
 /// Words of checksum.
 pub const CHECKSUM_WORDS: usize = 4;
@@ -54,6 +54,11 @@ pub enum WordFault {
     /// The checksum fits and the bits that fill up the last word are not zero.
     #[error("the words do not end as this version ends them")]
     Ending,
+}
+
+/// The list, in its order: for whoever looks what a wrong word may have been.
+pub fn list() -> impl Iterator<Item = &'static str> {
+    LIST.lines()
 }
 
 /// How many words `bytes` bytes take.
@@ -110,7 +115,8 @@ fn symbol_of(known: &[&str], word: &str) -> Option<u16> {
     u16::try_from(at).ok()
 }
 
-fn symbols_of(bytes: &[u8]) -> Vec<u16> {
+/// Eleven bits a word, the highest first, the last word filled up with zeros.
+pub(crate) fn symbols_of(bytes: &[u8]) -> Vec<u16> {
     let mut symbols = Vec::with_capacity(count(bytes.len()));
     let (mut held, mut bits) = (0_u32, 0_usize);
     for byte in bytes {
@@ -127,11 +133,11 @@ fn symbols_of(bytes: &[u8]) -> Vec<u16> {
     symbols
 }
 
-fn bytes_of(symbols: &[u16], len: usize) -> Result<Zeroizing<Vec<u8>>, WordFault> {
-    let message = symbols.len().saturating_sub(CHECKSUM_WORDS);
-    let mut bytes = Zeroizing::new(Vec::with_capacity(len.saturating_add(2)));
+/// The bytes of these words, and the bits that are left over.
+pub(crate) fn unpacked(symbols: &[u16]) -> (Zeroizing<Vec<u8>>, u32) {
+    let mut bytes = Zeroizing::new(Vec::with_capacity((symbols.len() * WORD_BITS).div_ceil(8)));
     let (mut held, mut bits) = (0_u32, 0_usize);
-    for symbol in symbols.iter().take(message) {
+    for symbol in symbols {
         held = held << WORD_BITS | u32::from(*symbol);
         bits += WORD_BITS;
         while bits >= 8 {
@@ -139,7 +145,12 @@ fn bytes_of(symbols: &[u16], len: usize) -> Result<Zeroizing<Vec<u8>>, WordFault
             bytes.push((held >> bits & 0xff) as u8);
         }
     }
-    let rest = held & ((1 << bits) - 1);
+    (bytes, held & ((1 << bits) - 1))
+}
+
+fn bytes_of(symbols: &[u16], len: usize) -> Result<Zeroizing<Vec<u8>>, WordFault> {
+    let message = symbols.len().saturating_sub(CHECKSUM_WORDS);
+    let (mut bytes, rest) = unpacked(symbols.get(..message).unwrap_or_default());
     let over = bytes.iter().skip(len).any(|byte| *byte != 0);
     if rest != 0 || over {
         return Err(WordFault::Ending);

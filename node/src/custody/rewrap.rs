@@ -1,4 +1,4 @@
-//! Data keys that move to the newest master key, and the end of those they left.
+//! Data keys and workload keys that move to the newest master key, and the end of those they left.
 //!
 //! Decides: in the leader, one bounded entry at a time with a pause after it, so that writes of clients go first; no record is sealed again. A master key
 //! that nothing is wrapped under is retired at once: from then on no honest memory has it, and what old disks hold under it is beyond reach.
@@ -7,12 +7,12 @@
 use crate::context::Node;
 use crate::custody::rotate;
 use ringwall_consensus::View;
-use ringwall_keys::HedgedIvs;
+use ringwall_keys::{HedgedIvs, WorkloadPlace};
 use ringwall_wire::bounded::List;
 use ringwall_wire::command::{CommandBody, Outcome};
 use ringwall_wire::ids::{KeyEpoch, SpaceTag};
-use ringwall_wire::limits::REWRAP_SPACES;
-use ringwall_wire::rotation::{KeyCommand, Rewrap, RewrappedDealt, RewrappedSpace};
+use ringwall_wire::limits::{REWRAP_SPACES, REWRAP_WORKLOADS};
+use ringwall_wire::rotation::{KeyCommand, Rewrap, RewrappedDealt, RewrappedSpace, RewrappedWorkload};
 use std::sync::Arc;
 use std::time::Duration;
 use tracing::{debug, info, warn};
@@ -64,7 +64,11 @@ async fn step(node: &Arc<Node>, after: &mut Option<SpaceTag>, ivs: &mut HedgedIv
     } else if let Some(command) = dealt(node, &view, newest.key_epoch, ivs) {
         command
     } else {
-        KeyCommand::Retire(oldest.key_epoch)
+        match workloads(node, &view, newest.key_epoch, ivs) {
+            Some(keys) if keys.is_empty() => KeyCommand::Retire(oldest.key_epoch),
+            Some(keys) => KeyCommand::RewrapWorkloads(keys),
+            None => return false,
+        }
     };
     drop(view);
     propose(node, command).await
@@ -125,6 +129,26 @@ fn batch(
     // From the beginning again once the end was reached: what was made meanwhile may stand anywhere.
     *after = last.filter(|_| more || moved.len() == BATCH);
     List::new(moved).ok()
+}
+
+/// The next workload keys that are not wrapped under the newest; none if the keys to do it are not here.
+fn workloads(node: &Node, view: &View, newest: KeyEpoch, ivs: &mut HedgedIvs) -> Option<List<RewrappedWorkload, REWRAP_WORKLOADS>> {
+    let keyring = node.keyring.now();
+    let mut moved = List::default();
+    for (name, head) in view.workloads_to_move(REWRAP_WORKLOADS).ok()? {
+        let place = WorkloadPlace { name: &name, version: head.version, policy: head.policy };
+        match keyring.move_workload_key(&place, &head.key, (&place, newest), ivs) {
+            Ok(key) => {
+                let from = head.key.key_epoch;
+                moved.push(RewrappedWorkload { name, policy: head.policy, from, key }).ok()?;
+            }
+            Err(fault) => {
+                warn!(key = %*name, %fault, "a workload key cannot be wrapped anew: its master key stays");
+                return None;
+            }
+        }
+    }
+    Some(moved)
 }
 
 /// Keys of dealings that are not wrapped under the newest.

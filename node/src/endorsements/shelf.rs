@@ -189,7 +189,8 @@ fn is_news(fault: &VerifyError, news: &[Kept]) -> bool {
     }
 }
 
-fn assemble(held: &[Kept], subject: &Subject) -> Result<Endorsements, Part> {
+/// What travels with the subject's evidence, out of these documents; the name of what is missing otherwise.
+pub(crate) fn assemble(held: &[Kept], subject: &Subject) -> Result<Endorsements, Part> {
     let get = |wanted: fn(&Part) -> bool| {
         let part = subject.parts().iter().find(|part| wanted(part));
         let part = part.expect("a subject names each kind of part of its vendor");

@@ -83,3 +83,10 @@ pub(crate) const QUOTE_PATIENCE: Duration = Duration::from_secs(15);
 pub(crate) const EXPIRY_TICK: Duration = Duration::from_millis(250);
 /// How long a leaving member waits for its sessions to read their last answers.
 pub(crate) const LEAVING: Duration = Duration::from_secs(3);
+
+/// Pieces of workloads' evidence that are verified at once: each is a few milliseconds of arithmetic, and the machine may have two cores.
+pub(crate) const JUDGING: usize = 4;
+/// How often a workload is judged again because its key's policy changed meanwhile.
+pub(crate) const GRANT_TRIES: u32 = 3;
+/// How long a session about workload keys lasts at most: evidence is judged as it was shown at its beginning.
+pub(crate) const VISIT: Duration = Duration::from_secs(600);

@@ -1,7 +1,8 @@
 //! Pages of a namespace in key order.
 //!
 //! Decides: a page is bounded in entries and bytes and shows one revision. Namespaces that are listed get a name index in memory (bounded over
-//! all of them, the least recently listed one goes first); one that is too large for that is scanned for each page instead.
+//! all of them, the least recently listed one goes first); one that is too large for that, or whose names must not outlive the session, is scanned
+//! for each page instead.
 //! Trusts: the caller to have passed a read round. Out of scope: the order itself (`index.rs`).
 
 use crate::front::index::{Currency, NameIndex, belongs};
@@ -71,6 +72,9 @@ impl Lists {
     }
 
     async fn try_page(&self, space: &Arc<Space>, ask: &ListKeys) -> Result<Page, Refusal> {
+        if !space.may_be_kept() {
+            return self.scanned_page(space, ask).await;
+        }
         let slot = self.kept().slot(*space.tag());
         let mut slot = slot.lock().await;
         for _ in 0..BUILDS {

@@ -2,14 +2,14 @@
 //!
 //! | file | what it decides |
 //! |---|---|
-//! | `session.rs`, `users.rs` | the way from a stranger's first byte to a user's session, bounded in time and size |
-//! | `custodians.rs`, `erasure.rs` | the same for a custodian; which namespaces are a user's, when all of them are erased |
+//! | `session.rs`, `users.rs`, `custodians.rs` | the way from a stranger's first byte to a user's or a custodian's session, bounded in time and size |
+//! | `record.rs`, `erasure.rs` | what a user's devices see of their record and change of it; which namespaces are a user's, when all are erased |
 //! | `quotes.rs` | when a quote is made, and for which sessions |
 //! | `requests.rs`, `spaces.rs` | what is sealed under which namespace's keys |
 //! | `writes.rs` | how the writes of all sessions become few log entries, and what their clients are told |
 //! | `reads.rs`, `lists.rs`, `index.rs`, `watch.rs` | linearizable reads, pages in key order, changes since a revision |
-//! | `outbox.rs`, `sender.rs` | how replies leave, and how much a session may hold |
-//! | `receipts.rs` | what is signed for them |
+//! | `workloads.rs`, `grants.rs` | sessions of workloads and governors, and which keys leave |
+//! | `outbox.rs`, `sender.rs`, `receipts.rs` | how replies leave, how much a session may hold, what is signed for it |
 //!
 //! Trusts: the replica for order and durability, `attest` and `channel` for cryptography; clients for nothing. No byte of a user is in a log
 //! line or a refusal. Out of scope: members' sessions (`peers`), admission. Protocol section 3.
@@ -17,6 +17,7 @@
 mod custodians;
 mod erasure;
 mod expiry;
+pub(crate) mod grants;
 mod index;
 mod limits;
 mod lists;
@@ -24,6 +25,7 @@ mod outbox;
 mod quotes;
 mod reads;
 mod receipts;
+mod record;
 mod refusals;
 mod requests;
 mod sender;
@@ -31,20 +33,22 @@ mod session;
 mod spaces;
 mod status;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod users;
 mod watch;
+mod workloads;
 mod writes;
 
 use crate::clock::Clock;
 use crate::context::Node;
 use crate::entropy::Entropy;
+use crate::kbs;
 use crate::renewal::Sessions;
 use crate::ring::Ring;
 use crate::room::Room;
 use quinn::Connection;
 use quotes::{Bound, Platform, Quotes};
-use ringwall_attest::Attester;
+use ringwall_attest::{Anchors, Attester};
 use ringwall_channel::NodeSecrets;
 use ringwall_consensus::Replica;
 use ringwall_quic::{CloseCode, FrameReader, FrameWriter, close};
@@ -77,6 +81,8 @@ pub struct FrontParts {
     pub secrets: Arc<NodeSecrets>,
     /// Makes its evidence.
     pub attester: Arc<dyn Attester>,
+    /// Roots workloads are judged under.
+    pub anchors: Arc<Anchors>,
     /// The cluster's keys.
     pub keyring: Arc<Ring>,
     /// Its replica.
@@ -99,6 +105,8 @@ pub struct FrontParts {
     pub sessions: Arc<Sessions>,
     /// The member behind the door, for what custodians ask.
     pub(crate) node: Weak<Node>,
+    /// How the key broker protocol is offered; none for not at all.
+    pub kbs: Option<kbs::settings::Settings>,
 }
 
 /// The front door of one member.
@@ -108,13 +116,18 @@ pub struct Front {
     incarnation: Incarnation,
     slot: Slot,
     secrets: Arc<NodeSecrets>,
+    anchors: Arc<Anchors>,
+    clock: Clock,
+    judges: grants::Judges,
     keyring: Arc<Ring>,
     replica: Replica,
     genesis: GenesisRecord,
     policy: PolicyDoc,
     boot_config: Blob<4096>,
     release_proof: Blob<RELEASE_PROOF_BYTES>,
-    entropy: Entropy,
+    pub(crate) entropy: Entropy,
+    /// The certificate of the key broker protocol, where it is offered.
+    broker: Option<Arc<kbs::Identity>>,
     quotes: Arc<Quotes<Platform>>,
     writes: Arc<writes::Writes<Replica>>,
     reads: Arc<reads::Rounds<Replica>>,
@@ -160,7 +173,18 @@ impl Front {
         let now_s = Arc::new(move || clock() / 1_000);
         let quotes = Quotes::new(Platform { attester, binding }, policy.session.standing_period_s, now_s, (parts.entropy)());
         let (leader, leader_known) = signal(replica.metrics().leader);
+        let broker = parts.kbs.as_ref().and_then(|settings| match kbs::Identity::new(&keyring.now(), &settings.names) {
+            Ok(identity) => Some(Arc::new(identity)),
+            Err(fault) => {
+                tracing::error!(%fault, "the key broker protocol is not offered");
+                None
+            }
+        });
         let front = Arc::new(Front {
+            broker: broker.clone(),
+            anchors: parts.anchors,
+            clock: parts.clock.clone(),
+            judges: grants::Judges::default(),
             cluster_id,
             epoch,
             incarnation,
@@ -190,6 +214,9 @@ impl Front {
             node: parts.node,
         });
         front.spawn_tasks(leader, parts.clock);
+        if let (Some(settings), Some(identity)) = (parts.kbs, broker) {
+            lock(&front.loops).push(tokio::spawn(kbs::run(front.clone(), settings, identity)));
+        }
         front
     }
 
@@ -291,6 +318,7 @@ pub(crate) fn open(node: &Arc<Node>) -> Arc<Front> {
             slot: site.slot(),
             secrets: node.secrets.clone(),
             attester: site.attester.clone(),
+            anchors: Arc::new(site.anchors.clone()),
             keyring: node.keyring.clone(),
             replica: node.replica.clone(),
             genesis: site.genesis.clone(),
@@ -302,6 +330,7 @@ pub(crate) fn open(node: &Arc<Node>) -> Arc<Front> {
             room: Room::new(site.config.data.clone(), site.config.limits.disk_reserve_bytes),
             sessions: Arc::clone(&site.sessions),
             node: Arc::downgrade(node),
+            kbs: site.config.kbs.clone(),
         })
     };
     node.front.get_or_init(start).clone()

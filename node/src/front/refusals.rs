@@ -65,6 +65,16 @@ pub(crate) fn awaiting_key() -> Refusal {
     refusal(RefusalCode::Unavailable, "this member waits for a new master key from another one; try again here or ask another member")
 }
 
+/// The namespace is in dual mode and the session brought no part of its keys.
+pub(crate) fn user_key_needed() -> Refusal {
+    refusal(RefusalCode::UserKeyNeeded, "the namespace is in dual mode: open it with that mode and the user's key")
+}
+
+/// The device was revoked.
+pub(crate) fn device_revoked() -> Refusal {
+    refusal(RefusalCode::DeviceRevoked, "this device was revoked by its user; make a new credential and have it added from another device")
+}
+
 /// A sealed record did not open: our storage or our keys are wrong, not the client.
 pub(crate) fn unreadable() -> Refusal {
     refusal(RefusalCode::Unavailable, "a stored record did not open on this member; ask another one and tell its operator")
@@ -81,6 +91,7 @@ pub(crate) fn told(outcome: Outcome, opens: bool, first: bool) -> Answer {
         Outcome::Done => Answer::Done,
         Outcome::NoSpace => Answer::Refused(no_namespace()),
         Outcome::OtherMode => refused(RefusalCode::OtherMode, "the namespace exists with another key mode"),
+        Outcome::OtherUserKey => refused(RefusalCode::OtherUserKey, "the namespace was made under another key of its user"),
         Outcome::ClientForgotten if first => {
             refused(RefusalCode::ClientForgotten, "the cluster no longer remembers this client: not applied; go on with a new client name")
         }
@@ -93,7 +104,9 @@ pub(crate) fn told(outcome: Outcome, opens: bool, first: bool) -> Answer {
         // The master key it was made under is over, or not known yet.
         Outcome::Denied(Denial::Keys(_)) => Answer::Refused(awaiting_key()),
         // Outcomes of commands that are no client's write.
-        Outcome::Admitted(_) | Outcome::Denied(_) => Answer::Refused(unavailable()),
+        Outcome::Admitted(_) | Outcome::Denied(_) | Outcome::Workload(_) | Outcome::UserChanged(_) | Outcome::UserRefused(_) => {
+            Answer::Refused(unavailable())
+        }
         Outcome::OutOfWindow => refused(RefusalCode::TooLarge, "the write number is outside the client's window: not applied"),
     }
 }

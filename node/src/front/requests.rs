@@ -1,7 +1,8 @@
 //! What the requests of one session do: to which queue each of them goes, sealed.
 //!
 //! Decides: a value is sealed here, once, before it goes anywhere; what stands in the queue and in the log is ciphertext. Requests
-//! of one read from the network are handed on together. Words of refusals are constant.
+//! of one read from the network are handed on together. A namespace in dual mode is usable after the session brought the user's part of its keys,
+//! which are this session's alone and are wiped with it. Words of refusals are constant.
 //! Trusts: the session's user, whose signature was verified. Out of scope: order and outcomes (`writes.rs`, `reads.rs`). Protocol sections 3 and 7.
 
 use crate::front::Front;
@@ -9,21 +10,24 @@ use crate::front::erasure;
 use crate::front::limits::{SESSION_LISTS, SESSION_SPACES};
 use crate::front::outbox::{Charge, Outbox, ReadKey, sum};
 use crate::front::receipts::Touched;
-use crate::front::refusals::{awaiting_key, fenced, no_namespace, refusal, refused, unavailable};
+use crate::front::record;
+use crate::front::refusals::{awaiting_key, fenced, no_namespace, refusal, told, unavailable, user_key_needed};
 use crate::front::spaces::Space;
 use crate::front::status::cluster_status;
+use crate::front::users::{Device, Standing, standing};
 use crate::front::watch::Watching;
 use crate::front::writes::Pending;
 use ringwall_channel::user::VerifiedUser;
+use ringwall_consensus::SpaceRow;
 use ringwall_keys::{HedgedIvs, RecordPlace, SealError};
 use ringwall_wire::bounded::List;
 use ringwall_wire::codec::Message as _;
-use ringwall_wire::command::{OpenSpace, SealedChange, SealedMutation, SealedPut, SealedWrite, SpaceChange};
+use ringwall_wire::command::{OpenSpace, Outcome, SealedChange, SealedMutation, SealedPut, SealedWrite, SpaceChange};
 use ringwall_wire::ids::{ClientTag, SpaceTag};
-use ringwall_wire::limits::{ERASE_SPACES, REQUEST_BYTES, SESSION_WATCHES};
+use ringwall_wire::limits::{ERASE_SPACES, REQUEST_BYTES, SESSION_PARTS, SESSION_WATCHES};
 use ringwall_wire::receipt::space_name;
 use ringwall_wire::request::{
-    Answer, Change, Get, KeyMode, ListKeys, Mutation, Namespace, Op, OpenNamespace, Reply, Request, Watch, Write,
+    Answer, Change, Get, KeyMode, ListKeys, Mutation, Namespace, Op, OpenNamespace, Reply, Request, Unlock, Watch, Write,
 };
 use ringwall_wire::session::{Refusal, RefusalCode};
 use std::collections::{HashMap, HashSet};
@@ -37,8 +41,11 @@ pub(crate) struct Desk {
     front: Arc<Front>,
     outbox: Arc<Outbox>,
     user: VerifiedUser,
+    device: Device,
     ivs: HedgedIvs,
     spaces: HashMap<Namespace, Known>,
+    /// In dual mode, by the user's part; here and nowhere else.
+    unlocked: HashMap<Namespace, Known>,
     /// Erasures that had been seen when those were unwrapped.
     erasures: u64,
     writes: Vec<Pending>,
@@ -59,12 +66,17 @@ impl Desk {
     /// A desk for `user`'s session.
     pub(crate) fn new(front: Arc<Front>, outbox: Arc<Outbox>, user: VerifiedUser) -> Self {
         let ivs = HedgedIvs::new((front.entropy)(), front.incarnation);
+        let keyring = front.keyring.now();
+        let tag = keyring.user_tag(user.user());
+        let device = Device { user: tag, tag: keyring.device_tag(&tag, user.cred()) };
         Desk {
             front,
             outbox,
             user,
+            device,
             ivs,
             spaces: HashMap::new(),
+            unlocked: HashMap::new(),
             erasures: 0,
             writes: Vec::new(),
             reads: Vec::new(),
@@ -76,6 +88,12 @@ impl Desk {
     /// Where answers go.
     pub(crate) fn outbox(&self) -> &Arc<Outbox> {
         &self.outbox
+    }
+
+    /// Whether this member knows that the user revoked the session's device.
+    pub(crate) fn is_revoked(&self) -> bool {
+        // A member that is fenced ends its sessions anyway.
+        standing(&self.front, &self.device).is_ok_and(|standing| !matches!(standing, Standing::Counts | Standing::NoRecord))
     }
 
     /// Hands on what was staged since the last call.
@@ -99,6 +117,8 @@ impl Desk {
         let number = request.number;
         let answer = match request.op {
             Op::OpenNamespace(ask) => self.open_namespace(number, ask, charge),
+            Op::FindNamespace(ask) => self.find_namespace(number, ask, charge).await,
+            Op::Unlock(ask) => self.unlock(number, ask, charge).await,
             Op::Write(ask) => self.write(number, ask, charge).await,
             Op::Get(ask) => self.get(number, ask, charge).await,
             Op::List(ask) => self.list(number, ask, charge).await,
@@ -110,6 +130,11 @@ impl Desk {
                 Ok(Some(Answer::Done))
             }
             Op::Erase(namespace) => self.erase(number, namespace, charge).await,
+            Op::User(ask) => {
+                // Staged requests must not wait for this one.
+                self.submit();
+                record::answer(&self.front, &self.user, *ask).await.map(Some)
+            }
             Op::Status => Ok(Some(Answer::Status(cluster_status(self.front.slot, &self.front.replica)))),
         };
         match answer {
@@ -120,29 +145,62 @@ impl Desk {
     }
 
     fn open_namespace(&mut self, number: u64, ask: OpenNamespace, charge: Charge) -> Result<Option<Answer>, Refusal> {
-        if ask.mode != KeyMode::Cluster {
+        if (ask.mode == KeyMode::Cluster) != ask.commit.is_none() {
             return Err(refusal(
-                RefusalCode::ModeNotOffered,
-                "this version offers namespaces in cluster mode only; a mode that mixes in the user's key is not offered yet",
+                RefusalCode::Malformed,
+                "a namespace has a commitment to the user's key in dual and user mode, and in no other",
             ));
         }
         let tag = self.front.keyring.now().space_tag(self.user.user(), &ask.namespace);
         let charge = charge.about(self.touched(tag, &ask.namespace));
         let view = self.front.replica.view().map_err(|_| fenced())?;
         if let Some(row) = view.space(&tag).map_err(|_| fenced())? {
-            let answer = match row.mode == ask.mode {
-                true => Answer::Opened(row.revision),
-                false => refused(RefusalCode::OtherMode, "the namespace exists with another key mode"),
-            };
-            self.outbox.answer(number, answer, charge);
+            self.outbox.answer(number, found(&row, &ask), charge);
             return Ok(None);
         }
         let keyring = self.front.keyring.now();
-        let (_, dek) = keyring.new_space_key(&tag, ask.mode, view.newest_key(), &mut self.ivs).map_err(unsealable)?;
-        let write =
-            SealedWrite::OpenSpace(OpenSpace { space: tag, mode: ask.mode, dek, owner: keyring.owner_mark(self.user.user(), &tag) });
+        let dek = keyring.new_data_key(&tag, ask.mode, view.newest_key(), &mut self.ivs).map_err(unsealable)?;
+        let owner = keyring.owner_mark(self.user.user(), &tag);
+        let write = SealedWrite::OpenSpace(OpenSpace { space: tag, mode: ask.mode, commit: ask.commit, dek, owner });
         self.writes.push(Pending::of_session(write, self.outbox.clone(), number, charge));
         Ok(None)
+    }
+
+    async fn find_namespace(&mut self, number: u64, ask: OpenNamespace, charge: Charge) -> Result<Option<Answer>, Refusal> {
+        let tag = self.front.keyring.now().space_tag(self.user.user(), &ask.namespace);
+        let row = self.row(&tag).await?;
+        self.outbox.answer(number, found(&row, &ask), charge.about(self.touched(tag, &ask.namespace)));
+        Ok(None)
+    }
+
+    /// Takes the user's part of a namespace's keys, for as long as the session lasts.
+    async fn unlock(&mut self, number: u64, ask: Unlock, charge: Charge) -> Result<Option<Answer>, Refusal> {
+        if self.unlocked.len() >= SESSION_PARTS && !self.unlocked.contains_key(&ask.namespace) {
+            return Err(refusal(
+                RefusalCode::TooLarge,
+                "the session works on as many namespaces in dual mode as it may; open another session",
+            ));
+        }
+        let tag = self.front.keyring.now().space_tag(self.user.user(), &ask.namespace);
+        let row = self.row(&tag).await?;
+        let space = Arc::new(self.front.spaces.unlock(&tag, &row, &ask.part)?);
+        let client = self.front.keyring.now().client_tag(&tag, self.user.client());
+        let touched = self.touched(tag, &ask.namespace);
+        self.unlocked.insert(ask.namespace, Known { client, space, touched });
+        self.outbox.answer(number, Answer::Opened(row.revision), charge.about(touched));
+        Ok(None)
+    }
+
+    /// A namespace as the state has it; made sure of on a read round when this member does not know it yet.
+    async fn row(&mut self, tag: &SpaceTag) -> Result<SpaceRow, Refusal> {
+        let look = |front: &Front| front.replica.view().and_then(|view| view.space(tag)).map_err(|_| fenced());
+        if let Some(row) = look(&self.front)? {
+            return Ok(row);
+        }
+        // Staged requests must not wait for this one.
+        self.submit();
+        self.front.reads.barrier().await?;
+        look(&self.front)?.ok_or_else(no_namespace)
     }
 
     async fn write(&mut self, number: u64, ask: Write, charge: Charge) -> Result<Option<Answer>, Refusal> {
@@ -161,6 +219,7 @@ impl Desk {
         let mut mutations = Vec::with_capacity(ask.mutations.len());
         let several = ask.mutations.len() > 1;
         for Mutation { key: name, expect, change } in ask.mutations.into_vec() {
+            known.space.takes(&name, stored(&change))?;
             let key = known.space.keys().key_tag(&name);
             if several && !seen.insert(key) {
                 return Err(refusal(RefusalCode::Malformed, "a key appears twice in one write; a key appears at most once"));
@@ -185,6 +244,7 @@ impl Desk {
     async fn get(&mut self, number: u64, ask: Get, charge: Charge) -> Result<Option<Answer>, Refusal> {
         let Known { space, touched, .. } = self.known(&ask.namespace).await?;
         let charge = charge.about(touched);
+        space.takes(&ask.key, None)?;
         let key = space.keys().key_tag(&ask.key);
         self.reads.push((self.outbox.clone(), ReadKey { number, space, key }, charge));
         Ok(None)
@@ -258,14 +318,22 @@ impl Desk {
         Touched { name: space_name(&self.front.cluster_id, self.user.user(), namespace), tag }
     }
 
-    /// The namespace of a request; made sure of on a read round when this member does not know it yet.
-    async fn known(&mut self, namespace: &Namespace) -> Result<Known, Refusal> {
+    /// What was unwrapped before a namespace was erased is not used any more; what a part of the user's opened stays, if it is still there.
+    fn forget_erased(&mut self) -> Result<(), Refusal> {
         let erasures = self.front.spaces.erasures();
         if self.erasures != erasures {
             self.spaces.clear();
+            let view = self.front.replica.view().map_err(|_| fenced())?;
+            self.unlocked.retain(|_, known| view.space(known.space.tag()).is_ok_and(|row| row.is_some()));
             self.erasures = erasures;
         }
-        if let Some(known) = self.spaces.get(namespace) {
+        Ok(())
+    }
+
+    /// The namespace of a request; made sure of on a read round when this member does not know it yet.
+    async fn known(&mut self, namespace: &Namespace) -> Result<Known, Refusal> {
+        self.forget_erased()?;
+        if let Some(known) = self.unlocked.get(namespace).or_else(|| self.spaces.get(namespace)) {
             return Ok(known.clone());
         }
         let tag = self.front.keyring.now().space_tag(self.user.user(), namespace);
@@ -294,13 +362,27 @@ impl Desk {
     }
 }
 
+/// What a client that names a namespace with mode and commitment is told of it.
+fn found(row: &SpaceRow, ask: &OpenNamespace) -> Answer {
+    match (row.mode == ask.mode, row.commit == ask.commit) {
+        (true, true) => Answer::Opened(row.revision),
+        (true, false) => told(Outcome::OtherUserKey, true, true),
+        (false, _) => told(Outcome::OtherMode, true, true),
+    }
+}
+
+/// The value a change stores.
+fn stored(change: &Change) -> Option<&[u8]> {
+    match change {
+        Change::Put(put) => Some(&put.value),
+        Change::Delete | Change::Keep => None,
+    }
+}
+
 /// Bytes of the events a write becomes: a watch tells all of a write in one message.
 fn told_bytes(ask: &Write) -> usize {
     ask.mutations.iter().fold(128, |sum: usize, mutation| {
-        let value = match &mutation.change {
-            Change::Put(put) => put.value.len(),
-            Change::Delete | Change::Keep => 0,
-        };
+        let value = stored(&mutation.change).map_or(0, <[u8]>::len);
         sum.saturating_add(mutation.key.len()).saturating_add(value).saturating_add(24)
     })
 }
@@ -311,6 +393,6 @@ fn unsealable(fault: SealError) -> Refusal {
             refusal(RefusalCode::TooLarge, "a key name or value is above its limit: not applied")
         }
         SealError::UnknownKeyEpoch { .. } => awaiting_key(),
-        SealError::UserKeyNeeded { .. } => refusal(RefusalCode::ModeNotOffered, "the namespace's key mode is not offered yet"),
+        SealError::UserKeyNeeded { .. } => user_key_needed(),
     }
 }

@@ -11,9 +11,10 @@ use crate::front::custodians::{self, Custodian};
 use crate::front::limits::{LAST_WORD, LEAVING, OPENING, REQUEST_STALL, STEP};
 use crate::front::outbox::{Charge, Outbox};
 use crate::front::receipts::{Ask, Told};
-use crate::front::refusals::{behind, fenced, leaving, malformed, refusal};
+use crate::front::refusals::{behind, device_revoked, fenced, leaving, malformed, refusal};
 use crate::front::requests::Desk;
-use crate::front::users::admit_user;
+use crate::front::users::{admit_user, read_word};
+use crate::front::workloads::{self, Visit};
 use crate::front::{sender, status};
 use quinn::{Connection, RecvStream, SendStream};
 use ringwall_channel::user::{UserBinding, VerifiedUser};
@@ -24,16 +25,22 @@ use ringwall_wire::custodian::CustodianAuth;
 use ringwall_wire::ids::{CustodianId, Digest, Nonce};
 use ringwall_wire::limits::{HANDSHAKE_MESSAGE_BYTES, REQUEST_BYTES};
 use ringwall_wire::receipt::KnownPoint;
-use ringwall_wire::request::{Answer, Request};
+use ringwall_wire::request::{Answer, Op, Request};
+use ringwall_wire::secret::wash_stack;
 use ringwall_wire::session::{GetDescriptor, Refusal, RefusalCode, UserReady};
+use ringwall_wire::workload::WorkloadHello;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
+use zeroize::Zeroizing;
 
 /// Bytes a stranger's sealed message may take: a handshake message with its framing and padding.
 const STRANGER_BYTES: usize = 2 * HANDSHAKE_MESSAGE_BYTES;
 /// Bytes read from a stream at once.
 const READ_BYTES: usize = 64 * 1024;
+
+/// How often a session's device is looked up on its user's record.
+const DEVICE_LOOK: Duration = Duration::from_millis(500);
 
 /// Why a session ended.
 #[derive(Debug, thiserror::Error)]
@@ -89,10 +96,11 @@ struct Opened {
     recv: RecvStream,
 }
 
-/// Whose session it became.
+/// Whose session it became: a user's, a custodian's, or one about workload keys.
 enum Party {
     User(Box<Opened>),
     Custodian(Box<Custodian>),
+    Workload(Box<Visit>),
 }
 
 /// Serves one connection until it is over, and closes it.
@@ -103,10 +111,14 @@ pub(crate) async fn serve(front: Arc<Front>, connection: Connection) {
     let ended = match timeout(OPENING, open(&front, &connection)).await {
         Ok(Ok(party)) => {
             drop(half_open);
-            ringwall_quic::admit(&connection, Alpn::Client);
+            // A visit about workload keys keeps a stranger's window and streams: one of each is all it needs.
+            if !matches!(party, Party::Workload(_)) {
+                ringwall_quic::admit(&connection, Alpn::Client);
+            }
             match party {
                 Party::User(opened) => converse(&front, *opened).await,
                 Party::Custodian(opened) => custodians::converse(&front, *opened).await,
+                Party::Workload(visit) => workloads::serve(&front, *visit).await,
             }
         }
         Ok(Err(ended)) => ended,
@@ -190,10 +202,13 @@ async fn authenticate(
     let handshake: Digest = *session.handshake();
     let (mut sealer, mut opener) = session.split(0, REQUEST_BYTES)?;
     let message = first_message(&mut opener, &mut recv).await?;
+    if let Ok(hello) = WorkloadHello::decode(&message) {
+        return Ok(Party::Workload(Box::new(Visit { hello, handshake, sealer, opener, send, recv })));
+    }
     let binding = UserBinding { handshake: &handshake, nonce: &nonce, incarnation: front.incarnation };
     let admitted = match CustodianAuth::decode(&message) {
         Ok(auth) => custodians::admit(front, &auth, &binding).map(|(who, ready)| (Admitted::Custodian(who), ready.encode())),
-        Err(_) => match admit_user(&message, &binding) {
+        Err(_) => match admit(front, &message, &binding).await {
             Ok((user, known)) => {
                 let welcomed = welcome(front, user, nonce, known).await;
                 welcomed.map(|(user, told, ready)| (Admitted::User(user, told), ready.encode()))
@@ -216,6 +231,13 @@ async fn authenticate(
             Err(Ended::Refused { code })
         }
     }
+}
+
+/// Whether the first message makes the session a user's; with it comes what the client has seen of the log.
+async fn admit(front: &Front, message: &[u8], binding: &UserBinding<'_>) -> Result<(VerifiedUser, Option<KnownPoint>), Refusal> {
+    let (auth, claimed) = read_word(message, binding)?;
+    let user = admit_user(front, &auth, claimed, binding).await?;
+    Ok((user, auth.known))
 }
 
 /// What a user is told first. A client that has seen more than this member waits for a quorum's word: either this member catches up, or the
@@ -272,6 +294,7 @@ async fn converse(front: &Arc<Front>, opened: Opened) -> Ended {
     let last = match &ended {
         Ended::Refused { code: RefusalCode::ShuttingDown } => Some(leaving()),
         Ended::Refused { code: RefusalCode::Unavailable } => Some(too_old()),
+        Ended::Refused { code: RefusalCode::DeviceRevoked } => Some(device_revoked()),
         Ended::Channel(_) | Ended::Decode(_) | Ended::TooSlow => Some(malformed()),
         Ended::Refused { .. } | Ended::Left | Ended::Frame(_) | Ended::Read(_) => None,
     };
@@ -303,20 +326,29 @@ async fn settle(outbox: &Outbox, within: Duration) {
 
 async fn listen(front: &Front, desk: &mut Desk, opener: &mut Opener, recv: &mut RecvStream) -> Ended {
     let mut leaving = front.leaving.subscribe();
-    let mut tick = interval(Duration::from_secs(1));
+    let mut tick = interval(DEVICE_LOOK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut renewals = front.lasting.renewals();
     let reattest_by = clock::now() + front.lasting.limit();
     let mut begun: Option<Instant> = None;
+    let mut look_at = clock::now();
     loop {
         // Here and not in the tick alone: a client that never lets the stream run dry keeps the tick from its turn.
         if let Some(ended) = overdue(begun, reattest_by) {
             return ended;
         }
+        if clock::now() >= look_at {
+            look_at = clock::now() + DEVICE_LOOK;
+            if desk.is_revoked() {
+                return Ended::Refused { code: RefusalCode::DeviceRevoked };
+            }
+        }
         loop {
             match opener.next() {
                 Ok(Some(message)) => {
                     begun = None;
+                    // A request may hold the user's part of a key.
+                    let message = Zeroizing::new(message);
                     if let Err(ended) = handle(desk, &message).await {
                         return ended;
                     }
@@ -354,6 +386,10 @@ fn overdue(begun: Option<Instant>, reattest_by: Instant) -> Option<Ended> {
 
 async fn handle(desk: &mut Desk, message: &[u8]) -> Result<(), Ended> {
     let request = Request::decode(message)?;
+    if matches!(request.op, Op::Unlock(_)) {
+        // The part itself stands in its own place; decoding left a copy on the way there.
+        wash_stack();
+    }
     let charge = Charge::request(message.len().saturating_mul(2).saturating_add(512));
     if !desk.outbox().admit(charge) {
         // What was staged may be what the session waits for.

@@ -1,20 +1,24 @@
 //! The namespaces clients work on: their tags, and their data keys unwrapped in memory.
 //!
-//! Decides: which namespaces stay unwrapped (the recently used ones, bounded). A namespace's data key never
-//! changes while it is cached, however it is wrapped; once any namespace was erased, nothing stays cached.
+//! Decides: which namespaces stay unwrapped (the recently used ones, bounded). A namespace's data key never changes while it is cached, however it is
+//! wrapped; once any namespace was erased, nothing stays cached. One in dual mode is never cached: its keys belong to the session that brought the
+//! user's part, and end with it.
 //! Trusts: the keyring, and the state to hold the wrapped key that won. Out of scope: making a namespace (`requests.rs`). Protocol section 7.
 
-use ringwall_consensus::View;
+use ringwall_consensus::{SpaceRow, View};
+use ringwall_keys::user::{commitment, is_sealed_name, is_sealed_value};
 use ringwall_keys::{OpenError, SpaceKeys};
 use ringwall_wire::ids::SpaceTag;
-use ringwall_wire::session::Refusal;
+use ringwall_wire::request::KeyMode;
+use ringwall_wire::secret::{Secret, wash_stack};
+use ringwall_wire::session::{Refusal, RefusalCode};
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::front::limits::SPACES_KEPT;
-use crate::front::refusals::{awaiting_key, fenced, unreadable};
+use crate::front::refusals::{awaiting_key, fenced, refusal, unreadable, user_key_needed};
 use crate::ring::Ring;
 
 /// A namespace with its keys.
@@ -37,6 +41,21 @@ impl Space {
     /// Its keys.
     pub(crate) fn keys(&self) -> &SpaceKeys {
         &self.keys
+    }
+
+    /// Whether its keys may outlive the session that uses them, and names of its keys with them.
+    pub(crate) fn may_be_kept(&self) -> bool {
+        self.keys.mode() != KeyMode::Dual
+    }
+
+    /// In user mode the cluster takes what the user's client sealed, and nothing else: a client that takes the namespace for one of another mode
+    /// would store in the clear here, or find nothing.
+    pub(crate) fn takes(&self, name: &[u8], value: Option<&[u8]>) -> Result<(), Refusal> {
+        let sealed = is_sealed_name(name) && value.is_none_or(is_sealed_value);
+        match self.keys.mode() == KeyMode::User && !sealed {
+            true => Err(refusal(RefusalCode::OtherMode, "the namespace is in user mode: open it with that mode and the user's key")),
+            false => Ok(()),
+        }
     }
 }
 
@@ -76,14 +95,10 @@ impl Spaces {
     /// The namespace as `view` has it; none when `view` has none, which is final only after a read round.
     pub(crate) fn load(&self, view: &View, tag: &SpaceTag) -> Result<Option<Arc<Space>>, Refusal> {
         let Some(row) = view.space(tag).map_err(|_| fenced())? else { return Ok(None) };
-        let keys = self.keyring.now().unwrap_space_key(tag, row.mode, &row.dek).map_err(|fault| {
-            if let OpenError::UnknownKeyEpoch { wanted } = fault {
-                tracing::debug!(space = %tag, %wanted, "a namespace is wrapped under a master key that is not here");
-                return awaiting_key();
-            }
-            tracing::error!(space = %tag, %fault, "a namespace's data key did not unwrap");
-            unreadable()
-        })?;
+        if row.mode == KeyMode::Dual {
+            return Err(user_key_needed());
+        }
+        let keys = self.keyring.now().unwrap_space_key(tag, row.mode, &row.dek).map_err(|fault| unopened(tag, fault))?;
         let space = Arc::new(Space::new(keys));
         // A look that is older than the last erasure may show what was erased by it: that is not kept.
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
@@ -93,6 +108,30 @@ impl Spaces {
         drop(kept);
         Ok(Some(space))
     }
+
+    /// A namespace in dual mode, for the session that brought the user's part: it is not kept here.
+    pub(crate) fn unlock(&self, tag: &SpaceTag, row: &SpaceRow, part: &Secret<32>) -> Result<Space, Refusal> {
+        if row.mode != KeyMode::Dual {
+            return Err(refusal(RefusalCode::OtherMode, "the namespace exists with another key mode"));
+        }
+        let keyring = self.keyring.now();
+        let given = commitment(keyring.cluster_id(), KeyMode::Dual, part);
+        wash_stack();
+        if row.commit != Some(given) {
+            return Err(refusal(RefusalCode::OtherUserKey, "the namespace was made under another key of its user"));
+        }
+        keyring.unwrap_dual_space_key(tag, &row.dek, part).map(Space::new).map_err(|fault| unopened(tag, fault))
+    }
+}
+
+/// A data key did not unwrap: its master key is on its way here, or our storage or our keys are wrong; not the client.
+fn unopened(tag: &SpaceTag, fault: OpenError) -> Refusal {
+    if let OpenError::UnknownKeyEpoch { wanted } = fault {
+        tracing::debug!(space = %tag, %wanted, "a namespace is wrapped under a master key that is not here");
+        return awaiting_key();
+    }
+    tracing::error!(space = %tag, %fault, "a namespace's data key did not unwrap");
+    unreadable()
 }
 
 /// The most recently used entries, at most `most`: two generations; when the young one is half of the bound, the old one is dropped.

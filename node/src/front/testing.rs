@@ -84,6 +84,6 @@ fn change(seq: u64, mutations: Vec<SealedMutation>) -> SealedWrite {
 pub(crate) fn seq_of(write: &SealedWrite) -> u64 {
     match write {
         SealedWrite::Change(change) => change.once.seq,
-        SealedWrite::OpenSpace(_) | SealedWrite::Erase(_) => 0,
+        SealedWrite::OpenSpace(_) | SealedWrite::Erase(_) | SealedWrite::Workload(_) | SealedWrite::User(_) => 0,
     }
 }

@@ -14,6 +14,7 @@ use crate::room::Room;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use ringwall_consensus::{Applied, ProposeError, Replica};
 use ringwall_wire::bounded::List;
+use ringwall_wire::codec::Field as _;
 use ringwall_wire::command::{CommandBody, Outcome, Outcomes, SealedChange, SealedWrite};
 use ringwall_wire::ids::Incarnation;
 use ringwall_wire::limits::ENTRY_WRITES;
@@ -61,6 +62,7 @@ pub(crate) struct Pending {
 enum Origin {
     Session { outbox: Arc<Outbox>, number: u64, charge: Charge },
     Forwarded { group: Arc<Group>, place: usize },
+    Awaited { told: oneshot::Sender<Result<Outcome, Refusal>> },
 }
 
 impl Pending {
@@ -69,8 +71,15 @@ impl Pending {
         Pending { bytes: size(&write), write, since: clock::now(), origin: Origin::Session { outbox, number, charge } }
     }
 
+    /// A write somebody in this member waits for.
+    pub(crate) fn awaited(write: SealedWrite, told: oneshot::Sender<Result<Outcome, Refusal>>) -> Self {
+        Pending { bytes: size(&write), write, since: clock::now(), origin: Origin::Awaited { told } }
+    }
+
     fn refuse(self, refusal: Refusal) {
         match self.origin {
+            // Whoever waited may have stopped.
+            Origin::Awaited { told } => drop(told.send(Err(refusal))),
             Origin::Session { outbox, number, charge } => outbox.answer(number, Answer::Refused(refusal), charge),
             Origin::Forwarded { group, .. } => group.refuse(refusal),
         }
@@ -80,8 +89,10 @@ impl Pending {
 /// Bytes of an encoded write: exact or a little more.
 fn size(write: &SealedWrite) -> usize {
     match write {
-        SealedWrite::OpenSpace(_) => 160,
+        SealedWrite::OpenSpace(_) => 192,
         SealedWrite::Erase(spaces) => spaces.len().saturating_mul(16).saturating_add(64),
+        SealedWrite::User(_) => 1_024,
+        SealedWrite::Workload(write) => write.to_bytes().len().saturating_add(16),
         SealedWrite::Change(change) => change.mutations.iter().fold(64, |sum: usize, mutation| {
             let sealed = match &mutation.change {
                 SealedChange::Put(put) => put.record.name.len().saturating_add(put.record.value.len()).saturating_add(96),
@@ -95,7 +106,7 @@ fn size(write: &SealedWrite) -> usize {
 /// Whether a write takes disk space that no later compaction gives back: all but deletes and bare conditions.
 fn takes_space(write: &SealedWrite) -> bool {
     match write {
-        SealedWrite::OpenSpace(_) => true,
+        SealedWrite::OpenSpace(_) | SealedWrite::Workload(_) | SealedWrite::User(_) => true,
         SealedWrite::Erase(_) => false,
         SealedWrite::Change(change) => change.mutations.iter().any(|mutation| matches!(mutation.change, SealedChange::Put(_))),
     }
@@ -374,6 +385,7 @@ impl Batch {
                     }
                 }
                 Origin::Forwarded { group, place } => group.applied(place, *outcome, applied.index),
+                Origin::Awaited { told } => drop(told.send(Ok(*outcome))),
             }
         }
         // Woken only now, so that one flush carries all replies of a session.

@@ -67,6 +67,7 @@ pub(crate) fn site_of(chip: &str, slot: u8, lies: &[Lie]) -> Arc<Site> {
         boot,
         custody: ringwall_node::custody::schedule::Timetable::default(),
         replace_order: None,
+        kbs: None,
     };
     Arc::new(Site {
         cluster_id: genesis.cluster_id(),

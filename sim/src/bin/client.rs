@@ -4,5 +4,5 @@
 //! Out of scope: everything else.
 
 fn main() -> std::process::ExitCode {
-    ringwall_client::cli::run(std::env::args_os(), ringwall_sim::anchors())
+    ringwall_sim::guest::client(std::env::args_os())
 }

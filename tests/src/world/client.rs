@@ -137,7 +137,7 @@ impl Client {
 
     /// Makes the namespace, or finds it.
     pub async fn open_namespace(&mut self) {
-        let ask = Op::OpenNamespace(OpenNamespace { namespace: namespace(), mode: KeyMode::Cluster });
+        let ask = Op::OpenNamespace(OpenNamespace { namespace: namespace(), mode: KeyMode::Cluster, commit: None });
         while !self.gives_up() {
             match self.ask(ask.clone()).await {
                 Some(Answer::Opened(_)) => return,

@@ -141,7 +141,7 @@ impl Talk {
             let made = self.process.keyring.new_space_key(&tag, KeyMode::Cluster, FIRST_KEY_EPOCH, &mut ivs);
             made.map_err(|_| refused(RefusalCode::Malformed))?.1
         };
-        match self.propose(SealedWrite::OpenSpace(OpenSpace { space: tag, mode: KeyMode::Cluster, dek, owner })).await? {
+        match self.propose(SealedWrite::OpenSpace(OpenSpace { space: tag, mode: KeyMode::Cluster, commit: None, dek, owner })).await? {
             Outcome::Applied(revision) => Ok(Answer::Opened(revision)),
             _ => Err(refused(RefusalCode::OtherMode)),
         }

@@ -74,20 +74,23 @@ macro_rules! message_table {
 }
 
 field_table! {
-    ids { TrustDomain, Vendor, BootKeys, ClusterId, Digest, Nonce, NoisePublic, SigPublic, KemPublic, CredPublic, Signature, UserId, CustodianId, XWingPublic, XWingCiphertext, ClientId, SpaceTag, KeyTag, ClientTag, OwnerMark, Epoch, Slot, Incarnation, KeyEpoch, CustodyEpoch, PolicyVersion, Revision }
+    ids { TrustDomain, Vendor, BootKeys, ClusterId, Digest, Nonce, NoisePublic, SigPublic, KemPublic, CredPublic, Signature, UserId, CustodianId, XWingPublic, XWingCiphertext, ClientId, UserTag, DeviceTag, SpaceTag, KeyTag, ClientTag, OwnerMark, Epoch, Slot, Incarnation, KeyEpoch, CustodyEpoch, PolicyVersion, Revision }
     evidence { Evidence, SnpEvidence, TdxEvidence, Endorsements, SnpEndorsements, TdxEndorsements, Role, Binding, BatchPath }
     policy { PolicyDoc, Measurement, TdxTuple, TdxReplay, BootEvent, Rtmr, Presence, SnpProduct, SnpTcb, SnpProductRule, RevocationRule, SnpRules, TdxTcbStatus, TdxRules, SlotRule, EndorseRule, SessionRules, ReleaseRule, ReleaseSigners, Governance, MeasurementRegister, ChipId, Fmspc, SignedPolicy, Approval }
     genesis { GenesisTemplate, Custodian, GenesisRecord, BootCluster, BootConfig, ClusterCard }
     session { GetDescriptor, NodeDescriptor, AttestMode, AttestReq, SessionProof, StandingProof, AttestResp, SavedExchange, UserAuth, UserReady, MemberHint, RefusalCode, Refusal, PeerPurpose, PeerHello, PeerReady }
     admission { IncarnationCert, JoinRequest, JoinAnswer, JoinReply, KeyGrant, GrantedKey, AdmitPropose, Endorse, Verdict, Admission, AdmissionLink, AdmissionProof, AdmitCommit, CatchUpProof }
-    request { Request, Op, KeyMode, OpenNamespace, Once, Write, Mutation, Expect, Change, PutValue, Get, ListKeys, Watch, Reply, Answer, Conflict, Entry, Page, Events, Event, ClusterStatus }
+    request { Request, Op, KeyMode, OpenNamespace, Unlock, Once, Write, Mutation, Expect, Change, PutValue, Get, ListKeys, Watch, Reply, Answer, Conflict, Entry, Page, Events, Event, ClusterStatus }
     order { ReplaceOrder, OrderFault }
+    keeping { LockedKind, PassphraseRule, Protection, LockedFile, ShareLabel, DealingName, Submitted, PaperForm, Copied, JournalEvent, JournalEntry, KeptAnchor }
+    user { DeviceEntry, DeviceRow, RecoveryRow, Restoring, UserRow, UserAct, UserChange, AuditAct, AuditRow, UserFault, UserAsk, AddDevice, RevokeDevice, SetRecovery, RestoreProof, DeviceShown, UserShown, Waiting, DeviceRequest, UserEscrow, EscrowSecrets }
     receipt { TreePoint, TreeHead, KnownPoint, ReceiptHead, SpaceMark, ReceiptLeaf, Receipt, Receipted, Anchor, Signer, Misdeed, Evidence, EpochStart }
     command { Command, CommandBody, Founding, Denial, SealedWrite, OpenSpace, WrappedKey, SpaceChange, SealedMutation, SealedChange, SealedPut, SealedRecord, Outcome, Outcomes }
     custody { ManifestMember, CustodyManifest, SignedManifest, SharePlain, ShareEnvelope, ShareAck, ShareChallenge, ShareProof, WrappedProofKey, DealtKeys, RecoveryBlob, RecoveryKeys, Dealing, CustodyCommand, Activate, ActivateOrder, CustodiansOrder, CustodyAsk, RecoveryFile, CustodyFault }
-    rotation { KeyCommand, KeyGeneration, KeyOffer, KeyRotate, RotatedCustody, Rewrap, RewrappedSpace, RewrappedDealt, RotationFault }
+    rotation { KeyCommand, KeyGeneration, KeyOffer, KeyRotate, RotatedCustody, Rewrap, RewrappedSpace, RewrappedDealt, RewrappedWorkload, RotationFault }
     custodian { CustodianAuth, CustodianReady, CustodianRequest, CustodianOp, CustodianReply, CustodianAnswer, Dealt, CustodyStatus, CustodianStanding, RecoveryProgress, RecoveryStep }
     recovery { RecoveryPurpose, RecoveryOffer, DiskNote, SignedOffer, CustodyAnchor, ShareSubmission, DiskClaim, LossTerms, LossSignature, AcceptLoss, RecoveryAccount, AuditEvent, AuditWhat, RefusedShare, RefusedClaim, RecoveryFault }
+    workload { SubjectTag, GrantPolicy, ConfigRule, ConfigList, GrantOrder, GrantFault, SetFault, Subject, AuditEvent, AuditEntry, AuditPage, WorkloadWrite, WorkloadSet, GrantAttempt, WorkloadOutcome, WorkloadPurpose, WorkloadHello, WorkloadChallenge, WorkloadAsk, WorkloadOp, WorkloadEvidence, GrantAsk, AuditAsk, WorkloadReply, WorkloadAnswer, NotGranted, Granted }
     peer { Ballot, LogPosition, Member, NamedMember, Membership, EntryPayload, LogEntry, PeerRpc, PeerCall, AppendCall, VoteCall, TransferCall, TransferAnswer, SnapshotHead, SnapshotChunk, ForwardCall, EndorseCall, PeerReply, PeerAnswer, AppendAnswer, VoteAnswer }
 }
 
@@ -98,10 +101,13 @@ message_table! {
     admission { IncarnationCert, JoinRequest, JoinReply, KeyGrant, AdmitPropose, Endorse, AdmissionProof, AdmitCommit, CatchUpProof }
     request { Request, Reply }
     order { ReplaceOrder }
+    keeping { LockedFile, JournalEntry, KeptAnchor }
+    user { DeviceRequest, UserEscrow, EscrowSecrets }
     receipt { ReceiptHead, ReceiptLeaf, Receipt, Anchor, Signer, Evidence, EpochStart }
     command { Command, Outcomes }
     custody { CustodyManifest, SignedManifest, SharePlain, ShareEnvelope, ShareAck, ShareChallenge, ShareProof, RecoveryBlob, RecoveryKeys, ActivateOrder, CustodiansOrder, RecoveryFile }
     custodian { CustodianAuth, CustodianReady, CustodianRequest, CustodianReply, Dealt }
     recovery { RecoveryOffer, SignedOffer, ShareSubmission, DiskClaim, AcceptLoss, RecoveryAccount, AuditEvent }
+    workload { GrantPolicy, GrantOrder, WorkloadHello, WorkloadChallenge, WorkloadAsk, WorkloadReply }
     peer { PeerRpc, PeerReply }
 }

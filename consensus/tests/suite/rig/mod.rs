@@ -414,7 +414,7 @@ pub(crate) fn key(name: u64) -> KeyTag {
 
 pub(crate) fn open_space(space: SpaceTag) -> SealedWrite {
     let dek = WrappedKey { key_epoch: KeyEpoch(1), iv: [0; 24], commit: [1; 32], ciphertext: [2; 48] };
-    SealedWrite::OpenSpace(OpenSpace { space, mode: KeyMode::Cluster, dek, owner: OwnerMark([0; 16]) })
+    SealedWrite::OpenSpace(OpenSpace { space, mode: KeyMode::Cluster, commit: None, dek, owner: OwnerMark([0; 16]) })
 }
 
 pub(crate) fn sealed(client: ClientTag, seq: u64, value: &[u8]) -> SealedRecord {

@@ -78,6 +78,7 @@ async fn house_under(policy: PolicyDoc) -> House {
         slot: Slot(1),
         secrets,
         attester: Arc::new(tee),
+        anchors: Arc::new(ringwall_sim::anchors()),
         keyring,
         replica,
         genesis,
@@ -89,6 +90,7 @@ async fn house_under(policy: PolicyDoc) -> House {
         room: Room::new(folder.path().to_owned(), 0),
         sessions,
         node: std::sync::Weak::new(),
+        kbs: None,
     });
     let endpoint = ringwall_quic::bind("127.0.0.1:0".parse().unwrap(), Some(ringwall_quic::server_config().unwrap())).unwrap();
     let (address, serving, accepting) = (endpoint.local_addr().unwrap(), front.clone(), endpoint.clone());
@@ -212,7 +214,7 @@ fn key(name: &str) -> KeyName {
 }
 
 fn open_notes() -> Op {
-    Op::OpenNamespace(OpenNamespace { namespace: notes(), mode: KeyMode::Cluster })
+    Op::OpenNamespace(OpenNamespace { namespace: notes(), mode: KeyMode::Cluster, commit: None })
 }
 
 fn put(seq: u64, name: &str, value: &[u8], expect: Expect) -> Op {
@@ -264,8 +266,8 @@ async fn a_verified_session_writes_reads_lists_and_watches() {
     let mut client = house.client(1, 1).await;
     assert_eq!(client.ready.as_ref().unwrap().members.len(), 1);
     assert_eq!(code(&client.ask(get("a")).await), RefusalCode::NoNamespace);
-    let dual = Op::OpenNamespace(OpenNamespace { namespace: notes(), mode: KeyMode::Dual });
-    assert_eq!(code(&client.ask(dual).await), RefusalCode::ModeNotOffered);
+    let dual = Op::OpenNamespace(OpenNamespace { namespace: notes(), mode: KeyMode::Dual, commit: None });
+    assert_eq!(code(&client.ask(dual).await), RefusalCode::Malformed, "a mode that needs the user's key comes with a commitment to it");
     assert!(matches!(client.ask(open_notes()).await, Answer::Opened(_)));
     assert!(matches!(client.ask(open_notes()).await, Answer::Opened(_)));
     assert!(matches!(client.ask(get("a")).await, Answer::Absent(_)));

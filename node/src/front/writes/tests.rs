@@ -7,7 +7,6 @@ use super::*;
 use crate::front::outbox::Taken;
 use crate::front::testing::{seq_of, write, write_of};
 use futures_util::FutureExt as _;
-use ringwall_wire::codec::Field as _;
 use ringwall_wire::ids::Revision;
 use std::collections::BTreeMap;
 use tokio::sync::watch::{Sender, channel};
