@@ -19,10 +19,10 @@ mod keeper;
 mod merge;
 mod store;
 
-pub use epochs::{EpochFault, EpochTrust, continues_epochs};
+pub use epochs::{EpochFault, EpochTrust, continues_epochs, unbroken_epochs};
 pub use evidence::{EvidenceFault, EvidenceFile, Findings, ReadEvidenceError};
 pub use files::AnchorFiles;
-pub use judge::{Contradiction, ReceiptFault, Refused, Session, against, fits, is_later};
+pub use judge::{Contradiction, ReceiptFault, Refused, Session, against, against_across, fits, is_later};
 pub(crate) use keeper::{Detected, Keeper, Sitting, Trouble};
 pub use merge::{Pair, merge};
 pub use ringwall_wire::receipt::{Anchor, Misdeed, Receipt};

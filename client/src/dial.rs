@@ -264,7 +264,7 @@ impl NodeDialler {
         let (send, recv) = pipe.into_streams();
         let mut link = NodeLink { connection, send, recv, sealer, opener, out: Vec::new(), written: 0, sitting: None };
         let ready = link.authenticate(auth, until).await?;
-        link.sitting = Some(Sitting::open(&self.keeper, opening, (expected, exchange), &ready.receipt)?);
+        link.sitting = Some(Sitting::open(&self.keeper, opening, (expected, exchange), (&ready.receipt, &ready.epochs))?);
         Ok(Opened { link, ready, verification, reattest_by })
     }
 }

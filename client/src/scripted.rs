@@ -170,7 +170,7 @@ impl Dial for Scripted {
         let link = ScriptedLink { world: Arc::clone(&self.0), address: address.into(), client, tell, told };
         // Receipts are looked at below this seam, in the link of real nodes.
         let receipt = Receipted::sample(&mut Source::new(1));
-        let ready = UserReady { revision: Revision(world.revision), members, receipt };
+        let ready = UserReady { revision: Revision(world.revision), members, receipt, epochs: List::default() };
         let reattest_by = Instant::now() + world.reattest.unwrap_or(Duration::from_secs(86_400));
         Ok(Opened { link, ready, verification: verification(address), reattest_by })
     }

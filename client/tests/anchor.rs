@@ -7,7 +7,7 @@
 use ed25519_dalek::{Signer as _, SigningKey};
 use ringwall_client::anchor::{
     Anchor, AnchorError, AnchorFiles, AnchorStore, Contradiction, EpochFault, InMemory, Misdeed, ReceiptFault, Refused, Session, against,
-    continues_epochs, fits, is_later, merge,
+    against_across, continues_epochs, fits, is_later, merge,
 };
 use ringwall_sim::impostor::ledger::{Ledger, To};
 use ringwall_wire::bounded::{Blob, List};
@@ -165,6 +165,50 @@ fn lower_epochs_and_other_clusters_are_forks_and_higher_epochs_need_proof() {
     let elsewhere = ClusterId([8; 32]);
     assert_eq!(contradiction(other(Epoch(2), elsewhere)), Contradiction::OtherCluster { known: CLUSTER, got: elsewhere });
     assert_eq!(other(Epoch(3), CLUSTER), Err(Refused::EpochUnproven { known: Epoch(2), got: Epoch(3) }));
+}
+
+#[test]
+fn a_recovery_that_continues_what_was_known_is_accepted_and_what_it_lost_is_named() {
+    let before = ledger(20);
+    let known = anchor(&before.receipt(&to(1, 0), &[SPACE], 0, sign));
+    let start = |epoch, size| EpochStart {
+        cluster_id: CLUSTER,
+        epoch: Epoch(epoch),
+        previous: TreePoint { size, root: Digest([0; 32]) },
+        account: Digest([0; 32]),
+        witnesses: List::default(),
+    };
+    let judged = |now: &Ledger, chain: &[EpochStart]| {
+        let got = now.receipt(&to(2, known.newest.head.tree.size), &[SPACE], 0, sign);
+        against_across(&known, &got.receipt, got.from, &got.path, chain)
+    };
+    let recovered = |mut ledger: Ledger, epoch, more| {
+        (ledger.epoch, ledger.incarnation) = (Epoch(epoch), ringwall_wire::ids::Incarnation::new(Epoch(epoch), 1));
+        ledger.grow(more);
+        ledger
+    };
+    let whole = recovered(before.clone(), 3, 4);
+    assert_eq!(judged(&whole, &[start(3, 21)]), Ok(()));
+    assert_eq!(judged(&recovered(before.clone(), 4, 9), &[start(3, 21), start(4, 25)]), Ok(()), "two recoveries later");
+    let unproven = |got| Err(Refused::EpochUnproven { known: Epoch(2), got: Epoch(got) });
+    assert_eq!(judged(&whole, &[]), unproven(3), "nothing is told of the recovery");
+    assert_eq!(judged(&recovered(before.clone(), 4, 9), &[start(4, 25)]), unproven(4), "a row with a gap");
+    assert_eq!(judged(&whole, &[EpochStart { cluster_id: ClusterId([8; 32]), ..start(3, 21) }]), unproven(3));
+    // The path shows nothing missing, and the row says that something is: one of the two is a lie.
+    assert_eq!(judged(&whole, &[start(3, 11)]), unproven(3));
+    // Ten entries are gone, and others stand in their place; or nothing does yet.
+    let mut cut = before.clone();
+    cut.leaves.truncate(11);
+    let mut other = recovered(cut.clone(), 3, 30);
+    other.rewrite(12);
+    let lost = Contradiction::EpochLost { epoch: Epoch(3), known: 21, recovered: 11 };
+    assert_eq!(contradiction(judged(&other, &[start(3, 11)])), lost);
+    assert_eq!(contradiction(judged(&recovered(cut.clone(), 3, 2), &[start(3, 11)])), lost);
+    assert_eq!(lost.misdeed(), Misdeed::Rollback);
+    assert!(lost.to_string().contains("entries 11 to 20"), "{lost}");
+    // Who tells nothing of it is caught all the same.
+    assert_eq!(contradiction(judged(&other, &[])), Contradiction::LogForked { size: 21 });
+    assert_eq!(contradiction(judged(&recovered(cut, 3, 2), &[])), Contradiction::LogShrank { known: 21, got: 13 });
 }
 
 #[test]

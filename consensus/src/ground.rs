@@ -7,6 +7,7 @@ use crate::disk::authentic::{Account, Authentic};
 use crate::disk::{Disk, DiskFile};
 use crate::fence::Fence;
 use crate::options::Options;
+use crate::seal::Sealing;
 use crate::workers::{self, Workers};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -19,6 +20,8 @@ pub(crate) struct Ground {
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) workers: Arc<dyn Workers>,
     pub(crate) fence: Fence,
+    /// Who seals what is written, if anybody does.
+    pub(crate) sealing: Option<Sealing>,
     /// Memory that the digests of its files take.
     pub(crate) account: Account,
     /// Whether files go without digests: to measure what those cost.
@@ -43,6 +46,7 @@ impl Ground {
             disk,
             workers,
             fence,
+            sealing: options.sealing(),
             account: Account::default(),
             #[cfg(any(test, feature = "faults"))]
             bare: options.bare,
@@ -87,6 +91,7 @@ impl Ground {
             disk,
             workers,
             fence: Fence::new(),
+            sealing: None,
             account: Account::default(),
             bare: false,
             cache_bytes: 0,

@@ -30,9 +30,11 @@ mod membership;
 mod network;
 pub mod options;
 pub mod recognition;
+pub mod recovery;
 pub mod replica;
 pub mod report;
 pub mod runtime;
+pub mod seal;
 pub mod shown;
 #[cfg(test)]
 mod shown_tests;
@@ -50,5 +52,6 @@ pub use options::Options;
 pub use recognition::{Prover, Recognition, Succession, Unrecognized};
 pub use replica::{Replica, member_of};
 pub use report::{Applied, MembershipError, Metrics, OpenError, Progress, ProposeError, ReadError, Role};
+pub use seal::{Owner, Seal, SealJudge, Sealer};
 pub use shown::{Granted, LinkFault};
 pub use transport::{BoxFuture, Class, Transport, TransportError};

@@ -8,6 +8,7 @@ use crate::defects::{self, Defect};
 use crate::disk::{Disk, OsDisk};
 use crate::report::OpenError;
 use crate::runtime::Host;
+use crate::seal::{Owner, Sealer, Sealing};
 use crate::shown::Granted;
 use crate::workers::{Threads, Workers};
 use openraft::{Config, SnapshotPolicy};
@@ -56,6 +57,8 @@ pub struct Options {
     pub snapshot_entries: u64,
     /// Entries kept in the log although a snapshot holds them, so that a short absence needs no snapshot.
     pub keep_entries: u64,
+    /// Seals what is written, so that it counts in a recovery; none where nobody recovers.
+    pub sealer: Option<Sealer>,
     /// What came with the keys of a joiner; none for a founder.
     pub granted: Option<Arc<Granted>>,
     /// Whoever decides the chance and the pace of this replica's tasks; none for tokio and the thread's generator.
@@ -90,6 +93,7 @@ impl Options {
             cache_bytes: 32 * 1024 * 1024,
             snapshot_entries: 20_000,
             keep_entries: 5_000,
+            sealer: None,
             granted: None,
             host: None,
             disk: Arc::new(OsDisk),
@@ -97,6 +101,12 @@ impl Options {
             #[cfg(any(test, feature = "faults"))]
             bare: false,
         }
+    }
+
+    /// Who this replica seals as.
+    pub(crate) fn sealing(&self) -> Option<Sealing> {
+        let owner = Owner { cluster_id: self.cluster_id, incarnation: self.me };
+        self.sealer.clone().map(|sealer| Sealing { owner, sealer })
     }
 
     pub(crate) fn charter(&self) -> Charter {

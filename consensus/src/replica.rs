@@ -80,12 +80,22 @@ impl Replica {
     }
 
     async fn open_here(options: Options, transport: Arc<dyn Transport>) -> Result<Self, OpenError> {
-        let config = options.raft()?;
         let fence = Fence::new();
         let ground = Ground::of(&options, fence.clone());
         let (theirs, setup) = (ground.clone(), options.clone());
-        let files = ground.done("open", move || Ok(files::set_up(theirs, &setup)));
-        let (log, machine, readers) = files.await??;
+        options.raft()?; // Before anything is made on the disk.
+        let files = ground.done("open", move || Ok(files::set_up(theirs, &setup))).await??;
+        Replica::start(options, transport, (fence, ground), files).await
+    }
+
+    /// Starts Raft over files that were set up.
+    pub(crate) async fn start(
+        options: Options,
+        transport: Arc<dyn Transport>,
+        (fence, ground): (Fence, Ground),
+        (log, machine, readers): files::Files,
+    ) -> Result<Self, OpenError> {
+        let config = options.raft()?;
         let timeout = Duration::from_millis(options.call_ms);
         let factory = Factory { transport: Arc::clone(&transport), timeout, ground: ground.clone(), readers: Arc::clone(&readers) };
         let raft = Raft::new(options.me, Arc::new(config), factory, log.clone(), machine).await;

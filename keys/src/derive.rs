@@ -107,6 +107,8 @@ purposes! {
     WorkloadSubject = "workload-subject",
     /// Tag key to the private key of the key broker protocol's certificate; fields: cluster, try.
     BrokerKey = "broker-key",
+    /// MK to the key of seals on what members write to their disks, and of claims over it; fields: cluster, key epoch.
+    LogSeal = "log-seal",
 }
 
 /// Derives `N` bytes for `purpose` from a uniform parent key.

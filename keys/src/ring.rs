@@ -11,6 +11,7 @@ mod workload;
 
 pub use workload::{WorkloadPlace, workload_user_key};
 
+use crate::custody::recovered::mac;
 use crate::derive::{Purpose, expand, extract};
 use crate::hedge::{HedgedIvs, random};
 use crate::sealed::{open_in_place, seal_in_place};
@@ -312,6 +313,20 @@ impl Keyring {
         let key = self.master(wrapped.key_epoch)?.unwrap_key(&aad, wrapped);
         wash_stack();
         key
+    }
+
+    /// Seals words about what a member writes to its disk, under this generation; none if the ring lacks it. A host that makes up a disk cannot make this.
+    pub fn seal_log(&self, key_epoch: KeyEpoch, words: &[u8]) -> Option<[u8; 32]> {
+        let master = self.master(key_epoch).ok()?;
+        let key: Secret<32> = expand(&master.key, Purpose::LogSeal, &[&self.cluster_id.0, &key_epoch.0.to_be_bytes()]);
+        let sealed = mac(&key, words);
+        wash_stack();
+        Some(sealed)
+    }
+
+    /// Whether a holder of this generation sealed these words.
+    pub fn has_sealed(&self, key_epoch: KeyEpoch, words: &[u8], sealed: &[u8; 32]) -> bool {
+        self.seal_log(key_epoch, words).is_some_and(|wanted| bool::from(wanted.ct_eq(sealed)))
     }
 
     /// What the randomness of a dealing, or of a blob that is sealed anew, is mixed with.

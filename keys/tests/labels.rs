@@ -69,6 +69,7 @@ const KNOWN: &[(Purpose, &str)] = &[
     (Purpose::WorkloadUser, "4e4915ff949da166937b0d879b2b81973b18dcc9c7366765b378cab9764aa592"),
     (Purpose::WorkloadSubject, "34ec4c8d2145f60006f8750aec25dc79"),
     (Purpose::BrokerKey, "37d06c8347bf97682dba7d0252c4b4f373f4b99c9d947eb6d0747f67430467b7"),
+    (Purpose::LogSeal, "5697bc34b616ac5658d3ba396439bdd452d0c59a24f3375ec5e4c68356d0120d"),
 ];
 
 /// A name sealed in user mode, without its tag; computed with Python's `cryptography`.

@@ -57,7 +57,7 @@ fn collect(site: &Site, claim: Claim) -> Result<AttestResp, CollectError> {
     let boot = &site.config.boot;
     let binding = Binding {
         cluster_id: site.cluster_id,
-        epoch: site.epoch,
+        epoch: site.epoch(),
         role: claim.role,
         incarnation: claim.incarnation,
         keys: claim.keys.clone(),
@@ -67,7 +67,7 @@ fn collect(site: &Site, claim: Claim) -> Result<AttestResp, CollectError> {
     };
     Ok(AttestResp {
         cluster_id: site.cluster_id,
-        epoch: site.epoch,
+        epoch: site.epoch(),
         role: claim.role,
         incarnation: claim.incarnation,
         keys: claim.keys,

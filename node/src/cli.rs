@@ -1,6 +1,6 @@
 //! The command line every node program has, whatever TEE it is built for.
 //!
-//! Decides: `found`, `run`, `platform-check`, `completions`; what ends the process gives its exit code. Trusts: the platform it is called
+//! Decides: `found`, `run`, `recover`, `platform-check`, `completions`; what ends the process gives its exit code. Trusts: the platform it is called
 //! with. Out of scope: what a node does (`run`), what is examined (`platform::examine`).
 
 use crate::config::{self, Flags, Purpose};
@@ -13,10 +13,12 @@ use crate::platform::store::EndorsementStore;
 use crate::platform::surroundings::Surroundings;
 use crate::platform::tsm_fs::{REPORTS, ReportFolder};
 use crate::platform::{Hardware, Platform};
-use crate::run::{NodeError, Providers, run_node};
-use crate::{clock, endorsements, entropy, hardening, logging};
+use crate::recover::Plan;
+use crate::run::{NodeError, Providers, recover_node, run_node};
+use crate::{clock, endorsements, entropy, hardening, logging, recover};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use ringwall_attest::Anchors;
+use ringwall_wire::bounded::Text;
 use ringwall_wire::secret::wash_stack;
 use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
@@ -40,6 +42,8 @@ const EXIT_CODES: &str = "Exit codes:
   15  founding
   16  no usable generator, or memory cannot be protected
   17  endorsements could not be fetched, read or kept
+  18  nothing was recovered
+  19  nothing was recovered: what was seen of this cluster is not on the disks that were brought (ROLLBACK_DETECTED, FORK_DETECTED)
   20  this incarnation is out (storage fault, superseded, removed): start again to join as a new one
   70  internal";
 
@@ -56,6 +60,9 @@ enum Command {
     Found(Flags),
     /// Join the cluster of the card, as a new incarnation. Also after every restart.
     Run(Flags),
+    /// Recover the cluster of the card from a total outage, with the custodians' shares and the disks that are left.
+    #[command(subcommand)]
+    Recover(RecoverVerb),
     /// Look whether this machine can make evidence, and say step by step what was found. Nothing printed is secret.
     #[command(name = "platform-check")]
     Examine(ExamineFlags),
@@ -67,6 +74,26 @@ enum Command {
         /// Which shell.
         shell: clap_complete::Shell,
     },
+}
+
+#[derive(Debug, Subcommand)]
+enum RecoverVerb {
+    /// Ask custodians for their shares, take up the newest disk, and serve as the first member of a new epoch. One node does this; the others `run` afterwards.
+    Start(RecoverFlags),
+    /// Say how the recovery in the data folder stands.
+    Status(Flags),
+}
+
+#[derive(Debug, clap::Args)]
+struct RecoverFlags {
+    #[command(flatten)]
+    flags: Flags,
+    /// Data folder of another node of the cluster, copied or mounted here; may be repeated. More can be put into `recovery/disks` later.
+    #[arg(long, value_name = "FOLDER")]
+    disk: Vec<PathBuf>,
+    /// Use a dealing that opened a recovery before, for this reason, which goes on record.
+    #[arg(long, value_name = "REASON", value_parser = crate::recover::reason)]
+    again: Option<Text<256>>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -105,9 +132,13 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, platform: Arc<dyn Plat
     let program = platform.program();
     let command = Arguments::command().name(program).bin_name(program);
     let parsed = command.clone().try_get_matches_from(arguments).and_then(|matches| Arguments::from_arg_matches(&matches));
-    let (flags, purpose) = match parsed {
-        Ok(Arguments { command: Command::Found(flags) }) => (flags, Purpose::Found),
-        Ok(Arguments { command: Command::Run(flags) }) => (flags, Purpose::Join),
+    let (flags, purpose, plan) = match parsed {
+        Ok(Arguments { command: Command::Found(flags) }) => (flags, Purpose::Found, None),
+        Ok(Arguments { command: Command::Run(flags) }) => (flags, Purpose::Join, None),
+        Ok(Arguments { command: Command::Recover(RecoverVerb::Start(RecoverFlags { flags, disk, again })) }) => {
+            (flags, Purpose::Join, Some(Plan { disks: disk, again }))
+        }
+        Ok(Arguments { command: Command::Recover(RecoverVerb::Status(flags)) }) => return standing(&flags, program),
         Ok(Arguments { command: Command::Examine(flags) }) => return look(flags, platform.as_ref()),
         Ok(Arguments { command: Command::Endorsements(action) }) => return endorsements(&action, program),
         Ok(Arguments { command: Command::Completions { shell } }) => {
@@ -120,7 +151,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, platform: Arc<dyn Plat
             return ExitCode::from(u8::try_from(fault.exit_code()).unwrap_or(2));
         }
     };
-    match serve(&flags, purpose, platform.as_ref()) {
+    match serve(&flags, (purpose, plan), platform.as_ref()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(fault) => {
             // Nobody is left to tell when standard error is gone.
@@ -196,7 +227,31 @@ fn endorsements(action: &endorsements::cli::Action, program: &str) -> ExitCode {
     }
 }
 
-fn serve(flags: &Flags, purpose: Purpose, platform: &dyn Platform) -> Result<(), NodeError> {
+/// `recover status`.
+fn standing(flags: &Flags, program: &str) -> ExitCode {
+    let complain = |fault: &dyn std::fmt::Display, code: u8| {
+        let _ = writeln!(std::io::stderr(), "{program}: {fault}");
+        ExitCode::from(code)
+    };
+    let data = match config::load(flags, Purpose::Join) {
+        Ok(config) => config.data,
+        Err(fault) => {
+            let fault = NodeError::Config(fault);
+            return complain(&fault, fault.exit_code());
+        }
+    };
+    match recover::status::read(&data) {
+        Ok(Some(text)) => {
+            // Nobody is left to tell when standard output is gone.
+            let _ = std::io::stdout().write_all(text.as_bytes());
+            ExitCode::SUCCESS
+        }
+        Ok(None) => complain(&format!("no recovery was begun in {}; begin one with `recover start`", data.display()), 18),
+        Err(fault) => complain(&fault, 14),
+    }
+}
+
+fn serve(flags: &Flags, (purpose, plan): (Purpose, Option<Plan>), platform: &dyn Platform) -> Result<(), NodeError> {
     hardening::protect_memory()?;
     let config = config::load(flags, purpose)?;
     logging::start(&config.log);
@@ -219,7 +274,10 @@ fn serve(flags: &Flags, purpose: Purpose, platform: &dyn Platform) -> Result<(),
                 _ = interrupt.recv() => {}
             }
         };
-        let outcome = run_node(config, providers, stop).await;
+        let outcome = match plan {
+            Some(plan) => recover_node(config, providers, plan, stop).await,
+            None => run_node(config, providers, stop).await,
+        };
         refreshing.abort();
         outcome
     });

@@ -22,6 +22,7 @@ use ringwall_wire::ids::{ClusterId, Epoch, Incarnation, Slot};
 use ringwall_wire::peer::NamedMember;
 use ringwall_wire::policy::PolicyDoc;
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -30,8 +31,8 @@ use tokio::sync::watch;
 pub struct Site {
     /// The cluster's identity.
     pub cluster_id: ClusterId,
-    /// Its epoch.
-    pub epoch: Epoch,
+    /// Its epoch, as far as it is known.
+    pub epochs: EpochCell,
     /// Its founding record.
     pub genesis: GenesisRecord,
     /// The policy it names.
@@ -60,7 +61,28 @@ pub struct Site {
     pub leaving: watch::Sender<bool>,
 }
 
+/// The epoch a process works in. A joiner learns it from the member that it asks, before anything is bound to it; a recovery moves on to the next.
+#[derive(Debug)]
+pub struct EpochCell(AtomicU32);
+
+impl EpochCell {
+    /// This epoch.
+    pub fn new(epoch: Epoch) -> Self {
+        EpochCell(AtomicU32::new(epoch.0))
+    }
+
+    /// Another one from now on.
+    pub(crate) fn set(&self, epoch: Epoch) {
+        self.0.store(epoch.0, Ordering::Release);
+    }
+}
+
 impl Site {
+    /// The cluster's epoch.
+    pub fn epoch(&self) -> Epoch {
+        Epoch(self.epochs.0.load(Ordering::Acquire))
+    }
+
     /// The slot this node was started for.
     pub fn slot(&self) -> Slot {
         self.config.boot.slot

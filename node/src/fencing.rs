@@ -136,11 +136,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let site = place::site_of("genoa-1", 1, &[]);
         let secrets = Arc::new(NodeSecrets::generate(&mut *(site.entropy)()));
-        let me = Incarnation::new(site.epoch, 1);
+        let me = Incarnation::new(site.epoch(), 1);
         let transport: Arc<dyn Transport> = PeerPool::new(Arc::clone(&site), Arc::clone(&secrets), me);
         let options = Options::new(folder.path().join("inc"), site.cluster_id, me, Arc::clone(&site.clock));
         let replica = Replica::open(options, transport).await.unwrap();
-        let other = |index| Incarnation::new(site.epoch, index);
+        let other = |index| Incarnation::new(site.epoch(), index);
         assert_eq!(admitted(&replica.view().unwrap(), other(0)), Ok(()), "before the founding nobody is on record");
         let own = OwnEvidence { vendor: Vendor::Amd, chip: Digest([0; 32]), measurement: Text::default() };
         replica.found(cert(&site, &secrets, &own)).await.unwrap();

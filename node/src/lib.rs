@@ -38,6 +38,7 @@ pub mod life;
 pub mod logging;
 pub mod peers;
 pub mod platform;
+pub mod recover;
 pub mod renewal;
 pub mod ring;
 pub mod room;

@@ -8,7 +8,7 @@
 use crate::attesting::{self, Claim, Wanted};
 use crate::clock::Clock;
 use crate::config::{ClusterPart, Config, ConfigError};
-use crate::context::{Node, Site};
+use crate::context::{EpochCell, Node, Site};
 use crate::custody::{self, CustodyDesk};
 use crate::endorsements::limits::START_WAITS;
 use crate::entropy::{self, Entropy, EntropyError};
@@ -20,20 +20,24 @@ use crate::join::steward;
 use crate::life::{Life, LifeCell};
 use crate::peers::pool::PeerPool;
 use crate::platform::PlatformError;
+use crate::recover::{self, Plan, RecoverError};
 use crate::renewal::Sessions;
 use crate::ring::Ring;
 use crate::{accept, folders, front};
 use ringwall_attest::{Anchors, Attester, CollectError, SessionError, verify_order, verify_words};
 use ringwall_channel::NodeSecrets;
+use ringwall_consensus::recovery::{OwnedSealJudge, Source, TakeUpError};
 use ringwall_consensus::{Class, CustodyTerms, GovernorsJudge, Granted, OpenError, Options, OrderJudge, ProposeError, Replica, Transport};
 use ringwall_keys::Keyring;
 use ringwall_quic::{Alpn, BindError, PipeError};
+use ringwall_wire::admission::IncarnationCert;
 use ringwall_wire::bounded::Text;
 use ringwall_wire::evidence::Role;
 use ringwall_wire::genesis::ClusterCard;
 use ringwall_wire::ids::{Digest, Incarnation};
-use ringwall_wire::peer::PeerCall;
+use ringwall_wire::peer::{NamedMember, PeerCall};
 use ringwall_wire::policy::Governance;
+use ringwall_wire::receipt::TreePoint;
 use std::future::Future;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -105,6 +109,9 @@ pub enum NodeError {
     /// The founder's group did not start.
     #[error("the group was not founded: {0}")]
     NotFounded(#[from] ProposeError),
+    /// Recovery from total outage.
+    #[error(transparent)]
+    Recover(#[from] RecoverError),
     /// The incarnation is out.
     #[error("this incarnation is out: {0}")]
     Fenced(FenceReason),
@@ -124,6 +131,8 @@ impl NodeError {
             NodeError::Folder { .. } | NodeError::Replica(_) => 14,
             NodeError::Found(_) | NodeError::NotFounded(_) => 15,
             NodeError::Entropy(_) | NodeError::Hardening(_) => 16,
+            NodeError::Recover(fault) if fault.is_disagreement() => 19,
+            NodeError::Recover(_) => 18,
             NodeError::Fenced(_) => 20,
             NodeError::Pipe(_) | NodeError::Runtime(_) => 70,
         }
@@ -132,10 +141,19 @@ impl NodeError {
 
 /// Runs a node until `stop` resolves (then it leaves in good order) or it ends by itself.
 pub async fn run_node(config: Config, providers: Providers, stop: impl Future<Output = ()>) -> Result<(), NodeError> {
+    run_from(config, providers, None, stop).await
+}
+
+/// The same for a node that recovers its cluster from a total outage first.
+pub async fn recover_node(config: Config, providers: Providers, plan: Plan, stop: impl Future<Output = ()>) -> Result<(), NodeError> {
+    run_from(config, providers, Some(plan), stop).await
+}
+
+async fn run_from(config: Config, providers: Providers, plan: Option<Plan>, stop: impl Future<Output = ()>) -> Result<(), NodeError> {
     tokio::pin!(stop);
     let (site, card) = prepare(config, providers)?;
     let own_evidence = tokio::select! {
-        tried = try_own_evidence(&site) => tried?,
+        tried = try_own_evidence(&site, plan.is_some()) => tried?,
         () = stop.as_mut() => return Ok(()),
     };
     site.life.step(Life::Unjoined).expect("a booted node is unjoined");
@@ -144,7 +162,12 @@ pub async fn run_node(config: Config, providers: Providers, stop: impl Future<Ou
     let mut accepting = tokio::task::JoinSet::new();
     accepting.spawn(accept::run(Arc::clone(&site), members));
     accepting.spawn(renew_on_hangup(Arc::clone(&site)));
-    let outcome = live(&site, card, &own_evidence, &member, stop).await;
+    let begins = match (card, plan) {
+        (Some(card), _) => Begins::Founds(Box::new(card)),
+        (None, Some(plan)) => Begins::Recovers(plan),
+        (None, None) => Begins::Joins,
+    };
+    let outcome = live(&site, begins, &own_evidence, &member, stop).await;
     if let Err(fault) = &outcome {
         // Nothing more is said: whoever waits learns it from the closed connection.
         let _ = site.life.step(Life::Fenced);
@@ -183,7 +206,7 @@ fn prepare(config: Config, providers: Providers) -> Result<(Arc<Site>, Option<Cl
     let endpoint = ringwall_quic::bind(config.listen, Some(ringwall_quic::server_config()?))?;
     let site = Site {
         cluster_id: card.genesis.cluster_id(),
-        epoch: FIRST_EPOCH,
+        epochs: EpochCell::new(FIRST_EPOCH),
         genesis: card.genesis.clone(),
         policy: card.policy.clone(),
         card_addresses: card.addresses.to_vec(),
@@ -202,11 +225,12 @@ fn prepare(config: Config, providers: Providers) -> Result<(Arc<Site>, Option<Cl
 }
 
 /// Judges this node's own evidence as a stranger would: what is refused here is refused everywhere.
-async fn try_own_evidence(site: &Arc<Site>) -> Result<OwnEvidence, NodeError> {
+async fn try_own_evidence(site: &Arc<Site>, recovers: bool) -> Result<OwnEvidence, NodeError> {
     let secrets = NodeSecrets::generate(&mut *(site.entropy)());
     let (handshake, nonce) = (Digest(entropy::nonce(&site.entropy).0), entropy::nonce(&site.entropy));
     let role = match site.config.cluster {
         ClusterPart::Found(..) => Role::Genesis,
+        ClusterPart::Join(_) if recovers => Role::Recovery,
         ClusterPart::Join(_) => Role::JoinInit,
     };
     let claim = Claim { role, incarnation: Incarnation(0), keys: secrets.public().clone(), handshake, nonce };
@@ -228,18 +252,37 @@ async fn try_own_evidence(site: &Arc<Site>) -> Result<OwnEvidence, NodeError> {
     Ok(OwnEvidence { vendor: judged.vendor(), chip: judged.chip(), measurement })
 }
 
-/// Founds or joins, then serves.
+/// How a node becomes a member.
+enum Begins {
+    /// Of a cluster of its own.
+    Founds(Box<ClusterCard>),
+    /// By taking up what is left of one.
+    Recovers(Plan),
+    /// By asking members.
+    Joins,
+}
+
+/// Founds, recovers or joins, then serves.
 async fn live(
     site: &Arc<Site>,
-    card: Option<ClusterCard>,
+    begins: Begins,
     own_evidence: &OwnEvidence,
     member: &watch::Sender<Option<Arc<Node>>>,
     stop: impl Future<Output = ()>,
 ) -> Result<(), NodeError> {
     tokio::pin!(stop);
-    let node = match card {
-        Some(card) => found_group(site, card, own_evidence).await?,
-        None => {
+    let node = match begins {
+        Begins::Founds(card) => found_group(site, *card, own_evidence).await?,
+        Begins::Recovers(plan) => {
+            let recovered = tokio::select! {
+                recovered = recover::run(site, own_evidence, &plan) => recovered?,
+                () = &mut stop => return Ok(()),
+            };
+            site.life.step(Life::Voter).expect("whoever recovers is its group's only voter");
+            front::open(&recovered);
+            recovered
+        }
+        Begins::Joins => {
             let granted = tokio::select! {
                 granted = joiner::join(site, own_evidence) => granted,
                 () = &mut stop => return Ok(()),
@@ -284,6 +327,33 @@ async fn found_group(site: &Arc<Site>, card: ClusterCard, own_evidence: &OwnEvid
     Ok(node)
 }
 
+/// How every replica of this cluster is opened, but for whom it knows and what it seals with.
+pub(crate) fn replica_options(site: &Site, dir: PathBuf, incarnation: Incarnation) -> Options {
+    let mut options = Options::new(dir, site.cluster_id, incarnation, Arc::clone(&site.clock));
+    options.orders = order_judge(site.policy.governance.clone());
+    options.governors = governors_judge(site.policy.governance.clone());
+    options.custody = CustodyTerms::of(&site.genesis.template).map(Arc::new);
+    options.heartbeat_ms = site.config.timing.heartbeat_ms;
+    options.election_ms = site.config.timing.election_ms;
+    options
+}
+
+/// A member that takes up a found log as the only voter of a new epoch.
+pub(crate) async fn assemble_recovered(
+    site: &Arc<Site>,
+    secrets: Arc<NodeSecrets>,
+    incarnation: Incarnation,
+    keyring: Arc<Ring>,
+    (source, judge, chosen, cert): (Source, OwnedSealJudge, TreePoint, IncarnationCert),
+) -> Result<Arc<Node>, TakeUpError> {
+    let peers = PeerPool::new(Arc::clone(site), Arc::clone(&secrets), incarnation);
+    let mut options = replica_options(site, folders::of(&site.config.data, incarnation), incarnation);
+    options.sealer = Some(keyring.sealer());
+    let transport: Arc<dyn Transport> = peers.clone();
+    let replica = Replica::take_up(options, transport, source, judge, (chosen, cert)).await?;
+    Ok(member(site, (secrets, incarnation, keyring), (peers, replica), Vec::new()))
+}
+
 /// A member in a fresh folder.
 async fn assemble(
     site: &Arc<Site>,
@@ -293,19 +363,23 @@ async fn assemble(
     granted: Option<Granted>,
 ) -> Result<Arc<Node>, NodeError> {
     let peers = PeerPool::new(Arc::clone(site), Arc::clone(&secrets), incarnation);
-    let dir = folders::of(&site.config.data, incarnation);
-    let mut options = Options::new(dir, site.cluster_id, incarnation, Arc::clone(&site.clock));
-    options.orders = order_judge(site.policy.governance.clone());
-    options.governors = governors_judge(site.policy.governance.clone());
-    options.custody = CustodyTerms::of(&site.genesis.template).map(Arc::new);
-    options.heartbeat_ms = site.config.timing.heartbeat_ms;
-    options.election_ms = site.config.timing.election_ms;
+    let mut options = replica_options(site, folders::of(&site.config.data, incarnation), incarnation);
+    options.sealer = Some(keyring.sealer());
     options.granted = granted.map(Arc::new);
     let granted = options.granted.as_ref().map_or_else(Vec::new, |granted| granted.members.clone());
     let transport: Arc<dyn Transport> = peers.clone();
     let replica = Replica::open(options, transport).await?;
+    Ok(member(site, (secrets, incarnation, keyring), (peers, replica), granted))
+}
+
+fn member(
+    site: &Arc<Site>,
+    (secrets, incarnation, keyring): (Arc<NodeSecrets>, Incarnation, Arc<Ring>),
+    (peers, replica): (Arc<PeerPool>, Replica),
+    granted: Vec<NamedMember>,
+) -> Arc<Node> {
     peers.show(replica.prover());
-    Ok(Arc::new(Node {
+    Arc::new(Node {
         site: Arc::clone(site),
         secrets,
         incarnation,
@@ -318,7 +392,7 @@ async fn assemble(
         admitting: tokio::sync::Mutex::default(),
         steward: tokio::sync::Notify::new(),
         custody: CustodyDesk::default(),
-    }))
+    })
 }
 
 /// Counts the signatures of an order under the governors of the cluster's first policy, which the cluster id pins: the same in every replica.

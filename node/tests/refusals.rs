@@ -103,10 +103,14 @@ async fn another_cluster_is_refused_by_name_and_by_evidence() {
     assert!(matches!(answered, Err(PeerError::Evidence(SessionError::OtherCluster { .. }) | PeerError::Refused(_))), "{answered:?}");
 
     let mut late = site_of("tdx-1", 3, &[]);
-    place::change(&mut late, |site| site.epoch = Epoch(2));
-    let (dialled, answered) = between((&late, Incarnation(0)), (&ours, FIRST), PeerPurpose::Join, None).await;
+    place::change(&mut late, |site| site.epochs = ringwall_node::context::EpochCell::new(Epoch(2)));
+    let (dialled, answered) = between((&late, Incarnation::new(Epoch(2), 3)), (&ours, FIRST), PeerPurpose::Member, None).await;
     assert!(matches!(answered, Err(PeerError::OtherCluster { .. })), "{answered:?}");
     assert_eq!(refused_code(dialled), RefusalCode::OtherCluster);
+    // A joiner cannot know the epoch: it is told, and both sides are bound to it.
+    let (dialled, answered) = between((&late, Incarnation(0)), (&ours, FIRST), PeerPurpose::Join, None).await;
+    assert!(dialled.is_ok() && answered.is_ok(), "{dialled:?} {answered:?}");
+    assert_eq!(late.epoch(), ours.epoch());
 }
 
 #[tokio::test(flavor = "multi_thread")]

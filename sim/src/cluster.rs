@@ -248,6 +248,12 @@ impl LocalCluster {
         self.restart_on(slot, machine)
     }
 
+    /// Starts the node of `slot` again, to recover the cluster from a total outage; `flags` follow those of `recover start`.
+    pub fn recover(&mut self, slot: u8, flags: &[OsString]) -> Result<(), LocalError> {
+        self.kill(slot);
+        self.spawn_with(slot, &["recover", "start"], flags)
+    }
+
     /// Asks the node of `slot` to stop (SIGTERM) and waits; true when it ended by itself within `bound`.
     pub fn stop(&mut self, slot: u8, bound: Duration) -> bool {
         self.place(slot).child.is_none() || self.end(slot, rustix::process::Signal::TERM, bound).is_some()
@@ -288,7 +294,7 @@ impl LocalCluster {
         std::fs::File::create(&log).map_err(io(format!("opening {}", log.display())))?;
         let data = data.map_or_else(|| self.folder.join(name), Path::to_owned);
         let text = self.config_of(slot, &data, address, None);
-        let child = self.process(machine, "run", &config, &text, &log, flags)?;
+        let child = self.process(machine, &["run"], &config, &text, &log, flags)?;
         Ok(Rival { child, address, log })
     }
 
@@ -308,11 +314,15 @@ impl LocalCluster {
     }
 
     fn spawn(&mut self, slot: u8, verb: &str) -> Result<(), LocalError> {
+        self.spawn_with(slot, &[verb], &[])
+    }
+
+    fn spawn_with(&mut self, slot: u8, verbs: &[&str], flags: &[OsString]) -> Result<(), LocalError> {
         let place = self.place(slot);
         let advertise = self.options.advertise.get(usize::from(slot) - 1).copied();
         let text = self.config_of(slot, &self.data_folder(slot), place.address, advertise);
         let config = self.folder.join(format!("node-{slot}.toml"));
-        let child = self.process(&place.machine, verb, &config, &text, &self.log(slot), &[])?;
+        let child = self.process(&place.machine, verbs, &config, &text, &self.log(slot), flags)?;
         self.place_mut(slot).child = Some(child);
         Ok(())
     }
@@ -320,7 +330,7 @@ impl LocalCluster {
     fn process(
         &self,
         machine: &Machine,
-        verb: &str,
+        verbs: &[&str],
         config: &Path,
         text: &str,
         log: &Path,
@@ -331,7 +341,7 @@ impl LocalCluster {
         let copy = out.try_clone().map_err(io("opening a log twice"))?;
         let mut command = Command::new(&self.launch.program);
         command.args(&self.launch.arguments).args(["--chip", &machine.chip, "--exit-with-parent"]).args(&machine.behaviour);
-        command.args(["--", verb, "--config"]).arg(config).args(flags).stdin(Stdio::piped()).stdout(copy).stderr(out);
+        command.arg("--").args(verbs).arg("--config").arg(config).args(flags).stdin(Stdio::piped()).stdout(copy).stderr(out);
         command.spawn().map_err(io(format!("starting {}", self.launch.program.display())))
     }
 

@@ -7,7 +7,7 @@ use ed25519_dalek::{Signer as _, SigningKey};
 use quinn::{Connection, RecvStream, SendStream};
 use ringwall_attest::{Asked, Pinned, appraise_session};
 use ringwall_channel::{ClientDial, ClientPrologue, Opener, Sealer};
-use ringwall_keys::custody::{GoodShare, KemSecret, answer_challenge, open_share};
+use ringwall_keys::custody::{Draws, GoodShare, KemSecret, answer_challenge, open_share, seal_submission};
 use ringwall_quic::{Alpn, FrameReader, FrameWriter, transport_binding};
 use ringwall_wire::bounded::{Blob, List, Text};
 use ringwall_wire::codec::Message as _;
@@ -19,8 +19,10 @@ use ringwall_wire::evidence::Role;
 use ringwall_wire::genesis::Custodian;
 use ringwall_wire::ids::{ClusterId, CustodianId, Digest, Epoch, Incarnation, Nonce, PolicyVersion, SigPublic, Signature};
 use ringwall_wire::limits::{HANDSHAKE_MESSAGE_BYTES, REQUEST_BYTES};
+use ringwall_wire::receipt::Signer;
+use ringwall_wire::recovery::{CustodyAnchor, LossSignature, LossTerms, ShareSubmission, SignedOffer};
 use ringwall_wire::secret::Secret;
-use ringwall_wire::session::{AttestMode, AttestReq, GetDescriptor, NodeDescriptor, Refusal, SavedExchange};
+use ringwall_wire::session::{AttestMode, AttestReq, AttestResp, GetDescriptor, NodeDescriptor, Refusal, SavedExchange};
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -45,6 +47,7 @@ pub struct Talk {
     pub handshake: Digest,
     /// What the node said when it let the custodian in.
     pub ready: CustodianReady,
+    exchange: SavedExchange,
     _endpoint: quinn::Endpoint,
     _connection: Connection,
     sealer: Sealer,
@@ -65,6 +68,7 @@ struct Verified {
     handshake: Digest,
     nonce: Nonce,
     incarnation: Incarnation,
+    exchange: SavedExchange,
 }
 
 fn now_s() -> u64 {
@@ -112,12 +116,59 @@ impl Holder {
         open_share(manifest, &self.id(), &dealt.envelope, &self.kem).map_err(|fault| fault.to_string())
     }
 
+    /// Judges what a recovering node offers, as the custodian's own program does: by evidence that is bound to this very offer.
+    pub fn judge_offer(&self, cluster_id: &ClusterId, signed: &SignedOffer) -> Result<(), String> {
+        let offer = &signed.offer;
+        let exchange = SavedExchange::decode(&signed.exchange).map_err(|fault| fault.to_string())?;
+        let answer = AttestResp::decode(&exchange.answer).map_err(|fault| fault.to_string())?;
+        let (handshake, nonce) = offer.opening();
+        let asked = Asked { handshake: &handshake, nonce: &nonce, role: Role::Recovery, noise: &exchange.noise, mode: AttestMode::Single };
+        let anchors = ringwall_sim::anchors();
+        let pinned = Pinned { cluster_id: *cluster_id, min_policy_version: PolicyVersion(1), anchors: &anchors, now_s: now_s() };
+        let peer = appraise_session(&answer, &asked, &pinned).map_err(|fault| fault.to_string())?;
+        if (peer.keys().sig, peer.epoch()) != (offer.sig, offer.epoch) || offer.cluster_id != *cluster_id {
+            return Err("the evidence is not of the node that offers".into());
+        }
+        let key = ed25519_dalek::VerifyingKey::from_bytes(&offer.sig.0).map_err(|fault| fault.to_string())?;
+        let signature = ed25519_dalek::Signature::from_bytes(&signed.signature.0);
+        key.verify_strict(&offer.words(), &signature).map_err(|fault| fault.to_string())
+    }
+
+    /// Its share for an offer that was judged, with how far it has seen the log.
+    pub fn submission(&self, signed: &SignedOffer, share: &GoodShare, anchor: Option<CustodyAnchor>) -> ShareSubmission {
+        let offer = &signed.offer;
+        let entropy = ringwall_node::entropy::system().expect("a generator");
+        let mut rng = entropy();
+        let mut draws = Draws::new(&mut *rng, &Secret::new([self.name.len() as u8; 32]));
+        let (digest, id) = (Digest(offer.digest()), self.id());
+        let sealed = seal_submission(&offer.kem, &digest, &offer.manifest, &id, share.share(), &mut draws);
+        let (kem, sealed) = sealed.expect("the offer's key is one");
+        let last_epoch = anchor.as_ref().map_or(Epoch(1), |anchor| anchor.head.epoch);
+        let mut submission = ShareSubmission {
+            offer: digest,
+            manifest: offer.manifest,
+            custodian: id,
+            kem,
+            sealed,
+            last_epoch,
+            anchor,
+            signature: Signature([0; 64]),
+        };
+        submission.signature = Signature(self.sig.sign(&submission.words()).to_bytes());
+        submission
+    }
+
+    /// Its acceptance of a loss.
+    pub fn accepts(&self, cluster_id: &ClusterId, terms: &LossTerms) -> LossSignature {
+        LossSignature { custodian: self.id(), signature: Signature(self.sig.sign(&terms.words(cluster_id)).to_bytes()) }
+    }
+
     /// Opens a session with the node at `address`; the node's refusal if it wants none of this custodian.
     pub async fn dial(&self, cluster_id: ClusterId, address: SocketAddr) -> Result<Talk, Refusal> {
         let verified = verified(cluster_id, address).await;
         let words = CustodianAuth::words(&cluster_id, &verified.handshake, &verified.nonce, verified.incarnation, &self.id());
         let auth = CustodianAuth { custodian: self.id(), signature: Signature(self.sig.sign(&words).to_bytes()) };
-        let Verified { endpoint, connection, sealer, opener, send, recv, handshake, .. } = verified;
+        let Verified { endpoint, connection, sealer, opener, send, recv, handshake, exchange, .. } = verified;
         let ready = CustodianReady { epoch: Epoch(0), head: None };
         let mut talk = Talk {
             who: self.id(),
@@ -125,6 +176,7 @@ impl Holder {
             cluster_id,
             handshake,
             ready,
+            exchange,
             _endpoint: endpoint,
             _connection: connection,
             sealer,
@@ -174,9 +226,19 @@ async fn verified(cluster_id: ClusterId, address: SocketAddr) -> Verified {
     let pinned = Pinned { cluster_id, min_policy_version: PolicyVersion(1), anchors: &anchors, now_s: now_s() };
     let peer = appraise_session(&answer, &asked, &pinned).unwrap_or_else(|fault| panic!("the node is refused: {fault}"));
     let incarnation = peer.incarnation();
+    let exchange = SavedExchange {
+        cluster_id,
+        min_policy_version: PolicyVersion(1),
+        handshake,
+        nonce,
+        noise,
+        mode: AttestMode::Batched,
+        at_s: now_s(),
+        answer: Blob::new(answer.encode()).expect("an answer fits"),
+    };
     let (sealer, opener) = session.establish(peer).expect("judged for this session").split(0, REQUEST_BYTES).expect("stream 0");
     let (send, recv) = (writer.into_stream(), reader.into_stream());
-    Verified { endpoint, connection, sealer, opener, send, recv, handshake, nonce, incarnation }
+    Verified { endpoint, connection, sealer, opener, send, recv, handshake, nonce, incarnation, exchange }
 }
 
 impl Talk {
@@ -195,6 +257,13 @@ impl Talk {
             let chunk = chunk.expect("the session goes on").expect("the node answers");
             self.opener.push(&chunk.bytes).expect("a well-formed record");
         }
+    }
+
+    /// How far the node let it see the log: what it keeps as its anchor.
+    pub fn anchor(&self) -> Option<CustodyAnchor> {
+        let head = self.ready.head.clone()?;
+        let exchange = Blob::new(self.exchange.encode()).expect("an exchange fits");
+        Some(CustodyAnchor { signer: Signer { incarnation: head.incarnation, exchange }, head })
     }
 
     /// Asks one thing.

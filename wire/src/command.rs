@@ -10,6 +10,7 @@ use crate::custody::{CustodyCommand, CustodyFault};
 use crate::ids::{ClientTag, Digest, Incarnation, KeyEpoch, KeyTag, OwnerMark, Revision, SpaceTag};
 use crate::limits::{BATCH_MUTATIONS, ENTRY_WRITES, ERASE_SPACES, SEALED_NAME_BYTES, SEALED_VALUE_BYTES};
 use crate::order::OrderFault;
+use crate::recovery::EpochBegun;
 use crate::request::{Conflict, Expect, KeyMode, Once};
 use crate::rotation::{KeyCommand, RotationFault};
 use crate::user::{UserChange, UserFault};
@@ -50,6 +51,8 @@ choice! {
         9 => Custody(Box<CustodyCommand>),
         /// A step of a rotation of the master key.
         10 => Keys(Box<KeyCommand>),
+        /// A new epoch begins with the log as far as it was recovered.
+        24 => Begin(Box<EpochBegun>),
     }
 }
 
@@ -240,6 +243,8 @@ choice! {
         13 => Custody(CustodyFault),
         /// A step of a rotation does not fit.
         14 => Keys(RotationFault),
+        /// It is not the beginning of the next epoch.
+        24 => NotNextEpoch,
     }
 }
 

@@ -128,6 +128,8 @@ pub const ERASE_SPACES: usize = 256;
 pub const RECOVERY_FILE_BYTES: usize = EXCHANGE_BYTES + 96 * 1024;
 /// Events of one recovery's audit a node keeps and shows: a few for every custodian and every disk.
 pub const AUDIT_EVENTS: usize = 256;
+/// Recoveries after total outages that a cluster can go through: each is told to every client that comes back, in 100 bytes without witnesses.
+pub const EPOCHS: usize = 64;
 /// Submissions that were refused after which a recovery session is over: custodians type a share wrongly, they do not guess.
 pub const SUBMISSIONS_REFUSED: usize = 5;
 /// Bytes a custodian's locked file says in the clear: a name and two public keys.

@@ -10,7 +10,7 @@ use crate::codec::{Field, Message, enc, enc_digest};
 use crate::evidence::BatchPath;
 use crate::ids::{ClientId, ClusterId, Digest, Epoch, Incarnation, Nonce, Signature, UserId};
 use crate::label::Label;
-use crate::limits::{ANCHOR_RECEIPTS, ATTEST_MESSAGE_BYTES, RECEIPT_SPACES, TREE_PATH};
+use crate::limits::{ANCHOR_RECEIPTS, ATTEST_MESSAGE_BYTES, EPOCHS, RECEIPT_SPACES, TREE_PATH};
 use crate::request::Namespace;
 use crate::{choice, message, record, tree};
 use alloc::vec::Vec;
@@ -182,6 +182,8 @@ message! {
         pub known_signer: Signer,
         /// Who signed `got`.
         pub got_signer: Signer,
+        /// How the epochs between the two began, by the word of the member that signed `got`.
+        pub epochs: List<EpochStart, EPOCHS>,
     }
 }
 

@@ -5,8 +5,9 @@
 //! attested process. A *drill* is another purpose under the same signatures: what was submitted to a drill opens in no recovery.
 //! Trusts: nothing. Out of scope: the decisions (`node`), the cryptography (`keys`). Protocol section 6.2.
 
-use crate::bounded::{Blob, List};
+use crate::bounded::{Blob, List, Text};
 use crate::codec::{Field as _, Message as _, enc, enc_digest};
+use crate::command::Founding;
 use crate::ids::{
     ClusterId, CustodianId, CustodyEpoch, Digest, Epoch, Incarnation, KeyEpoch, Nonce, SigPublic, Signature, Slot, XWingCiphertext,
     XWingPublic,
@@ -14,7 +15,7 @@ use crate::ids::{
 use crate::label::Label;
 use crate::limits::{CUSTODIANS, EXCHANGE_BYTES, SEALED_SHARE_BYTES, SLOTS};
 use crate::peer::{LogPosition, Membership};
-use crate::receipt::{ReceiptHead, Signer, TreeHead, TreePoint};
+use crate::receipt::{EpochStart, ReceiptHead, Signer, TreeHead, TreePoint};
 use crate::{choice, message, record};
 use alloc::vec::Vec;
 
@@ -128,6 +129,8 @@ message! {
         pub membership: Membership,
         /// Where that membership was decided.
         pub membership_at: LogPosition,
+        /// The membership before it, where the log does not know it to be committed: both then decide (DR4).
+        pub previous: Option<Membership>,
         /// End of the log.
         pub last: LogPosition,
         /// Last index the log knows to be committed.
@@ -204,8 +207,22 @@ message! {
         pub chosen: Incarnation,
         /// The loss that was accepted, if one had to be.
         pub loss: Option<AcceptLoss>,
+        /// Why this dealing was used again; empty where it opened a recovery for the first time.
+        pub again: Text<256>,
         /// Digest of the last event of the audit up to here.
         pub audit: Digest,
+    }
+}
+
+record! {
+    /// The first decision of a new epoch, as a command: what it continues, whose account says why, who stands at its beginning.
+    pub struct EpochBegun {
+        /// What witnesses sign and clients are told.
+        pub start: EpochStart,
+        /// What `start` names by its hash.
+        pub account: RecoveryAccount,
+        /// The one member the epoch begins with.
+        pub founding: Founding,
     }
 }
 
@@ -398,16 +415,18 @@ impl ShareSubmission {
 impl DiskClaim {
     /// What is MACed and signed: all of it but those two.
     pub fn words(&self, cluster_id: &ClusterId) -> Vec<u8> {
-        let (slot, incarnation, membership) = (self.slot.to_bytes(), self.incarnation.to_bytes(), self.membership.to_bytes());
+        let (slot, incarnation) = (self.slot.to_bytes(), self.incarnation.to_bytes());
+        let (membership, previous) = (self.membership.to_bytes(), self.previous.to_bytes());
         let (membership_at, last, committed) = (self.membership_at.to_bytes(), self.last.to_bytes(), self.committed.to_bytes());
         let (tree, key_epoch, alive) = (self.tree.to_bytes(), self.key_epoch.to_bytes(), self.alive.to_bytes());
-        let fields: [&[u8]; 12] = [
+        let fields: [&[u8]; 13] = [
             &cluster_id.0,
             &self.session.0,
             &slot,
             &incarnation,
             &membership,
             &membership_at,
+            &previous,
             &last,
             &committed,
             &tree,
@@ -417,6 +436,15 @@ impl DiskClaim {
         ];
         enc(Label::DiskClaimSigned, &fields)
     }
+}
+
+/// Stands for claims: over their digests, in the order of incarnations.
+pub fn claims_digest(claims: &[DiskClaim]) -> Digest {
+    let mut ordered: Vec<&DiskClaim> = claims.iter().collect();
+    ordered.sort_by_key(|claim| claim.incarnation);
+    let digests: Vec<[u8; 32]> = ordered.into_iter().map(crate::codec::Message::digest).collect();
+    let fields: Vec<&[u8]> = digests.iter().map(<[u8; 32]>::as_slice).collect();
+    Digest(enc_digest(Label::RecoveryClaims, &fields))
 }
 
 impl LossTerms {

@@ -10,9 +10,9 @@ use crate::ids::{
     BootKeys, ClientId, ClusterId, CredPublic, Digest, Epoch, Incarnation, KemPublic, NoisePublic, Nonce, PolicyVersion, Revision,
     Signature, Slot, UserId, Vendor,
 };
-use crate::limits::{ATTEST_MESSAGE_BYTES, RELEASE_PROOF_BYTES, SLOTS};
+use crate::limits::{ATTEST_MESSAGE_BYTES, EPOCHS, RELEASE_PROOF_BYTES, SLOTS};
 use crate::policy::PolicyDoc;
-use crate::receipt::{KnownPoint, Receipted};
+use crate::receipt::{EpochStart, KnownPoint, Receipted};
 use crate::user::RestoreProof;
 use crate::{choice, message, record};
 
@@ -173,6 +173,8 @@ message! {
         pub members: List<MemberHint, SLOTS>,
         /// Where the log stands, continuing what the client knew.
         pub receipt: Receipted,
+        /// Epochs that began since the one the client knew, in order; none where it is the same.
+        pub epochs: List<EpochStart, EPOCHS>,
     }
 }
 
@@ -291,6 +293,8 @@ message! {
     pub struct PeerReady = PeerReady {
         /// The version picked.
         pub version: u16,
+        /// Epoch of the answering node: a hint for whoever asks to join and cannot know it; the handshake is bound to it.
+        pub epoch: Epoch,
         /// Slot of the answering node.
         pub slot: Slot,
     }

@@ -1,8 +1,8 @@
 //! What may begin a higher epoch: rule (b) of protocol section 5.2.
 //!
 //! Decides: a chain of epoch starts leads from the known epoch to the one that answers, each next to the last and witnessed; the first says where
-//! the known epoch's log was taken up again, and that is not before what the client has seen. Recovery after a total outage is not built, nobody
-//! serves such a chain, and clients pass none: a higher epoch is refused as unproven.
+//! the known epoch's log was taken up again, and that is not before what the client has seen. Policies want no witnesses yet: whoever tells the chain
+//! attested, and the log tree shows the rest.
 //! Trusts: what it is given to verify witnesses with. Out of scope: witnesses themselves.
 
 use ringwall_wire::ids::{Digest, Epoch};
@@ -49,8 +49,18 @@ pub fn continues_epochs(
     path: &[Digest],
     trust: EpochTrust<'_>,
 ) -> Result<(), EpochFault> {
+    unbroken_epochs(known, got, chain, trust)?;
+    let first = chain.first().ok_or(EpochFault::Broken { known: known.epoch, got })?;
+    let (seen, taken) = (&known.tree, &first.previous);
+    match tree::is_consistent(seen.size, &seen.root, taken.size, &taken.root, path) {
+        true => Ok(()),
+        false => Err(EpochFault::Forked(first.epoch)),
+    }
+}
+
+/// Whether `chain` leads from `known` to epoch `got` and none of its epochs began without something known.
+pub fn unbroken_epochs(known: &ReceiptHead, got: Epoch, chain: &[EpochStart], trust: EpochTrust<'_>) -> Result<(), EpochFault> {
     let broken = EpochFault::Broken { known: known.epoch, got };
-    let first = chain.first().ok_or_else(|| broken.clone())?;
     let mut epoch = known.epoch;
     for start in chain {
         if start.cluster_id != known.cluster_id || Some(start.epoch.0) != epoch.0.checked_add(1) {
@@ -64,12 +74,6 @@ pub fn continues_epochs(
     if epoch != got {
         return Err(broken);
     }
-    let (seen, taken) = (&known.tree, &first.previous);
-    if taken.size < seen.size {
-        return Err(EpochFault::Lost { epoch: first.epoch, recovered: taken.size, known: seen.size });
-    }
-    match tree::is_consistent(seen.size, &seen.root, taken.size, &taken.root, path) {
-        true => Ok(()),
-        false => Err(EpochFault::Forked(first.epoch)),
-    }
+    let lost = chain.iter().find(|start| start.previous.size < known.tree.size);
+    lost.map_or(Ok(()), |start| Err(EpochFault::Lost { epoch: start.epoch, recovered: start.previous.size, known: known.tree.size }))
 }

@@ -131,10 +131,10 @@ impl EvidenceFile {
 
     /// Verifies all of it under these roots of trust.
     pub fn verify(&self, anchors: &Anchors) -> Result<Findings, EvidenceFault> {
-        let Evidence { misdeed, known, got, opening, heads, from, path, known_signer, got_signer } = &self.0;
+        let Evidence { misdeed, known, got, opening, heads, from, path, known_signer, got_signer, epochs } = &self.0;
         let known_s = signed(known, known_signer, "older", anchors)?;
         let got_s = signed(got, got_signer, "contradicting", anchors)?;
-        let contradiction = [log(known, got, *from, path), spaces(known, got)].into_iter().find_map(|found| match found {
+        let contradiction = [log(known, got, *from, path, epochs), spaces(known, got)].into_iter().find_map(|found| match found {
             Err(Refused::Contradicts(what, _)) => Some(what),
             _ => None,
         });

@@ -1,13 +1,14 @@
 //! Whether a receipt continues what is known, contradicts it, or is none at all.
 //!
-//! Decides: rules (a) and (c) of protocol section 5.2, and which of two receipts came later. Everything here is a function of its arguments, so that
+//! Decides: rules (a), (b) and (c) of protocol section 5.2, and which of two receipts came later. Everything here is a function of its arguments, so that
 //! a client and a third party who reads evidence judge alike.
-//! Trusts: nothing; signatures are verified under the key it is given. Out of scope: whose key that is (`attest`), epochs (`epochs.rs`).
+//! Trusts: nothing; signatures are verified under the key it is given. Out of scope: whose key that is (`attest`), chains of epochs (`epochs.rs`).
 
+use super::epochs::unbroken_epochs;
 use ringwall_attest::AppraisedPeer;
 use ringwall_wire::ids::{ClientId, ClusterId, Digest, Epoch, Incarnation, Nonce, SigPublic, UserId};
 use ringwall_wire::limits::LOG_TREE_TILES;
-use ringwall_wire::receipt::{Anchor, LANDMARK, Misdeed, Receipt, TreeHead, landmark_of, session_nonce};
+use ringwall_wire::receipt::{Anchor, EpochStart, LANDMARK, Misdeed, Receipt, TreeHead, landmark_of, session_nonce};
 use ringwall_wire::tree;
 
 /// Entries a tree must have grown by before a path from the landmark is taken instead of one from the very size: nodes keep the leaves of so many.
@@ -99,6 +100,16 @@ pub enum Contradiction {
         /// Epoch now.
         got: Epoch,
     },
+    /// The cluster was recovered from a total outage without something that was confirmed.
+    #[error("entries {recovered} to {} were confirmed and are gone: epoch {epoch} began with the log as it was before them", .known.saturating_sub(1))]
+    EpochLost {
+        /// The epoch that began without them.
+        epoch: Epoch,
+        /// Leaves known.
+        known: u64,
+        /// Leaves it began with.
+        recovered: u64,
+    },
     /// The cluster is another one.
     #[error("cluster {got} answers in place of {known}")]
     OtherCluster {
@@ -113,7 +124,7 @@ impl Contradiction {
     /// What it shows.
     pub fn misdeed(&self) -> Misdeed {
         match self {
-            Contradiction::LogShrank { .. } | Contradiction::SpaceShrank { .. } => Misdeed::Rollback,
+            Contradiction::LogShrank { .. } | Contradiction::SpaceShrank { .. } | Contradiction::EpochLost { .. } => Misdeed::Rollback,
             Contradiction::LogForked { .. } | Contradiction::SpaceForked { .. } => Misdeed::Fork,
             Contradiction::EpochFell { .. } | Contradiction::OtherCluster { .. } => Misdeed::Fork,
         }
@@ -124,6 +135,8 @@ impl Contradiction {
         match self {
             Contradiction::LogShrank { .. } | Contradiction::SpaceShrank { .. } | Contradiction::EpochFell { .. } => true,
             Contradiction::LogForked { .. } | Contradiction::SpaceForked { .. } | Contradiction::OtherCluster { .. } => false,
+            // Epochs only rise.
+            Contradiction::EpochLost { .. } => false,
         }
     }
 }
@@ -206,7 +219,12 @@ pub(crate) fn is_signed(receipt: &Receipt, key: &SigPublic) -> bool {
 
 /// Whether `got`, which came later, continues everything that is known. `path` leads from the tree of `from` leaves.
 pub fn against(known: &Anchor, got: &Receipt, from: u64, path: &[Digest]) -> Result<(), Refused> {
-    log(&known.newest, got, from, path)?;
+    against_across(known, got, from, path, &[])
+}
+
+/// The same, where epochs may have begun in between: `epochs` says how, oldest first.
+pub fn against_across(known: &Anchor, got: &Receipt, from: u64, path: &[Digest], epochs: &[EpochStart]) -> Result<(), Refused> {
+    log(&known.newest, got, from, path, epochs)?;
     known.receipts().try_for_each(|known| spaces(known, got))
 }
 
@@ -214,8 +232,8 @@ fn contradicts(what: Contradiction, known: &Receipt) -> Refused {
     Refused::Contradicts(what, Box::new(known.clone()))
 }
 
-/// Compares the logs.
-pub(crate) fn log(known: &Receipt, got: &Receipt, from: u64, path: &[Digest]) -> Result<(), Refused> {
+/// Compares the logs. The log tree goes on through a recovery, so the same path shows that nothing is missing.
+pub(crate) fn log(known: &Receipt, got: &Receipt, from: u64, path: &[Digest], epochs: &[EpochStart]) -> Result<(), Refused> {
     let (old, new) = (&known.head, &got.head);
     if old.cluster_id != new.cluster_id {
         return Err(contradicts(Contradiction::OtherCluster { known: old.cluster_id, got: new.cluster_id }, known));
@@ -223,9 +241,32 @@ pub(crate) fn log(known: &Receipt, got: &Receipt, from: u64, path: &[Digest]) ->
     if new.epoch < old.epoch {
         return Err(contradicts(Contradiction::EpochFell { known: old.epoch, got: new.epoch }, known));
     }
-    if new.epoch > old.epoch {
-        return Err(Refused::EpochUnproven { known: old.epoch, got: new.epoch });
+    if new.epoch == old.epoch {
+        return grown(known, got, from, path);
     }
+    let lost = epochs.iter().find(|start| start.previous.size < old.tree.size);
+    match (grown(known, got, from, path), lost) {
+        (Err(Refused::Contradicts(..)), Some(start)) => {
+            let what = Contradiction::EpochLost { epoch: start.epoch, known: old.tree.size, recovered: start.previous.size };
+            Err(contradicts(what, known))
+        }
+        (Err(fault @ Refused::Contradicts(..)), None) => Err(fault),
+        // A member of a higher epoch that tells nothing of its beginning shows no path either.
+        (grown, _) => match unbroken_epochs(old, new.epoch, epochs, &witnessed) {
+            Ok(()) => grown,
+            Err(_) => Err(Refused::EpochUnproven { known: old.epoch, got: new.epoch }),
+        },
+    }
+}
+
+/// Whether enough witnesses signed the start of an epoch: policies want none yet, and the member that tells of it, which attested, vouches for it.
+fn witnessed(_: &EpochStart) -> bool {
+    true
+}
+
+/// Whether one log continues the other.
+fn grown(known: &Receipt, got: &Receipt, from: u64, path: &[Digest]) -> Result<(), Refused> {
+    let (old, new) = (&known.head, &got.head);
     let (TreeHead { size, root, landmark }, to) = (old.tree, new.tree.size);
     if to < size {
         return Err(contradicts(Contradiction::LogShrank { known: size, got: to }, known));

@@ -14,7 +14,8 @@ use crate::exchange::Exchange;
 use ringwall_wire::bounded::{Blob, List};
 use ringwall_wire::codec::Message as _;
 use ringwall_wire::ids::{Digest, Epoch, Nonce};
-use ringwall_wire::receipt::{Anchor, Evidence, KnownPoint, Misdeed, Receipt, Receipted, Signer, session_nonce};
+use ringwall_wire::limits::EPOCHS;
+use ringwall_wire::receipt::{Anchor, EpochStart, Evidence, KnownPoint, Misdeed, Receipt, Receipted, Signer, session_nonce};
 use ringwall_wire::request::{Answer, Reply};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -96,6 +97,8 @@ pub(crate) struct Sitting {
     anchor: Option<Arc<Anchor>>,
     number: u64,
     covered: u16,
+    /// How the epochs since the one that was known began.
+    epochs: List<EpochStart, EPOCHS>,
 }
 
 impl core::fmt::Debug for Sitting {
@@ -250,6 +253,7 @@ impl Keeper {
             opening: Nonce([0; 32]),
             heads: List::default(),
             path: List::default(),
+            epochs: List::default(),
         };
         let store = Arc::clone(&self.store);
         let file = EvidenceFile(evidence);
@@ -287,12 +291,13 @@ impl Sitting {
         keeper: &Arc<Keeper>,
         opening: Opening,
         (session, exchange): (Session, Exchange),
-        first: &Receipted,
+        (first, epochs): (&Receipted, &List<EpochStart, EPOCHS>),
     ) -> Result<Self, Trouble> {
         let Opening { opening, anchor, .. } = opening;
         let heads = anchor.as_ref().map(|anchor| anchor.heads()).unwrap_or_default();
         let proven = Arc::new(Proven { session, exchange });
-        let mut sitting = Sitting { keeper: Arc::clone(keeper), proven, opening, heads, anchor, number: 0, covered: 0 };
+        let mut sitting =
+            Sitting { keeper: Arc::clone(keeper), proven, opening, heads, anchor, number: 0, covered: 0, epochs: epochs.clone() };
         if !is_signed(&first.receipt, &sitting.proven.session.key) {
             return Err(Trouble::Receipt(ReceiptFault::Signature));
         }
@@ -342,7 +347,7 @@ impl Sitting {
         let session = Session { number, ..self.proven.session.clone() };
         judge::fits(&got.receipt, &session).map_err(Trouble::Receipt)?;
         let judged = match &self.anchor {
-            Some(known) => judge::against(known, &got.receipt, got.from, &got.path),
+            Some(known) => judge::against_across(known, &got.receipt, got.from, &got.path, &self.epochs),
             None => Ok(()),
         };
         match judged {
@@ -386,6 +391,7 @@ impl Sitting {
             path: got.path.clone(),
             known_signer,
             got_signer: signer,
+            epochs: self.epochs.clone(),
         };
         let kept = self.keeper.store.detected(&EvidenceFile(evidence));
         self.keeper.detect(what, kept)

@@ -73,8 +73,8 @@ in no recovery. This version of ringwalld makes no drill offers yet.";
 
 const SUBMIT_HELP: &str = "\
 The offer is a file the recovering node wrote; the submission goes back to it as a file. Before anything is
-asked, the node's evidence is verified on this machine. This version of ringwalld writes no offers yet;
-everything on the custodian's side is here and works on files.
+asked, the node's evidence is verified on this machine. `ringwalld recover start` writes the offer and looks for
+submissions in the folder `recovery` of its data folder.
 
 A share of one dealing is released to one recovery session. Another session needs --second-session with a
 reason, which the journal keeps.";

@@ -126,8 +126,8 @@ pub enum ConnectError {
     },
     /// The cluster was recovered into a higher epoch, and nothing proves that this kept what was confirmed.
     #[error(
-        "{address} serves epoch {got}; epoch {known} was seen before, and nothing proves what became of it. This version knows no proof of a \
-         recovery; ask the operators and custodians"
+        "{address} serves epoch {got}; epoch {known} was seen before, and nothing proves what became of it: it tells no unbroken row of recoveries. \
+         Ask the operators and custodians"
     )]
     EpochUnproven {
         /// The node.

@@ -6,7 +6,9 @@
 //! segment number makes leftovers of a recycled file unreadable. A checksum finds accidents; who reads back in one life compares digests.
 //! Trusts: nothing it reads. Out of scope: which frames follow which (`recover`). Layout: docs/formats.md, "Log segments".
 
+use crate::seal::Seal;
 use ringwall_wire::codec::{DecodeError, Field, Reader};
+use ringwall_wire::ids::Digest;
 use ringwall_wire::limits::ENTRY_BYTES;
 use ringwall_wire::peer::{Ballot, LogEntry, LogPosition};
 
@@ -28,6 +30,8 @@ ringwall_wire::record! {
         pub purged: Option<LogPosition>,
         /// Where the segment before this one ends; 0 in the first.
         pub previous_end: u64,
+        /// Running digest over all frames of the segments before; zeros where nothing is sealed, and in the first.
+        pub chain: Digest,
     }
 }
 
@@ -52,6 +56,8 @@ pub(crate) enum Record {
     Truncate(Option<LogPosition>),
     /// Entries up to this position are gone.
     Purge(LogPosition),
+    /// Ends a group: whoever holds the master keys vouches for every frame before it.
+    Seal(Seal),
 }
 
 /// Why no frame could be read.
@@ -72,6 +78,7 @@ impl Record {
             Record::Committed(_) => 4,
             Record::Truncate(_) => 5,
             Record::Purge(_) => 6,
+            Record::Seal(_) => 7,
         }
     }
 
@@ -80,7 +87,7 @@ impl Record {
             Record::Entry(entry) => entry.at.index,
             Record::Purge(at) => at.index,
             Record::Committed(at) | Record::Truncate(at) => at.map_or(0, |at| at.index),
-            Record::Opening(_) | Record::Vote(_) => 0,
+            Record::Opening(_) | Record::Vote(_) | Record::Seal(_) => 0,
         }
     }
 
@@ -100,6 +107,7 @@ impl Record {
             Record::Vote(ballot) => ballot.put(out),
             Record::Committed(at) | Record::Truncate(at) => at.put(out),
             Record::Purge(at) => at.put(out),
+            Record::Seal(seal) => seal.put(out),
         }
         let len = u32::try_from(out.len() - start - HEADER_BYTES).expect("a payload is shorter than 4 GiB");
         let frame = out.split_at_mut(start).1;
@@ -162,6 +170,7 @@ fn decode(kind: u8, payload: &[u8]) -> Result<Record, DecodeError> {
         4 => Record::Committed(Field::from_bytes(payload)?),
         5 => Record::Truncate(Field::from_bytes(payload)?),
         6 => Record::Purge(Field::from_bytes(payload)?),
+        7 => Record::Seal(Field::from_bytes(payload)?),
         tag => return Err(DecodeError::UnknownTag { what: "log record", tag }),
     })
 }

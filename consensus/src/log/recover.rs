@@ -2,12 +2,15 @@
 //!
 //! Decides: the log ends at the first frame that is not whole. If nothing behind it was begun later than that frame's group, it was never
 //! acknowledged: the end is torn. If something was, the frame was on disk once: the log is damaged there, which is reported.
-//! A log cut off at the end of a group is an earlier log; only positions known elsewhere tell (section 6.1, DR5).
+//! A log cut off at the end of a group is an earlier log; only positions known elsewhere tell (section 6.2, DR5). Read as sealed, a group counts once its
+//! seal was read, and the caller judges the last one.
 //! Trusts: nothing it reads, and gives nobody a vote: a node never resumes from it (protocol section 4). It serves total-outage
-//! recovery (section 6.1, DR3) and tests. Out of scope: deciding which of several logs counts.
+//! recovery (section 6.2, DR3) and tests. Out of scope: deciding which of several logs counts.
 
 use crate::disk::{Disk, DiskFile, read_exact};
 use crate::log::frame::{FrameError, Opening, Record, next_whole};
+use crate::seal::{Owner, Seal, chained};
+use ringwall_wire::ids::Digest;
 use ringwall_wire::peer::{Ballot, LogEntry, LogPosition};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -51,20 +54,39 @@ pub struct Recovered {
     pub ending: Ending,
 }
 
+/// The last seal of a log, and what it is over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LastSeal {
+    /// What was sealed.
+    pub words: Vec<u8>,
+    /// The seal.
+    pub seal: Seal,
+}
+
 /// Reads the log in `dir` of a disk. Reads only.
 pub fn recover(disk: &dyn Disk, dir: &Path) -> io::Result<Recovered> {
+    Ok(recover_from(disk, dir, None)?.told)
+}
+
+/// The same, as far as its owner's last seal: groups behind it were never acknowledged. The seal is judged by the caller; none if there is none.
+pub fn recover_sealed(disk: &dyn Disk, dir: &Path, owner: &Owner) -> io::Result<(Recovered, Option<LastSeal>)> {
+    let found = recover_from(disk, dir, Some(*owner))?;
+    Ok((found.told, found.sealed.and_then(|sealed| sealed.last)))
+}
+
+fn recover_from(disk: &dyn Disk, dir: &Path, owner: Option<Owner>) -> io::Result<Reading> {
     let runs = runs(segments(disk, dir)?);
     // A removal may be undone by a crash, and leave old segments before a gap. They are passed over if what follows needs none of them.
     if let Some((last, before)) = runs.split_last()
         && !before.is_empty()
     {
-        let found = read_run(disk, last)?;
+        let found = read_run(disk, last, owner)?;
         if found.begins_after_purge() && found.opened {
-            return Ok(found.told);
+            return Ok(found);
         }
     }
-    let Some(first) = runs.first() else { return Ok(Reading::default().told) };
-    let mut found = read_run(disk, first)?;
+    let Some(first) = runs.first() else { return Ok(Reading::new(owner)) };
+    let mut found = read_run(disk, first, owner)?;
     let gap = runs.get(1).and_then(|run| run.first()).map(|(number, _)| *number);
     match gap {
         Some(segment) if !matches!(found.told.ending, Ending::Damaged { .. }) => found.told.ending = Ending::Damaged { segment, at: 0 },
@@ -75,7 +97,7 @@ pub fn recover(disk: &dyn Disk, dir: &Path) -> io::Result<Recovered> {
         }
         None => {}
     }
-    Ok(found.told)
+    Ok(found)
 }
 
 type Segments = Vec<(u64, PathBuf)>;
@@ -122,17 +144,22 @@ struct Reading {
     opened: bool,
     /// Segment and offset where the segment before ended.
     before: Option<(u64, u64)>,
+    /// How far it is sealed, where that is asked.
+    sealed: Option<Sealed>,
 }
 
-impl Default for Reading {
-    fn default() -> Self {
-        let told = Recovered { entries: Vec::new(), vote: None, committed: None, purged: None, ending: Ending::Clean };
-        Reading { told, opened: false, before: None }
-    }
+/// A log that is read seal by seal.
+struct Sealed {
+    owner: Owner,
+    /// Running digest; none before the first frame.
+    chain: Option<Digest>,
+    /// Records since the last seal.
+    waiting: Vec<Record>,
+    last: Option<LastSeal>,
 }
 
-fn read_run(disk: &dyn Disk, run: &Segments) -> io::Result<Reading> {
-    let mut found = Reading::default();
+fn read_run(disk: &dyn Disk, run: &Segments, owner: Option<Owner>) -> io::Result<Reading> {
+    let mut found = Reading::new(owner);
     for (at, (number, path)) in run.iter().enumerate() {
         let segment = *number;
         let last = at + 1 == run.len();
@@ -178,7 +205,8 @@ fn read_segment(number: u64, file: &dyn DiskFile, found: &mut Reading) -> io::Re
                     found.told.ending = Ending::Damaged { segment, at: end };
                     return Ok(End::Damaged(0));
                 }
-                if (at == 0) != matches!(record, Record::Opening(_)) || !found.told.take(record) {
+                let frame = bytes.get(at..at + len).unwrap_or_default();
+                if (at == 0) != matches!(record, Record::Opening(_)) || !found.take(record, (number, here), frame) {
                     return Ok(End::Damaged(here));
                 }
                 found.opened = true;
@@ -203,6 +231,31 @@ fn read_segment(number: u64, file: &dyn DiskFile, found: &mut Reading) -> io::Re
 }
 
 impl Reading {
+    fn new(owner: Option<Owner>) -> Self {
+        let told = Recovered { entries: Vec::new(), vote: None, committed: None, purged: None, ending: Ending::Clean };
+        let sealed = owner.map(|owner| Sealed { owner, chain: None, waiting: Vec::new(), last: None });
+        Reading { told, opened: false, before: None, sealed }
+    }
+
+    /// Takes the record in `frame`; false when it cannot follow the ones before it.
+    fn take(&mut self, record: Record, place: (u64, u64), frame: &[u8]) -> bool {
+        let Some(sealed) = &mut self.sealed else { return self.told.take(record) };
+        if let Record::Opening(opening) = &record
+            && *sealed.chain.get_or_insert(opening.chain) != opening.chain
+        {
+            return false;
+        }
+        let Some(chain) = &mut sealed.chain else { return false };
+        let before = std::mem::replace(chain, chained(chain, frame));
+        let Record::Seal(seal) = record else {
+            sealed.waiting.push(record);
+            return true;
+        };
+        sealed.last = Some(LastSeal { words: sealed.owner.log_words(place, &before), seal });
+        let waiting = std::mem::take(&mut sealed.waiting);
+        waiting.into_iter().all(|record| self.told.take(record))
+    }
+
     fn begins_after_purge(&self) -> bool {
         let next = self.told.purged.map_or(0, |purged| purged.index.saturating_add(1));
         self.told.entries.first().is_none_or(|entry| entry.at.index == next)
@@ -222,7 +275,7 @@ impl Recovered {
     /// Replays one record; false when it cannot follow the ones before it.
     fn take(&mut self, record: Record) -> bool {
         match record {
-            Record::Opening(Opening { vote, committed, purged, previous_end: _ }) => {
+            Record::Opening(Opening { vote, committed, purged, previous_end: _, chain: _ }) => {
                 self.vote = vote;
                 self.committed = committed;
                 self.purge(purged);
@@ -253,6 +306,7 @@ impl Recovered {
                 self.purge(Some(at));
                 true
             }
+            Record::Seal(_) => true,
         }
     }
 

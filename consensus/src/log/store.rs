@@ -15,6 +15,7 @@ use futures_util::{Stream, StreamExt, stream};
 use openraft::base::BoxStream;
 use openraft::storage::{IOFlushed, RaftLogReader, RaftLogStorage};
 use openraft::{LogState, OptionalSend};
+use ringwall_wire::ids::Incarnation;
 use ringwall_wire::limits::ENTRY_BYTES;
 use ringwall_wire::peer::{Ballot, LogPosition};
 use std::collections::VecDeque;
@@ -96,6 +97,13 @@ impl LogStore {
             self.queue(Job::Vote(ballot, oneshot::channel().0))?;
         }
         self.queue(Job::Append(entries, IOFlushed::noop()))
+    }
+
+    /// The newest vote of a log that goes on at terms above `term`, before anything is in it.
+    pub(crate) fn begin_above(&self, term: u64, me: Incarnation) -> io::Result<()> {
+        let ballot = Ballot { term, leader: me, committed: false };
+        self.shared.lock().vote = Some(types::vote(&ballot));
+        self.queue(Job::Vote(ballot, oneshot::channel().0))
     }
 
     /// Writes what waits and ends the writer.

@@ -9,9 +9,11 @@ use crate::disk::{DiskFile, write_whole};
 use crate::ground::Ground;
 use crate::log::frame::{HEADER_BYTES, Opening, PAYLOAD_BYTES, Record, Spot};
 use crate::log::store::Shared;
+use crate::seal::{CHAIN_START, SEAL_FRAME_BYTES, chained};
 use crate::types::{self, Entry, Types};
 use crate::workers::{Ahead, Service, Step};
 use openraft::storage::IOFlushed;
+use ringwall_wire::ids::Digest;
 use ringwall_wire::peer::{Ballot, LogPosition};
 use std::collections::VecDeque;
 use std::io;
@@ -72,6 +74,8 @@ pub(crate) struct Writer {
     coming: Option<Ahead<PathBuf>>,
     spares_made: u64,
     opening: Opening,
+    /// Running digest over all frames so far, where they are sealed.
+    chain: Digest,
     buffer: Vec<u8>,
     placed: Vec<(LogPosition, Place)>,
 }
@@ -82,7 +86,7 @@ impl Writer {
         let path = segment_path(&ground.dir, 1);
         let file = ground.disk.create(&path, segment_bytes)?;
         let current = Segment { number: 1, path, file, last_index: 0 };
-        let opening = Opening { vote: None, committed: None, purged: None, previous_end: 0 };
+        let opening = Opening { vote: None, committed: None, purged: None, previous_end: 0, chain: CHAIN_START };
         let mut writer = Writer {
             ground,
             segment_bytes,
@@ -94,10 +98,12 @@ impl Writer {
             coming: None,
             spares_made: 0,
             opening,
+            chain: CHAIN_START,
             buffer: Vec::new(),
             placed: Vec::new(),
         };
         writer.put(&Record::Opening(writer.opening.clone()))?;
+        writer.seal()?;
         writer.flush()?;
         writer.prepare_spare();
         Ok(writer)
@@ -161,9 +167,23 @@ impl Writer {
             self.opening.committed = committed;
             self.put(&Record::Committed(committed))?;
         }
+        self.seal()?;
         self.flush()?;
         self.shared.placed(self.placed.drain(..));
         Ok(())
+    }
+
+    /// Ends a group with a seal over every frame so far, where this life seals.
+    fn seal(&mut self) -> io::Result<()> {
+        let Some(sealing) = self.ground.sealing.clone().filter(|_| !self.buffer.is_empty()) else { return Ok(()) };
+        // A seal names the place it stands in: it is made once that is certain.
+        if self.end + self.buffer.len() as u64 + SEAL_FRAME_BYTES > self.segment_bytes {
+            self.flush()?;
+            self.next_segment()?;
+        }
+        let spot = self.spot();
+        let seal = sealing.log((spot.segment, spot.at), &self.chain);
+        self.put(&Record::Seal(seal))
     }
 
     /// Adds a frame to the group; begins a new segment when this one is full.
@@ -203,10 +223,13 @@ impl Writer {
         Spot { segment: self.current.number, at: self.end + self.buffer.len() as u64, back: self.buffer.len() as u32 }
     }
 
-    /// Notes the frame that begins at `start` of the buffer.
+    /// Takes notice of a frame that stays where it is: `start` is where it begins in the buffer.
     fn note(&mut self, record: &Record, spot: Spot, start: usize) {
+        let frame = self.buffer.get(start..).unwrap_or_default();
+        if self.ground.sealing.is_some() {
+            self.chain = chained(&self.chain, frame);
+        }
         if let Record::Entry(entry) = record {
-            let frame = self.buffer.get(start..).unwrap_or_default();
             let place = Place { file: Arc::clone(&self.current.file), spot, len: frame.len(), tag: self.shared.key.tag(frame) };
             self.current.last_index = self.current.last_index.max(entry.at.index);
             self.placed.push((entry.at, place));
@@ -234,6 +257,7 @@ impl Writer {
         let old = std::mem::replace(&mut self.current, Segment { number, path, file, last_index: 0 });
         self.full.push_back(old);
         self.opening.previous_end = self.end;
+        self.opening.chain = self.chain;
         self.end = 0;
         self.put_here(&Record::Opening(self.opening.clone()))
     }

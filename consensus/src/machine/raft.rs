@@ -13,10 +13,11 @@ use crate::machine::base::Base;
 use crate::machine::expected::Expected;
 use crate::machine::history::History;
 use crate::machine::replicated::ReplicatedState;
-use crate::machine::snapshot::{self, Capture};
+use crate::machine::snapshot::{self, Capture, Restored};
 use crate::machine::store::Store;
 use crate::machine::view::{Published, View};
 use crate::report::Progress;
+use crate::seal::{seal_path, seal_snapshot};
 use crate::types::{self, Answers, EntryPayload, LogId, StoredMembership, Types};
 use crate::watch;
 use futures_util::{Stream, StreamExt};
@@ -140,10 +141,14 @@ impl Readers {
             false => Some((meta, file)).filter(|(_, file)| current.as_ref().is_some_and(|(_, kept)| kept.path != file.path)),
         };
         let kept = current.as_ref().map(|(_, file)| file.path.clone());
-        if let Some((_, old)) = old.filter(|(_, old)| Some(&old.path) != kept.as_ref())
-            && let Err(why) = self.ground.disk.remove(&old.path)
-        {
+        let Some((_, old)) = old.filter(|(_, old)| Some(&old.path) != kept.as_ref()) else { return };
+        if let Err(why) = self.ground.disk.remove(&old.path) {
             tracing::warn!(%why, path = %old.path.display(), "an old snapshot stays");
+        }
+        if self.ground.sealing.is_some()
+            && let Err(why) = self.ground.disk.remove(&seal_path(&old.path))
+        {
+            tracing::warn!(%why, path = %old.path.display(), "the seal of an old snapshot stays");
         }
     }
 }
@@ -227,19 +232,9 @@ impl Machine {
         self.ground.workers.soon("mark", Box::new(work));
     }
 
-    /// Replaces the state by that of a snapshot whose digest was compared.
-    async fn install(&mut self, meta: &Meta, snapshot: &SnapshotFile) -> io::Result<()> {
-        self.installed += 1;
-        let (store, name, file) = (self.state.store.clone(), self.installed, Arc::clone(&snapshot.file));
-        let prepare = move || store.prepare(name, |base| snapshot::read(Flow::of(file), base));
-        let (base, restored) = self.ground.done("install", prepare).await?;
-        let applied = types::log_ids(&restored.meta.applied);
-        let members = types::membership_in(&restored.meta.membership).map_err(io::Error::other)?;
-        let membership = StoredMembership::new(types::log_ids(&restored.meta.membership_at), members);
-        if applied != meta.last_log_id || membership != meta.last_membership || restored.tree.point() != snapshot.tree {
-            return Err(io::Error::other("a snapshot is not what its announcement says"));
-        }
-        self.state.applied = applied;
+    /// Puts a state that was read in the place of this one, in one step.
+    fn adopt(&mut self, restored: Restored, membership: StoredMembership, base: Base) -> io::Result<()> {
+        self.state.applied = types::log_ids(&restored.meta.applied);
         self.state.membership = membership;
         self.state.revision = restored.meta.revision;
         self.state.time_ms = restored.meta.time_ms;
@@ -250,12 +245,62 @@ impl Machine {
         self.state.tree = restored.tree;
         self.readers.expected.met(&self.state.tree)?;
         self.state.history = Arc::new(RwLock::new(restored.history));
-        self.readers.swap(&self.state, base)?;
+        self.readers.swap(&self.state, base)
+    }
+
+    /// The state before anything is applied here: that of a snapshot whose digest was compared.
+    pub(crate) async fn begin_from(&mut self, file: Arc<dyn DiskFile>) -> io::Result<()> {
+        self.installed += 1;
+        let (store, name) = (self.state.store.clone(), self.installed);
+        let prepare = move || store.prepare(name, |base| snapshot::read(Flow::of(file), base));
+        let (base, restored) = self.ground.done("begin", prepare).await?;
+        let membership = membership_of(&restored)?;
+        self.adopt(restored, membership, base)
+    }
+
+    /// Applies entries that a disk holds, for nobody who waits.
+    pub(crate) async fn replay(&mut self, entries: &[types::Entry]) -> io::Result<()> {
+        for unit in entries.chunks(UNIT_ENTRIES) {
+            unit.iter().try_for_each(|entry| self.state.apply(entry).map(|_| ()))?;
+            self.state.store.publish();
+            self.state.store.wait_for_room().await?;
+        }
+        Ok(())
+    }
+
+    /// The state, for whoever recovers.
+    pub(crate) fn replicated(&mut self) -> &mut ReplicatedState {
+        &mut self.state
+    }
+
+    /// Shows readers the state as it is.
+    pub(crate) fn publish(&self) {
+        self.readers.publish(&self.state);
+    }
+
+    /// Replaces the state by that of a snapshot whose digest was compared.
+    async fn install(&mut self, meta: &Meta, snapshot: &SnapshotFile) -> io::Result<()> {
+        self.installed += 1;
+        let (store, name, file) = (self.state.store.clone(), self.installed, Arc::clone(&snapshot.file));
+        let prepare = move || store.prepare(name, |base| snapshot::read(Flow::of(file), base));
+        let (base, restored) = self.ground.done("install", prepare).await?;
+        let applied = types::log_ids(&restored.meta.applied);
+        let membership = membership_of(&restored)?;
+        if applied != meta.last_log_id || membership != meta.last_membership || restored.tree.point() != snapshot.tree {
+            return Err(io::Error::other("a snapshot is not what its announcement says"));
+        }
+        self.adopt(restored, membership, base)?;
         let path = snapshot_path(&self.ground.dir, applied);
+        seal_snapshot(&self.ground, &path, types::positions(&applied), snapshot.bytes, snapshot.digest)?;
         self.ground.disk.rename(&snapshot.path, &path)?;
         self.readers.keep(meta.clone(), SnapshotFile { path, ..snapshot.clone() });
         Ok(())
     }
+}
+
+fn membership_of(restored: &Restored) -> io::Result<StoredMembership> {
+    let members = types::membership_in(&restored.meta.membership).map_err(io::Error::other)?;
+    Ok(StoredMembership::new(types::log_ids(&restored.meta.membership_at), members))
 }
 
 fn snapshot_path(dir: &Path, applied: Option<LogId>) -> PathBuf {
@@ -329,6 +374,7 @@ pub(crate) fn build(capture: &Capture, ground: &Ground) -> io::Result<SnapshotOf
     let file = ground.create(&temporary, STREAM_BLOCK_BYTES)?;
     let (bytes, digest) = capture.write(Flow::of(Arc::clone(&file)))?;
     file.sync()?;
+    seal_snapshot(ground, &path, types::positions(&capture.applied), bytes, digest)?;
     ground.disk.rename(&temporary, &path)?;
     let meta = Meta { last_log_id: capture.applied, last_membership: capture.membership.clone() };
     Ok(Snapshot { meta, snapshot: SnapshotFile { file, path, bytes, digest, tree: capture.tree() } })

@@ -187,6 +187,10 @@ impl ReplicatedState {
                 self.generations().rotated_ms = self.time_ms;
                 vec![self.roster().found(*founding)]
             }
+            CommandBody::Begin(begun) => {
+                let cluster_id = self.charter.cluster_id;
+                vec![self.roster().begin(index, *begun, &cluster_id)]
+            }
             CommandBody::Custody(step) => vec![self.custody_step(*step)],
             CommandBody::Keys(step) => vec![self.keys(*step)?],
         };

@@ -12,10 +12,13 @@ use crate::defects::{self, Defect};
 use crate::machine::view::{MemberRow, MemberStanding, ProposalRow};
 use ringwall_wire::admission::{Admission, AdmitPropose, Endorse, IncarnationCert, Verdict};
 use ringwall_wire::bounded::List;
+use ringwall_wire::codec::Message as _;
 use ringwall_wire::command::{Denial, Founding, Outcome};
-use ringwall_wire::ids::{ClusterId, Epoch, Incarnation, SigPublic, Signature, Slot, Vendor};
-use ringwall_wire::limits::SLOTS;
+use ringwall_wire::ids::{ClusterId, Digest, Epoch, Incarnation, SigPublic, Signature, Slot, Vendor};
+use ringwall_wire::limits::{EPOCHS, SLOTS};
 use ringwall_wire::order::{OrderFault, ReplaceOrder};
+use ringwall_wire::receipt::EpochStart;
+use ringwall_wire::recovery::EpochBegun;
 use std::collections::BTreeMap;
 
 /// Entries after which a proposal that was not admitted is dead.
@@ -81,6 +84,8 @@ pub(crate) struct Roster {
     pub(crate) epoch: Option<Epoch>,
     pub(crate) members: BTreeMap<Incarnation, MemberRow>,
     pub(crate) proposals: BTreeMap<u64, ProposalRow>,
+    /// How every epoch but the first began, oldest first.
+    pub(crate) epochs: Vec<EpochStart>,
 }
 
 impl Roster {
@@ -89,6 +94,25 @@ impl Roster {
             return Outcome::Denied(Denial::AlreadyFounded);
         }
         self.epoch = Some(founding.incarnation.epoch());
+        self.enter(founding.incarnation, founding.cert, None);
+        Outcome::Admitted(founding.incarnation)
+    }
+
+    /// The next epoch begins, with one member: everybody of the epochs before is out. That the log before it is the one that is named here is the word
+    /// of that member, the only voter: it took the log up.
+    pub(crate) fn begin(&mut self, index: u64, begun: EpochBegun, cluster_id: &ClusterId) -> Outcome {
+        let EpochBegun { start, account, founding } = begun;
+        let next = self.epoch.and_then(|epoch| epoch.0.checked_add(1)).map(Epoch);
+        let ours = start.cluster_id == *cluster_id && account.cluster_id == *cluster_id;
+        let one = [account.epoch, founding.incarnation.epoch()].iter().all(|epoch| *epoch == start.epoch);
+        let named = start.account == Digest(account.digest()) && (1..=index).contains(&start.previous.size);
+        if Some(start.epoch) != next || !ours || !one || !named || self.epochs.len() >= EPOCHS {
+            return Outcome::Denied(Denial::NotNextEpoch);
+        }
+        self.members.values_mut().for_each(|row| row.standing = MemberStanding::Retired);
+        self.proposals.clear();
+        self.epoch = Some(start.epoch);
+        self.epochs.push(start);
         self.enter(founding.incarnation, founding.cert, None);
         Outcome::Admitted(founding.incarnation)
     }

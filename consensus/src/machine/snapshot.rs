@@ -1,6 +1,6 @@
 //! Snapshots: the whole state as one file, the same bytes on every replica at the same index.
 //!
-//! Decides: `"RWS4"`, then items `u32 length, u8 kind, encoding`: meta, members, proposals, dealings, clients, events, open tiles of the log tree, rows in key order, and an
+//! Decides: `"RWS5"`, then items `u32 length, u8 kind, encoding`: meta, members, proposals, dealings, clients, events, open tiles of the log tree, rows in key order, and an
 //! end that counts the items. No time of day, no order of arrival, no library's layout. The digest of the state is the SHA-256 of it.
 //! Trusts: nothing it reads; an item is bounded before it is held, kinds may only go up, row keys must rise.
 //! Out of scope: sending (`network`, `gate`). Protocol section 4; layout: docs/formats.md, "Snapshots".
@@ -18,16 +18,18 @@ use crate::machine::store;
 use crate::machine::workloads;
 use crate::types::{self, LogId, StoredMembership};
 use bytes::Bytes;
+use ringwall_wire::bounded::List;
 use ringwall_wire::codec::{DecodeError, Field};
 use ringwall_wire::ids::{Digest, Epoch, Revision};
+use ringwall_wire::limits::EPOCHS;
 use ringwall_wire::peer::{LogPosition, Membership};
-use ringwall_wire::receipt::TreePoint;
+use ringwall_wire::receipt::{EpochStart, TreePoint};
 use ringwall_wire::user::{AuditRow, UserRow};
 use sha2::{Digest as _, Sha256};
 use std::io::{self, Read, Write};
 use std::sync::Arc;
 
-const MAGIC: [u8; 4] = *b"RWS4";
+const MAGIC: [u8; 4] = *b"RWS5";
 /// Bytes of one item: a record of the full size, or a client with a full window.
 const ITEM_BYTES: usize = 2 * 1024 * 1024;
 /// Rows read from the store at a time.
@@ -66,6 +68,8 @@ ringwall_wire::record! {
         pub generations: GenerationsRecord,
         /// Shares, beside the dealings themselves.
         pub custody: CustodyRecord,
+        /// How every epoch but the first began.
+        pub epochs: List<EpochStart, EPOCHS>,
     }
 }
 
@@ -162,6 +166,7 @@ impl Capture {
             history_floor: self.history.floor(),
             generations: self.generations.record(),
             custody,
+            epochs: List::new(self.roster.epochs.clone()).map_err(io::Error::other)?,
         })
     }
 }
@@ -223,7 +228,7 @@ pub(crate) fn read(input: impl Read, base: &mut Base) -> io::Result<Restored> {
         (META, bytes) if magic == MAGIC => decode::<Meta>(&bytes)?,
         _ => return Err(illegal("snapshot")),
     };
-    let roster = Roster { epoch: meta.epoch, ..Roster::default() };
+    let roster = Roster { epoch: meta.epoch, epochs: meta.epochs.to_vec(), ..Roster::default() };
     let generations = Generations::restore(meta.generations.clone()).ok_or_else(|| illegal("generations"))?;
     let custody = Custody::restore(meta.custody.clone()).ok_or_else(|| illegal("custodians"))?;
     let (clients, history, tree) = (Clients::new(LIMITS), History::default(), LogTree::default());

@@ -15,7 +15,7 @@ use ringwall_wire::admission::{Admission, AdmitPropose, Endorse, IncarnationCert
 use ringwall_wire::codec::{DecodeError, Field};
 use ringwall_wire::command::{SealedRecord, WrappedKey};
 use ringwall_wire::ids::{DeviceTag, Digest, Epoch, Incarnation, KeyEpoch, KeyTag, OwnerMark, Revision, SpaceTag, UserTag};
-use ringwall_wire::receipt::{TreeHead, TreePoint};
+use ringwall_wire::receipt::{EpochStart, TreeHead, TreePoint};
 use ringwall_wire::request::KeyMode;
 use ringwall_wire::tree;
 use ringwall_wire::user::{AuditRow, UserRow};
@@ -368,6 +368,19 @@ impl View {
     /// Epoch of the group; none before it is founded.
     pub fn epoch(&self) -> Option<Epoch> {
         self.published.roster.epoch
+    }
+
+    /// How the epochs after `known` began, oldest first.
+    pub fn epochs_after(&self, known: Epoch) -> Vec<EpochStart> {
+        self.published.roster.epochs.iter().filter(|start| start.epoch > known).cloned().collect()
+    }
+
+    /// The consistency path from the log tree at `from` to the one at `to`; none when either is beyond now, or what is needed is no longer kept.
+    pub fn consistency_between(&self, from: u64, to: u64) -> Result<Option<Vec<Digest>>, ReadError> {
+        match from <= to && to <= self.published.tree.head.size {
+            true => tree::prove_consistency(&self.nodes(), from, to).map_err(fenced),
+            false => Ok(None),
+        }
     }
 
     /// Voters, as far as the membership is applied.

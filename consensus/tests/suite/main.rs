@@ -11,6 +11,7 @@ mod disks;
 mod group;
 mod log_tree;
 mod proofs;
+mod recovery;
 mod retired;
 mod rig;
 mod storage;

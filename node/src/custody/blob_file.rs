@@ -81,6 +81,12 @@ pub(crate) fn of(held: &Held, recovery: ringwall_wire::custody::RecoveryBlob) ->
     RecoveryFile { manifest: held.dealing.manifest.clone(), exchange: held.dealing.exchange.clone(), recovery }
 }
 
+/// Writes a file into a folder that is made for it.
+pub(crate) fn put(folder: &Path, file: &RecoveryFile) -> std::io::Result<()> {
+    std::fs::create_dir_all(folder)?;
+    folders::replace(&folders::anew(), &folder.join(BESIDE), &folder.join(RECOVERY_FILE), &file.encode())
+}
+
 /// Reads the file of a data folder; none if there is none.
 pub fn read(data: &Path) -> Result<Option<RecoveryFile>, BlobFileError> {
     let path = data.join(RECOVERY_FILE);

@@ -132,7 +132,7 @@ async fn deal_now(node: &Arc<Node>, custody: &Custody, terms: &CustodyTerms, row
 fn plan<'a>(node: &Node, custody: &Custody, terms: &'a CustodyTerms) -> Result<DealPlan<'a>, NotRotated> {
     let custody_epoch = CustodyEpoch(custody.newest.0.checked_add(1).ok_or(NotRotated::UsedUp)?);
     Ok(DealPlan {
-        epoch: node.site.epoch,
+        epoch: node.site.epoch(),
         custody_epoch,
         threshold: terms.threshold,
         custodians: &terms.custodians,

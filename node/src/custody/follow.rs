@@ -51,8 +51,21 @@ async fn look(node: &Arc<Node>, view: View, written: &mut blob_file::Written) {
             warn!(key_epoch = %generation.key_epoch, "no member gave a master key that is in use; asking again");
         }
     }
-    if let Err(fault) = written.follow(&node.site.config.data, &custody).await {
-        warn!(%fault, "the recovery file is not written: after a total outage this disk is of no use for its keys");
+    match written.follow(&node.site.config.data, &custody).await {
+        // Not before: a disk that is sealed under a key it cannot be recovered with would count for nothing.
+        Ok(()) => seal_under_newest(node, &rows),
+        Err(fault) => warn!(%fault, "the recovery file is not written: after a total outage this disk is of no use for its keys"),
+    }
+}
+
+/// What is written from now on is sealed under the newest key the record names and the ring has.
+fn seal_under_newest(node: &Node, rows: &[KeyRow]) {
+    let held = node.keyring.now().generations();
+    let named = |held: &&KeyGeneration| {
+        rows.iter().any(|row| row.key_epoch == held.key_epoch && row.commit.is_none_or(|commit| commit == held.commit))
+    };
+    if let Some(newest) = held.iter().rev().find(named) {
+        node.keyring.seal_under(newest.key_epoch);
     }
 }
 

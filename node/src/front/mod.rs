@@ -313,7 +313,7 @@ pub(crate) fn open(node: &Arc<Node>) -> Arc<Front> {
     let start = || {
         Front::start(FrontParts {
             cluster_id: site.cluster_id,
-            epoch: site.epoch,
+            epoch: site.epoch(),
             incarnation: node.incarnation,
             slot: site.slot(),
             secrets: node.secrets.clone(),

@@ -44,7 +44,7 @@ pub(crate) struct Told {
 impl Told {
     /// A session that has no receipt yet; `known` is what its client had before.
     pub(crate) fn nothing(user: &VerifiedUser, nonce: Nonce, known: Option<KnownPoint>, epoch: Epoch) -> Self {
-        let size = known.filter(|known| known.epoch == epoch).map_or(0, |known| known.size);
+        let size = known.filter(|known| known.epoch <= epoch).map_or(0, |known| known.size);
         Told { user: *user.user(), client: *user.client(), nonce, number: 0, size }
     }
 }

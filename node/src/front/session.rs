@@ -20,6 +20,7 @@ use quinn::{Connection, RecvStream, SendStream};
 use ringwall_channel::user::{UserBinding, VerifiedUser};
 use ringwall_channel::{ChannelError, ClientPrologue, Opener, Sealer, Serving, Session, Unverified, answer_client};
 use ringwall_quic::{Alpn, CloseCode, FrameError, FrameReader, FrameWriter, close, transport_binding};
+use ringwall_wire::bounded::List;
 use ringwall_wire::codec::{DecodeError, Message as _};
 use ringwall_wire::custodian::CustodianAuth;
 use ringwall_wire::ids::{CustodianId, Digest, Nonce};
@@ -248,7 +249,7 @@ async fn welcome(
     nonce: Nonce,
     known: Option<KnownPoint>,
 ) -> Result<(VerifiedUser, Told, UserReady), Refusal> {
-    let ahead = |known: &KnownPoint| known.epoch == front.epoch && known.size > front.replica.applied().saturating_add(1);
+    let ahead = |known: &KnownPoint| known.epoch <= front.epoch && known.size > front.replica.applied().saturating_add(1);
     if known.as_ref().is_some_and(ahead) {
         front.reads.barrier().await.map_err(|refusal| match refusal.code {
             RefusalCode::Unavailable => behind(),
@@ -257,8 +258,11 @@ async fn welcome(
     }
     let mut told = Told::nothing(&user, nonce, known, front.epoch);
     let receipt = front.receipts.issue(&mut told, Ask { index: 0, covers: 0, spaces: Vec::new() }).await?;
-    let revision = front.replica.view().map_err(|_| fenced())?.revision();
-    Ok((user, told, UserReady { revision, members: status::member_hints(&front.replica.metrics()), receipt }))
+    let view = front.replica.view().map_err(|_| fenced())?;
+    // A client of an earlier epoch is told how those since then began.
+    let epochs = known.map_or_else(Vec::new, |known| view.epochs_after(known.epoch));
+    let epochs = List::new(epochs).expect("the record keeps no more epochs than a client is told");
+    Ok((user, told, UserReady { revision: view.revision(), members: status::member_hints(&front.replica.metrics()), receipt, epochs }))
 }
 
 /// The first message of stream 0 after attestation; small, since nobody is known yet.

@@ -189,8 +189,8 @@ async fn ask(own: Own<'_>, address: &Text<128>, request: &JoinRequest) -> Result
 }
 
 fn accept(site: &Site, secrets: Arc<NodeSecrets>, grant: KeyGrant) -> Result<Granted, AttemptError> {
-    if (grant.epoch, grant.incarnation.epoch()) != (site.epoch, site.epoch) {
-        return Err(AttemptError::OtherEpoch { got: grant.epoch, ours: site.epoch });
+    if (grant.epoch, grant.incarnation.epoch()) != (site.epoch(), site.epoch()) {
+        return Err(AttemptError::OtherEpoch { got: grant.epoch, ours: site.epoch() });
     }
     let keyring = Ring::new(Keyring::from_grant(site.cluster_id, &grant.master_keys)?);
     Ok(Granted { secrets, keyring, grant })

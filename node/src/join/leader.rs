@@ -295,7 +295,7 @@ fn grant(node: &Node, incarnation: Incarnation) -> KeyGrant {
     let Granted { members, voting, admission } = node.replica.grant(incarnation);
     KeyGrant {
         incarnation,
-        epoch: node.site.epoch,
+        epoch: node.site.epoch(),
         master_keys: List::new(granted_keys(node)).expect("cut to the limit"),
         members: List::new(members).expect("a slot has at most one live incarnation"),
         voting: List::new(voting).expect("each slot once"),

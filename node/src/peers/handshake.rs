@@ -225,7 +225,7 @@ pub async fn dial(own: Own<'_>, connection: &Connection, purpose: PeerPurpose, e
     let hello = PeerHello {
         versions: List::new(version::SUPPORTED.to_vec()).expect("we speak at most 8 versions"),
         cluster_id: own.site.cluster_id,
-        epoch: own.site.epoch,
+        epoch: own.site.epoch(),
         purpose,
         from: own.site.slot(),
     };
@@ -234,9 +234,13 @@ pub async fn dial(own: Own<'_>, connection: &Connection, purpose: PeerPurpose, e
     if !version::SUPPORTED.contains(&ready.version) {
         return Err(PeerError::Version { offered: vec![ready.version] });
     }
+    if purpose == PeerPurpose::Join {
+        // Nobody told this process in which epoch the cluster is. What it is told here is bound into the handshake and the evidence of both sides.
+        own.site.epochs.set(ready.epoch);
+    }
     let prologue = PeerPrologue {
         cluster_id: own.site.cluster_id,
-        epoch: own.site.epoch,
+        epoch: own.site.epoch(),
         version: ready.version,
         purpose,
         from: own.site.slot(),
@@ -318,7 +322,7 @@ impl Greeted {
     }
 }
 
-/// The answering side's first step: reads the hello; refuses another version, cluster or epoch.
+/// The answering side's first step: reads the hello; refuses another version or cluster, and a member of another epoch.
 pub async fn greet(site: &Site, connection: &Connection) -> Result<Greeted, PeerError> {
     let step = site.step();
     let accepted = tokio::time::timeout(step, connection.accept_bi()).await;
@@ -329,7 +333,8 @@ pub async fn greet(site: &Site, connection: &Connection) -> Result<Greeted, Peer
     let greeted = Greeted { reader, writer, version: picked.unwrap_or_default(), hello };
     let fault = if picked.is_none() {
         PeerError::Version { offered: greeted.hello.versions.to_vec() }
-    } else if (greeted.hello.cluster_id, greeted.hello.epoch) != (site.cluster_id, site.epoch) {
+    } else if greeted.hello.cluster_id != site.cluster_id || greeted.purpose() == PeerPurpose::Member && greeted.hello.epoch != site.epoch()
+    {
         PeerError::OtherCluster { got: greeted.hello.cluster_id, ours: site.cluster_id }
     } else {
         return Ok(greeted);
@@ -361,10 +366,10 @@ pub async fn answer(
 ) -> Result<Opened, PeerError> {
     let step = own.site.step();
     let Greeted { mut reader, mut writer, hello, version } = greeted;
-    writer.write(&PeerReady { version, slot: own.site.slot() }.encode(), step).await?;
+    writer.write(&PeerReady { version, epoch: own.site.epoch(), slot: own.site.slot() }.encode(), step).await?;
     let prologue = PeerPrologue {
         cluster_id: own.site.cluster_id,
-        epoch: own.site.epoch,
+        epoch: own.site.epoch(),
         version,
         purpose: hello.purpose,
         from: hello.from,

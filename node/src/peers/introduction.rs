@@ -128,7 +128,7 @@ mod tests {
     /// The two ends of an attested session: the dialler's, then the answerer's.
     async fn ends() -> (Opened, Opened) {
         let (one, two) = (place::site_of("turin-1", 2, &[]), place::site_of("tdx-1", 3, &[]));
-        let other = Incarnation::new(two.epoch, 1);
+        let other = Incarnation::new(two.epoch(), 1);
         let (dialled, answered) = place::between((&one, Incarnation(0)), (&two, other), PeerPurpose::Join, None).await;
         (dialled.unwrap(), answered.unwrap())
     }
@@ -141,7 +141,7 @@ mod tests {
         let admission = Admission { at: 0, evidence: Digest([0; 32]), verdicts: List::default() };
         let link = AdmissionLink { admit_index: node.incarnation.admit_index(), cert, admission };
         let (mut theirs, mut ours) = ends().await;
-        let (who, noise) = (Incarnation::new(node.site.epoch, 1 << 20), NoisePublic([7; 32]));
+        let (who, noise) = (Incarnation::new(node.site.epoch(), 1 << 20), NoisePublic([7; 32]));
         let asking = recognise(&node, who, &noise, &mut ours.records);
         // Links that are true, of somebody everybody knows, for as long as it is asked.
         let showing = async {
@@ -172,7 +172,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let node = alone(folder.path()).await;
         let (mut theirs, mut ours) = ends().await;
-        let (who, noise) = (Incarnation::new(node.site.epoch, 1 << 20), NoisePublic([7; 32]));
+        let (who, noise) = (Incarnation::new(node.site.epoch(), 1 << 20), NoisePublic([7; 32]));
         let bytes = Blob::new(vec![1; ADMISSION_PROOF_BYTES + 4_096]).unwrap();
         let large = PeerRpc { number: 0, call: PeerCall::SnapshotPart(SnapshotChunk { offset: 0, bytes, last: false }) };
         let flooding = async {
@@ -191,7 +191,7 @@ mod tests {
         let site = place::site_of("turin-1", 2, &[]);
         let secrets = NodeSecrets::generate(&mut *(site.entropy)());
         let (mut ours, mut theirs) = ends().await;
-        let own = Own { site: &site, secrets: &secrets, incarnation: Incarnation::new(site.epoch, 9), prover: None };
+        let own = Own { site: &site, secrets: &secrets, incarnation: Incarnation::new(site.epoch(), 9), prover: None };
         let asking = async {
             for _ in 0..2 * ADMISSION_ROUNDS {
                 let word = PeerReply { number: 0, answer: PeerAnswer::ShowAdmission(0) };

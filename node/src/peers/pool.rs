@@ -450,7 +450,7 @@ mod tests {
         let (mut ours, theirs) = (place::site_of("genoa-1", 1, &[]), place::site_of("tdx-1", 2, &[]));
         place::change(&mut ours, |site| site.sessions = Sessions::new(&site.policy.session, lasting));
         let (own, other) = (Arc::new(NodeSecrets::generate(&mut *(ours.entropy)())), NodeSecrets::generate(&mut *(theirs.entropy)()));
-        let (me, to) = (Incarnation::new(ours.epoch, 1), Incarnation::new(ours.epoch, 9));
+        let (me, to) = (Incarnation::new(ours.epoch(), 1), Incarnation::new(ours.epoch(), 9));
         let keys = other.public().clone();
         let member = Member {
             slot: theirs.slot(),

@@ -289,7 +289,7 @@ pub(crate) mod gate_tests {
         let mut site = place::site_of("genoa-1", 1, &[]);
         place::change(&mut site, |site| site.sessions = Sessions::new(&site.policy.session, lasting));
         let secrets = Arc::new(NodeSecrets::generate(&mut *(site.entropy)()));
-        let incarnation = Incarnation::new(site.epoch, 1);
+        let incarnation = Incarnation::new(site.epoch(), 1);
         let peers = PeerPool::new(Arc::clone(&site), Arc::clone(&secrets), incarnation);
         let transport: Arc<dyn Transport> = peers.clone();
         let options = Options::new(folder.join("inc"), site.cluster_id, incarnation, Arc::clone(&site.clock));

@@ -72,7 +72,7 @@ pub(crate) fn site_of(chip: &str, slot: u8, lies: &[Lie]) -> Arc<Site> {
     Arc::new(Site {
         cluster_id: genesis.cluster_id(),
         sessions: ringwall_node::renewal::Sessions::new(&policy.session, Duration::from_secs(86_400)),
-        epoch: ringwall_node::found::FIRST_EPOCH,
+        epochs: ringwall_node::context::EpochCell::new(ringwall_node::found::FIRST_EPOCH),
         genesis,
         policy,
         card_addresses: Vec::new(),
@@ -216,7 +216,7 @@ async fn answer_with<F, Fut>(
     let (send, recv) = connection.accept_bi().await.unwrap();
     let (mut reader, mut writer) = (FrameReader::new(recv), FrameWriter::new(send));
     let hello = PeerHello::decode(&reader.read(HANDSHAKE_MESSAGE_BYTES, SOON).await.unwrap()).unwrap();
-    let ready = PeerReady { version: hello.versions[0], slot: said };
+    let ready = PeerReady { version: hello.versions[0], epoch: hello.epoch, slot: said };
     writer.write(&ready.encode(), SOON).await.unwrap();
     let prologue = PeerPrologue {
         cluster_id: hello.cluster_id,
@@ -273,10 +273,10 @@ pub(crate) async fn misplaced(joiner: &Arc<Site>, said: Slot, answerer: (&Arc<Si
         let connection = ringwall_quic::dial(&joiner.endpoint, &joiner.dial, site.config.listen, SOON).await.unwrap();
         let (send, recv) = connection.open_bi().await.unwrap();
         let (mut reader, mut writer) = (FrameReader::new(recv), FrameWriter::new(send));
-        let (cluster_id, epoch, purpose) = (joiner.cluster_id, joiner.epoch, PeerPurpose::Join);
+        let (cluster_id, epoch, purpose) = (joiner.cluster_id, joiner.epoch(), PeerPurpose::Join);
         let versions = List::new(ringwall_wire::version::SUPPORTED.to_vec()).unwrap();
         writer.write(&PeerHello { versions, cluster_id, epoch, purpose, from: said }.encode(), SOON).await.unwrap();
-        let PeerReady { version, slot: to } = PeerReady::decode(&reader.read(HANDSHAKE_MESSAGE_BYTES, SOON).await.unwrap()).unwrap();
+        let PeerReady { version, slot: to, .. } = PeerReady::decode(&reader.read(HANDSHAKE_MESSAGE_BYTES, SOON).await.unwrap()).unwrap();
         let transport_binding = &transport_binding(&connection);
         let prologue = PeerPrologue { cluster_id, epoch, version, purpose, from: said, to, transport_binding };
         let (noise, msg1) = PeerDial::start(&joiner_keys, &prologue, &mut *(joiner.entropy)()).unwrap();

@@ -202,7 +202,13 @@ impl Node {
             let word = match self.act {
                 Act::RefusesUser => refusal(RefusalCode::NotAuthorized).encode(),
                 _ if behind => refusal(RefusalCode::Behind).encode(),
-                _ => UserReady { revision: Revision(5), members: List::default(), receipt: self.receipt(visitor, None, 0)? }.encode(),
+                _ => UserReady {
+                    revision: Revision(5),
+                    members: List::default(),
+                    receipt: self.receipt(visitor, None, 0)?,
+                    epochs: List::default(),
+                }
+                .encode(),
             };
             sealer.seal(&word, &mut out).ok()?;
             return send.write_all(&out).await.ok();

@@ -175,6 +175,7 @@ fn receipts() -> (Receipt, Anchor, receipt::Evidence) {
         path: List::default(),
         known_signer: signer.clone(),
         got_signer: signer,
+        epochs: List::default(),
     };
     (receipt, anchor, evidence)
 }

@@ -255,7 +255,7 @@ pub async fn answer(
     known: impl FnOnce(&AppraisedPeer) -> bool,
 ) -> Result<Opened, Fault> {
     let (site, hello) = (own.site, greeted.hello);
-    pipe.write(PeerReady { version: greeted.version, slot: site.slot() }.encode());
+    pipe.write(PeerReady { version: greeted.version, epoch: site.common.cluster.epoch, slot: site.slot() }.encode());
     let binding = pipe.binding;
     let prologue = prologue(site, hello.purpose, (hello.from, site.slot()), greeted.version, &binding);
     let msg1 = pipe.read(STEP_MS).await.ok_or(Fault::Lost)?;

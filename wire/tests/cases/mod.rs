@@ -89,7 +89,7 @@ field_table! {
     custody { ManifestMember, CustodyManifest, SignedManifest, SharePlain, ShareEnvelope, ShareAck, ShareChallenge, ShareProof, WrappedProofKey, DealtKeys, RecoveryBlob, RecoveryKeys, Dealing, CustodyCommand, Activate, ActivateOrder, CustodiansOrder, CustodyAsk, RecoveryFile, CustodyFault }
     rotation { KeyCommand, KeyGeneration, KeyOffer, KeyRotate, RotatedCustody, Rewrap, RewrappedSpace, RewrappedDealt, RewrappedWorkload, RotationFault }
     custodian { CustodianAuth, CustodianReady, CustodianRequest, CustodianOp, CustodianReply, CustodianAnswer, Dealt, CustodyStatus, CustodianStanding, RecoveryProgress, RecoveryStep }
-    recovery { RecoveryPurpose, RecoveryOffer, DiskNote, SignedOffer, CustodyAnchor, ShareSubmission, DiskClaim, LossTerms, LossSignature, AcceptLoss, RecoveryAccount, AuditEvent, AuditWhat, RefusedShare, RefusedClaim, RecoveryFault }
+    recovery { RecoveryPurpose, RecoveryOffer, DiskNote, SignedOffer, CustodyAnchor, ShareSubmission, DiskClaim, LossTerms, LossSignature, AcceptLoss, RecoveryAccount, EpochBegun, AuditEvent, AuditWhat, RefusedShare, RefusedClaim, RecoveryFault }
     workload { SubjectTag, GrantPolicy, ConfigRule, ConfigList, GrantOrder, GrantFault, SetFault, Subject, AuditEvent, AuditEntry, AuditPage, WorkloadWrite, WorkloadSet, GrantAttempt, WorkloadOutcome, WorkloadPurpose, WorkloadHello, WorkloadChallenge, WorkloadAsk, WorkloadOp, WorkloadEvidence, GrantAsk, AuditAsk, WorkloadReply, WorkloadAnswer, NotGranted, Granted }
     peer { Ballot, LogPosition, Member, NamedMember, Membership, EntryPayload, LogEntry, PeerRpc, PeerCall, AppendCall, VoteCall, TransferCall, TransferAnswer, SnapshotHead, SnapshotChunk, ForwardCall, EndorseCall, PeerReply, PeerAnswer, AppendAnswer, VoteAnswer }
 }

@@ -1,0 +1,342 @@
+//! Recovery from total outage: one node, at its operator's word, takes up the newest of the disks that are left, once enough custodians have
+//! given their shares, and begins a new epoch with it.
+//!
+//! | file | what it decides |
+//! |---|---|
+//! | `dealing.rs` | whose shares are wanted: the newest dealing that disks tell of, judged |
+//! | `session.rs`, `audit.rs` | which submissions count, and what is told of it; no I/O |
+//! | `papers.rs` | the folder through which people and the node hand papers to each other |
+//! | `disks.rs`, `heads.rs` | what disks hold and what others have seen, as far as it is authentic |
+//! | `takeup.rs` | claims, choice, anchors; the account and the start of the epoch; the new lineage |
+//! | `verdict.rs`, `status.rs` | how it is told |
+//!
+//! Keys exist in this process from the moment the threshold of shares is in; shares, recovery key and session key are wiped then, master keys if it ends.
+//! Trusts: evidence, signatures and seals; no folder, no operator's word beyond what to look at. Out of scope: the rules of claims and anchors
+//! (`ringwall_consensus::recovery`), drills, nodes that assist over the network. Protocol section 6.2.
+
+mod audit;
+mod dealing;
+mod disks;
+mod heads;
+pub mod papers;
+mod session;
+pub mod status;
+mod takeup;
+mod verdict;
+
+use crate::attesting::{self, Claim, Wanted};
+use crate::context::{Node, Site};
+use crate::join::joiner::OwnEvidence;
+use crate::recover::dealing::Dealing;
+use crate::recover::papers::{Brought, Papers};
+use crate::recover::session::Session;
+use crate::recover::status::Standing;
+use crate::recover::takeup::TakeUp;
+use ringwall_attest::{CollectError, SessionError};
+use ringwall_channel::NodeSecrets;
+use ringwall_consensus::ProposeError;
+use ringwall_consensus::recovery::{NotChosen, TakeUpError};
+use ringwall_keys::Keyring;
+use ringwall_keys::custody::KemSecret;
+use ringwall_wire::bounded::{Blob, List, Text};
+use ringwall_wire::codec::Message as _;
+use ringwall_wire::evidence::Role;
+use ringwall_wire::ids::{CustodyEpoch, Incarnation};
+use ringwall_wire::recovery::{RecoveryFault, RecoveryOffer, RecoveryPurpose, SignedOffer};
+use ringwall_wire::secret::{Secret, wash_stack};
+use ringwall_wire::session::{AttestMode, SavedExchange};
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tracing::{info, warn};
+use zeroize::Zeroize as _;
+
+pub(crate) use takeup::reason;
+
+/// How often the inbox is looked at.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// What the operator says.
+#[derive(Clone, Debug, Default)]
+pub struct Plan {
+    /// Data folders of other nodes, beside this node's own.
+    pub disks: Vec<PathBuf>,
+    /// Why a dealing that opened a recovery before is used again; none refuses that.
+    pub again: Option<Text<256>>,
+}
+
+/// Why nothing was recovered.
+#[derive(Debug, thiserror::Error)]
+pub enum RecoverError {
+    /// The folder for papers.
+    #[error("the folder for recovery papers: {0}; check the data folder, its owner and its room")]
+    Papers(#[from] io::Error),
+    /// No disk tells of a dealing.
+    #[error(
+        "no disk that was brought tells of a dealing of this cluster's recovery key (recovery.blob): bring the data folder of another node with --disk"
+    )]
+    NoDealing,
+    /// No evidence.
+    #[error("this machine gives no evidence: {0}")]
+    NoEvidence(#[from] CollectError),
+    /// Custodians would refuse the offer.
+    #[error("the evidence of the offer is refused by this node's own verifier: {0}")]
+    EvidenceRefused(#[from] SessionError),
+    /// Something is larger than it may be.
+    #[error("{0} is larger than it may be: a defect; report it")]
+    TooLarge(&'static str),
+    /// The session ended.
+    #[error("the session with the custodians ended: {}", .0.words())]
+    Ended(RecoveryFault),
+    /// No log is chosen.
+    #[error(transparent)]
+    NotChosen(#[from] NotChosen),
+    /// The dealing was used before.
+    #[error(
+        "dealing {custody_epoch} has opened a recovery before: this cluster is in epoch {epoch}, and the dealing is of epoch {dealt}. A second recovery from the \
+         same shares makes two clusters where the first one lives: if it does not, say why with --again"
+    )]
+    Again {
+        /// Which dealing.
+        custody_epoch: CustodyEpoch,
+        /// Epoch of the newest log.
+        epoch: ringwall_wire::ids::Epoch,
+        /// Epoch of the dealing.
+        dealt: ringwall_wire::ids::Epoch,
+    },
+    /// The newest log names a later dealing than any file.
+    #[error(
+        "the newest disk's log names a later dealing, {custody_epoch}, whose file was not written when the power went. It is written now: start again, and ask the custodians for their shares of that one"
+    )]
+    LaterDealing {
+        /// Which.
+        custody_epoch: CustodyEpoch,
+    },
+    /// Something that was seen is not on any disk.
+    #[error("{verdict}: {first}. Nothing was recovered. Every disagreement is in {}; bring newer disks", .evidence.display())]
+    Disagrees {
+        /// `ROLLBACK_DETECTED` or `FORK_DETECTED`.
+        verdict: &'static str,
+        /// The gravest.
+        first: String,
+        /// Where the rest is.
+        evidence: PathBuf,
+    },
+    /// Epochs are used up.
+    #[error("this cluster went through as many recoveries as are kept on record; make a new cluster")]
+    UsedUp,
+    /// The chosen log was not taken up.
+    #[error(transparent)]
+    TakeUp(#[from] TakeUpError),
+    /// The epoch did not begin.
+    #[error("the new epoch did not begin: {0}")]
+    NotBegun(#[from] ProposeError),
+    /// The record refused it.
+    #[error("the new epoch did not begin: the record refused it ({0})")]
+    Denied(String),
+}
+
+impl RecoverError {
+    /// Whether what people have seen is not what disks hold.
+    pub fn is_disagreement(&self) -> bool {
+        matches!(self, RecoverError::Disagrees { .. } | RecoverError::NotChosen(NotChosen::Forked { .. }))
+    }
+}
+
+/// What the steps of a recovery share.
+pub(crate) struct Recovery {
+    pub(crate) site: Arc<Site>,
+    pub(crate) plan: Plan,
+    pub(crate) secrets: Arc<NodeSecrets>,
+    pub(crate) papers: Papers,
+    pub(crate) session: Session,
+}
+
+/// Recovers, and gives the first member of the new epoch; it serves when the caller opens its door.
+pub(crate) async fn run(site: &Arc<Site>, own_evidence: &OwnEvidence, plan: &Plan) -> Result<Arc<Node>, RecoverError> {
+    let papers = Papers::open(&site.config.data)?;
+    let folders = data_folders(site, plan, &papers)?;
+    let dealing = dealing::newest(site, &folders).ok_or(RecoverError::NoDealing)?;
+    let secrets = Arc::new(NodeSecrets::generate(&mut *(site.entropy)()));
+    let (signed, kem) = offer(site, &secrets, &dealing, &folders).await?;
+    papers.offer(&signed)?;
+    let manifest = dealing.manifest.clone();
+    let session = Session::new(signed.offer, manifest, kem, Arc::clone(&secrets), site.now_s());
+    let mut recovery = Recovery { site: Arc::clone(site), plan: plan.clone(), secrets, papers, session };
+    recovery.tell(None)?;
+    info!(
+        session = %recovery.session.offer().session,
+        custody_epoch = %recovery.session.offer().custody_epoch,
+        threshold = recovery.session.manifest().threshold,
+        papers = %recovery.papers.root().display(),
+        "recovery: custodians are asked for their shares: give them `offer` and put their answers into `inbox`"
+    );
+    let outcome = recovery.recover(own_evidence, dealing).await;
+    if let Err(fault) = &outcome {
+        let now_s = site.now_s();
+        recovery.session.end(now_s, fault_of(fault));
+        recovery.tell(Some(fault.to_string()))?;
+    }
+    outcome
+}
+
+impl Recovery {
+    async fn recover(&mut self, own_evidence: &OwnEvidence, dealing: Dealing) -> Result<Arc<Node>, RecoverError> {
+        self.collect().await?;
+        let since = crate::clock::now();
+        let lap = |what: &str| info!(after_ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX), "recovery: {what}");
+        let ring = self.open(&dealing)?;
+        lap("the shares gave the recovery key, which opened the master keys");
+        let node = TakeUp::new(self, own_evidence, ring).run(&lap).await?;
+        lap("the new epoch is on record");
+        self.session.reach(ringwall_wire::custodian::RecoveryStep::Serving);
+        self.tell(None)?;
+        Ok(node)
+    }
+
+    /// Waits for shares until they are enough.
+    async fn collect(&mut self) -> Result<(), RecoverError> {
+        let mut leaving = self.site.leaving.subscribe();
+        while !self.session.is_enough() {
+            self.look()?;
+            if self.session.is_over() {
+                return Err(RecoverError::Ended(RecoveryFault::TooManyRefused));
+            }
+            if self.session.is_enough() {
+                break;
+            }
+            tokio::select! {
+                () = tokio::time::sleep(LOOK) => {}
+                _ = leaving.wait_for(|leaving| *leaving) => return Err(RecoverError::Ended(RecoveryFault::Ended)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes in what was put into the inbox; true when something was.
+    pub(crate) fn look(&mut self) -> Result<bool, RecoverError> {
+        let brought = self.papers.take()?;
+        let any = !brought.is_empty();
+        for (paper, brought) in brought {
+            let now_s = self.site.now_s();
+            let outcome = match brought {
+                Brought::Share(submission) => self.session.submit(&submission, now_s).map(|custodian| (custodian, "a good share is in")),
+                Brought::Loss(word) => {
+                    let custodian = word.custodian;
+                    self.session.accept_loss(&word, now_s).map(|()| (custodian, "the loss is accepted"))
+                }
+                Brought::Nonsense => {
+                    warn!(paper, "recovery: a paper in the inbox is neither a submission nor an acceptance of a loss; it was taken away");
+                    continue;
+                }
+            };
+            let (have, need) = self.session.count();
+            match outcome {
+                Ok((custodian, what)) => info!(paper, %custodian, name = %self.name(&custodian), have, need, "recovery: {what}"),
+                Err(fault) => warn!(paper, have, need, "recovery: refused: {}", fault.words()),
+            }
+        }
+        if any {
+            self.tell(None)?;
+        }
+        Ok(any)
+    }
+
+    fn name(&self, custodian: &ringwall_wire::ids::CustodianId) -> String {
+        self.session.manifest().member(custodian).map_or_else(|| "a stranger".into(), |member| member.custodian.name.to_string())
+    }
+
+    /// Combines the shares. What was combined is wiped when this returns.
+    fn open(&mut self, dealing: &Dealing) -> Result<Keyring, RecoverError> {
+        let now_s = self.site.now_s();
+        let opened = self.session.open(&dealing.blobs, now_s);
+        wash_stack();
+        let ring = opened.map_err(|fault| RecoverError::Ended(fault.0))?;
+        self.tell(None)?;
+        Ok(ring)
+    }
+
+    /// Shows how far it is, to custodians and to people.
+    pub(crate) fn tell(&self, fault: Option<String>) -> io::Result<()> {
+        let progress = self.session.progress();
+        let standing = Standing::of(&self.session, &progress, fault);
+        self.papers.replace(status::FILE, &standing.to_bytes())?;
+        self.papers.progress(progress)
+    }
+
+    /// The data folders that are there now.
+    pub(crate) fn data_folders(&self) -> io::Result<Vec<PathBuf>> {
+        data_folders(&self.site, &self.plan, &self.papers)
+    }
+}
+
+fn data_folders(site: &Site, plan: &Plan, papers: &Papers) -> io::Result<Vec<PathBuf>> {
+    let mut folders = vec![site.config.data.clone()];
+    folders.extend(plan.disks.iter().cloned());
+    folders.extend(papers.disks()?);
+    folders.dedup();
+    Ok(folders)
+}
+
+fn fault_of(fault: &RecoverError) -> RecoveryFault {
+    match fault {
+        RecoverError::Ended(fault) => *fault,
+        RecoverError::Disagrees { verdict, .. } if *verdict == "ROLLBACK_DETECTED" => RecoveryFault::Rollback,
+        RecoverError::Disagrees { .. } | RecoverError::NotChosen(NotChosen::Forked { .. }) => RecoveryFault::Fork,
+        RecoverError::NotChosen(NotChosen::NoClaims) => RecoveryFault::TooFewClaims,
+        RecoverError::NoDealing => RecoveryFault::NoBlob,
+        RecoverError::Again { .. } => RecoveryFault::OldEpoch,
+        _ => RecoveryFault::Ended,
+    }
+}
+
+/// Makes the offer: a session's name and key, under evidence of this machine that is bound to it.
+async fn offer(
+    site: &Arc<Site>,
+    secrets: &NodeSecrets,
+    dealing: &Dealing,
+    folders: &[PathBuf],
+) -> Result<(SignedOffer, KemSecret), RecoverError> {
+    let manifest = &dealing.manifest;
+    let epoch = disks::newest_epoch(folders).map_or(manifest.epoch, |found| found.max(manifest.epoch));
+    site.epochs.set(epoch);
+    let mut seed = [0; 32];
+    (site.entropy)().fill_bytes(&mut seed);
+    let kem = KemSecret::from_seed(Secret::from_mut(&mut seed));
+    seed.zeroize();
+    let notes = disks::notes(folders, site.slot(), manifest.custody_epoch);
+    let offer = RecoveryOffer {
+        cluster_id: site.cluster_id,
+        epoch,
+        purpose: RecoveryPurpose::Outage,
+        custody_epoch: manifest.custody_epoch,
+        manifest: ringwall_wire::ids::Digest(manifest.digest()),
+        session: crate::entropy::nonce(&site.entropy),
+        kem: kem.public(),
+        slot: site.slot(),
+        sig: secrets.public().sig,
+        inventory: List::new(notes).map_err(|_| RecoverError::TooLarge("the inventory"))?,
+    };
+    let (handshake, nonce) = offer.opening();
+    let keys = secrets.public().clone();
+    let noise = keys.noise;
+    let claim = Claim { role: Role::Recovery, incarnation: Incarnation(0), keys, handshake, nonce };
+    let answer = attesting::answer(site, claim).await?;
+    let encoded = Blob::new(answer.encode()).map_err(|_| RecoverError::TooLarge("the evidence"))?;
+    // What custodians would refuse is not offered.
+    let _accepted = attesting::judge(site, answer, Wanted { role: Role::Recovery, handshake, nonce, noise }).await?;
+    let exchange = SavedExchange {
+        cluster_id: site.cluster_id,
+        min_policy_version: site.policy.version,
+        handshake,
+        nonce,
+        noise,
+        mode: AttestMode::Single,
+        at_s: site.now_s(),
+        answer: encoded,
+    };
+    let exchange = Blob::new(exchange.encode()).map_err(|_| RecoverError::TooLarge("the evidence"))?;
+    let signature = secrets.sign(&offer.words());
+    Ok((SignedOffer { offer, signature, exchange }, kem))
+}

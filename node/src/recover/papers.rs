@@ -1,0 +1,188 @@
+//! The folder `recovery` in the data folder: how a recovering node and people hand papers to each other.
+//!
+//! Decides: `offer` and `progress` are for custodians and are replaced whole; what is put into `inbox` is read once, bounded, and taken away; folders
+//! (or links to them) under `disks` are data folders of other nodes; signed heads under `anchors` are held against the chosen log. `status.json` is for
+//! people, `evidence.json` says why a recovery ended. Custodians judge offers by evidence and shares are sealed to the session, so nobody has to be
+//! trusted to carry any of it.
+//! Trusts: nothing in the folder. Out of scope: what the papers mean. Protocol section 6.2; docs/formats.md, "Recovery folder".
+
+use ringwall_wire::codec::Message;
+use ringwall_wire::custodian::{CustodianAnswer, CustodianOp, CustodianReply, CustodianRequest, RecoveryProgress};
+use ringwall_wire::limits::{CUSTODIAN_MESSAGE_BYTES, RECOVERY_FILE_BYTES};
+use ringwall_wire::recovery::{LossSignature, ShareSubmission, SignedOffer};
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+
+/// Its name in the data folder.
+pub const FOLDER: &str = "recovery";
+/// Papers read from one folder at a look.
+const PAPERS: usize = 64;
+/// Bytes of one paper: the larger of a submission and a recovery file.
+const PAPER_BYTES: usize = if CUSTODIAN_MESSAGE_BYTES > RECOVERY_FILE_BYTES { CUSTODIAN_MESSAGE_BYTES } else { RECOVERY_FILE_BYTES };
+
+/// The folder.
+#[derive(Clone, Debug)]
+pub(crate) struct Papers {
+    root: PathBuf,
+}
+
+/// Something put into the inbox.
+#[derive(Debug)]
+pub(crate) enum Brought {
+    /// A custodian's share.
+    Share(Box<ShareSubmission>),
+    /// A custodian's acceptance of a loss.
+    Loss(LossSignature),
+    /// Neither.
+    Nonsense,
+}
+
+impl Papers {
+    /// Makes the folder; what an earlier session offered is removed, since its key is gone.
+    pub(crate) fn open(data: &Path) -> io::Result<Self> {
+        let papers = Papers { root: data.join(FOLDER) };
+        for folder in ["inbox", "disks", "anchors"] {
+            std::fs::create_dir_all(papers.root.join(folder))?;
+        }
+        for old in ["offer", "progress", "evidence.json"] {
+            match std::fs::remove_file(papers.root.join(old)) {
+                Err(fault) if fault.kind() != io::ErrorKind::NotFound => return Err(fault),
+                _ => {}
+            }
+        }
+        Ok(papers)
+    }
+
+    /// Where it is.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Shows the offer to custodians.
+    pub(crate) fn offer(&self, offer: &SignedOffer) -> io::Result<()> {
+        self.replace("offer", &offer.encode())
+    }
+
+    /// Shows everybody how far it is, in the words a session would use.
+    pub(crate) fn progress(&self, progress: RecoveryProgress) -> io::Result<()> {
+        let reply = CustodianReply { number: 0, body: CustodianAnswer::Progress(Box::new(progress)) };
+        self.replace("progress", &reply.encode())
+    }
+
+    /// Replaces a file whole.
+    pub(crate) fn replace(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        let (path, beside) = (self.root.join(name), self.root.join(format!("{name}.new")));
+        let mut file = std::fs::File::create(&beside)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        std::fs::rename(&beside, &path)?;
+        std::fs::File::open(&self.root)?.sync_all()
+    }
+
+    /// Adds to a file that is never rewritten.
+    pub(crate) fn append(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        let mut file = std::fs::File::options().create(true).append(true).open(self.root.join(name))?;
+        file.write_all(bytes)?;
+        file.sync_all()
+    }
+
+    /// Takes what is in the inbox, in the order of names; each is removed. A file that is still being written is named `.part` and left alone.
+    pub(crate) fn take(&self) -> io::Result<Vec<(String, Brought)>> {
+        let mut brought = Vec::new();
+        for path in self.listed("inbox")? {
+            if path.extension().is_some_and(|extension| extension == "part") {
+                continue;
+            }
+            let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+            let bytes = read_bounded(&path)?;
+            brought.push((name, bytes.map_or(Brought::Nonsense, |bytes| read(&bytes))));
+            std::fs::remove_file(&path)?;
+        }
+        Ok(brought)
+    }
+
+    /// Data folders that were brought, sorted.
+    pub(crate) fn disks(&self) -> io::Result<Vec<PathBuf>> {
+        Ok(self.listed("disks")?.into_iter().filter(|path| path.is_dir()).collect())
+    }
+
+    /// The files under `anchors`, sorted, with their bytes; too large ones are left out.
+    pub(crate) fn anchors(&self) -> io::Result<Vec<(PathBuf, Vec<u8>)>> {
+        let mut found = Vec::new();
+        for path in self.listed("anchors")? {
+            if let Some(bytes) = read_bounded(&path)? {
+                found.push((path, bytes));
+            }
+        }
+        Ok(found)
+    }
+
+    fn listed(&self, folder: &str) -> io::Result<Vec<PathBuf>> {
+        let entries = std::fs::read_dir(self.root.join(folder))?;
+        let mut paths = entries.take(PAPERS).map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
+        paths.sort();
+        Ok(paths)
+    }
+}
+
+/// A file, if it is no larger than any paper; none as well for what is no file.
+fn read_bounded(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    if !path.is_file() {
+        return Ok(None);
+    }
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)?.take(PAPER_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+    Ok(Some(bytes).filter(|bytes| bytes.len() <= PAPER_BYTES))
+}
+
+fn read(bytes: &[u8]) -> Brought {
+    if let Ok(submission) = ShareSubmission::decode(bytes) {
+        return Brought::Share(Box::new(submission));
+    }
+    match CustodianRequest::decode(bytes).map(|request| request.op) {
+        Ok(CustodianOp::Submit(submission)) => Brought::Share(submission),
+        Ok(CustodianOp::AcceptLoss(word)) => Brought::Loss(word),
+        _ => Brought::Nonsense,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use ringwall_wire::sample::{Sample as _, Source};
+
+    #[test]
+    fn what_is_brought_is_read_once_and_only_as_what_it_is() {
+        let data = tempfile::tempdir().unwrap();
+        let papers = Papers::open(data.path()).unwrap();
+        let inbox = papers.root().join("inbox");
+        let submission = ShareSubmission::sample(&mut Source::new(1));
+        let word = LossSignature::sample(&mut Source::new(2));
+        let loss = CustodianRequest { number: 1, op: CustodianOp::AcceptLoss(word) };
+        std::fs::write(inbox.join("1"), submission.encode()).unwrap();
+        std::fs::write(inbox.join("2"), loss.encode()).unwrap();
+        std::fs::write(inbox.join("3"), b"garbage").unwrap();
+        std::fs::write(inbox.join("4"), vec![0; PAPER_BYTES + 1]).unwrap();
+        std::fs::write(inbox.join("5.part"), submission.encode()).unwrap();
+        let taken = papers.take().unwrap();
+        let [(_, Brought::Share(share)), (_, Brought::Loss(accepted)), (_, Brought::Nonsense), (_, Brought::Nonsense)] = taken.as_slice()
+        else {
+            unreachable!("{taken:?}")
+        };
+        assert_eq!((share.as_ref(), accepted), (&submission, &word));
+        assert!(papers.take().unwrap().is_empty(), "read once; what is being written is left alone");
+    }
+
+    #[test]
+    fn a_new_session_shows_nothing_of_the_one_before() {
+        let data = tempfile::tempdir().unwrap();
+        let papers = Papers::open(data.path()).unwrap();
+        papers.offer(&SignedOffer::sample(&mut Source::new(1))).unwrap();
+        papers.replace("evidence.json", b"{}").unwrap();
+        papers.append("epochs.log", b"one\n").unwrap();
+        Papers::open(data.path()).unwrap();
+        assert!(!papers.root().join("offer").exists() && !papers.root().join("evidence.json").exists());
+        assert!(papers.root().join("epochs.log").exists(), "what was published stays");
+    }
+}
