@@ -124,6 +124,9 @@ fn simulated_roots_are_nothing_in_production() {
     let expected = GrantExpected { report_data: &asked(), trust_domain: TrustDomain::Production };
     assert!(matches!(appraise_grant(&verified, &production, &expected), Err(GrantError::Roots { .. })));
     assert!(matches!(tee.mint(&asked()), Evidence::Snp(_)));
+    // A policy that says the cluster is a simulated one opens nothing in production.
+    let refused = appraise_grant(&verified, &policy(), &expected).err();
+    assert_eq!(refused, Some(GrantError::PolicyDomain { policy: TrustDomain::Simulated, cluster: TrustDomain::Production }));
 }
 
 fn order(governors: &[&SigningKey]) -> GrantOrder {

@@ -10,14 +10,17 @@ use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Infallible, TryCryptoRng, TryRng};
 use ringwall_attest::{Asked, SessionError};
 use ringwall_channel::session::SESSION_STREAMS;
-use ringwall_channel::user::{UserBinding, UserError, sign_user, verify_user};
+use ringwall_channel::user::{
+    UserBinding, UserError, sign_added, sign_device_request, sign_user, verify_added, verify_device_request, verify_user,
+};
 use ringwall_channel::{ChannelError, ClientDial, NodeSecrets, Opener, Sealer, Session, Unverified, answer_client};
 use ringwall_wire::bounded::Text;
 use ringwall_wire::codec::Message;
 use ringwall_wire::evidence::Role;
-use ringwall_wire::ids::{ClientId, CredPublic, Incarnation, Nonce, Signature, UserId};
+use ringwall_wire::ids::{ClientId, ClusterId, CredPublic, Incarnation, Nonce, Signature, UserId};
 use ringwall_wire::limits::REQUEST_BYTES;
 use ringwall_wire::session::{AttestMode, NodeDescriptor, Refusal, RefusalCode, UserAuth};
+use ringwall_wire::user::AddDevice;
 use world::{Cluster, Node, request, rng};
 
 fn pass(sealer: &mut Sealer, opener: &mut Opener, message: &[u8]) -> Result<Option<Vec<u8>>, ChannelError> {
@@ -297,4 +300,32 @@ fn a_credential_speaks_for_its_own_user_only() {
     let weak =
         UserAuth { user: UserId::of(&cred), cred, client: ClientId([6; 16]), signature: Signature(signature), known: None, restore: None };
     assert_eq!(verify_user(&weak, &binding), Err(UserError::BadCredential));
+}
+
+#[test]
+fn a_device_is_added_under_its_own_word_and_its_authors() {
+    let cluster = Cluster::new();
+    let node = cluster.node("genoa-1", 1, 1);
+    let (client, _) = cluster.client_session(&node, 10);
+    let nonce = Nonce([5; 32]);
+    let binding = UserBinding { handshake: client.handshake(), nonce: &nonce, incarnation: node.incarnation };
+    let author = verify_user(&sign_user(&binding, &ClientId([6; 16]), &user_key()), &binding).unwrap();
+    let (id, new) = (ClusterId([1; 32]), SigningKey::from_bytes(&[43; 32]));
+    let request = sign_device_request(&id, author.user(), Text::new("phone").unwrap(), &new);
+    assert_eq!(verify_device_request(&request), Ok(()));
+    let added = sign_added(&request, 7, &user_key());
+    assert_eq!(verify_added(&added, &id, &author), Ok(()));
+
+    let bad = Err(UserError::BadSignature);
+    // The new device never asked, asked somebody else, asked elsewhere, or by another name.
+    let other = sign_device_request(&id, &UserId([9; 20]), Text::new("phone").unwrap(), &new);
+    assert_eq!(verify_added(&sign_added(&other, 7, &user_key()), &id, &author), bad);
+    assert_eq!(verify_added(&AddDevice { asked: other.signature, ..added.clone() }, &id, &author), bad, "it asked another user");
+    assert_eq!(verify_added(&added, &ClusterId([2; 32]), &author), bad);
+    let renamed = AddDevice { name: Text::new("laptop").unwrap(), ..added.clone() };
+    assert_eq!(verify_added(&renamed, &id, &author), bad);
+    // The author added another one, at another place of the record, or did not.
+    assert_eq!(verify_added(&AddDevice { seq: 8, ..added.clone() }, &id, &author), bad);
+    assert_eq!(verify_added(&AddDevice { signature: added.asked, ..added.clone() }, &id, &author), bad);
+    assert_eq!(verify_added(&sign_added(&request, 7, &new), &id, &author), bad, "a device does not add itself");
 }

@@ -7,9 +7,11 @@
 
 use crate::charter::GovernorsJudge;
 use crate::machine::keys_tests::{founded, keys, refused, rotation};
+use crate::machine::rows::WORKLOAD_AUDIT_ROWS;
 use crate::machine::tests::{Bench, CLUSTER};
+use crate::machine::workloads::{AuditValue, is_row};
 use ringwall_wire::bounded::{Blob, List, Text};
-use ringwall_wire::codec::Message;
+use ringwall_wire::codec::{Field as _, Message};
 use ringwall_wire::command::{CommandBody, Outcome, SealedWrite, WrappedKey};
 use ringwall_wire::ids::{ClusterId, Digest, Incarnation, KeyEpoch, TrustDomain, Vendor};
 use ringwall_wire::limits::{AUDIT_PAGE, WORKLOAD_AUDIT, WORKLOAD_KEYS, WORKLOAD_REFUSALS_PER_MINUTE};
@@ -239,6 +241,20 @@ fn a_snapshot_carries_keys_meters_and_chain() {
     let late = apply(&mut other, 0, WorkloadWrite::Attempt(attempt(50, &one, None)));
     assert_eq!(late, WorkloadOutcome::Refused(GrantFault::RateLimited), "what was granted before counts");
     assert_eq!(apply(&mut other, 0, WorkloadWrite::Attempt(attempt(1, &one, None))), WorkloadOutcome::Granted(3));
+}
+
+/// Rows of a snapshot are looked at one by one before any of them counts.
+#[test]
+fn an_entry_of_the_audit_under_another_number_is_no_row() {
+    let mut bench = bench();
+    apply(&mut bench, 0, WorkloadWrite::Set(set(&policy("a", 1, 2), None, 1)));
+    let entry = audit(&bench).remove(0);
+    let key = |seq: u64| [vec![WORKLOAD_AUDIT_ROWS], seq.to_be_bytes().to_vec()].concat();
+    let value = AuditValue { digest: Digest([1; 32]), entry: entry.clone() }.to_bytes();
+    assert!(is_row(&key(entry.seq), &value).unwrap());
+    assert!(!is_row(&key(entry.seq + 1), &value).unwrap());
+    assert!(!is_row(&key(entry.seq)[..8], &value).unwrap());
+    assert!(is_row(&key(entry.seq), &value[..value.len() - 1]).is_err());
 }
 
 /// One move, as a leader proposes it.
