@@ -38,6 +38,7 @@ pub mod seal;
 pub mod shown;
 #[cfg(test)]
 mod shown_tests;
+mod standing;
 pub mod transport;
 mod types;
 pub mod watch;

@@ -34,7 +34,7 @@ use ringwall_wire::codec::Message;
 use ringwall_wire::command::{Command, CommandBody, Founding, Outcomes, SealedWrite};
 use ringwall_wire::ids::Incarnation;
 use ringwall_wire::limits::ENTRY_BYTES;
-use ringwall_wire::peer::{ForwardCall, Member, NamedMember, PeerAnswer, PeerCall};
+use ringwall_wire::peer::{ForwardCall, Member, PeerAnswer, PeerCall};
 use ringwall_wire::session::RefusalCode;
 use std::sync::{Arc, PoisonError, RwLock, Weak};
 use std::time::Duration;
@@ -455,39 +455,6 @@ impl Inner {
                 },
                 why,
             ),
-        }
-    }
-
-    pub(crate) fn metrics(&self) -> Metrics {
-        let watched = self.raft.metrics();
-        let raft = watched.borrow_watched();
-        let membership = raft.membership_config.membership();
-        let voters: std::collections::BTreeSet<Incarnation> = membership.voter_ids().collect();
-        let named = |voting: bool| {
-            let members = membership.nodes().filter(|(id, _)| voters.contains(id) == voting);
-            members.map(|(id, member)| NamedMember { incarnation: *id, member: member.clone() }).collect()
-        };
-        let replication = raft.replication.iter().flatten().map(|(id, at)| (*id, at.map_or(0, |at| at.index))).collect();
-        let fenced = self.fence.reason().map(str::to_owned).or_else(|| raft.running_state.as_ref().err().map(ToString::to_string));
-        let role = match (raft.state, &fenced) {
-            (_, Some(_)) | (ServerState::Shutdown, _) => Role::Stopped,
-            (ServerState::Learner, None) => Role::Learner,
-            (ServerState::Follower, None) => Role::Follower,
-            (ServerState::Candidate, None) => Role::Candidate,
-            (ServerState::Leader, None) => Role::Leader,
-        };
-        Metrics {
-            me: self.options.me,
-            role,
-            leader: raft.current_leader,
-            term: raft.current_term,
-            last_index: raft.last_log_index.unwrap_or(0),
-            applied: self.readers.published().applied,
-            voters: named(true),
-            learners: named(false),
-            joint: membership.get_joint_config().len() > 1,
-            replication,
-            fenced,
         }
     }
 }

@@ -204,7 +204,7 @@ fn indices(entropy: &[u8; 32]) -> Zeroizing<Vec<u16>> {
 fn entropy(numbers: &[u16; WORDS]) -> Option<Secret<32>> {
     let (mut bytes, _) = words::unpacked(numbers);
     let (body, sum) = bytes.split_first_chunk_mut::<32>()?;
-    let fits = Sha256::digest(&*body).first() == sum.first();
+    let fits = Sha256::digest(body.as_slice()).first() == sum.first();
     fits.then(|| Secret::from_mut(body))
 }
 

@@ -372,7 +372,7 @@ fn dealings_are_kept_beside_each_other() {
     let table = Table::new();
     let first = table.deal(1);
     table.accepts("ana");
-    assert_eq!(table.done("ana", "accept --out ack.again --json").json()["accepted_before_s"].as_u64().is_some(), true);
+    assert!(table.done("ana", "accept --out ack.again --json").json()["accepted_before_s"].as_u64().is_some());
     assert_eq!(std::fs::read(table.place("ack.ana")).unwrap(), std::fs::read(table.place("ack.again")).unwrap());
     // One that was dropped before it became active, and the one that took its place: same number, other manifest.
     let template = table.cluster.card.genesis.template.clone();

@@ -190,17 +190,15 @@ fn a_slip_on_paper_is_pointed_at() {
     // Line 1 is a comment; "3." is the number of the third line.
     let third = words.lines().find(|line| line.trim_start().starts_with("3.")).unwrap();
     let right = third.split_whitespace().nth(5).unwrap();
-    refused(
-        &words.replacen(third, &third.replacen(right, &format!("{right}z"), 1), 1),
-        10,
-        &format!("word 5: \"{right}z\" is not a word of the list; did you mean {right}?"),
-    );
+    // Some words are parts of others, and some come twice.
+    let with = |word: &str| {
+        let mut line: Vec<&str> = third.split_whitespace().collect();
+        line[5] = word;
+        words.replacen(third, &line.join(" "), 1)
+    };
+    refused(&with(&format!("{right}z")), 10, &format!("word 5: \"{right}z\" is not a word of the list; did you mean {right}?"));
     let other = if right == "zoo" { "abandon" } else { "zoo" };
-    refused(
-        &words.replacen(third, &third.replacen(right, other, 1), 1),
-        10,
-        "word 5: \"zoo\" is not the word that was written down, all others are right",
-    );
+    refused(&with(other), 10, "word 5: \"zoo\" is not the word that was written down, all others are right");
     let tail: Vec<&str> = words.lines().take(5).collect();
     refused(&tail.join("\n"), 10, "words were typed, there should be 58");
     refused(&std::fs::read_to_string(table.place("words.keys")).unwrap(), 10, "there should be 58");

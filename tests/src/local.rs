@@ -5,6 +5,7 @@
 
 use ringwall_client::{Client, ClusterStatus, ConnectError, Credential, Options, Timeouts};
 use ringwall_sim::cluster::{LocalCluster, tail};
+use ringwall_wire::ids::Incarnation;
 use std::time::{Duration, Instant};
 
 /// Bound of every wait; far above what a loaded machine needs.
@@ -62,6 +63,20 @@ pub async fn status_where(client: &Client, cluster: &LocalCluster, what: &str, w
         tokio::time::sleep(Duration::from_millis(40)).await;
     }
     panic!("waited {} s for {what}; last seen: {seen}\n{}", PATIENCE.as_secs(), logs(cluster));
+}
+
+/// Waits until three vote and `old` is none of them: what a restart of its node comes to. Who waits for three voters alone may see the old one still, and
+/// restart another node too early.
+pub async fn replaced(client: &Client, cluster: &LocalCluster, old: Incarnation) -> ClusterStatus {
+    status_where(client, cluster, "a replacement", |now| {
+        now.voters.len() == 3 && now.learners.is_empty() && now.voters.iter().all(|voter| voter.incarnation != old)
+    })
+    .await
+}
+
+/// Who votes for a slot.
+pub fn voter_of(status: &ClusterStatus, slot: u8) -> Incarnation {
+    status.voters.iter().find(|voter| voter.slot.0 == slot).expect("every slot has a voter").incarnation
 }
 
 /// Slot of the leader.

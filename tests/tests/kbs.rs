@@ -72,8 +72,9 @@ async fn an_unmodified_guest_gets_the_same_bytes_as_one_of_ours() {
         assert_eq!(asking.key.open(&answer.json()), key.expose().to_vec(), "{line}, by token");
     }
     // A node's next life has the same certificate.
+    let old = local::voter_of(&local::voters(&brokered.governed.user, &brokered.governed.cluster, 3).await, 2);
     brokered.governed.cluster.restart(2).unwrap();
-    local::voters(&brokered.governed.user, &brokered.governed.cluster, 3).await;
+    local::replaced(&brokered.governed.user, &brokered.governed.cluster, old).await;
     local::log_says(&brokered.governed.cluster, 2, "key broker protocol is offered").await;
     let mut again = brokered.guest(2, INTEL, TeeKey::ec(3));
     again.handshake().await;

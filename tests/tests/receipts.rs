@@ -88,11 +88,7 @@ async fn every_member_continues_what_any_other_confirmed() {
     merge(&one.anchor(), &two.anchor()).expect("two users saw one history");
     // A member that joined later has the tree of those before it.
     three.cluster.restart(leader).unwrap();
-    let dead = status.leader;
-    local::status_where(&three.user, &three.cluster, "the replacement to vote", |now| {
-        now.voters.len() == 3 && now.learners.is_empty() && now.voters.iter().all(|voter| voter.incarnation != dead)
-    })
-    .await;
+    local::replaced(&three.user, &three.cluster, status.leader).await;
     let anchor = one.writes(&three.cluster, leader, "through the newcomer").await;
     assert!(anchor.newest.head.incarnation > dead);
     merge(&anchor, &two.anchor()).unwrap();

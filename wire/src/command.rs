@@ -52,7 +52,7 @@ choice! {
         /// A step of a rotation of the master key.
         10 => Keys(Box<KeyCommand>),
         /// A new epoch begins with the log as far as it was recovered.
-        24 => Begin(Box<EpochBegun>),
+        11 => Begin(Box<EpochBegun>),
     }
 }
 
@@ -244,7 +244,7 @@ choice! {
         /// A step of a rotation does not fit.
         14 => Keys(RotationFault),
         /// It is not the beginning of the next epoch.
-        24 => NotNextEpoch,
+        15 => NotNextEpoch,
     }
 }
 

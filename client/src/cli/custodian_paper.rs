@@ -172,7 +172,7 @@ fn manifest(
             Err(_) => message::<SignedManifest>(path, "a manifest or a dealing"),
         };
     }
-    let held = shelf.all_held(&card.genesis.cluster_id())?.into_iter().filter(|held| held.name.custody_epoch == epoch).next_back();
+    let held = shelf.all_held(&card.genesis.cluster_id())?.into_iter().rfind(|held| held.name.custody_epoch == epoch);
     held.map(|held| held.manifest).ok_or_else(|| {
         let words = format!(
             "the share is of dealing {epoch}, of which this folder has no manifest: name one with --manifest (it is public: a node's disk, an operator or \

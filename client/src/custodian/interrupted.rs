@@ -113,10 +113,10 @@ impl Scene {
             drop(shelf);
             let mut shelf = Shelf::open(&path).unwrap_or_else(|fault| panic!("cut {cut}: {fault}"));
             self.nothing_is_lost(&shelf, cut);
-            if done.is_ok() {
+            if let Ok(done) = done {
                 assert_eq!(count(&shelf), before + 1, "cut {cut}: what left is in the journal");
                 assert!(cut > 2, "a step with {cut} changes");
-                return done.unwrap();
+                return done;
             }
             step(&mut shelf).unwrap_or_else(|fault| panic!("cut {cut}, repeated: {fault}"));
             drop(shelf);

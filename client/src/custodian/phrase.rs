@@ -153,7 +153,10 @@ pub fn read(purpose: &str, text: &str, len: usize) -> Result<Zeroizing<Vec<u8>>,
     reads(&typed.with(0, "")).map_err(|fault| explained(fault, &typed, &reads))
 }
 
-fn explained(fault: WordFault, typed: &Typed<'_>, reads: &dyn Fn(&str) -> Result<Zeroizing<Vec<u8>>, WordFault>) -> PhraseError {
+/// Reads words of one purpose and length.
+type Reads<'a> = dyn Fn(&str) -> Result<Zeroizing<Vec<u8>>, WordFault> + 'a;
+
+fn explained(fault: WordFault, typed: &Typed<'_>, reads: &Reads<'_>) -> PhraseError {
     match fault {
         WordFault::Unknown { place } => {
             let (line, word, text) = typed.at(place);

@@ -68,10 +68,12 @@ pub fn recover(disk: &dyn Disk, dir: &Path) -> io::Result<Recovered> {
     Ok(recover_from(disk, dir, None)?.told)
 }
 
-/// The same, as far as its owner's last seal: groups behind it were never acknowledged. The seal is judged by the caller; none if there is none.
-pub fn recover_sealed(disk: &dyn Disk, dir: &Path, owner: &Owner) -> io::Result<(Recovered, Option<LastSeal>)> {
+/// The same, as far as its owner's last seal: groups behind it were never acknowledged. The seal is judged by the caller; none if there is none. With
+/// it comes how many records no seal follows.
+pub fn recover_sealed(disk: &dyn Disk, dir: &Path, owner: &Owner) -> io::Result<(Recovered, Option<LastSeal>, usize)> {
     let found = recover_from(disk, dir, Some(*owner))?;
-    Ok((found.told, found.sealed.and_then(|sealed| sealed.last)))
+    let (last, waiting) = found.sealed.map_or((None, 0), |sealed| (sealed.last, sealed.waiting.len()));
+    Ok((found.told, last, waiting))
 }
 
 fn recover_from(disk: &dyn Disk, dir: &Path, owner: Option<Owner>) -> io::Result<Reading> {

@@ -189,11 +189,11 @@ pub(crate) struct Revived {
 pub(crate) async fn revive(machine: &mut Machine, ground: &Ground, source: &Source, judge: SealJudge<'_>) -> Result<Revived, Unfit> {
     let from = source.clone();
     let reading = ground.done("recover", move || recover_sealed(from.disk.as_ref(), &from.folder, &from.owner));
-    let (log, last) = reading.await?;
+    let (log, last, unsealed) = reading.await?;
     let LastSeal { words, seal } = match (&log.ending, last) {
         (Ending::Damaged { segment, at }, _) => return Err(Unfit::Damaged { segment: *segment, at: *at }),
         (_, Some(last)) => last,
-        (_, None) if log.last().is_none() => return Err(Unfit::Empty),
+        (_, None) if unsealed == 0 => return Err(Unfit::Empty),
         (_, None) => return Err(Unfit::Unsealed),
     };
     if !judge(&words, &seal) {
