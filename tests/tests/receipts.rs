@@ -90,7 +90,7 @@ async fn every_member_continues_what_any_other_confirmed() {
     three.cluster.restart(leader).unwrap();
     local::replaced(&three.user, &three.cluster, status.leader).await;
     let anchor = one.writes(&three.cluster, leader, "through the newcomer").await;
-    assert!(anchor.newest.head.incarnation > dead);
+    assert!(anchor.newest.head.incarnation > status.leader);
     merge(&anchor, &two.anchor()).unwrap();
 }
 
