@@ -134,6 +134,10 @@ impl Archive {
         for age in 0..AGES {
             let seen = write(&group, 1 + age as u64 * writes, writes).await;
             archive.seen.push(seen);
+            // A majority has it: who lags gets it before its disk is looked at.
+            for replica in group.all().values() {
+                replica.wait_applied(seen.size - 1).await.unwrap();
+            }
             for (life, incarnation) in archive.lives.iter().enumerate() {
                 copy(&group.folder(*incarnation), &archive.folder(life, age));
             }
