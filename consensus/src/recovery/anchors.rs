@@ -173,7 +173,7 @@ mod tests {
 
     #[test]
     fn where_leaves_are_gone_the_landmark_is_compared() {
-        let kept = |size: u64| Ok((size % 256 == 0).then(|| root(0, size)));
+        let kept = |size: u64| Ok((size.is_multiple_of(256)).then(|| root(0, size)));
         let log = Recovered { epoch: Epoch(2), size: 1_000 };
         assert_eq!(compare(log, kept, &[seen(1, 2, 700, 0)]).unwrap(), []);
         let other = Known { tree: TreeHead { landmark: root(9, 512), ..seen(1, 2, 700, 0).tree }, ..seen(1, 2, 700, 0) };
