@@ -77,7 +77,12 @@ pub(super) fn write_new(path: &Path, bytes: &[u8]) -> Result<(), Trouble> {
 
 fn begin(new: &policy_args::New, json: bool) -> Result<Exit, Trouble> {
     let text = if new.simulated { simulated_template() } else { template().to_owned() };
-    let Some(path) = &new.out else {
+    write_template(&text, new.out.as_deref(), |path| format!("ringwall policy check {path}"), json)
+}
+
+/// Writes a template into a new file, or to standard output; `next` is the command to run once its lists are filled.
+pub(super) fn write_template(text: &str, out: Option<&Path>, next: impl FnOnce(&str) -> String, json: bool) -> Result<Exit, Trouble> {
+    let Some(path) = out else {
         return match json {
             true => say(true, "", json!({ "toml": text })),
             false => show::print(text.as_bytes()).map(|()| Exit::Done),
@@ -85,7 +90,7 @@ fn begin(new: &policy_args::New, json: bool) -> Result<Exit, Trouble> {
     };
     write_new(path, text.as_bytes())?;
     let shown = path.display().to_string();
-    say(json, &format!("{shown}: fill the lists marked FILL, then run: ringwall policy check {shown}"), json!({ "written": shown }))
+    say(json, &format!("{shown}: fill the lists marked FILL, then run: {}", next(&shown)), json!({ "written": shown }))
 }
 
 /// Exit code 10 when no machine at all could be let in.

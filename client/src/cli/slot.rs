@@ -55,7 +55,7 @@ pub(crate) struct Order {
     pub(crate) out: PathBuf,
 }
 
-/// Arguments of `slot sign`.
+/// Arguments of `slot sign` and `workload-key sign`.
 #[derive(Debug, Args)]
 pub(crate) struct Sign {
     /// Order

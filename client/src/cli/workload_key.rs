@@ -7,7 +7,8 @@
 use super::args::SharedOptions;
 use super::exit::{Exit, Trouble};
 use super::input::{bounded_file, endorsement_files};
-use super::policy::{say, write_new};
+use super::policy::{say, write_new, write_template};
+use super::slot::Sign;
 use super::verbs::options;
 use super::workload_audit;
 use super::{show, verbs};
@@ -80,19 +81,6 @@ pub(crate) struct Order {
     #[arg(long, value_name = "FILE")]
     pub(crate) against: Option<PathBuf>,
     /// New file for the order
-    #[arg(long, short, value_name = "FILE")]
-    pub(crate) out: PathBuf,
-}
-
-/// Arguments of `workload-key sign`.
-#[derive(Debug, Args)]
-pub(crate) struct Sign {
-    /// Order
-    pub(crate) file: PathBuf,
-    /// Governor's key file
-    #[arg(long, value_name = "FILE")]
-    pub(crate) key: PathBuf,
-    /// New file for the order with this signature
     #[arg(long, short, value_name = "FILE")]
     pub(crate) out: PathBuf,
 }
@@ -221,20 +209,8 @@ fn with(mut object: Value, name: &str, value: impl Into<Value>) -> Value {
 }
 
 fn begin(new: &New, json: bool) -> Result<Exit, Trouble> {
-    let text = grant_template(new.simulated);
-    let Some(path) = &new.out else {
-        return match json {
-            true => say(true, "", json!({ "toml": text })),
-            false => show::print(text.as_bytes()).map(|()| Exit::Done),
-        };
-    };
-    write_new(path, text.as_bytes())?;
-    let shown = path.display().to_string();
-    say(
-        json,
-        &format!("{shown}: fill the lists marked FILL, then run: ringwall workload-key order {shown} --first --out ORDER"),
-        json!({ "written": shown }),
-    )
+    let next = |path: &str| format!("ringwall workload-key order {path} --first --out ORDER");
+    write_template(&grant_template(new.simulated), new.out.as_deref(), next, json)
 }
 
 fn draft(card: &ClusterCard, arguments: &Order, json: bool) -> Result<Exit, Trouble> {

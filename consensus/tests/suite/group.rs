@@ -268,19 +268,6 @@ async fn a_folder_is_used_once() {
     let id = group.leader().await.metrics().me;
     group.kill(id).await;
     let options = ringwall_consensus::Options::new(group.folder(id), CLUSTER, id, std::sync::Arc::new(|| 0));
-    struct Nowhere;
-    impl ringwall_consensus::Transport for Nowhere {
-        fn call(
-            &self,
-            to: Incarnation,
-            _: &ringwall_wire::peer::Member,
-            _: ringwall_consensus::Class,
-            _: ringwall_wire::peer::PeerCall,
-            _: std::time::Duration,
-        ) -> ringwall_consensus::BoxFuture<Result<ringwall_wire::peer::PeerAnswer, ringwall_consensus::TransportError>> {
-            Box::pin(async move { Err(ringwall_consensus::TransportError::Unreachable { to, why: "nowhere".into() }) })
-        }
-    }
-    let again = ringwall_consensus::Replica::open(options, std::sync::Arc::new(Nowhere)).await;
+    let again = ringwall_consensus::Replica::open(options, std::sync::Arc::new(Nobody)).await;
     assert!(matches!(again, Err(ringwall_consensus::OpenError::NotEmpty(_))), "there is no edge from disk to voter");
 }

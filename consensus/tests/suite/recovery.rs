@@ -298,35 +298,14 @@ fn begun(previous: TreePoint, chosen: Incarnation, founding: Founding) -> EpochB
 }
 
 /// Begins an epoch on a copy of a disk.
-async fn take_up(group: &Group, from: &Source, chosen: TreePoint, me: Incarnation, folder: &Path) -> Replica {
+async fn take_up(from: &Source, chosen: TreePoint, me: Incarnation, folder: &Path) -> Replica {
     let mut options = Options::new(folder, CLUSTER, me, Arc::new(|| 2_000_000));
     options.sealer = Some(sealer(1));
     let cert = cert(1, 900 + u64::from(me.epoch().0));
-    let link: Arc<dyn ringwall_consensus::Transport> = Arc::new(nobody());
-    let replica = Replica::take_up(options, link, from.clone(), Arc::new(judge), (chosen, cert.clone())).await.unwrap();
+    let replica = Replica::take_up(options, Arc::new(Nobody), from.clone(), Arc::new(judge), (chosen, cert.clone())).await.unwrap();
     let applied = replica.begin(begun(chosen, from.owner.incarnation, Founding { incarnation: me, cert })).await.unwrap();
     assert_eq!(applied.outcomes, [Outcome::Admitted(me)]);
-    let _ = group;
     replica
-}
-
-/// A transport of a group of one.
-fn nobody() -> impl ringwall_consensus::Transport {
-    struct Nobody;
-    impl ringwall_consensus::Transport for Nobody {
-        fn call(
-            &self,
-            to: Incarnation,
-            _: &ringwall_wire::peer::Member,
-            _: ringwall_consensus::Class,
-            _: ringwall_wire::peer::PeerCall,
-            _: std::time::Duration,
-        ) -> ringwall_consensus::BoxFuture<Result<ringwall_wire::peer::PeerAnswer, ringwall_consensus::TransportError>> {
-            let gone = ringwall_consensus::TransportError::Unreachable { to, why: "nobody else is there".into() };
-            Box::pin(std::future::ready(Err(gone)))
-        }
-    }
-    Nobody
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -340,7 +319,7 @@ async fn a_lineage_goes_on_where_the_chosen_log_ends() {
         copy(&group.folder(lives[1]), &disk);
         let (from, chosen) = (source(&disk, lives[1]), TreePoint { size: seen.size, root: seen.root });
         let me = Incarnation::new(Epoch(2), seen.size);
-        let replica = take_up(&group, &from, chosen, me, &dir.path().join("first")).await;
+        let replica = take_up(&from, chosen, me, &dir.path().join("first")).await;
         let view = replica.linear_view().await.unwrap();
         assert_eq!((view.epoch(), view.tree_at(seen.size).unwrap()), (Some(Epoch(2)), Some(chosen)), "the tree goes on");
         assert!(view.term() > seen_term(&group).await, "and so do terms");
@@ -368,7 +347,7 @@ async fn a_lineage_goes_on_where_the_chosen_log_ends() {
         let second = choose(&claims).unwrap();
         assert_eq!((second.claim.incarnation, second.majority), (me, true), "a disk of the epoch before counts for nothing");
         let third = Incarnation::new(Epoch(3), tree.size);
-        let again = take_up(&group, &own, second.tree(), third, &dir.path().join("second")).await;
+        let again = take_up(&own, second.tree(), third, &dir.path().join("second")).await;
         let view = again.linear_view().await.unwrap();
         assert_eq!((view.epoch(), view.epochs_after(EPOCH).len()), (Some(Epoch(3)), 2));
         drop(view);
@@ -397,11 +376,11 @@ async fn a_log_that_changed_after_it_was_chosen_is_not_taken_up_and_no_epoch_beg
     let options = |folder: &str| Options::new(dir.path().join(folder), CLUSTER, me, Arc::new(|| 0));
     let chosen = TreePoint { size: first.size, root: first.root };
     let cert = cert(1, 950);
-    let other = Replica::take_up(options("changed"), Arc::new(nobody()), from.clone(), Arc::new(judge), (chosen, cert.clone())).await;
+    let other = Replica::take_up(options("changed"), Arc::new(Nobody), from.clone(), Arc::new(judge), (chosen, cert.clone())).await;
     assert!(matches!(other, Err(TakeUpError::Changed { .. })), "{:?}", other.err());
     let now = settle(&group).await;
     let chosen = TreePoint { size: now.size, root: now.root };
-    let replica = take_up(&group, &from, chosen, me, &dir.path().join("taken")).await;
+    let replica = take_up(&from, chosen, me, &dir.path().join("taken")).await;
     let founding = Founding { incarnation: me, cert };
     let refused = |begun: EpochBegun| {
         let replica = replica.clone();

@@ -478,3 +478,12 @@ where
     }
     panic!("never worked: {last:?}");
 }
+
+/// The transport of a group of one: nobody else is there.
+pub(crate) struct Nobody;
+
+impl Transport for Nobody {
+    fn call(&self, to: Incarnation, _: &Member, _: Class, _: PeerCall, _: Duration) -> BoxFuture<Result<PeerAnswer, TransportError>> {
+        Box::pin(std::future::ready(Err(TransportError::Unreachable { to, why: "nobody else is there".into() })))
+    }
+}
