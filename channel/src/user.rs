@@ -9,8 +9,9 @@
 
 use alloc::vec::Vec;
 use ed25519_dalek::{Signer, SigningKey, VerifyingKey};
+use ringwall_wire::backup::EscrowKey;
 use ringwall_wire::codec::enc;
-use ringwall_wire::ids::{ClientId, ClusterId, CredPublic, Digest, Incarnation, Nonce, Signature, UserId};
+use ringwall_wire::ids::{ClientId, ClusterId, CredPublic, Digest, Incarnation, Nonce, Signature, UserId, XWingPublic};
 use ringwall_wire::label::Label;
 use ringwall_wire::session::UserAuth;
 use ringwall_wire::user::{AddDevice, DeviceName, DeviceRequest, RestoreProof, SetRecovery};
@@ -187,6 +188,17 @@ pub fn verify_added(ask: &AddDevice, cluster_id: &ClusterId, author: &VerifiedUs
 
 fn added(cluster_id: &ClusterId, user: &UserId, seq: u64, cred: &CredPublic, name: &DeviceName) -> Vec<u8> {
     enc(Label::DeviceAdded, &[&cluster_id.0, &user.0, &seq.to_be_bytes(), &cred.0, name.as_bytes()])
+}
+
+/// The word of a recovery key that data keys of `user` may be sealed to `kem`.
+pub fn sign_escrow_key(cluster_id: &ClusterId, user: &UserId, kem: XWingPublic, key: &SigningKey) -> EscrowKey {
+    let signature = Signature(key.sign(&EscrowKey::words(cluster_id, user, &kem)).to_bytes());
+    EscrowKey { key: cred_of(key), kem, signature }
+}
+
+/// Verifies such a word. Whose recovery key it is, is not said by it.
+pub fn verify_escrow_key(to: &EscrowKey, cluster_id: &ClusterId, user: &UserId) -> Result<(), UserError> {
+    verify(&to.key, &EscrowKey::words(cluster_id, user, &to.kem), &to.signature)
 }
 
 /// The word of a recovery key that it is to be the user's after change `seq`.

@@ -332,5 +332,7 @@ pub(crate) fn answer_name(answer: &Answer) -> &'static str {
         Answer::Receipt(_) => "a receipt",
         Answer::User(_) => "a user's record",
         Answer::UserRefused(_) => "a refused change of a user's record",
+        Answer::Backup(_) => "a word about a backup",
+        Answer::EscrowKeys(_) => "escrowed data keys",
     }
 }

@@ -10,6 +10,7 @@
 extern crate alloc; // the record! macro of the wire crate names it
 
 mod answer;
+mod backup;
 mod charter;
 mod compare;
 #[cfg(feature = "defects")]
@@ -44,6 +45,7 @@ mod types;
 pub mod watch;
 pub mod workers;
 
+pub use backup::HeldSnapshot;
 pub use charter::{CustodyTerms, GovernorsJudge, OrderJudge, no_governors, nobody_governs};
 pub use machine::custody::{Custody, Held};
 pub use machine::generations::KeyRow;

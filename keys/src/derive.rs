@@ -85,6 +85,10 @@ purposes! {
     RecoverySign = "recovery-sign",
     /// A recovery phrase's entropy to sealing key and commitment of an escrow (64 bytes); fields: cluster, user, iv.
     EscrowKeys = "escrow-keys",
+    /// A recovery phrase's entropy to the seed of the X-Wing pair data keys are escrowed to; fields: cluster, user.
+    EscrowSeed = "escrow-seed",
+    /// KEK to the salt of the randomness that data keys are escrowed with.
+    EscrowSalt = "escrow-salt",
     /// Hedge key to initialization vector (24 bytes); fields: randomness, incarnation, counter, digest of the input.
     HedgedIv = "hedged-iv",
     /// KEK to the salt of a dealing's randomness; field: custody epoch.

@@ -8,6 +8,7 @@
 //! - [`ring`]: [`Keyring`], the live master keys of a cluster; namespace tags; wrapping of data keys and workload keys.
 //! - [`space`]: [`SpaceKeys`], the keys of one namespace; sealing and opening of records.
 //! - [`phrase`]: [`Phrase`], 24 words that restore a user, and the escrow they open.
+//! - [`escrow`]: data keys sealed to a phrase, for the day no cluster is left.
 //! - [`user`]: [`UserKey`], what a client holds: a user's part of keys in dual mode, all of them in user mode.
 //! - [`hedge`]: [`HedgedIvs`], initialization vectors that survive a repeating generator.
 //! - [`custody`]: dealing, judging and combining shares of a recovery key, and what it opens.
@@ -20,6 +21,7 @@ extern crate alloc;
 pub mod bucket;
 pub mod custody;
 pub mod derive;
+pub mod escrow;
 pub mod hedge;
 pub mod phrase;
 pub mod ring;

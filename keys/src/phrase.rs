@@ -160,6 +160,11 @@ impl Phrase {
         secrets
     }
 
+    /// What everything else follows from.
+    pub(crate) fn bits(&self) -> &Secret<32> {
+        &self.0
+    }
+
     fn escrow_keys(&self, place: &EscrowPlace, iv: &[u8; 24]) -> Secret<64> {
         expand(&self.0, Purpose::EscrowKeys, &[&place.cluster_id.0, &place.user.0, iv])
     }

@@ -263,7 +263,7 @@ impl Keyring {
     /// not the one of its records gives keys that open nothing: compare [`crate::user::commitment`] first.
     pub fn unwrap_dual_space_key(&self, space: &SpaceTag, wrapped: &WrappedKey, part: &Secret<32>) -> Result<SpaceKeys, OpenError> {
         let dek = self.unwrapped(space, KeyMode::Dual, wrapped)?;
-        let mixed = self.mixed(space, &dek, part);
+        let mixed = mixed(&self.cluster_id, space, &dek, part);
         let keys = SpaceKeys::derive(self.cluster_id, *space, KeyMode::Dual, &mixed);
         drop((dek, mixed));
         wash_stack();
@@ -271,15 +271,7 @@ impl Keyring {
     }
 
     #[inline(never)]
-    fn mixed(&self, space: &SpaceTag, dek: &Secret<32>, part: &Secret<32>) -> Secret<32> {
-        let fields: [&[u8]; 2] = [&self.cluster_id.0, &space.0];
-        let salt: Secret<32> = expand(dek, Purpose::MixSalt, &fields);
-        let input = Zeroizing::new(enc(Label::Mix, &[dek.expose(), part.expose()]));
-        expand(&extract(&salt, &input), Purpose::DekMix, &fields)
-    }
-
-    #[inline(never)]
-    fn unwrapped(&self, space: &SpaceTag, mode: KeyMode, wrapped: &WrappedKey) -> Result<Secret<32>, OpenError> {
+    pub(crate) fn unwrapped(&self, space: &SpaceTag, mode: KeyMode, wrapped: &WrappedKey) -> Result<Secret<32>, OpenError> {
         self.master(wrapped.key_epoch)?.unwrap_key(&self.wrap_aad(space, mode, wrapped.key_epoch), wrapped)
     }
 
@@ -332,6 +324,11 @@ impl Keyring {
     /// What the randomness of a dealing, or of a blob that is sealed anew, is mixed with.
     pub fn custody_salt(&self, custody_epoch: CustodyEpoch) -> Secret<32> {
         expand(&self.newest_master().kek, Purpose::CustodySalt, &[&custody_epoch.0.to_be_bytes()])
+    }
+
+    /// What the randomness of escrowed data keys is mixed with.
+    pub(crate) fn escrow_salt(&self) -> Secret<32> {
+        expand(&self.newest_master().kek, Purpose::EscrowSalt, &[])
     }
 
     /// The oldest generation on the ring.
@@ -396,6 +393,15 @@ impl Master {
     }
 }
 
+/// The data key of a namespace in dual mode: neither of the two it is made of says anything about it.
+#[inline(never)]
+pub(crate) fn mixed(cluster_id: &ClusterId, space: &SpaceTag, dek: &Secret<32>, part: &Secret<32>) -> Secret<32> {
+    let fields: [&[u8]; 2] = [&cluster_id.0, &space.0];
+    let salt: Secret<32> = expand(dek, Purpose::MixSalt, &fields);
+    let input = Zeroizing::new(enc(Label::Mix, &[dek.expose(), part.expose()]));
+    expand(&extract(&salt, &input), Purpose::DekMix, &fields)
+}
+
 fn generation(cluster_id: &ClusterId, key_epoch: KeyEpoch, key: &Secret<32>) -> KeyGeneration {
     let commit = expand::<32>(key, Purpose::MasterCommit, &[&cluster_id.0, &key_epoch.0.to_be_bytes()]);
     KeyGeneration { key_epoch, commit: Digest(*commit.expose()) }
@@ -425,13 +431,8 @@ mod tests {
     #[test]
     fn the_mix_of_both_parts_has_its_known_answer() {
         // Computed with Python's `hmac`, not with this crate.
-        let granted = [
-            GrantedKey { key_epoch: TAG_KEY_EPOCH, key: Secret::new([0x22; 32]) },
-            GrantedKey { key_epoch: FIRST_KEY_EPOCH, key: Secret::new([0x33; 32]) },
-        ];
-        let ring = Keyring::from_grant(ClusterId([0x11; 32]), &granted).expect("a tag key and a master key");
         let dek = Secret::new(core::array::from_fn(|byte| byte as u8));
-        let mixed = ring.mixed(&SpaceTag([0x66; 16]), &dek, &Secret::new([0x77; 32]));
+        let mixed = mixed(&ClusterId([0x11; 32]), &SpaceTag([0x66; 16]), &dek, &Secret::new([0x77; 32]));
         let want = "2346f84f1b24dd8459d521b1d06987b566c946fa732203341967d12b232ff7d5";
         assert_eq!(ringwall_wire::text::hex(mixed.expose()), want);
     }

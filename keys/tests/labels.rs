@@ -58,6 +58,8 @@ const KNOWN: &[(Purpose, &str)] = &[
         Purpose::EscrowKeys,
         "c5088fda11d2857e9492f9cc0a80fc244ebf8f02b36fc51c3b513349d6e5776d256db126b009a1ff6c308463f1e17bc0c2a52e9756b601bff9a663d1b8f7f4c1",
     ),
+    (Purpose::EscrowSeed, "e1b87e8a5be59e8508673c1067074ccdd5ebc14b27e2b6bbccb0e0718922984f"),
+    (Purpose::EscrowSalt, "228a002ead76297d882860a58e1baa71f1cf98c75f7d074c837317996fd5462b"),
     (Purpose::HedgedIv, "2d8525f6ca331c9219f661c23c262b8fa423a59b876acf35"),
     (Purpose::CustodySalt, "3863076080d054c65318767a8aedca2d6c263288d839b83321eb58e6079f909d"),
     (Purpose::CustodyDraw, "0c8b2d513031a966727bbbf093fb6f715723aed8c30b5a806f2a09f607b9cf0d"),

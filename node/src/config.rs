@@ -5,6 +5,7 @@
 //! folders, addresses, logs and operational limits. Documented by deploy/ringwalld.example.toml, which a test reads.
 //! Trusts: nobody with it: a changed file gives other evidence or another address. Out of scope: acting on it. Protocol section 2.1.
 
+mod backup;
 mod custody;
 mod logs;
 
@@ -16,7 +17,7 @@ use crate::kbs::settings::{FileKbs, Settings as KbsSettings};
 use ringwall_wire::bounded::Text;
 use ringwall_wire::codec::Message;
 use ringwall_wire::genesis::{BootCluster, BootConfig, ClusterCard, GenesisTemplate, PROTOCOL_VERSION};
-use ringwall_wire::ids::{Digest, Slot};
+use ringwall_wire::ids::{Digest, Slot, UserId};
 use ringwall_wire::limits::{REATTEST_MOST_S, SLOTS};
 use ringwall_wire::order::ReplaceOrder;
 use ringwall_wire::policy::PolicyDoc;
@@ -98,6 +99,8 @@ struct FileConfig {
     #[serde(default)]
     custody: custody::FileCustody,
     kbs: Option<FileKbs>,
+    #[serde(default)]
+    backup: backup::FileBackup,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -256,6 +259,8 @@ pub struct Config {
     pub endorsements: Settings,
     /// How the key broker protocol is offered to workloads; none for not at all.
     pub kbs: Option<KbsSettings>,
+    /// Users who may fetch snapshots of the whole state, sealed as it is. Operational: the operator has the same bytes on the disk.
+    pub backup_users: Vec<UserId>,
     /// What is bound into the evidence.
     pub boot: BootConfig,
     /// The governors' order this node joins with. Whether it holds, the cluster says.
@@ -364,6 +369,7 @@ impl Reading<'_> {
             custody,
             endorsements,
             kbs,
+            backup_users: self.backup_users(&raw.backup)?,
             boot,
             replace_order,
         })

@@ -80,6 +80,20 @@ fn the_example_file_is_complete_and_legal() {
 }
 
 #[test]
+fn whoever_backs_up_is_named_and_nobody_is_by_default() {
+    let (_folder, flags) = folder(GOOD);
+    assert!(load(&flags, Purpose::Join).unwrap().backup_users.is_empty());
+    let id = "0a".repeat(20);
+    let (_folder, flags) = folder(&format!("{GOOD}\n[backup]\nusers = [\"{id}\"]\n"));
+    assert_eq!(load(&flags, Purpose::Join).unwrap().backup_users[0].to_string(), id);
+    for users in ["[\"everybody\"]".to_owned(), format!("[{}]", vec![format!("\"{id}\""); 65].join(", "))] {
+        let (_folder, flags) = folder(&format!("{GOOD}\n[backup]\nusers = {users}\n"));
+        let fault = load(&flags, Purpose::Join).unwrap_err();
+        assert!(matches!(fault, ConfigError::Field { field: "backup.users", .. }), "{fault}");
+    }
+}
+
+#[test]
 fn the_key_broker_is_offered_where_its_section_stands() {
     let (_folder, flags) = folder(GOOD);
     assert_eq!(load(&flags, Purpose::Join).unwrap().kbs, None);

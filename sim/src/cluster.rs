@@ -103,6 +103,8 @@ pub struct LocalOptions {
     pub rotate_s: Option<(u32, u32)>,
     /// Folder of endorsements of workloads' machines; with it every node offers the key broker protocol on a port of its own.
     pub kbs: Option<PathBuf>,
+    /// Ids of users who may back the cluster up.
+    pub backup_users: Vec<String>,
 }
 
 /// One slot and the process that stands in it.
@@ -366,6 +368,9 @@ impl LocalCluster {
         }
         if let Some((rotate, erase)) = self.options.rotate_s {
             let _ = writeln!(text, "[custody]\nrotate_s = {rotate}\nerase_s = {erase}");
+        }
+        if !self.options.backup_users.is_empty() {
+            let _ = writeln!(text, "[backup]\nusers = {:?}", self.options.backup_users);
         }
         if let (Some(folder), Some(address)) = (&self.options.kbs, self.place(slot).kbs) {
             let _ = writeln!(text, "[kbs]\nlisten = \"{address}\"\nnames = [\"127.0.0.1\"]\nendorsements = {}", quoted(folder));

@@ -16,9 +16,9 @@ use ringwall_sim::cluster::{LocalCluster, LocalOptions, Machine};
 use ringwall_tests::custodian::{Holder, Talk};
 use ringwall_tests::local::{self, PATIENCE};
 use ringwall_wire::codec::Message as _;
-use ringwall_wire::custodian::{CustodianAnswer, CustodyStatus};
+use ringwall_wire::custodian::{CustodianAnswer, CustodianOp, CustodianReply, CustodianRequest, CustodyStatus};
 use ringwall_wire::ids::{ClusterId, Digest, Epoch, Nonce};
-use ringwall_wire::recovery::{CustodyAnchor, SignedOffer};
+use ringwall_wire::recovery::{CustodyAnchor, LossTerms, SignedOffer};
 use serde_json::json;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -47,12 +47,13 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let holders: Vec<Holder> = (1..=3).map(Holder::numbered).collect();
         let custodians = (holders.iter().map(Holder::public).collect(), 2);
-        let options = LocalOptions { custodians, rotate_s: Some(RARELY), ..LocalOptions::default() };
+        let credential = Credential::generate();
+        let backup_users = vec![credential.user().to_string()];
+        let options = LocalOptions { custodians, rotate_s: Some(RARELY), backup_users, ..LocalOptions::default() };
         let machines = ["genoa-1", "turin-1", "tdx-1"].map(Machine::honest);
         let cluster =
             LocalCluster::start_with(folder.path(), three::launch(), &machines, options).unwrap_or_else(|error| panic!("{error}"));
         let files = AnchorFiles::beside(&folder.path().join("me"), &cluster.card().genesis.cluster_id());
-        let credential = Credential::generate();
         let mut world = World { cluster, holders, shares: Vec::new(), credential, files, folder, session: Nonce([0; 32]) };
         let client = world.client().await;
         local::voters(&client, &world.cluster, 3).await;
@@ -192,6 +193,23 @@ impl World {
             assert!(Instant::now() < until, "waited for {what}; last told: {told}\n{}", local::logs(&self.cluster));
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
+    }
+
+    /// Waits until the custodians are asked to accept a loss, and says which.
+    async fn loss(&self, slot: u8) -> LossTerms {
+        self.told_where(slot, "the question", |told| told["step"] == "loss").await;
+        let progress = std::fs::read(self.papers(slot).join("progress")).unwrap();
+        let CustodianAnswer::Progress(progress) = CustodianReply::decode(&progress).unwrap().body else { panic!("another answer") };
+        progress.loss.unwrap()
+    }
+
+    /// Puts a custodian's acceptance of a loss into the inbox.
+    fn accept(&self, slot: u8, number: usize, terms: &LossTerms) {
+        let word = self.holders[number - 1].accepts(&self.cluster_id(), terms);
+        let request = CustodianRequest { number: 1, op: CustodianOp::AcceptLoss(word) };
+        let inbox = self.papers(slot).join("inbox");
+        std::fs::write(inbox.join(format!("accept-{number}.part")), request.encode()).unwrap();
+        std::fs::rename(inbox.join(format!("accept-{number}.part")), inbox.join(format!("accept-{number}"))).unwrap();
     }
 
     async fn ended_with(&mut self, slot: u8) -> i32 {
@@ -361,7 +379,6 @@ async fn older_disks_than_somebody_has_seen_are_refused_with_what_would_be_lost(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn where_too_few_disks_are_left_every_custodian_has_to_accept_the_loss() {
-    use ringwall_wire::custodian::{CustodianOp, CustodianReply, CustodianRequest};
     let mut world = World::start().await;
     world.put("key", "value").await;
     world.kill_all();
@@ -377,23 +394,50 @@ async fn where_too_few_disks_are_left_every_custodian_has_to_accept_the_loss() {
     world.answer(1, &offer, (3, 3), None);
     let told = world.told_where(1, "the question", |told| told["step"] == "loss").await;
     assert_eq!((&told["loss"]["voters"], &told["loss"]["missing"]), (&json!(3), &json!(2)), "{told}");
-    let progress = std::fs::read(world.papers(1).join("progress")).unwrap();
-    let CustodianAnswer::Progress(progress) = CustodianReply::decode(&progress).unwrap().body else { panic!("another answer") };
-    let terms = progress.loss.unwrap();
-    let accept = |number: usize| {
-        let word = world.holders[number - 1].accepts(&world.cluster_id(), &terms);
-        let request = CustodianRequest { number: 1, op: CustodianOp::AcceptLoss(word) };
-        std::fs::write(world.papers(1).join("inbox").join(format!("accept-{number}.part")), request.encode()).unwrap();
-        let inbox = world.papers(1).join("inbox");
-        std::fs::rename(inbox.join(format!("accept-{number}.part")), inbox.join(format!("accept-{number}"))).unwrap();
-    };
-    accept(1);
-    accept(2);
+    let terms = world.loss(1).await;
+    world.accept(1, 1, &terms);
+    world.accept(1, 2, &terms);
     let accepted = |told: &serde_json::Value| told["step"] == "loss";
     local::log_says(&world.cluster, 1, "the loss is accepted").await;
     tokio::time::sleep(Duration::from_millis(1_500)).await;
     assert!(accepted(&world.told(1)), "two of three custodians are not all: {}", world.told(1));
-    accept(3);
+    world.accept(1, 3, &terms);
+    world.told_where(1, "service", |told| told["step"] == "serving").await;
+    world.holds("key", "value").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_whose_disks_are_gone_comes_back_from_a_backup_that_every_custodian_accepts() {
+    let mut world = World::start().await;
+    world.put("key", "value").await;
+    let mut options = local::options(&world.cluster);
+    options.credential = world.credential.clone();
+    let client = Client::connect(options.clone()).await.unwrap();
+    let backup = world.folder.path().join("cluster.rwb");
+    let fetched = ringwall_client::backup::fetch(&options, &client, &backup, |_| {}).await.unwrap_or_else(|fault| panic!("{fault}"));
+    client.close().await;
+    world.kill_all();
+    // What shares open is no part of a backup: it is kept beside it.
+    let kept = world.folder.path().join("kept");
+    std::fs::create_dir(&kept).unwrap();
+    std::fs::copy(world.cluster.data_folder(1).join("recovery.blob"), kept.join("recovery.blob")).unwrap();
+    SLOTS.into_iter().for_each(|slot| world.replace_disk(slot, None));
+    copy(&kept, &world.cluster.data_folder(1));
+    std::fs::create_dir_all(world.papers(1).join("backups")).unwrap();
+    let mut altered = std::fs::read(&backup).unwrap();
+    let at = altered.len() - 100;
+    altered[at] ^= 1;
+    std::fs::write(world.papers(1).join("backups").join("altered"), altered).unwrap();
+    std::fs::copy(&backup, world.papers(1).join("backups").join("cluster.rwb")).unwrap();
+    world.cluster.recover(1, &[]).unwrap();
+    let offer = world.offer(1).await;
+    world.answer(1, &offer, (1, 1), None);
+    world.answer(1, &offer, (2, 2), None);
+    let terms = world.loss(1).await;
+    let proven = &fetched.proven.made.head;
+    assert_eq!((terms.voters, terms.missing, terms.chosen.size), (3, 3, proven.tree.size), "a backup is no voter's disk");
+    local::log_says(&world.cluster, 1, "its snapshot is not the one that was signed").await;
+    (1..=3).for_each(|number| world.accept(1, number, &terms));
     world.told_where(1, "service", |told| told["step"] == "serving").await;
     world.holds("key", "value").await;
 }

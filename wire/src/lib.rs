@@ -8,6 +8,7 @@
 //! - [`session`], [`admission`], [`request`], [`receipt`]: what clients and nodes say to each other. [`tree`]: Merkle trees.
 //! - [`custody`], [`rotation`], [`custodian`], [`recovery`]: shares, generations of keys, what custodians ask, total outage.
 //! - [`command`], [`peer`]: what the group replicates and how members talk. [`keeping`]: what custodians keep in files.
+//! - [`backup`]: a snapshot with its proof as it is fetched and kept, and data keys sealed to a user's phrase.
 //! - [`workload`]: keys granted to programs in TEEs of their own, and what is written down of it.
 //! - [`without`]: defences a build for attacks can leave out; in any other build, nothing.
 //!
@@ -19,6 +20,7 @@ extern crate alloc;
 pub mod shape;
 
 pub mod admission;
+pub mod backup;
 pub mod bounded;
 pub mod codec;
 pub mod command;

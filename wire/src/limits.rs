@@ -179,6 +179,23 @@ pub const COOL_DOWN_S: u32 = 24 * 60 * 60;
 /// Longest such wait a user can set.
 pub const COOL_DOWN_MOST_S: u32 = 30 * 24 * 60 * 60;
 
+/// Bytes of one part of a backup: a reply with room for framing.
+pub const BACKUP_PART_BYTES: usize = 512 * 1024;
+/// Bytes of a backup's proof: the signer's attestation exchange and a signed head.
+pub const BACKUP_PROOF_BYTES: usize = EXCHANGE_BYTES + 4 * 1024;
+/// Bytes of a backup's snapshot: a guard against nonsense, the disk is the limit.
+pub const BACKUP_STATE_BYTES: u64 = 1 << 44;
+/// Bytes of one item of a snapshot: a record of the full size, or a client with a full window.
+pub const SNAPSHOT_ITEM_BYTES: usize = 2 * 1024 * 1024;
+/// Namespaces whose names one question for data keys gives.
+pub const ESCROW_NAMES: usize = 256;
+/// Data keys of one page: few enough that its buffer in a member never moves.
+pub const ESCROW_PAGE: usize = 64;
+/// Bytes of a sealed page: 122 bytes for each key with the longest name, and a tag.
+pub const ESCROW_PAGE_BYTES: usize = 10 * 1024;
+/// Pages of one user's data keys: 16,384 namespaces.
+pub const ESCROW_PAGES: usize = 256;
+
 /// Client sessions whose recent outcomes are kept for exactly-once retries, in all.
 pub const DEDUP_CLIENTS: usize = 65_536;
 /// Client sessions of one user among them: one user cannot push out the others.

@@ -3,6 +3,7 @@
 //! Decides: the operations on a namespace. A write names its client and sequence number, so that a retry on any node is applied
 //! once. Trusts: nothing. Out of scope: sealing (`keys`), order (`consensus`). Protocol section 3, step 7.
 
+use crate::backup::{BackupAsk, BackupTold, EscrowAsk, EscrowedKeys};
 use crate::bounded::{Blob, List, Text};
 use crate::codec::{Message as _, open_enc};
 use crate::ids::{Digest, Revision};
@@ -56,6 +57,10 @@ choice! {
         10 => Unlock(Unlock),
         /// Look at the user's record, or change it.
         11 => User(Box<UserAsk>),
+        /// Make or fetch a snapshot of the whole state, sealed as it is.
+        12 => Backup(BackupAsk),
+        /// Have the data keys of the user's namespaces sealed to a key of their recovery phrase.
+        13 => EscrowKeys(Box<EscrowAsk>),
     }
 }
 
@@ -245,6 +250,10 @@ choice! {
         12 => User(Box<UserShown>),
         /// A change of the user's record was refused.
         13 => UserRefused(UserFault),
+        /// About a backup.
+        14 => Backup(Box<BackupTold>),
+        /// Data keys, sealed.
+        15 => EscrowKeys(Box<EscrowedKeys>),
     }
 }
 

@@ -4,6 +4,7 @@
 //! read them: values come from standard input or `--file`. Key names may be arguments; `--key-file` is there for names that are secret.
 //! Trusts: nothing. Out of scope: what verbs do (`verbs.rs`).
 
+use super::backup::BackupVerb;
 use super::custodian_args::{CUSTODIAN_HELP, CustodianArgs};
 use super::policy_args::PolicyVerb;
 use super::receipt::ReceiptVerb;
@@ -125,6 +126,13 @@ pub(crate) enum Verb {
     /// Restore a user on this device, with the recovery phrase (from standard input)
     #[command(after_help = RECOVERY_HELP)]
     Restore(Restore),
+    /// Fetch, verify and show backups: the whole state, sealed as it is, with its proof
+    #[command(after_help = BACKUP_HELP)]
+    Backup {
+        /// What to do.
+        #[command(subcommand)]
+        verb: BackupVerb,
+    },
     /// Store a value (from standard input or --file)
     Put(Put),
     /// Print a value
@@ -198,8 +206,18 @@ The user key file (CREDENTIAL.userkey) is not carried over by this: copy it your
 const RECOVERY_HELP: &str = "\
   ringwall recovery create --escrow FILE            prints 24 words once; FILE is ciphertext, keep copies anywhere
   ringwall recovery test --escrow FILE              whether the words you wrote down open it
+  ringwall recovery keys --escrow FILE              FILE.keys anew, when namespaces were made: for `ringwall user import`
   ringwall restore --escrow FILE                    on a new device: waits as long as was chosen, then run it again
   ringwall recovery stop                            on another device: stops a restoration that waits";
+
+const BACKUP_HELP: &str = "\
+  ringwall backup take FILE        from a cluster that serves; broken off, run it again and it goes on
+  ringwall backup verify FILE      signer, signature, every byte and item (no network)
+  ringwall backup show FILE        the same, and what is in it
+  ringwall user import             on a new cluster: stores what the recovery phrase opens
+
+A backup is sealed as the members' disks are: keep copies anywhere. It opens for a user with the phrase
+and the files of `ringwall recovery`, and for a cluster with its custodians.";
 
 const BATCH_HELP: &str = "\
 Changes are objects with an \"op\" and a key:

@@ -5,6 +5,7 @@
 
 use crate::SeedFileError;
 use crate::anchor::{AnchorError, ReadEvidenceError};
+use crate::backup::{BackupError, FetchError, ImportError, KeysError};
 use crate::card::ReadCardError;
 use crate::credential::CredentialError;
 use crate::custodian::CustodianError;
@@ -79,6 +80,7 @@ impl Exit {
             | "RW-C-RECEIPT"
             | "RW-C-DEALING-REFUSED"
             | "RW-C-OFFER-REFUSED"
+            | "RW-C-BACKUP-REFUSED"
             | "RW-C-NOT-AUTHENTIC" => Exit::Evidence,
             "RW-C-ROLLBACK-DETECTED" | "RW-C-FORK-DETECTED" | "RW-C-AUDIT-ROLLBACK" | "RW-C-AUDIT-FORK" | "RW-C-AUDIT-BROKEN" => {
                 Exit::Detected
@@ -105,6 +107,7 @@ impl Exit {
                 "RW-C-DEALING-",
                 "RW-C-OFFER-",
                 "RW-C-ESCROW-",
+                "RW-C-BACKUP-",
             ]
             .iter()
             .any(|start| code.starts_with(start)) =>
@@ -176,7 +179,11 @@ troubles!(
     CustodianError,
     LockError,
     UserError,
-    EscrowError
+    EscrowError,
+    BackupError,
+    FetchError,
+    ImportError,
+    KeysError
 );
 
 #[cfg(test)]
@@ -215,6 +222,8 @@ mod tests {
             (Trouble::new("RW-C-SHARE-OTHER-SHARE", ""), 10),
             (Trouble::new("RW-C-OFFER-REFUSED", ""), 3),
             (Trouble::new("RW-C-DEALING-MALFORMED", ""), 10),
+            (Trouble::new("RW-C-BACKUP-ALTERED", ""), 10),
+            (Trouble::new("RW-C-BACKUP-REFUSED", ""), 3),
         ] {
             assert_eq!(trouble.exit() as u8, exit, "{}", trouble.code);
         }

@@ -5,12 +5,14 @@
 //! Trusts: its arguments and environment for where and as whom, not for whom to believe. Out of scope: the operations (the library).
 
 mod args;
+mod backup;
 mod custodian;
 mod custodian_args;
 mod custodian_paper;
 mod custodian_show;
 mod evidence;
 mod exit;
+mod import;
 mod input;
 mod passphrase;
 mod policy;

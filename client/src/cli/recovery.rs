@@ -9,10 +9,13 @@ use super::args::SharedOptions;
 use super::exit::{Exit, Trouble};
 use super::user::{finish, make_credential, note_user, pinned, record};
 use super::{input, show, verbs};
+use crate::backup::{self, KeysError};
 use crate::escrow::{self, EscrowError};
-use crate::{Anchors, UserId, keep_user_key, read_escrow, read_user_key, user_key_path, write_escrow};
+use crate::{Anchors, Client, UserId, keep_user_key, read_escrow, read_user_key, user_key_path, write_escrow};
 use clap::{Args, Subcommand};
-use ringwall_wire::limits::{COOL_DOWN_MOST_S, COOL_DOWN_S};
+use ringwall_wire::backup::EscrowKey;
+use ringwall_wire::limits::{COOL_DOWN_MOST_S, COOL_DOWN_S, NAMESPACE_BYTES};
+use ringwall_wire::request::Namespace;
 use ringwall_wire::user::UserEscrow;
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -28,6 +31,21 @@ pub(crate) enum RecoveryVerb {
         /// Seconds a restored device waits before it counts, while other devices can stop it
         #[arg(long, default_value_t = COOL_DOWN_S, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(..=i64::from(COOL_DOWN_MOST_S)))]
         cool_down: u32,
+        /// Namespace whose name is to stand beside its data key in FILE.keys; may be repeated
+        #[arg(long, value_name = "NAME", value_parser = namespace)]
+        namespace: Vec<Namespace>,
+    },
+    /// Have the data keys of the user's namespaces sealed to the phrase anew (FILE.keys): whenever namespaces were made
+    Keys {
+        /// The escrow
+        #[arg(long, value_name = "FILE")]
+        escrow: PathBuf,
+        /// Namespace whose name is to stand beside its key; may be repeated
+        #[arg(long, value_name = "NAME", value_parser = namespace)]
+        namespace: Vec<Namespace>,
+        /// Read the phrase from standard input: names that stood beside keys before stay, and FILE.keys need not exist yet
+        #[arg(long)]
+        phrase: bool,
     },
     /// Find out whether a phrase (from standard input) opens an escrow; shows nothing of it
     Test {
@@ -53,7 +71,8 @@ pub(crate) struct Restore {
 /// Runs a verb of `ringwall recovery`.
 pub(crate) async fn run(shared: &SharedOptions, anchors: Anchors, verb: &RecoveryVerb) -> Result<Exit, Trouble> {
     match verb {
-        RecoveryVerb::Create { escrow, cool_down } => create(shared, anchors, escrow, *cool_down).await,
+        RecoveryVerb::Create { escrow, cool_down, namespace } => create(shared, anchors, escrow, *cool_down, namespace).await,
+        RecoveryVerb::Keys { escrow, namespace, phrase } => keys(shared, anchors, escrow, namespace, *phrase).await,
         RecoveryVerb::Test { escrow } => test(shared, escrow),
         RecoveryVerb::Stop => {
             let client = verbs::connect(shared, anchors).await?;
@@ -62,20 +81,34 @@ pub(crate) async fn run(shared: &SharedOptions, anchors: Anchors, verb: &Recover
     }
 }
 
-async fn create(shared: &SharedOptions, anchors: Anchors, path: &Path, cool_down_s: u32) -> Result<Exit, Trouble> {
+/// The name of a namespace, as it is typed.
+pub(super) fn namespace(text: &str) -> Result<Namespace, String> {
+    match Namespace::new(text) {
+        Ok(name) if !name.is_empty() => Ok(name),
+        _ => Err(format!("a namespace's name has 1 to {NAMESPACE_BYTES} bytes")),
+    }
+}
+
+async fn create(shared: &SharedOptions, anchors: Anchors, path: &Path, cool_down_s: u32, names: &[Namespace]) -> Result<Exit, Trouble> {
     let key = input::user_key(shared)?;
     let client = verbs::connect(shared, anchors).await?;
     let seq = client.user_record(u64::MAX).await?.seq;
     let phrase = escrow::new_phrase();
     let made = escrow::make(&phrase, pinned(shared)?, client.user(), seq, key.as_ref());
     write_escrow(path, &made)?;
-    let set = client.set_recovery(&phrase, cool_down_s).await;
+    if let Err(fault) = client.set_recovery(&phrase, cool_down_s).await {
+        client.close().await;
+        return Err(fault.into());
+    }
+    let to = backup::make(&phrase, &made.cluster_id, &made.user);
+    // The phrase is in force: it is printed, whatever becomes of these.
+    let kept = escrow_keys(&client, &to, names, &backup::keys_path(path)).await;
     client.close().await;
-    set?;
     let words = phrase.words();
     match shared.json {
         true => {
-            show::line(json!({ "phrase": words.as_str(), "escrow": path.display().to_string(), "user_key": key.is_some() }).to_string())?
+            let (path, kept) = (path.display().to_string(), kept.is_ok());
+            show::line(json!({ "phrase": words.as_str(), "escrow": path, "user_key": key.is_some(), "data_keys": kept }).to_string())?
         }
         false => {
             show::line(words.as_str())?;
@@ -84,7 +117,51 @@ async fn create(shared: &SharedOptions, anchors: Anchors, path: &Path, cool_down
                 "whoever has them can restore the user; {} opens with them alone, keep copies of it anywhere",
                 path.display()
             ));
+            match kept {
+                Ok(()) => show::note(
+                    "what restores records from a backup is beside it, in a file ending in .keys: make it anew with `ringwall recovery keys`",
+                ),
+                Err(fault) => show::note(&format!("no data keys are beside it yet ({fault}): run `ringwall recovery keys --phrase`")),
+            }
         }
+    }
+    Ok(Exit::Done)
+}
+
+async fn escrow_keys(client: &Client, to: &EscrowKey, names: &[Namespace], path: &Path) -> Result<(), KeysError> {
+    let keys = client.escrow_keys(to, names).await?;
+    let path = path.to_owned();
+    backup::write_keys(&path, &keys)
+}
+
+async fn keys(shared: &SharedOptions, anchors: Anchors, escrow: &Path, names: &[Namespace], phrase: bool) -> Result<Exit, Trouble> {
+    let path = backup::keys_path(escrow);
+    let whose = read_escrow(escrow)?;
+    belongs(&whose, &pinned(shared)?)?;
+    let mut names = names.to_vec();
+    let to = match phrase {
+        true => {
+            let phrase = input::phrase()?;
+            escrow::open(&phrase, &whose)?;
+            if path.exists() {
+                let before = backup::open(&phrase, &backup::read_keys(&path)?)?;
+                let fresh = before.iter().filter_map(|secret| secret.name().cloned()).filter(|name| !names.contains(name));
+                names.extend(fresh.collect::<Vec<_>>());
+            }
+            backup::make(&phrase, &whose.cluster_id, &whose.user)
+        }
+        false => backup::read_keys(&path)?.to,
+    };
+    if to.key != whose.key {
+        return Err(EscrowError::OtherPhrase.into());
+    }
+    let client = verbs::connect(shared, anchors).await?;
+    let kept = escrow_keys(&client, &to, &names, &path).await;
+    client.close().await;
+    kept?;
+    match shared.json {
+        true => show::line(json!({ "keys": path.display().to_string(), "names": names.len() }).to_string())?,
+        false => show::line(format!("{}: data keys of user {}, {} with their names", path.display(), whose.user, names.len()))?,
     }
     Ok(Exit::Done)
 }

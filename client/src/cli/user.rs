@@ -6,6 +6,7 @@
 
 use super::args::SharedOptions;
 use super::exit::{Exit, Trouble};
+use super::import::Import;
 use super::{input, show, verbs};
 use crate::card::read_card;
 use crate::{Anchors, Client, Credential, UserId, create_user_key, read_user_key, user_key_path, write_user};
@@ -34,6 +35,8 @@ pub(crate) enum UserVerb {
     },
     /// Show devices, recovery, and what waits
     Show,
+    /// Store here what the recovery phrase (from standard input) opens of a backup of another cluster
+    Import(Import),
     /// Show what was done with the record: every change, and every try to restore the user with a wrong phrase
     Audit {
         /// Only after this number
@@ -81,6 +84,7 @@ pub(crate) async fn run(shared: &SharedOptions, anchors: Anchors, verb: &UserVer
             client.close().await;
             record(shared, &user, &shown?)
         }
+        UserVerb::Import(args) => super::import::run(shared, anchors, args).await,
         UserVerb::Audit { after } => audit(shared, anchors, *after).await,
     }
 }

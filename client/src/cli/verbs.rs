@@ -28,6 +28,7 @@ pub(crate) async fn run(arguments: Arguments, anchors: Anchors, guest: Option<Ar
         Verb::Device { verb } => super::user::device(&shared, anchors, &verb).await,
         Verb::Recovery { verb } => super::recovery::run(&shared, anchors, &verb).await,
         Verb::Restore(restore) => super::recovery::restore(&shared, anchors, &restore).await,
+        Verb::Backup { verb } => super::backup::run(&shared, anchors, &verb).await,
         Verb::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Arguments::command(), "ringwall", &mut script);

@@ -52,6 +52,11 @@ impl Saved {
 
     /// A session with `chip`, telling `lies`, in a cluster whose policy `change` edits.
     pub(crate) fn of(chip: &str, lies: &[Lie], change: impl FnOnce(&mut PolicyDoc)) -> Self {
+        Self::signing(SigPublic([2; 32]), chip, lies, change)
+    }
+
+    /// The same, with a node that signs under this key.
+    pub(crate) fn signing(sig: SigPublic, chip: &str, lies: &[Lie], change: impl FnOnce(&mut PolicyDoc)) -> Self {
         let machine = |boot| SimTee::new(world::machine(chip, boot).unwrap(), NOW_S);
         let mut policy = policy_for(&[&machine(world::joining_config(ClusterId([0; 32]), Slot(1)))]);
         change(&mut policy);
@@ -65,7 +70,7 @@ impl Saved {
             epoch: Epoch(1),
             role: Role::ClientServer,
             incarnation: Incarnation::new(Epoch(1), 7),
-            keys: BootKeys { noise, sig: SigPublic([2; 32]), kem: KemPublic([3; 1184]) },
+            keys: BootKeys { noise, sig, kem: KemPublic([3; 1184]) },
             boot_config: boot.host_data(),
             policy: Digest(policy.digest()),
             batch_root: batch.root(),

@@ -91,6 +91,12 @@ impl Readers {
         self.published.read().expect("nobody panics with the lock held").clone()
     }
 
+    /// The newest snapshot and the last entry it holds.
+    pub(crate) fn current_snapshot(&self) -> Option<(Option<LogId>, SnapshotFile)> {
+        let current = self.current.lock().expect("nobody panics with the lock held");
+        current.as_ref().map(|(meta, file)| (meta.last_log_id, file.clone()))
+    }
+
     /// Outer none: not marked, or forgotten. Inner none: being computed.
     pub(crate) fn mark(&self, index: u64) -> Option<Option<Digest>> {
         self.marks.lock().expect("nobody panics with the lock held").get(&index).copied()

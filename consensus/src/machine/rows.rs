@@ -4,6 +4,7 @@
 //! Trusts: nothing it decodes. Out of scope: where rows live (`store`). Layout: docs/formats.md, "State".
 
 use crate::machine::view::StoredRecord;
+use ringwall_wire::backup::table;
 use ringwall_wire::codec::{DecodeError, Field, Reader};
 use ringwall_wire::command::{SealedRecord, WrappedKey};
 use ringwall_wire::ids::{Digest, KeyTag, OwnerMark, Revision, SpaceTag, UserTag};
@@ -11,9 +12,9 @@ use ringwall_wire::receipt;
 use ringwall_wire::request::KeyMode;
 
 /// Table of namespaces: `1 space`.
-pub(crate) const SPACES: u8 = 1;
+pub(crate) const SPACES: u8 = table::SPACES;
 /// Table of records: `2 space key`.
-pub(crate) const RECORDS: u8 = 2;
+pub(crate) const RECORDS: u8 = table::RECORDS;
 /// Index of records by the time they end: `3 time space key`, no value. Derived: not part of snapshots.
 pub(crate) const EXPIRY: u8 = 3;
 /// Table of the chains over the changes of namespaces: `4 space`.
@@ -25,7 +26,7 @@ pub(crate) const ERASED: u8 = 6;
 /// Erased namespaces whose records are not all removed yet: `7 space`, no value.
 pub(crate) const SWEEP: u8 = 7;
 /// Table of users: `8 user`.
-pub(crate) const USERS: u8 = 8;
+pub(crate) const USERS: u8 = table::USERS;
 /// Table of their audit trails: `9 user number`.
 pub(crate) const AUDITS: u8 = 9;
 /// Table of workload keys: `32 name`.

@@ -18,10 +18,12 @@ use crate::machine::store;
 use crate::machine::workloads;
 use crate::types::{self, LogId, StoredMembership};
 use bytes::Bytes;
+use ringwall_wire::backup::SNAPSHOT_MAGIC as MAGIC;
+use ringwall_wire::backup::item::{CLIENT, DEALING, END, EVENT, MEMBER, META, PROPOSAL, ROW, TREE};
 use ringwall_wire::bounded::List;
 use ringwall_wire::codec::{DecodeError, Field};
 use ringwall_wire::ids::{Digest, Epoch, Revision};
-use ringwall_wire::limits::EPOCHS;
+use ringwall_wire::limits::{EPOCHS, SNAPSHOT_ITEM_BYTES as ITEM_BYTES};
 use ringwall_wire::peer::{LogPosition, Membership};
 use ringwall_wire::receipt::{EpochStart, TreePoint};
 use ringwall_wire::user::{AuditRow, UserRow};
@@ -29,23 +31,10 @@ use sha2::{Digest as _, Sha256};
 use std::io::{self, Read, Write};
 use std::sync::Arc;
 
-const MAGIC: [u8; 4] = *b"RWS5";
-/// Bytes of one item: a record of the full size, or a client with a full window.
-const ITEM_BYTES: usize = 2 * 1024 * 1024;
 /// Rows read from the store at a time.
 const PAGE_ROWS: usize = 256;
 /// Bytes of rows written to the base in one commit.
 const FILL_BYTES: usize = 8 * 1024 * 1024;
-
-const META: u8 = 1;
-const MEMBER: u8 = 2;
-const PROPOSAL: u8 = 3;
-const DEALING: u8 = 4;
-const CLIENT: u8 = 5;
-const EVENT: u8 = 6;
-const TREE: u8 = 7;
-const ROW: u8 = 8;
-const END: u8 = 9;
 
 ringwall_wire::record! {
     /// What the state is, beside its rows.

@@ -2,7 +2,8 @@
 //!
 //! Decides: the log with the greatest end (epoch, term, index) is chosen, because that is whom Raft would have elected. Its own membership says whose
 //! claims count: by incarnation, since the disk of a life that was replaced stands in the same slot and knows less; of every voter set of the membership,
-//! and of the one before where the change is not known to be committed, more than half must have made a claim. Fewer need the word of all custodians.
+//! and of the one before where the change is not known to be committed, more than half must have made a claim. Fewer need the word of all custodians, and so does
+//! a backup that reaches further than every disk.
 //! Trusts: that claims are authentic. Pure: no disk, no clock, no keys. Out of scope: what others have seen (`anchors.rs`). Protocol section 6.2;
 //! modelled in docs/model.
 
@@ -48,6 +49,15 @@ pub fn epoch_of(claim: &DiskClaim) -> Epoch {
     claim.incarnation.epoch()
 }
 
+/// Whose claim a backup of this epoch makes: no life has this number, so it is nobody's disk and counts in no majority.
+pub fn of_backup(epoch: Epoch) -> Incarnation {
+    Incarnation::new(epoch, 0)
+}
+
+fn is_backup(claim: &DiskClaim) -> bool {
+    claim.incarnation == of_backup(epoch_of(claim))
+}
+
 fn rank(claim: &DiskClaim) -> (u32, u64, u64) {
     (epoch_of(claim).0, claim.last.term, claim.last.index)
 }
@@ -56,7 +66,8 @@ fn rank(claim: &DiskClaim) -> (u32, u64, u64) {
 pub fn choose(claims: &[DiskClaim]) -> Result<Chosen<'_>, NotChosen> {
     // Of equal ones the first incarnation's, so that everybody who looks at the same claims chooses the same.
     let mut ordered: Vec<&DiskClaim> = claims.iter().collect();
-    ordered.sort_by_key(|claim| (std::cmp::Reverse(rank(claim)), claim.incarnation));
+    // A disk that reaches as far as a backup is chosen before it.
+    ordered.sort_by_key(|claim| (std::cmp::Reverse(rank(claim)), is_backup(claim), claim.incarnation));
     let claim = *ordered.first().ok_or(NotChosen::NoClaims)?;
     let same_end = ordered.iter().take_while(|other| rank(other) == rank(claim));
     if let Some(other) = same_end.into_iter().find(|other| other.tree != claim.tree) {
@@ -67,7 +78,8 @@ pub fn choose(claims: &[DiskClaim]) -> Result<Chosen<'_>, NotChosen> {
     let sets = voter_sets(claim);
     let named: BTreeSet<Incarnation> = sets.iter().flatten().copied().collect();
     let missing = named.difference(&claimed).count();
-    let majority = !sets.is_empty() && sets.iter().all(|set| has_majority(set, &claimed));
+    // A backup that reaches further than every disk shows that the disks are older ones: then they show nothing about what came after it.
+    let majority = !is_backup(claim) && !sets.is_empty() && sets.iter().all(|set| has_majority(set, &claimed));
     let count = |many: usize| u8::try_from(many).unwrap_or(u8::MAX);
     Ok(Chosen { claim, voters: count(named.len()), missing: count(missing), majority })
 }
@@ -168,6 +180,24 @@ mod tests {
         let four = [id(1, 1), id(1, 2), id(1, 3), id(1, 4)];
         let half = [claim(four[0], (2, 9), &four), claim(four[1], (2, 9), &four)];
         assert!(!choose(&half).unwrap().majority, "half is not more than half");
+    }
+
+    #[test]
+    fn a_backup_makes_up_no_majority_and_is_chosen_only_where_no_disk_reaches_it() {
+        let voters = [id(1, 1), id(1, 2), id(1, 3)];
+        let backup = claim(of_backup(Epoch(1)), (2, 50), &voters);
+        let alone = [backup.clone()];
+        let chosen = choose(&alone).unwrap();
+        assert_eq!((chosen.majority, chosen.missing, chosen.voters), (false, 3, 3), "all custodians may accept it");
+        let one = [backup.clone(), claim(voters[0], (2, 60), &voters)];
+        let chosen = choose(&one).unwrap();
+        assert_eq!((chosen.claim.incarnation, chosen.majority), (voters[0], false), "one disk and a backup are one disk");
+        let two = [backup.clone(), claim(voters[0], (2, 50), &voters), claim(voters[1], (2, 49), &voters)];
+        let chosen = choose(&two).unwrap();
+        assert_eq!((chosen.claim.incarnation, chosen.majority), (voters[0], true), "a disk that reaches as far comes first");
+        let older = [backup, claim(voters[0], (2, 49), &voters), claim(voters[1], (2, 40), &voters)];
+        let chosen = choose(&older).unwrap();
+        assert_eq!((chosen.claim.incarnation, chosen.majority), (of_backup(Epoch(1)), false), "disks that were put back decide nothing");
     }
 
     #[test]

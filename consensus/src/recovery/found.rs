@@ -2,7 +2,8 @@
 //!
 //! Decides: what a disk claims (DR3). The log's last seal must be one that a holder of the master keys made for this very life, and vouches for every frame
 //! before it; a snapshot counts by its own seal and is copied behind a keyed hash before anything of it is parsed. State is computed by applying, so
-//! that tree and membership are what they were. A folder that is damaged, cut in the middle, or another life's is refused by name.
+//! that tree and membership are what they were. A folder that is damaged, cut in the middle, or another life's is refused by name. A backup's snapshot counts by
+//! the digest that a member signed, which the caller has found.
 //! Trusts: the judge of seals. The newest seal is the newest *here*: an older copy of the same disk is as authentic. Out of scope: what counts
 //! (`claims.rs`), other people's word (`anchors.rs`). Protocol section 6.2.
 
@@ -41,6 +42,19 @@ pub struct Source {
     pub folder: PathBuf,
     /// Whose it says it is.
     pub owner: Owner,
+    /// Where `folder` is no folder but a file of a backup: what the caller found a member to have signed.
+    pub backup: Option<BackedUp>,
+}
+
+/// The snapshot inside a backup's file, as it was signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BackedUp {
+    /// Where it begins.
+    pub offset: u64,
+    /// Its size.
+    pub bytes: u64,
+    /// Its SHA-256.
+    pub state: Digest,
 }
 
 /// Why a folder is no claim.
@@ -71,6 +85,9 @@ pub enum Unfit {
         /// Which key it names.
         key_epoch: KeyEpoch,
     },
+    /// A backup is none.
+    #[error("the backup is of no use: {0}; bring another copy of it")]
+    Backup(String),
     /// Entries before the log are in no snapshot here.
     #[error("the log begins after entry {purged}, and no sealed snapshot reaches it; bring the disk of another node")]
     NoSnapshot {
@@ -140,7 +157,8 @@ impl Found {
         let revived = revive(&mut machine, &ground, source, judge).await?;
         machine.publish();
         let state = machine.replicated();
-        let epoch = state.roster.epoch.filter(|_| state.roster.members.contains_key(&source.owner.incarnation));
+        let known = source.backup.is_some() || state.roster.members.contains_key(&source.owner.incarnation);
+        let epoch = state.roster.epoch.filter(|_| known);
         let epoch = epoch.ok_or(Unfit::NotAdmitted)?;
         let nowhere = || Unfit::Nonsense("a log without a membership".into());
         let (membership_at, last) =
@@ -187,6 +205,9 @@ pub(crate) struct Revived {
 
 /// Computes the state a folder holds, in an empty machine.
 pub(crate) async fn revive(machine: &mut Machine, ground: &Ground, source: &Source, judge: SealJudge<'_>) -> Result<Revived, Unfit> {
+    if let Some(backup) = source.backup {
+        return revive_backup(machine, ground, source, backup).await;
+    }
     let from = source.clone();
     let reading = ground.done("recover", move || recover_sealed(from.disk.as_ref(), &from.folder, &from.owner));
     let (log, last, unsealed) = reading.await?;
@@ -208,6 +229,22 @@ pub(crate) async fn revive(machine: &mut Machine, ground: &Ground, source: &Sour
     let committed = log.committed.map_or(0, |at| at.index).max(begun.unwrap_or(0));
     let previous = replay(machine, &entries).await?;
     Ok(Revived { committed, previous, key_epoch: seal.key_epoch })
+}
+
+/// The state of a backup: a snapshot whose digest the caller found to be signed takes the place of one that is sealed, and there is no log behind it.
+async fn revive_backup(machine: &mut Machine, ground: &Ground, source: &Source, backup: BackedUp) -> Result<Revived, Unfit> {
+    let (from, to) = (source.clone(), ground.clone());
+    let copied = move || copy(from.disk.open_to_read(&from.folder)?.as_ref(), &to, (backup.offset, backup.bytes));
+    let (file, found) = ground.done("recover", copied).await?;
+    if found != backup.state {
+        return Err(Unfit::Backup("its snapshot is not the one that was signed".into()));
+    }
+    machine.begin_from(file).await.map_err(|fault| Unfit::Backup(fault.to_string()))?;
+    ground.disk.remove(&ground.dir.join(COPY_NAME))?;
+    let state = machine.replicated();
+    let applied = types::positions(&state.applied).ok_or_else(|| Unfit::Backup("nothing was applied in it".into()))?;
+    // What a snapshot holds was committed.
+    Ok(Revived { committed: applied.index, previous: None, key_epoch: state.generations.newest() })
 }
 
 /// Applies the entries; gives the membership before the newest one.
@@ -252,7 +289,7 @@ async fn begin(
         };
     };
     let (from, to) = (source.clone(), ground.clone());
-    let copied = ground.done("recover", move || copy(from.disk.open_to_read(&path)?.as_ref(), &to, bytes)).await?;
+    let copied = ground.done("recover", move || copy(from.disk.open_to_read(&path)?.as_ref(), &to, (0, bytes))).await?;
     let (file, found) = copied;
     if found != digest {
         return Err(least.map_or(Unfit::Empty, |purged| Unfit::NoSnapshot { purged }));
@@ -265,15 +302,15 @@ async fn begin(
     }
 }
 
-/// Copies a file behind a keyed hash, so that it stays what is compared now; gives its digest.
-fn copy(from: &dyn DiskFile, ground: &Ground, bytes: u64) -> io::Result<(Arc<dyn DiskFile>, Digest)> {
+/// Copies a part of a file behind a keyed hash, so that it stays what is compared now; gives its digest.
+fn copy(from: &dyn DiskFile, ground: &Ground, (offset, bytes): (u64, u64)) -> io::Result<(Arc<dyn DiskFile>, Digest)> {
     let copy = ground.create(&ground.dir.join(COPY_NAME), STREAM_BLOCK_BYTES)?;
     let mut hash = Sha256::new();
     let (mut at, mut buffer) = (0_u64, vec![0; COPY_BYTES]);
     while at < bytes {
         let len = usize::try_from(bytes - at).map_or(COPY_BYTES, |left| left.min(COPY_BYTES));
         let part = buffer.get_mut(..len).unwrap_or_default();
-        read_exact(from, at, part)?;
+        read_exact(from, offset.saturating_add(at), part)?;
         hash.update(&*part);
         write_whole(copy.as_ref(), at, part)?;
         at += len as u64;

@@ -16,6 +16,6 @@ pub mod found;
 mod lineage;
 
 pub use anchors::{Disagreement, Known, SeenBy, compare};
-pub use claims::{Chosen, NotChosen, choose};
-pub use found::{Found, Source, Unfit};
+pub use claims::{Chosen, NotChosen, choose, of_backup};
+pub use found::{BackedUp, Found, Source, Unfit};
 pub use lineage::{OwnedSealJudge, TakeUpError};

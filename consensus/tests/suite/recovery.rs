@@ -84,7 +84,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 fn source(folder: &Path, incarnation: Incarnation) -> Source {
-    Source { disk: Arc::new(OsDisk), folder: folder.to_path_buf(), owner: Owner { cluster_id: CLUSTER, incarnation } }
+    Source { disk: Arc::new(OsDisk), folder: folder.to_path_buf(), owner: Owner { cluster_id: CLUSTER, incarnation }, backup: None }
 }
 
 fn scratch(dir: &tempfile::TempDir, name: &str, incarnation: Incarnation) -> Options {

@@ -12,7 +12,7 @@ use ringwall_wire::limits::ERASE_SPACES;
 use ringwall_wire::session::{Refusal, RefusalCode};
 
 /// Namespaces looked at between two chances for others to run: about a millisecond.
-const STEP_SPACES: usize = 256;
+pub(crate) const STEP_SPACES: usize = 256;
 
 /// The user's namespaces; one more than an entry erases if there are more than that.
 pub(crate) async fn of_user(front: &Front, user: &UserId) -> Result<Vec<SpaceTag>, Refusal> {
@@ -35,7 +35,8 @@ pub(crate) async fn of_user(front: &Front, user: &UserId) -> Result<Vec<SpaceTag
     }
 }
 
-fn is_of(keyring: &Keyring, user: &UserId, space: &SpaceTag, owner: &ringwall_wire::ids::OwnerMark) -> bool {
+/// Whether this mark says that the namespace is the user's.
+pub(crate) fn is_of(keyring: &Keyring, user: &UserId, space: &SpaceTag, owner: &ringwall_wire::ids::OwnerMark) -> bool {
     keyring.owner_mark(user, space) == *owner
 }
 

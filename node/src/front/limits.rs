@@ -90,3 +90,18 @@ pub(crate) const JUDGING: usize = 4;
 pub(crate) const GRANT_TRIES: u32 = 3;
 /// How long a session about workload keys lasts at most: evidence is judged as it was shown at its beginning.
 pub(crate) const VISIT: Duration = Duration::from_secs(600);
+
+/// Between two snapshots that are made because somebody backs the cluster up: each reads and writes the whole state.
+pub(crate) const BACKUP_PAUSE: Duration = Duration::from_secs(10);
+/// How long a question for a snapshot waits before it is told to ask again: less than a client's patience.
+pub(crate) const BACKUP_PATIENCE: Duration = Duration::from_millis(800);
+/// How often it is looked meanwhile whether the snapshot is there.
+pub(crate) const BACKUP_STEP: Duration = Duration::from_millis(40);
+/// Snapshots that are held for whoever fetches them: each takes its space on the disk for as long.
+pub(crate) const BACKUPS_HELD: usize = 2;
+/// How long one is held after the last part of it was fetched.
+pub(crate) const BACKUP_IDLE: Duration = Duration::from_secs(600);
+/// How often it is looked whether one is to be let go.
+pub(crate) const BACKUP_LOOK: Duration = Duration::from_secs(30);
+/// Parts that are read from the disk at once, over all sessions.
+pub(crate) const BACKUP_READS: usize = 2;

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `session.rs`, `users.rs`, `custodians.rs` | the way from a stranger's first byte to a user's or a custodian's session, bounded in time and size |
 //! | `record.rs`, `erasure.rs` | what a user's devices see of their record and change of it; which namespaces are a user's, when all are erased |
+//! | `backup.rs`, `escrow.rs` | who fetches snapshots of the whole state, and what is signed for them; to what a user's data keys are sealed |
 //! | `quotes.rs` | when a quote is made, and for which sessions |
 //! | `requests.rs`, `spaces.rs` | what is sealed under which namespace's keys |
 //! | `writes.rs` | how the writes of all sessions become few log entries, and what their clients are told |
@@ -14,8 +15,10 @@
 //! Trusts: the replica for order and durability, `attest` and `channel` for cryptography; clients for nothing. No byte of a user is in a log
 //! line or a refusal. Out of scope: members' sessions (`peers`), admission. Protocol section 3.
 
+mod backup;
 mod custodians;
 mod erasure;
+mod escrow;
 mod expiry;
 pub(crate) mod grants;
 mod index;
@@ -56,7 +59,7 @@ use ringwall_wire::bounded::Blob;
 use ringwall_wire::codec::Message as _;
 use ringwall_wire::evidence::{Binding, Role};
 use ringwall_wire::genesis::{BootConfig, GenesisRecord};
-use ringwall_wire::ids::{ClusterId, Digest, Epoch, Incarnation, Slot, SpaceTag};
+use ringwall_wire::ids::{ClusterId, Digest, Epoch, Incarnation, Slot, SpaceTag, UserId};
 use ringwall_wire::limits::{HANDSHAKE_MESSAGE_BYTES, RELEASE_PROOF_BYTES};
 use ringwall_wire::peer::{ForwardCall, PeerAnswer};
 use ringwall_wire::policy::PolicyDoc;
@@ -107,6 +110,8 @@ pub struct FrontParts {
     pub(crate) node: Weak<Node>,
     /// How the key broker protocol is offered; none for not at all.
     pub kbs: Option<kbs::settings::Settings>,
+    /// Who may fetch snapshots of the whole state.
+    pub backup_users: Vec<UserId>,
 }
 
 /// The front door of one member.
@@ -137,6 +142,7 @@ pub struct Front {
     /// Held while somebody's namespaces are looked for.
     erasing: Semaphore,
     spaces: spaces::Spaces,
+    backups: Arc<backup::Backups>,
     sessions: Arc<Semaphore>,
     lasting: Arc<Sessions>,
     half_open: Arc<Semaphore>,
@@ -200,6 +206,7 @@ impl Front {
             feeds: Arc::new(watch::Feeds::new(replica.clone())),
             erasing: Semaphore::new(1),
             spaces: spaces::Spaces::new(keyring.clone()),
+            backups: Arc::new(backup::Backups::new(parts.backup_users)),
             sessions: Arc::new(Semaphore::new(limits::SESSIONS)),
             lasting: parts.sessions,
             half_open: Arc::new(Semaphore::new(limits::HALF_OPEN)),
@@ -226,6 +233,7 @@ impl Front {
             tokio::spawn(self.quotes.clone().run()),
             tokio::spawn(self.receipts.clone().run()),
             tokio::spawn(self.feeds.clone().run()),
+            tokio::spawn(self.backups.clone().run()),
             tokio::spawn(expiry::run(self.replica.clone(), clock)),
             tokio::spawn(follow_leader(self.replica.clone(), leader)),
         ];
@@ -331,6 +339,7 @@ pub(crate) fn open(node: &Arc<Node>) -> Arc<Front> {
             sessions: Arc::clone(&site.sessions),
             node: Arc::downgrade(node),
             kbs: site.config.kbs.clone(),
+            backup_users: site.config.backup_users.clone(),
         })
     };
     node.front.get_or_init(start).clone()

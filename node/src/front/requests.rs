@@ -6,7 +6,9 @@
 //! Trusts: the session's user, whose signature was verified. Out of scope: order and outcomes (`writes.rs`, `reads.rs`). Protocol sections 3 and 7.
 
 use crate::front::Front;
+use crate::front::backup;
 use crate::front::erasure;
+use crate::front::escrow;
 use crate::front::limits::{SESSION_LISTS, SESSION_SPACES};
 use crate::front::outbox::{Charge, Outbox, ReadKey, sum};
 use crate::front::receipts::Touched;
@@ -135,6 +137,16 @@ impl Desk {
                 self.submit();
                 record::answer(&self.front, &self.user, *ask).await.map(Some)
             }
+            Op::Backup(ask) => {
+                let (front, user) = (self.front.clone(), *self.user.user());
+                self.aside(number, charge, async move { backup::answer(&front, &user, ask).await });
+                Ok(None)
+            }
+            Op::EscrowKeys(ask) => {
+                let (front, user) = (self.front.clone(), *self.user.user());
+                self.aside(number, charge, async move { escrow::answer(&front, &user, *ask).await });
+                Ok(None)
+            }
             Op::Status => Ok(Some(Answer::Status(cluster_status(self.front.slot, &self.front.replica)))),
         };
         match answer {
@@ -252,22 +264,28 @@ impl Desk {
 
     async fn list(&mut self, number: u64, ask: ListKeys, charge: Charge) -> Result<Option<Answer>, Refusal> {
         let Known { space, touched, .. } = self.known(&ask.namespace).await?;
-        let charge = charge.about(touched);
-        let (front, outbox, turns) = (self.front.clone(), self.outbox.clone(), self.lists.clone());
-        tokio::spawn(async move {
-            // The turn is kept until the page has its place among the session's replies, which bounds pages in memory.
-            let Ok(_turn) = turns.acquire_owned().await else { return };
-            let answer = match front.reads.barrier().await {
+        let front = self.front.clone();
+        self.aside(number, charge.about(touched), async move {
+            match front.reads.barrier().await {
                 Ok(()) => front.lists.page(&space, &ask).await,
                 Err(refusal) => Answer::Refused(refusal),
-            };
-            let reply = Reply { number, body: answer };
+            }
+        });
+        Ok(None)
+    }
+
+    /// Answers beside the session's other requests what may be long in coming, or large.
+    fn aside(&self, number: u64, charge: Charge, answer: impl Future<Output = Answer> + Send + 'static) {
+        let (outbox, turns) = (self.outbox.clone(), self.lists.clone());
+        tokio::spawn(async move {
+            // The turn is kept until the answer has its place among the session's replies, which bounds such answers in memory.
+            let Ok(_turn) = turns.acquire_owned().await else { return };
+            let reply = Reply { number, body: answer.await };
             let page = Charge::bytes(reply.encode().len());
             if outbox.admitted(page).await {
                 outbox.answer(number, reply.body, sum(charge, page));
             }
         });
-        Ok(None)
     }
 
     async fn watch(&mut self, number: u64, ask: Watch, charge: Charge) -> Result<Option<Answer>, Refusal> {

@@ -78,7 +78,7 @@ pub(crate) async fn read(
 ) -> Result<Evidence, Refused> {
     let refused = |why| Refused { folder: folder.clone(), incarnation, why };
     let owner = Owner { cluster_id: site.cluster_id, incarnation };
-    let source = Source { disk: Arc::new(OsDisk), folder: folder.clone(), owner };
+    let source = Source { disk: Arc::new(OsDisk), folder: folder.clone(), owner, backup: None };
     let clean = |fault: io::Error| Unfit::Unreadable(fault);
     remove(scratch).map_err(|fault| refused(clean(fault)))?;
     let options = replica_options(site, scratch.to_path_buf(), incarnation);
@@ -95,7 +95,8 @@ pub(crate) fn remove(folder: &Path) -> io::Result<()> {
     }
 }
 
-fn claim(site: &Site, secrets: &NodeSecrets, session: Nonce, ring: &Keyring, found: &Found) -> DiskClaim {
+/// What was found, as a claim.
+pub(crate) fn claim(site: &Site, secrets: &NodeSecrets, session: Nonce, ring: &Keyring, found: &Found) -> DiskClaim {
     // The place of the life, as its own record has it; a life that is not there is refused before.
     let slot = found.view().member(found.incarnation).map_or(site.slot(), |row| row.cert.slot);
     let mut claim = DiskClaim {

@@ -6,7 +6,7 @@
 //! | `dealing.rs` | whose shares are wanted: the newest dealing that disks tell of, judged |
 //! | `session.rs`, `audit.rs` | which submissions count, and what is told of it; no I/O |
 //! | `papers.rs` | the folder through which people and the node hand papers to each other |
-//! | `disks.rs`, `heads.rs` | what disks hold and what others have seen, as far as it is authentic |
+//! | `disks.rs`, `backups.rs`, `heads.rs` | what disks and backups hold and what others have seen, as far as it is authentic |
 //! | `takeup.rs` | claims, choice, anchors; the account and the start of the epoch; the new lineage |
 //! | `verdict.rs`, `status.rs` | how it is told |
 //!
@@ -15,6 +15,7 @@
 //! (`ringwall_consensus::recovery`), drills, nodes that assist over the network. Protocol section 6.2.
 
 mod audit;
+mod backups;
 mod dealing;
 mod disks;
 mod heads;

@@ -1,7 +1,7 @@
 //! The folder `recovery` in the data folder: how a recovering node and people hand papers to each other.
 //!
 //! Decides: `offer` and `progress` are for custodians and are replaced whole; what is put into `inbox` is read once, bounded, and taken away; folders
-//! (or links to them) under `disks` are data folders of other nodes; signed heads under `anchors` are held against the chosen log. `status.json` is for
+//! (or links to them) under `disks` are data folders of other nodes; signed heads under `anchors` are held against the chosen log, backups under `backups` are claims and anchors. `status.json` is for
 //! people, `evidence.json` says why a recovery ended. Custodians judge offers by evidence and shares are sealed to the session, so nobody has to be
 //! trusted to carry any of it.
 //! Trusts: nothing in the folder. Out of scope: what the papers mean. Protocol section 6.2; docs/formats.md, "Recovery folder".
@@ -41,7 +41,7 @@ impl Papers {
     /// Makes the folder; what an earlier session offered is removed, since its key is gone.
     pub(crate) fn open(data: &Path) -> io::Result<Self> {
         let papers = Papers { root: data.join(FOLDER) };
-        for folder in ["inbox", "disks", "anchors"] {
+        for folder in ["inbox", "disks", "anchors", "backups"] {
             std::fs::create_dir_all(papers.root.join(folder))?;
         }
         for old in ["offer", "progress", "evidence.json"] {
@@ -104,6 +104,11 @@ impl Papers {
     /// Data folders that were brought, sorted.
     pub(crate) fn disks(&self) -> io::Result<Vec<PathBuf>> {
         Ok(self.listed("disks")?.into_iter().filter(|path| path.is_dir()).collect())
+    }
+
+    /// Backups that were brought, sorted.
+    pub(crate) fn backups(&self) -> io::Result<Vec<PathBuf>> {
+        Ok(self.listed("backups")?.into_iter().filter(|path| path.is_file()).collect())
     }
 
     /// The files under `anchors`, sorted, with their bytes; too large ones are left out.

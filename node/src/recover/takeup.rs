@@ -9,6 +9,7 @@ use crate::context::Node;
 use crate::custody::blob_file;
 use crate::folders;
 use crate::join::joiner::{self, OwnEvidence};
+use crate::recover::backups;
 use crate::recover::disks::{self, Evidence, Refused};
 use crate::recover::{RecoverError, Recovery, heads, verdict};
 use crate::ring::Ring;
@@ -97,26 +98,46 @@ impl<'a> TakeUp<'a> {
             let secrets = Arc::clone(&self.recovery.secrets);
             let site = Arc::clone(&self.recovery.site);
             let now_s = site.now_s();
-            match disks::read(&site, &secrets, (session, &self.ring, &self.judge), life, &scratch).await {
-                Ok(evidence) => {
-                    let claim = &evidence.claim;
-                    info!(
-                        folder = %evidence.source.folder.display(), incarnation = %claim.incarnation, slot = %claim.slot,
-                        entries = claim.tree.size, term = claim.last.term, committed = claim.committed, "recovery: a disk's claim"
-                    );
-                    self.recovery.session.audit.note(now_s, AuditWhat::Claimed(Digest(claim.digest())));
-                    self.evidence.push(evidence);
-                }
-                Err(refused) => {
-                    warn!(folder = %refused.folder.display(), why = %refused.why, "recovery: a folder is no claim");
-                    let (slot, incarnation) = (site.slot(), refused.incarnation);
-                    let fault = RecoveryFault::BadClaim;
-                    self.recovery.session.audit.note(now_s, AuditWhat::ClaimRefused(RefusedClaim { slot, incarnation, fault }));
-                    self.refused.push(refused);
-                }
-            }
+            let read = disks::read(&site, &secrets, (session, &self.ring, &self.judge), life, &scratch).await;
+            self.take_in(read, now_s);
+        }
+        Ok(self.read_backups().await? || any)
+    }
+
+    /// Reads every backup that was not read yet; true if there was one.
+    async fn read_backups(&mut self) -> Result<bool, RecoverError> {
+        let brought: Vec<PathBuf> = self.recovery.papers.backups()?.into_iter().filter(|path| !self.read.contains(path)).collect();
+        let any = !brought.is_empty();
+        for path in brought {
+            self.read.push(path.clone());
+            let scratch = self.recovery.site.config.data.join(SCRATCH).join(format!("backup-{}", self.read.len()));
+            let session = self.recovery.session.offer().session;
+            let (site, secrets) = (Arc::clone(&self.recovery.site), Arc::clone(&self.recovery.secrets));
+            let read = backups::read(&site, &secrets, (session, &self.ring, &self.judge), path, &scratch).await;
+            self.take_in(read, site.now_s());
         }
         Ok(any)
+    }
+
+    fn take_in(&mut self, read: Result<Evidence, Refused>, now_s: u64) {
+        match read {
+            Ok(evidence) => {
+                let claim = &evidence.claim;
+                info!(
+                    folder = %evidence.source.folder.display(), incarnation = %claim.incarnation, slot = %claim.slot,
+                    entries = claim.tree.size, term = claim.last.term, committed = claim.committed, "recovery: a disk's claim"
+                );
+                self.recovery.session.audit.note(now_s, AuditWhat::Claimed(Digest(claim.digest())));
+                self.evidence.push(evidence);
+            }
+            Err(refused) => {
+                warn!(folder = %refused.folder.display(), why = %refused.why, "recovery: a folder is no claim");
+                let (slot, incarnation) = (self.recovery.site.slot(), refused.incarnation);
+                let fault = RecoveryFault::BadClaim;
+                self.recovery.session.audit.note(now_s, AuditWhat::ClaimRefused(RefusedClaim { slot, incarnation, fault }));
+                self.refused.push(refused);
+            }
+        }
     }
 
     fn claims(&self) -> Vec<DiskClaim> {

@@ -68,6 +68,7 @@ pub(crate) fn site_of(chip: &str, slot: u8, lies: &[Lie]) -> Arc<Site> {
         custody: ringwall_node::custody::schedule::Timetable::default(),
         replace_order: None,
         kbs: None,
+        backup_users: Vec::new(),
     };
     Arc::new(Site {
         cluster_id: genesis.cluster_id(),

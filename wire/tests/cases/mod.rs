@@ -84,6 +84,7 @@ field_table! {
     order { ReplaceOrder, OrderFault }
     keeping { LockedKind, PassphraseRule, Protection, LockedFile, ShareLabel, DealingName, Submitted, PaperForm, Copied, JournalEvent, JournalEntry, KeptAnchor }
     user { DeviceEntry, DeviceRow, RecoveryRow, Restoring, UserRow, UserAct, UserChange, AuditAct, AuditRow, UserFault, UserAsk, AddDevice, RevokeDevice, SetRecovery, RestoreProof, DeviceShown, UserShown, Waiting, DeviceRequest, UserEscrow, EscrowSecrets }
+    backup { BackupHead, BackupProof, BackupAsk, BackupPlace, BackupTold, EscrowKey, EscrowAsk, EscrowedKeys, EscrowedSpace, EscrowPage, KeysEscrow }
     receipt { TreePoint, TreeHead, KnownPoint, ReceiptHead, SpaceMark, ReceiptLeaf, Receipt, Receipted, Anchor, Signer, Misdeed, Evidence, EpochStart }
     command { Command, CommandBody, Founding, Denial, SealedWrite, OpenSpace, WrappedKey, SpaceChange, SealedMutation, SealedChange, SealedPut, SealedRecord, Outcome, Outcomes }
     custody { ManifestMember, CustodyManifest, SignedManifest, SharePlain, ShareEnvelope, ShareAck, ShareChallenge, ShareProof, WrappedProofKey, DealtKeys, RecoveryBlob, RecoveryKeys, Dealing, CustodyCommand, Activate, ActivateOrder, CustodiansOrder, CustodyAsk, RecoveryFile, CustodyFault }
@@ -103,6 +104,7 @@ message_table! {
     order { ReplaceOrder }
     keeping { LockedFile, JournalEntry, KeptAnchor }
     user { DeviceRequest, UserEscrow, EscrowSecrets }
+    backup { BackupHead, BackupProof, KeysEscrow }
     receipt { ReceiptHead, ReceiptLeaf, Receipt, Anchor, Signer, Evidence, EpochStart }
     command { Command, Outcomes }
     custody { CustodyManifest, SignedManifest, SharePlain, ShareEnvelope, ShareAck, ShareChallenge, ShareProof, RecoveryBlob, RecoveryKeys, ActivateOrder, CustodiansOrder, RecoveryFile }

@@ -18,7 +18,7 @@ use ringwall_sim::{SimTee, anchors, genesis_record, world};
 use ringwall_wire::admission::IncarnationCert;
 use ringwall_wire::bounded::{Blob, List, Text};
 use ringwall_wire::evidence::Role;
-use ringwall_wire::ids::{ClientId, ClusterId, Epoch, Incarnation, PolicyVersion, Revision, Slot, Vendor};
+use ringwall_wire::ids::{ClientId, ClusterId, CredPublic, Epoch, Incarnation, PolicyVersion, Revision, Slot, UserId, Vendor};
 use ringwall_wire::peer::{Member, PeerAnswer, PeerCall};
 use ringwall_wire::policy::PolicyDoc;
 use ringwall_wire::request::*;
@@ -91,6 +91,7 @@ async fn house_under(policy: PolicyDoc) -> House {
         sessions,
         node: std::sync::Weak::new(),
         kbs: None,
+        backup_users: vec![user(1)],
     });
     let endpoint = ringwall_quic::bind("127.0.0.1:0".parse().unwrap(), Some(ringwall_quic::server_config().unwrap())).unwrap();
     let (address, serving, accepting) = (endpoint.local_addr().unwrap(), front.clone(), endpoint.clone());
@@ -101,6 +102,11 @@ async fn house_under(policy: PolicyDoc) -> House {
         }
     });
     House { front, cluster_id, endpoint, address, _folder: folder }
+}
+
+/// The user of a client with this seed.
+fn user(seed: u8) -> UserId {
+    UserId::of(&CredPublic(SigningKey::from_bytes(&[seed; 32]).verifying_key().to_bytes()))
 }
 
 struct Client {
@@ -429,4 +435,66 @@ async fn a_session_that_is_never_quiet_ends_when_it_has_to_attest_again() {
     // The closing word may be cut off behind a flood of answers; if it came, it says why.
     let last = last.unwrap();
     assert!(last.number != 0 || code(&last.body) == RefusalCode::Unavailable, "{last:?}");
+}
+
+#[tokio::test]
+async fn a_snapshot_is_given_to_whoever_may_have_it_and_is_what_was_signed() {
+    use ringwall_wire::backup::{BackupAsk, BackupPlace, BackupTold};
+    let house = house().await;
+    let (mut named, mut other) = (house.client(1, 1).await, house.client(2, 2).await);
+    assert_eq!(code(&other.ask(Op::Backup(BackupAsk::Begin(None))).await), RefusalCode::NotAuthorized);
+    named.ask(open_notes()).await;
+    revision(&named.ask(put(1, "k", &[7; 900_000], Expect::Any)).await);
+    let (mut from, mut ready, mut tries) = (None, None, 0..60);
+    while ready.is_none() && tries.next().is_some() {
+        let Answer::Backup(told) = named.ask(Op::Backup(BackupAsk::Begin(from))).await else { panic!("no snapshot") };
+        match *told {
+            BackupTold::Ready(made) => ready = Some(made),
+            BackupTold::Making(index) => from = Some(index),
+            other => panic!("{other:?}"),
+        }
+    }
+    let made = ready.expect("a snapshot is made in time");
+    assert!(made.is_whole() && made.bytes > 900_000);
+    let (index, state) = (made.head.index, made.state);
+    let place = |offset| BackupPlace { index, state, offset };
+    assert_eq!(code(&other.ask(Op::Backup(BackupAsk::Part(place(0)))).await), RefusalCode::NotAuthorized);
+    assert_eq!(code(&named.ask(Op::Backup(BackupAsk::Part(place(made.bytes)))).await), RefusalCode::Malformed);
+    let other = Op::Backup(BackupAsk::Part(BackupPlace { index: index + 1, ..place(0) }));
+    assert_eq!(named.ask(other).await, Answer::Backup(Box::new(BackupTold::Gone)));
+    let mut whole = Vec::new();
+    for _ in 0..made.bytes.div_ceil(ringwall_wire::limits::BACKUP_PART_BYTES as u64) {
+        let Answer::Backup(told) = named.ask(Op::Backup(BackupAsk::Part(place(whole.len() as u64)))).await else { panic!("no part") };
+        let BackupTold::Part(bytes) = *told else { panic!("no part") };
+        whole.extend_from_slice(&bytes);
+    }
+    assert_eq!(<[u8; 32]>::from(<sha2::Sha256 as sha2::Digest>::digest(&whole)), state.0);
+    assert!(!whole.windows(64).any(|window| window == [7; 64]), "it is sealed");
+    assert!(named.ask(Op::Backup(BackupAsk::Begin(Some(index)))).await == Answer::Backup(Box::new(BackupTold::Ready(made))), "signed once");
+}
+
+#[tokio::test]
+async fn data_keys_are_sealed_to_what_the_recovery_key_on_record_signed_alone() {
+    use ringwall_channel::user::{sign_escrow_key, sign_recovery};
+    use ringwall_wire::backup::{EscrowAsk, EscrowKey};
+    use ringwall_wire::user::{UserAsk, UserFault};
+    let (house, phrase) = (house().await, ringwall_keys::Phrase::from_entropy(ringwall_wire::secret::Secret::new([7; 32])));
+    let (mut client, mut other) = (house.client(1, 1).await, house.client(2, 2).await);
+    tokio::join!(client.ask(open_notes()), other.ask(open_notes()));
+    let (cluster, signer) = (house.cluster_id, SigningKey::from_bytes(phrase.signature_seed().expose()));
+    let pair = phrase.escrow_pair(&cluster, &user(1));
+    let to = sign_escrow_key(&cluster, &user(1), pair.public(), &signer);
+    let ask =
+        |to: &EscrowKey| Op::EscrowKeys(Box::new(EscrowAsk { to: to.clone(), names: List::new(vec![notes()]).unwrap(), after: None }));
+    assert_eq!(client.ask(ask(&to)).await, Answer::UserRefused(UserFault::NoRecovery));
+    client.ask(Op::User(Box::new(UserAsk::Enrol(Text::new("one").unwrap())))).await;
+    client.ask(Op::User(Box::new(UserAsk::SetRecovery(sign_recovery(&cluster, &user(1), 1, 0, &signer))))).await;
+    let stolen = sign_escrow_key(&cluster, &user(1), pair.public(), &SigningKey::from_bytes(&[1; 32]));
+    let exchanged = EscrowKey { kem: phrase.escrow_pair(&cluster, &user(2)).public(), ..to.clone() };
+    for wrong in [stolen, exchanged] {
+        assert_eq!(client.ask(ask(&wrong)).await, Answer::UserRefused(UserFault::BadSignature));
+    }
+    let Answer::EscrowKeys(page) = client.ask(ask(&to)).await else { panic!("no keys") };
+    let opened = ringwall_keys::escrow::open_page(&pair, &cluster, &user(1), &to, &page).unwrap();
+    assert_eq!(opened.iter().map(|secret| secret.name().cloned()).collect::<Vec<_>>(), [Some(notes())], "one namespace, the user's own");
 }
