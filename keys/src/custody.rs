@@ -8,7 +8,7 @@
 //!
 //! - [`field`], [`split`]: arithmetic of GF(2^8) and Shamir's scheme over it, in constant time.
 //! - [`envelope`]: HPKE with X-Wing. [`dealing`]: one dealing. [`share`]: a share judged. [`recovered`]: the recovery key and what it opens.
-//! - [`proof`]: that a share exists. [`spelled`]: a share as words, and as one line.
+//! - [`shadow`]: the dealing of a drill. [`proof`]: that a share exists. [`spelled`]: a share as words, and as one line.
 
 pub mod dealing;
 pub mod draws;
@@ -16,6 +16,7 @@ pub mod envelope;
 pub mod field;
 pub mod proof;
 pub mod recovered;
+pub mod shadow;
 pub mod share;
 pub mod spelled;
 pub mod split;
@@ -25,4 +26,5 @@ pub use draws::Draws;
 pub use envelope::{EnvelopeError, KemSecret, custodian_key, open_submission, seal_submission};
 pub use proof::{ProofKey, answer_challenge};
 pub use recovered::{BlobError, CombineError, RecoveryKey, TagKey, combine, seal_keys};
+pub use shadow::{Shadow, ShadowError, shadow};
 pub use share::{GoodShare, ShareError, open_share};

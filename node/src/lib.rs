@@ -25,6 +25,7 @@ pub mod clock;
 pub mod config;
 pub mod context;
 pub mod custody;
+mod drill;
 pub mod endorsements;
 pub mod entropy;
 pub mod fencing;

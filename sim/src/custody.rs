@@ -11,12 +11,16 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng as _;
 use ringwall_attest::batch::leaf;
 use ringwall_attest::{Batch, report_data};
-use ringwall_keys::custody::{DealPlan, Draws, KemSecret, TagKey, deal, seal_keys};
+use ringwall_keys::custody::{DealPlan, Draws, KemSecret, TagKey, deal, seal_keys, shadow};
 use ringwall_keys::{CustodyUse, HedgedIvs, Keyring};
 use ringwall_wire::bounded::{Blob, List};
 use ringwall_wire::codec::Message as _;
 use ringwall_wire::custodian::{CustodianAnswer, CustodianReply, Dealt, RecoveryProgress, RecoveryStep};
 use ringwall_wire::custody::{RecoveryBlob, SignedManifest};
+use ringwall_wire::drill::{
+    DrillAnswer, DrillCompared, DrillLap, DrillOffer, DrillOutcome, DrillPaper, DrillReceipt, DrillStep, DrillWord, shadow_cluster,
+    shadow_copy,
+};
 use ringwall_wire::evidence::{Binding, Role};
 use ringwall_wire::genesis::{ClusterCard, GenesisRecord, GenesisTemplate};
 use ringwall_wire::ids::{
@@ -25,7 +29,7 @@ use ringwall_wire::ids::{
 use ringwall_wire::keeping::KeptAnchor;
 use ringwall_wire::peer::LogPosition;
 use ringwall_wire::policy::PolicyDoc;
-use ringwall_wire::receipt::{ReceiptHead, Signer, TreeHead};
+use ringwall_wire::receipt::{ReceiptHead, Signer, TreeHead, TreePoint};
 use ringwall_wire::recovery::{AuditEvent, AuditWhat, CustodyAnchor, DiskNote, RecoveryOffer, RecoveryPurpose, SignedOffer};
 use ringwall_wire::secret::Secret;
 use ringwall_wire::session::{AttestMode, AttestResp, SavedExchange, SessionProof};
@@ -77,6 +81,24 @@ pub struct Offer {
     /// The session's key.
     pub kem: KemSecret,
     key: SigningKey,
+}
+
+/// A drill, and what can open its answers.
+pub struct Drill {
+    /// What custodians are given.
+    pub asked: DrillOffer,
+    /// The session.
+    pub offer: Offer,
+    /// The shadow's keys, sealed.
+    pub blob: RecoveryBlob,
+    /// What the shadow vouches for.
+    pub copy: TreePoint,
+}
+
+impl core::fmt::Debug for Drill {
+    fn fmt(&self, out: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(out, "Drill({})", self.asked.signed.offer.session)
+    }
 }
 
 impl core::fmt::Debug for Custody {
@@ -195,6 +217,78 @@ impl Custody {
         let mut changed = offer.signed.offer.clone();
         change(&mut changed);
         offer.signed = self.signed(changed, &offer.key);
+    }
+
+    /// A drill of `dealing`, as the leader of a living cluster would begin it.
+    ///
+    /// # Panics
+    /// When the template names no custodians.
+    pub fn drill(&self, dealing: &Dealing, session: u8, last: u64) -> Drill {
+        let mut offer = self.offer(dealing, RecoveryPurpose::Drill, session, last);
+        let (manifest, id) = (&dealing.manifest.manifest, shadow_cluster(&offer.signed.offer.cluster_id, &offer.signed.offer.session));
+        let custodians: Vec<_> = manifest.members.iter().map(|member| member.custodian.clone()).collect();
+        let plan = DealPlan {
+            epoch: EPOCH,
+            custody_epoch: manifest.custody_epoch,
+            threshold: manifest.threshold,
+            custodians: &custodians,
+            previous: Digest(manifest.digest()),
+            policy: manifest.policy,
+            policy_version: manifest.policy_version,
+            dealer: Self::dealer(),
+            dealer_sig: offer.signed.offer.sig,
+        };
+        let copy = TreePoint { size: last.saturating_add(1), root: Digest([last as u8; 32]) };
+        let mut ivs = HedgedIvs::new(Box::new(ChaCha20Rng::from_seed([session; 32])), Self::dealer());
+        let made = shadow(id, &plan, &shadow_copy(&id, &copy), &mut ChaCha20Rng::from_seed([session ^ 0x55; 32]), &mut ivs);
+        let made = made.expect("the template names custodians");
+        self.offer_anew(&mut offer, |offer| offer.manifest = Digest(made.manifest.digest()));
+        let asked = DrillOffer { signed: offer.signed.clone(), shadow: made.manifest, envelopes: made.envelopes };
+        Drill { asked, offer, blob: made.blob, copy }
+    }
+
+    /// The receipt of a drill that went well for the first `given` custodians, changed before it is signed.
+    ///
+    /// # Panics
+    /// Never: a drill has few custodians.
+    pub fn receipt(&self, drill: &Drill, given: usize, change: impl FnOnce(&mut DrillReceipt)) -> DrillPaper {
+        let (asked, key) = (&drill.asked, &drill.offer.key);
+        let members = asked.shadow.members.iter().enumerate();
+        let custodians = members.map(|(at, member)| DrillWord {
+            custodian: member.id(),
+            answer: if at < given { DrillAnswer::Given(5_000) } else { DrillAnswer::Silent },
+        });
+        let compared = DrillCompared {
+            disk: Self::dealer(),
+            claim: Digest([3; 32]),
+            copy: drill.copy,
+            found: TreePoint { size: drill.copy.size.saturating_add(7), root: Digest([4; 32]) },
+            voters: 3,
+            unread: 2,
+            anchors: 1,
+        };
+        let offer = &asked.signed.offer;
+        let mut receipt = DrillReceipt {
+            cluster_id: offer.cluster_id,
+            epoch: offer.epoch,
+            custody_epoch: offer.custody_epoch,
+            active: asked.shadow.previous,
+            threshold: asked.shadow.threshold,
+            session: offer.session,
+            offer: Digest(offer.digest()),
+            by: Self::dealer(),
+            index: 900,
+            begun_at_ms: self.now_s * 1_000,
+            ended_at_ms: self.now_s * 1_000 + 60_000,
+            custodians: List::new(custodians.collect()).expect("few custodians"),
+            laps: List::new(vec![DrillLap { step: DrillStep::Read, took_ms: 40 }]).expect("one fits"),
+            outcome: DrillOutcome::Passed(compared),
+            audit: Digest([5; 32]),
+            signature: Signature([0; 64]),
+        };
+        change(&mut receipt);
+        receipt.signature = Signature(key.sign(&receipt.words()).to_bytes());
+        DrillPaper { receipt, offer: asked.signed.clone() }
     }
 
     fn signed(&self, offer: RecoveryOffer, key: &SigningKey) -> SignedOffer {

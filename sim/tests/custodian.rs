@@ -355,11 +355,11 @@ fn one_dealing_is_released_to_one_session() {
     assert_eq!(received(&table, &dealing, &second, "two").share(), released.share());
     let journal = table.done("ana", "status --journal").words();
     assert!(journal.contains("although session 0909090909090909 had it, because: the first node burned down"), "{journal}");
-    // A drill is none of this, and gives nothing to a recovery.
-    let drill = table.offer(&dealing, RecoveryPurpose::Drill, 11, 899);
+    // The real share leaves for no drill, under neither verb.
+    let _drill = table.offer(&dealing, RecoveryPurpose::Drill, 11, 899);
     table.fails("ana", "submit offer --out three --yes", 2, "use `ringwall custodian drill`");
-    table.done("ana", "drill offer --out three --yes");
-    let _ = received(&table, &dealing, &drill, "three");
+    table.fails("ana", "drill offer --out three --yes", 2, "a drill's without its shadow");
+    assert!(!table.place("three").exists());
     // A new dealing is another matter.
     let newer = table.deal_after(2, Digest(dealing.manifest.manifest.digest()));
     table.accepts("ana");

@@ -66,7 +66,7 @@ impl Page {
         std::fs::write(page.path().join("policy.toml"), to_toml(&policy(CHIP))).unwrap();
         std::fs::write(page.path().join("secrets"), format!("{PASSPHRASE}\n").repeat(3)).unwrap();
         let prelude = format!(
-            "ringwall() {{ case \"$1 $2\" in\n  'custodian submit') \"{program}\" \"$@\" --yes --passphrase-fd 3 3< secrets;;\n  'custodian '*) \"{program}\" \"$@\" --passphrase-fd 3 3< \
+            "ringwall() {{ case \"$1 $2 ${{3-}}\" in\n  'custodian submit '*|'custodian drill '?*) \"{program}\" \"$@\" --yes --passphrase-fd 3 3< secrets;;\n  'custodian '*) \"{program}\" \"$@\" --passphrase-fd 3 3< \
              secrets;;\n  *) \"{program}\" \"$@\";;\nesac; }}\n",
             program = env!("CARGO_BIN_EXE_ringwall-sim")
         );
@@ -100,6 +100,15 @@ impl Page {
                 let (cluster, dealing) = self.cluster.as_ref().unwrap();
                 let offer = cluster.offer(dealing, RecoveryPurpose::Outage, 9, 899);
                 std::fs::write(self.path().join("offer"), offer.signed.encode()).unwrap();
+            }
+            "the cluster begins a drill" => {
+                let (cluster, dealing) = self.cluster.as_ref().unwrap();
+                std::fs::write(self.path().join("rehearsal"), cluster.drill(dealing, 4, 500).asked.encode()).unwrap();
+            }
+            "the drill is over" => {
+                let (cluster, dealing) = self.cluster.as_ref().unwrap();
+                let paper = cluster.receipt(&cluster.drill(dealing, 4, 500), 2, |_| {});
+                std::fs::write(self.path().join("receipt"), paper.encode()).unwrap();
             }
             "the machine is gone" => {
                 self.run(exported, "ringwall custodian export --keys --words --out paper.keys");

@@ -15,6 +15,7 @@ use ringwall_wire::custodian::{
     CustodianAnswer, CustodianAuth, CustodianOp, CustodianReady, CustodianReply, CustodianRequest, CustodyStatus, Dealt,
 };
 use ringwall_wire::custody::{ShareAck, ShareProof};
+use ringwall_wire::drill::DrillOffer;
 use ringwall_wire::evidence::Role;
 use ringwall_wire::genesis::Custodian;
 use ringwall_wire::ids::{ClusterId, CustodianId, Digest, Epoch, Incarnation, Nonce, PolicyVersion, SigPublic, Signature};
@@ -114,6 +115,16 @@ impl Holder {
         let signature = ed25519_dalek::Signature::from_bytes(&dealt.manifest.signature.0);
         key.verify_strict(&manifest.words(), &signature).map_err(|fault| fault.to_string())?;
         open_share(manifest, &self.id(), &dealt.envelope, &self.kem).map_err(|fault| fault.to_string())
+    }
+
+    /// Opens its envelope of a drill, after the offer was judged as a recovery's is.
+    pub fn open_shadow(&self, cluster_id: &ClusterId, drill: &DrillOffer) -> Result<GoodShare, String> {
+        self.judge_offer(cluster_id, &drill.signed)?;
+        if drill.signed.offer.manifest != Digest(drill.shadow.digest()) {
+            return Err("the shadow is not the offer's".into());
+        }
+        let envelope = drill.envelopes.iter().find(|envelope| envelope.custodian == self.id()).ok_or("no envelope")?;
+        open_share(&drill.shadow, &self.id(), envelope, &self.kem).map_err(|fault| fault.to_string())
     }
 
     /// Judges what a recovering node offers, as the custodian's own program does: by evidence that is bound to this very offer.

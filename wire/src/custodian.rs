@@ -8,6 +8,7 @@
 use crate::bounded::{Blob, List};
 use crate::codec::enc;
 use crate::custody::{ActivateOrder, CustodiansOrder, CustodyFault, ShareAck, ShareChallenge, ShareEnvelope, ShareProof, SignedManifest};
+use crate::drill::{DrillOffer, DrillOp, DrillRow};
 use crate::ids::{ClusterId, CustodianId, CustodyEpoch, Digest, Epoch, Incarnation, Nonce, Signature};
 use crate::label::Label;
 use crate::limits::{AUDIT_EVENTS, CUSTODIANS, EXCHANGE_BYTES};
@@ -73,6 +74,8 @@ choice! {
         10 => Activate(ActivateOrder),
         /// The governors name other custodians; whoever brings the order decides nothing.
         11 => Change(Box<CustodiansOrder>),
+        /// Of a drill.
+        12 => Drill(DrillOp),
     }
 }
 
@@ -107,6 +110,10 @@ choice! {
         8 => Fault(CustodyFault),
         /// A step of the recovery did not fit.
         9 => RecoveryFault(RecoveryFault),
+        /// What a drill asks.
+        10 => DrillOffer(Box<DrillOffer>),
+        /// Drills of the active dealing; none where there was none.
+        11 => Drills(Option<DrillRow>),
     }
 }
 

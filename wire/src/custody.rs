@@ -9,6 +9,7 @@
 use crate::bounded::{Blob, List};
 use crate::codec::{Field as _, Message as _, enc, enc_digest};
 use crate::command::WrappedKey;
+use crate::drill::{DrillBegun, DrillPaper};
 use crate::genesis::Custodian;
 use crate::ids::{
     ClusterId, CustodianId, CustodyEpoch, Digest, Epoch, Incarnation, KeyEpoch, Nonce, PolicyVersion, SigPublic, Signature,
@@ -234,6 +235,10 @@ choice! {
         5 => Proved(ShareProof),
         /// The governors name other custodians.
         6 => Change(Box<CustodiansOrder>),
+        /// A drill begins.
+        7 => DrillBegun(DrillBegun),
+        /// It ended, in one way or another.
+        8 => DrillEnded(Box<DrillPaper>),
     }
 }
 
@@ -339,6 +344,10 @@ choice! {
         13 => Order(crate::order::OrderFault),
         /// The master keys changed since the dealing: what it sealed is not what is alive.
         14 => OtherKeys,
+        /// A drill began a short while ago.
+        15 => TooSoon,
+        /// No drill of this session is under way.
+        16 => NoDrill,
     }
 }
 
@@ -362,6 +371,8 @@ impl CustodyFault {
             CustodyFault::NotAcknowledged => "custodians have not acknowledged yet; wait for them, or have the governors order it",
             CustodyFault::Order(fault) => fault.words(),
             CustodyFault::OtherKeys => "the master keys changed since the dealing; deal again",
+            CustodyFault::TooSoon => "a drill began less than ten minutes ago; fetch that one, or wait",
+            CustodyFault::NoDrill => "no such drill is under way: it ended, or its node did; begin another one",
         }
     }
 }

@@ -26,6 +26,7 @@ pub mod codec;
 pub mod command;
 pub mod custodian;
 pub mod custody;
+pub mod drill;
 pub mod evidence;
 pub mod genesis;
 pub mod ids;

@@ -132,6 +132,12 @@ pub const AUDIT_EVENTS: usize = 256;
 pub const EPOCHS: usize = 64;
 /// Submissions that were refused after which a recovery session is over: custodians type a share wrongly, they do not guess.
 pub const SUBMISSIONS_REFUSED: usize = 5;
+/// Milliseconds of group time between the beginnings of two drills: each costs a quote, two entries and a reading of one disk.
+pub const DRILL_PAUSE_MS: u64 = 600_000;
+/// Seconds after which a drill that has not enough shares ends: custodians fetch it, answer on another machine, and bring the answer back.
+pub const DRILL_LASTS_S: u64 = 86_400;
+/// Steps of a drill whose time is told.
+pub const DRILL_LAPS: usize = 8;
 /// Bytes a custodian's locked file says in the clear: a name and two public keys.
 pub const LOCKED_PUBLIC_BYTES: usize = 4 * 1024;
 /// Bytes of the locked part: a few keys, in age's format with a line for each of many recipients.

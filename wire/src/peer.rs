@@ -6,7 +6,9 @@
 use crate::admission::{CatchUpProof, ForwardedEvidence, GrantedKey};
 use crate::bounded::{Blob, List, Text};
 use crate::command::{Outcomes, SealedWrite};
+use crate::custodian::CustodianAnswer;
 use crate::custody::CustodyAsk;
+use crate::drill::DrillCall;
 use crate::ids::{Digest, Incarnation, NoisePublic, Slot, Vendor};
 use crate::limits::{APPEND_ENTRIES, ENTRY_BYTES, ENTRY_WRITES, SLOTS, SNAPSHOT_CHUNK_BYTES};
 use crate::receipt::TreePoint;
@@ -144,6 +146,8 @@ choice! {
         15 => AskKey(KeyGeneration),
         /// What a custodian said to another member: the leader puts it into the log.
         16 => Custody(Box<CustodyAsk>),
+        /// What a custodian asked another member about a drill: the leader has it.
+        17 => Drill(Box<DrillCall>),
     }
 }
 
@@ -282,6 +286,8 @@ choice! {
         12 => Out,
         /// The key that was asked for.
         13 => Key(GrantedKey),
+        /// To what a custodian asked.
+        14 => Custodian(Box<CustodianAnswer>),
     }
 }
 

@@ -221,9 +221,9 @@ fn the_samplers_reach_every_variant() {
         ("CommandBody", 10),
         ("RefusalCode", 18),
         ("Role", 8),
-        ("CustodyCommand", 5),
-        ("CustodianOp", 9),
-        ("CustodianAnswer", 9),
+        ("CustodyCommand", 8),
+        ("CustodianOp", 12),
+        ("CustodianAnswer", 11),
         ("RecoveryFault", 20),
     ]
     .into();

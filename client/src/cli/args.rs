@@ -6,6 +6,7 @@
 
 use super::backup::BackupVerb;
 use super::custodian_args::{CUSTODIAN_HELP, CustodianArgs};
+use super::drill_args::{DRILL_HELP, DrillArgs};
 use super::policy_args::PolicyVerb;
 use super::receipt::ReceiptVerb;
 use super::recovery::{RecoveryVerb, Restore};
@@ -176,6 +177,9 @@ pub(crate) enum Verb {
     /// Keep a share of the recovery key: make keys, accept, prove, rehearse, release
     #[command(after_help = CUSTODIAN_HELP)]
     Custodian(CustodianArgs),
+    /// Rehearse a recovery on the living cluster, with shares of a key made for it; verify its receipt
+    #[command(after_help = DRILL_HELP)]
+    Drill(DrillArgs),
     /// Keys granted to programs in TEEs of their own: order, bring, ask for, audit
     WorkloadKey {
         /// What to do.

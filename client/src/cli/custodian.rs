@@ -5,8 +5,9 @@
 //! Trusts: the library. Out of scope: parsing (`custodian_args.rs`), layout (`custodian_show.rs`), paper (`custodian_paper.rs`). Protocol section 6.1.
 
 use super::args::SharedOptions;
-use super::custodian_args::{Accept, CustodianArgs, CustodianVerb, Drill, Init, Pull, Status, Submit};
+use super::custodian_args::{Accept, CustodianArgs, CustodianVerb, Drill, FolderOptions, Init, Pull, Status, Submit};
 use super::custodian_show as layout;
+use super::drill::{Asked, right_purpose};
 use super::exit::{Exit, Trouble};
 use super::input::bounded_file;
 use super::passphrase::Secrets;
@@ -19,7 +20,6 @@ use crate::custodian::ceremony::{self, Verified};
 use crate::custodian::dealing::Judge;
 use crate::custodian::keys::{CustodianKeys, card_toml, public_of};
 use crate::custodian::locked::{Keyring, Lock, LockError};
-use crate::custodian::offer::Request;
 use crate::custodian::session::CustodianSession;
 use crate::custodian::shelf::{Held, Shelf};
 use crate::custodian::{CustodianError, Passphrase};
@@ -32,7 +32,7 @@ use ringwall_wire::genesis::ClusterCard;
 use ringwall_wire::ids::ClusterId;
 use ringwall_wire::keeping::{JournalEvent, LockedFile};
 use ringwall_wire::limits::CUSTODIAN_MESSAGE_BYTES;
-use ringwall_wire::recovery::{RecoveryPurpose, SignedOffer};
+use ringwall_wire::recovery::RecoveryPurpose;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
@@ -70,10 +70,8 @@ impl Keyring for TypedKeyring {
 
 /// Runs one verb.
 pub(crate) async fn run(shared: &SharedOptions, anchors: Anchors, arguments: CustodianArgs) -> Result<Exit, Trouble> {
-    let CustodianArgs { home, passphrase_fd, identity, age, verb } = arguments;
-    let home = home.ok_or_else(|| Trouble::new("RW-C-USAGE", "name the custodian's folder with --home or RINGWALL_CUSTODIAN"))?;
-    let keyring = TypedKeyring { secrets: Secrets::new(passphrase_fd)?, identity, age: Age::new(age), what: "the custodian's keys" };
-    let mut run = Run { shared, anchors, home, keyring };
+    let CustodianArgs { folder, verb } = arguments;
+    let mut run = Run::new(shared, anchors, folder)?;
     match verb {
         CustodianVerb::Init(init) => run.init(&init),
         CustodianVerb::Card(card) => run.card(card.out.as_deref()),
@@ -86,6 +84,16 @@ pub(crate) async fn run(shared: &SharedOptions, anchors: Anchors, arguments: Cus
         CustodianVerb::Export(export) => custodian_paper::export(&mut run, &export),
         CustodianVerb::Import(import) => custodian_paper::import(&mut run, &import),
         CustodianVerb::Relock(lock) => run.relock(&lock.age_recipient),
+    }
+}
+
+impl<'a> Run<'a> {
+    /// Names the folder and what opens it; opens nothing yet.
+    pub(super) fn new(shared: &'a SharedOptions, anchors: Anchors, folder: FolderOptions) -> Result<Self, Trouble> {
+        let FolderOptions { home, passphrase_fd, identity, age } = folder;
+        let home = home.ok_or_else(|| Trouble::new("RW-C-USAGE", "name the custodian's folder with --home or RINGWALL_CUSTODIAN"))?;
+        let keyring = TypedKeyring { secrets: Secrets::new(passphrase_fd)?, identity, age: Age::new(age), what: "the custodian's keys" };
+        Ok(Run { shared, anchors, home, keyring })
     }
 }
 
@@ -167,7 +175,7 @@ impl Run<'_> {
     }
 
     /// A session with a node of the cluster, as this custodian.
-    async fn dial(&self, card: &ClusterCard, keys: &CustodianKeys) -> Result<CustodianSession, Trouble> {
+    pub(super) async fn dial(&self, card: &ClusterCard, keys: &CustodianKeys) -> Result<CustodianSession, Trouble> {
         // The user does not matter here and is not told to anybody.
         let mut options = crate::Options::from_card(card, self.anchors.clone(), Credential::generate())
             .map_err(|fault| Trouble::new("RW-C-CARD-CONTRADICTION", fault.to_string()))?;
@@ -381,12 +389,12 @@ impl Run<'_> {
     fn answer(&mut self, answer: &Answer<'_>) -> Result<Exit, Trouble> {
         let mut shelf = self.shelf()?;
         let card = self.pinned(&shelf)?;
-        let signed: SignedOffer = message(answer.offer, "a recovery offer")?;
+        let asked = Asked::read(answer.offer, answer.purpose)?;
         let progress = answer.progress.map(|path| bounded_file(path, CUSTODIAN_MESSAGE_BYTES)).transpose()?;
         let place = answer.offer.display().to_string();
         let judge = self.judge(&card);
         let now_s = judge.now_s;
-        let request = self.explained(answer.explain, ceremony::weigh(&shelf, &judge, &signed, &place, progress.as_deref()))?;
+        let request = self.explained(answer.explain, asked.weigh(&shelf, &judge, &place, progress.as_deref()))?;
         right_purpose(&request, answer.purpose)?;
         if answer.purpose == RecoveryPurpose::Outage && answer.reason.is_none() {
             ceremony::is_second(&shelf, &request)?;
@@ -403,7 +411,16 @@ impl Run<'_> {
                 show::print(Explanation::accepted(request.judged.trace(), now_s).tree().as_bytes())?;
             }
         }
-        if !answer.yes && !self.keyring.secrets.confirm("Release your share to this node? Type yes: ")? {
+        let (question, next) = match answer.purpose {
+            RecoveryPurpose::Outage => {
+                ("Release your share to this node? Type yes: ", "your share, sealed to that node alone; bring the file to its operator")
+            }
+            RecoveryPurpose::Drill => (
+                "Answer this drill? Type yes: ",
+                "your share of the drill's key, sealed to that node alone; it is brought with `ringwall drill submit`",
+            ),
+        };
+        if !answer.yes && !self.keyring.secrets.confirm(question)? {
             return Err(CustodianError::NotConfirmed.into());
         }
         let keys = self.unlock(&shelf)?;
@@ -411,7 +428,7 @@ impl Run<'_> {
         write_again(answer.out, &submission.encode())?;
         let shown = answer.out.display().to_string();
         let object = layout::request_json(&request, &name, &shown, answer.reason.as_deref());
-        say(self.shared.json, &format!("{shown}: your share, sealed to that node alone; bring the file to its operator"), object)
+        say(self.shared.json, &format!("{shown}: {next}"), object)
     }
 }
 
@@ -424,18 +441,6 @@ struct Answer<'a> {
     yes: bool,
     explain: bool,
     purpose: RecoveryPurpose,
-}
-
-fn right_purpose(request: &Request, wanted: RecoveryPurpose) -> Result<(), Trouble> {
-    let got = request.judged.offer().purpose;
-    if got == wanted {
-        return Ok(());
-    }
-    let (got, verb) = match got {
-        RecoveryPurpose::Outage => ("a recovery, not a drill", "submit"),
-        RecoveryPurpose::Drill => ("a drill, not a recovery", "drill"),
-    };
-    Err(CustodianError::OtherPurpose { got, verb }.into())
 }
 
 /// The proof of the newest accepted share, on this session.
@@ -457,7 +462,7 @@ async fn prove_on(
 }
 
 /// What a node answered in place of what was asked for.
-fn unexpected(answer: CustodianAnswer) -> Trouble {
+pub(super) fn unexpected(answer: CustodianAnswer) -> Trouble {
     match answer {
         CustodianAnswer::Refused(refusal) => {
             Trouble::new("RW-C-CUSTODY-REFUSED", format!("the node refused ({:?}): {}", refusal.code, &*refusal.detail))
@@ -476,7 +481,7 @@ pub(super) fn message<T: Message>(path: &Path, wanted: &'static str) -> Result<T
 }
 
 /// Writes a new file; one that holds these very bytes already, from a run that was cut off, is as good.
-fn write_again(path: &Path, bytes: &[u8]) -> Result<(), Trouble> {
+pub(super) fn write_again(path: &Path, bytes: &[u8]) -> Result<(), Trouble> {
     match bounded_file(path, CUSTODIAN_MESSAGE_BYTES) {
         Ok(there) if there == bytes => Ok(()),
         _ => write_new(path, bytes),

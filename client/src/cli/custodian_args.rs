@@ -17,9 +17,9 @@ Everything is kept in one folder (--home or RINGWALL_CUSTODIAN), readable by its
 but prove work on a machine without a network. Passphrases are typed, or read from --passphrase-fd, one
 a line; they are never arguments and never in the environment. docs/runbooks/custody.md goes through it all.";
 
-/// Arguments of `custodian`.
+/// A custodian's folder, and what opens its keys.
 #[derive(Debug, Args)]
-pub(crate) struct CustodianArgs {
+pub(crate) struct FolderOptions {
     /// The custodian's folder
     #[arg(long, global = true, env = "RINGWALL_CUSTODIAN", value_name = "FOLDER")]
     pub(crate) home: Option<PathBuf>,
@@ -32,6 +32,13 @@ pub(crate) struct CustodianArgs {
     /// The age program
     #[arg(long, global = true, value_name = "PROGRAM", default_value = "age")]
     pub(crate) age: PathBuf,
+}
+
+/// Arguments of `custodian`.
+#[derive(Debug, Args)]
+pub(crate) struct CustodianArgs {
+    #[command(flatten)]
+    pub(crate) folder: FolderOptions,
     /// What to do.
     #[command(subcommand)]
     pub(crate) verb: CustodianVerb,
@@ -68,8 +75,9 @@ pub(crate) enum CustodianVerb {
 
 const DRILL_HELP: &str = "\
 Without an offer it opens keys and share, compares the share with what was dealt, and forgets both.
-With one it goes through all of `submit`, for a node that collects shares for a drill; what is written opens
-in no recovery. This version of ringwalld makes no drill offers yet.";
+With one (`ringwall drill begin` writes it) it goes through all of `submit`: the node's evidence is
+verified, you read what is asked and say yes. What leaves is a share of a key made for that drill, which
+opens nothing else; your own share stays closed.";
 
 const SUBMIT_HELP: &str = "\
 The offer is a file the recovering node wrote; the submission goes back to it as a file. Before anything is

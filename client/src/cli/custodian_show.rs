@@ -5,17 +5,21 @@
 
 use super::exit::Trouble;
 use super::show;
+use crate::clock;
 use crate::custodian::ceremony::Verified;
 use crate::custodian::keys::public_of;
 use crate::custodian::offer::{Age, Request};
 use crate::custodian::shelf::{Held, Shelf};
 use ringwall_attest::date;
-use ringwall_wire::custodian::CustodyStatus;
+use ringwall_wire::custodian::{CustodianStanding, CustodyStatus};
 use ringwall_wire::genesis::{ClusterCard, Custodian};
 use ringwall_wire::ids::{ClusterId, CustodianId};
 use ringwall_wire::keeping::{JournalEntry, JournalEvent, KeptAnchor, PaperForm, Protection};
 use ringwall_wire::recovery::RecoveryPurpose;
 use serde_json::{Value, json};
+
+/// Seconds after which a proof is due again: a month.
+const PROOF_DUE_S: u64 = 31 * 24 * 60 * 60;
 
 /// What was accepted, for people.
 pub(super) fn accepted_text(verified: &Verified, sent: &str) -> String {
@@ -152,6 +156,8 @@ struct Share {
 }
 
 struct Standing {
+    /// As of when, by this machine's clock.
+    now_s: u64,
     status: CustodyStatus,
     names: Vec<(CustodianId, String)>,
 }
@@ -168,7 +174,7 @@ impl Overview {
         }
         let online = online.map(|(card, status)| {
             let names = card.genesis.template.custodians.iter().map(|custodian| (custodian.id(), custodian.name.to_string())).collect();
-            Standing { status: status.clone(), names }
+            Standing { now_s: clock::now_s(), status: status.clone(), names }
         });
         Ok(Overview {
             locked: match keys.protection {
@@ -294,6 +300,12 @@ impl Standing {
         self.names.iter().find(|(known, _)| known == id).map_or_else(|| id.to_string(), |(_, name)| name.clone())
     }
 
+    /// Whether a month went by without a proof; nothing is due where no dealing is active.
+    fn is_due(&self, standing: &CustodianStanding) -> bool {
+        let since_s = standing.proved_at_ms.max(self.status.dealt_at_ms) / 1_000;
+        self.status.active.0 != 0 && self.now_s.saturating_sub(since_s) > PROOF_DUE_S
+    }
+
     fn text(&self) -> String {
         let status = &self.status;
         let mut text = match status.active.0 {
@@ -313,7 +325,8 @@ impl Standing {
                 0 => "never proved".into(),
                 at_ms => format!("proved {}", date(at_ms / 1_000)),
             };
-            text.push_str(&format!("    {}: {holds}, {proved}\n", self.name(&standing.custodian)));
+            let due = if self.is_due(standing) { ", PROOF DUE (older than 31 days, or none): `ringwall custodian prove`" } else { "" };
+            text.push_str(&show::wrap(&format!("  {}: {holds}, {proved}{due}", self.name(&standing.custodian)), 8));
         }
         text
     }
@@ -331,6 +344,7 @@ impl Standing {
                 "holds": standing.holds,
                 "acknowledged": standing.acknowledged,
                 "proved_at_ms": standing.proved_at_ms,
+                "proof_due": self.is_due(standing),
             })).collect::<Vec<_>>(),
         })
     }
@@ -375,5 +389,49 @@ pub(super) fn event_words(event: &JournalEvent) -> String {
         JournalEvent::Drilled(name) => format!("rehearsed with the share of dealing {}", name.custody_epoch),
         JournalEvent::Relocked => "locked the keys in another way".into(),
         JournalEvent::KeysExported(form) => format!("exported the KEYS as {}", form_words(*form)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use ringwall_wire::bounded::List;
+    use ringwall_wire::ids::{CustodyEpoch, Digest};
+
+    const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
+
+    #[test]
+    fn who_proved_when_is_told_and_a_month_without_a_proof_is_flagged() {
+        let standing = |number: u8, proved_at_ms| CustodianStanding {
+            custodian: CustodianId([number; 20]),
+            holds: true,
+            acknowledged: false,
+            proved_at_ms,
+        };
+        let custodians = vec![standing(1, 100 * DAY_MS), standing(2, 68 * DAY_MS), standing(3, 0), standing(4, 70 * DAY_MS)];
+        let status = CustodyStatus {
+            active: CustodyEpoch(2),
+            active_manifest: Digest([1; 32]),
+            waiting: CustodyEpoch(0),
+            waiting_manifest: Digest([0; 32]),
+            threshold: 2,
+            dealt_at_ms: 10 * DAY_MS,
+            custodians: List::new(custodians).unwrap(),
+        };
+        let names = (1..=4).map(|number| (CustodianId([number; 20]), format!("c{number}"))).collect();
+        let mut seen = Standing { now_s: 100 * DAY_MS / 1_000, status, names };
+        let due: Vec<bool> = seen.json()["custodians"].as_array().unwrap().iter().map(|one| one["proof_due"].as_bool().unwrap()).collect();
+        assert_eq!(due, [false, true, true, false]);
+        let text = seen.text().split_whitespace().collect::<Vec<_>>().join(" ");
+        assert_eq!(text.matches("PROOF DUE").count(), 2, "{text}");
+        assert!(text.contains(&format!("c1: holds its share, proved {}", date(100 * DAY_MS / 1_000))), "{text}");
+        assert!(text.contains("c3: holds its share, never proved, PROOF DUE"), "{text}");
+        // Shares that were dealt this month owe nothing yet, and without an active dealing nothing is owed at all.
+        seen.status.dealt_at_ms = 80 * DAY_MS;
+        assert!(!seen.text().contains("PROOF DUE"));
+        seen.status.dealt_at_ms = 10 * DAY_MS;
+        seen.status.active = CustodyEpoch(0);
+        assert!(!seen.text().contains("PROOF DUE"));
     }
 }

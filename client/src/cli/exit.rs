@@ -9,6 +9,7 @@ use crate::backup::{BackupError, FetchError, ImportError, KeysError};
 use crate::card::ReadCardError;
 use crate::credential::CredentialError;
 use crate::custodian::CustodianError;
+use crate::custodian::drill::ReceiptError;
 use crate::custodian::locked::LockError;
 use crate::error::{ConnectError, NamespaceError, ReadError, WatchError, WriteError};
 use crate::escrow::EscrowError;
@@ -177,6 +178,7 @@ troubles!(
     AnchorError,
     ReadEvidenceError,
     CustodianError,
+    ReceiptError,
     LockError,
     UserError,
     EscrowError,

@@ -5,8 +5,9 @@
 //! Trusts: the folder, this machine's clock. Out of scope: asking people (`cli`), the network (`session.rs`). Protocol section 6.1.
 
 use super::dealing::{Judge, JudgedDealing, as_founded, judge_dealing};
+use super::drill::Shadow;
 use super::error::CustodianError;
-use super::keys::CustodianKeys;
+use super::keys::{CustodianKeys, public_of};
 use super::offer::{Answered, JudgedOffer, OfferError, Request, answered, judge_offer};
 use super::share;
 use super::shelf::{Held, Shelf, name_of, words};
@@ -16,6 +17,7 @@ use ringwall_wire::bounded::Text;
 use ringwall_wire::codec::Message as _;
 use ringwall_wire::custodian::Dealt;
 use ringwall_wire::custody::{ShareAck, ShareChallenge, SharePlain, ShareProof, SignedManifest};
+use ringwall_wire::drill::DrillOffer;
 use ringwall_wire::genesis::ClusterCard;
 use ringwall_wire::ids::{ClusterId, Digest, Epoch, Signature};
 use ringwall_wire::keeping::{Copied, DealingName, JournalEvent, KeptAnchor, PaperForm, Submitted};
@@ -101,15 +103,35 @@ pub fn weigh(
     progress: Option<&[u8]>,
 ) -> Result<Request, CustodianError> {
     let judged: JudgedOffer = judge_offer(judge, offer, place)?;
+    let wanted = judged.offer().manifest;
+    weighed(shelf, judged, wanted, progress)
+}
+
+/// The same for the offer of a drill: it names a dealing this folder holds, and brings a shadow of it for these keys.
+pub fn weigh_drill(
+    shelf: &Shelf,
+    judge: &Judge<'_>,
+    drill: &DrillOffer,
+    place: &str,
+    progress: Option<&[u8]>,
+) -> Result<Request, CustodianError> {
+    let judged: JudgedOffer = judge_offer(judge, &drill.signed, place)?;
+    let mut request = weighed(shelf, judged, drill.shadow.previous, progress)?;
+    let custodian = public_of(&shelf.keys()?)?.id();
+    request.shadow = Some(Shadow::judge(drill, &request.manifest, &custodian)?);
+    Ok(request)
+}
+
+fn weighed(shelf: &Shelf, judged: JudgedOffer, wanted: Digest, progress: Option<&[u8]>) -> Result<Request, CustodianError> {
     let asked = judged.offer();
     let held = shelf.all_held(&asked.cluster_id)?;
-    let wanted = held.iter().find(|held| held.name.manifest == asked.manifest && held.name.custody_epoch == asked.custody_epoch);
-    let Some(wanted) = wanted else {
+    let found = held.iter().find(|held| held.name.manifest == wanted && held.name.custody_epoch == asked.custody_epoch);
+    let Some(found) = found else {
         let mut held: Vec<_> = held.iter().map(|held| held.name.custody_epoch).collect();
         held.dedup();
-        return Err(CustodianError::NotHeld { wanted: asked.custody_epoch, manifest: asked.manifest.to_string(), held });
+        return Err(CustodianError::NotHeld { wanted: asked.custody_epoch, manifest: wanted.to_string(), held });
     };
-    let manifest = wanted.manifest.manifest.clone();
+    let manifest = found.manifest.manifest.clone();
     let anchor = shelf.anchor(&asked.cluster_id)?;
     let seen = last_epoch(anchor.as_ref(), &manifest.epoch);
     if asked.epoch < seen {
@@ -117,7 +139,7 @@ pub fn weigh(
     }
     let answered: Option<Answered> = progress.map(|reply| answered(&judged, reply)).transpose()?;
     let repeated_s = shelf.journal.released_to(&asked.session);
-    Ok(Request { judged, manifest, answered, anchor, repeated_s })
+    Ok(Request { judged, manifest, shadow: None, answered, anchor, repeated_s })
 }
 
 fn last_epoch(anchor: Option<&KeptAnchor>, dealt: &Epoch) -> Epoch {
@@ -148,8 +170,8 @@ pub fn release(
     if reason.is_none() && offer.purpose == RecoveryPurpose::Outage {
         is_second(shelf, request)?;
     }
-    let share = opened(shelf, &name_of(&request.manifest), keys)?;
     let dealing = name_of(&request.manifest);
+    let share = to_release(shelf, request, keys)?;
     let event = match offer.purpose {
         RecoveryPurpose::Drill => JournalEvent::Drilled(dealing),
         RecoveryPurpose::Outage => {
@@ -172,6 +194,21 @@ pub fn release(
     let submission = sealed(request, keys, &share)?;
     shelf.keep_submission(&cluster_id, &session, &submission)?;
     Ok(submission)
+}
+
+/// What an offer is answered with: the real share to a recovery, the shadow's to a drill, and never the other way round.
+fn to_release(shelf: &Shelf, request: &Request, keys: &CustodianKeys) -> Result<GoodShare, CustodianError> {
+    let dealing = name_of(&request.manifest);
+    match (request.judged.offer().purpose, &request.shadow) {
+        (RecoveryPurpose::Outage, None) => opened(shelf, &dealing, keys),
+        (RecoveryPurpose::Drill, Some(shadow)) => {
+            // The real share must open as well, or the drill says nothing; it is thrown away here.
+            drop(opened(shelf, &dealing, keys)?);
+            Ok(share::open(&shadow.manifest, &shadow.envelope, keys)?)
+        }
+        (RecoveryPurpose::Drill, None) => Err(CustodianError::OtherPurpose { got: "a drill, not a recovery", verb: "drill" }),
+        (RecoveryPurpose::Outage, Some(_)) => Err(CustodianError::OtherPurpose { got: "a recovery, not a drill", verb: "submit" }),
+    }
 }
 
 fn sealed(request: &Request, keys: &CustodianKeys, good: &GoodShare) -> Result<ShareSubmission, CustodianError> {

@@ -5,6 +5,7 @@
 //! Trusts: nothing. Out of scope: exit codes (`cli/exit.rs`).
 
 use super::dealing::{DealingError, EvidenceRefused};
+use super::drill::DrillError;
 use super::home::HomeError;
 use super::journal::JournalError;
 use super::keys::CardTextError;
@@ -40,6 +41,9 @@ pub enum CustodianError {
     /// An offer.
     #[error(transparent)]
     Offer(#[from] OfferError),
+    /// A drill.
+    #[error(transparent)]
+    Drill(#[from] DrillError),
     /// Words.
     #[error(transparent)]
     Phrase(#[from] PhraseError),
@@ -138,6 +142,7 @@ impl CustodianError {
             CustodianError::Dealing(fault) => fault.code(),
             CustodianError::Share(fault) => fault.code(),
             CustodianError::Offer(fault) => fault.code(),
+            CustodianError::Drill(fault) => fault.code(),
             CustodianError::Phrase(_) => "RW-C-SHARE-WORDS",
             CustodianError::Spelled(SpellFault::OtherCluster { .. }) => "RW-C-SHARE-OTHER-CLUSTER",
             CustodianError::Spelled(SpellFault::OtherVersion { .. }) => "RW-C-SHARE-MALFORMED",

@@ -6,6 +6,7 @@
 //! Trusts: the pinned cluster card, the roots of trust, this machine's clock. Out of scope: whether to release (`ceremony.rs`). Protocol section 6.1.
 
 use super::dealing::{EvidenceRefused, Judge, VouchError, is_signed, vouched};
+use super::drill::Shadow;
 use crate::verification::Verification;
 use ringwall_attest::{Trace, date};
 use ringwall_wire::codec::{DecodeError, Message as _};
@@ -148,8 +149,10 @@ pub fn answered(judged: &JudgedOffer, reply: &[u8]) -> Result<Answered, OfferErr
 pub struct Request {
     /// The offer, judged.
     pub judged: JudgedOffer,
-    /// The manifest of the dealing whose share is wanted: it is held.
+    /// The manifest of the dealing whose share is wanted (of a drill: which is rehearsed): it is held.
     pub manifest: CustodyManifest,
+    /// What is opened in place of the share, in a drill.
+    pub shadow: Option<Shadow>,
     /// Who else answered; none where that was not told.
     pub answered: Option<Answered>,
     /// How far this custodian saw the log.
@@ -211,7 +214,8 @@ impl Request {
                 offer.cluster_id.to_string()
             ),
             RecoveryPurpose::Drill => format!(
-                "You are asked to show in a DRILL that you could release your share of cluster \"{cluster_name}\" ({:.16}). Nothing is recovered.",
+                "You are asked to show in a DRILL that you could release your share of cluster \"{cluster_name}\" ({:.16}). What leaves is a share of a key that \
+                 was made for this drill and opens nothing else; your own share stays closed. Nothing is recovered.",
                 offer.cluster_id.to_string()
             ),
         }];
@@ -222,8 +226,12 @@ impl Request {
         if node.trust_domain == ringwall_wire::ids::TrustDomain::Simulated {
             said.push("Its roots of trust are SIMULATED: this protects nothing from whoever runs the machine.".into());
         }
+        let wants = match offer.purpose {
+            RecoveryPurpose::Outage => "It wants the shares of",
+            RecoveryPurpose::Drill => "It rehearses with the custodians of",
+        };
         said.push(format!(
-            "It wants the shares of dealing {}; {} of {} recover the cluster.",
+            "{wants} dealing {}; {} of {} recover the cluster.",
             offer.custody_epoch,
             self.manifest.threshold,
             self.manifest.members.len()

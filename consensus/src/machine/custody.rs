@@ -3,7 +3,7 @@
 //! Decides: IDLE, DEALT, ACKED(k), ACTIVE. One dealing waits at most; it becomes the active one when every custodian has acknowledged it, or at least
 //! the threshold and the governors order the rest away, and in the same entry the master key is rotated: until then the dealing before is good,
 //! from then on it opens nothing that is written. Custody epochs only rise, those of dropped dealings included (IN10). Every replica verifies every
-//! signature; a manifest that names other custodians than those in force is refused, whoever leads.
+//! signature; a manifest that names other custodians than those in force is refused, whoever leads. Drills of the active dealing are counted by time.
 //! Trusts: that a member looked at a proof's answer before it was proposed; nobody without keys can. Out of scope: making shares (`keys`, `node`),
 //! generations (`generations`). Protocol section 6.1.
 
@@ -17,9 +17,10 @@ use ringwall_wire::custody::{
     Activate, ActivateOrder, CustodiansOrder, CustodyCommand, CustodyFault, CustodyManifest, Dealing, DealtKeys, RecoveryBlob, ShareAck,
     ShareProof,
 };
+use ringwall_wire::drill::{DrillBegun, DrillPaper, DrillRow};
 use ringwall_wire::genesis::Custodian;
 use ringwall_wire::ids::{CustodianId, CustodyEpoch, Digest, Epoch, KeyEpoch};
-use ringwall_wire::limits::CUSTODIANS;
+use ringwall_wire::limits::{CUSTODIANS, DRILL_PAUSE_MS};
 use ringwall_wire::order::OrderFault;
 use ringwall_wire::rotation::{RotatedCustody, RotationFault};
 use std::collections::BTreeMap;
@@ -53,6 +54,8 @@ ringwall_wire::record! {
         pub acks: List<ShareAck, CUSTODIANS>,
         /// Newest proof of each custodian.
         pub proofs: List<ProofRecord, CUSTODIANS>,
+        /// Its drills, if there were any.
+        pub drills: Option<DrillRow>,
     }
 }
 
@@ -91,6 +94,8 @@ pub struct Held {
     pub acks: BTreeMap<CustodianId, ShareAck>,
     /// Newest proof of each custodian, with the group time of its record.
     pub proofs: BTreeMap<CustodianId, ProofRecord>,
+    /// Its drills, if there were any.
+    pub drills: Option<DrillRow>,
 }
 
 /// Custody as of one applied index.
@@ -150,6 +155,27 @@ impl Held {
         signed(&member.custodian.sig, &words, &proof.signature).then_some(()).ok_or(CustodyFault::BadSignature)
     }
 
+    /// Whether this custodian may have a drill begun at this group time.
+    pub fn may_drill(&self, who: &CustodianId, now_ms: u64) -> Result<(), CustodyFault> {
+        self.manifest().member(who).ok_or(CustodyFault::NotCustodian)?;
+        match &self.drills {
+            Some(row) if now_ms.saturating_sub(row.at_ms) < DRILL_PAUSE_MS => Err(CustodyFault::TooSoon),
+            _ => Ok(()),
+        }
+    }
+
+    /// The receipt of the drill that is under way, by the member that holds it.
+    fn verified_drill(&self, paper: &DrillPaper, facts: &Facts<'_>) -> Result<(), CustodyFault> {
+        let begun = self.drills.as_ref().filter(|row| !row.ended).map(|row| &row.begun).ok_or(CustodyFault::NoDrill)?;
+        let receipt = &paper.receipt;
+        let same = (receipt.session, receipt.offer, receipt.active, receipt.by) == (begun.session, begun.offer, begun.active, begun.by);
+        if !same || Digest(paper.offer.offer.digest()) != begun.offer {
+            return Err(CustodyFault::NoDrill);
+        }
+        let voter = facts.voters.iter().find(|voter| voter.incarnation == begun.by).ok_or(CustodyFault::NotDealer)?;
+        signed(&voter.sig, &receipt.words(), &receipt.signature).then_some(()).ok_or(CustodyFault::BadSignature)
+    }
+
     fn record(&self, active: bool) -> HeldRecord {
         HeldRecord {
             active,
@@ -158,6 +184,7 @@ impl Held {
             recovery: self.recovery.clone(),
             acks: List::new(self.acks.values().cloned().collect()).expect("a custodian of the manifest acknowledges once"),
             proofs: List::new(self.proofs.values().cloned().collect()).expect("one of each custodian of the manifest"),
+            drills: self.drills.clone(),
         }
     }
 }
@@ -210,7 +237,7 @@ impl Custody {
         let hash = Digest(manifest.digest());
         self.newest = manifest.custody_epoch;
         let (acks, proofs) = (BTreeMap::new(), BTreeMap::new());
-        self.waiting = Some(Arc::new(Held { hash, dealing, dealt_ms: facts.now_ms, recovery: None, acks, proofs }));
+        self.waiting = Some(Arc::new(Held { hash, dealing, dealt_ms: facts.now_ms, recovery: None, acks, proofs, drills: None }));
         Ok(())
     }
 
@@ -259,6 +286,30 @@ impl Custody {
         let active = self.active.as_mut().filter(|active| active.hash == proof.manifest).ok_or(CustodyFault::NoDealing)?;
         active.verified_proof(&proof)?;
         Arc::make_mut(active).proofs.insert(proof.custodian, ProofRecord { at_ms: now_ms, proof });
+        Ok(())
+    }
+
+    /// A drill begins; one that was under way is over with it, its member having lost it.
+    pub(crate) fn drill_begun(&mut self, begun: DrillBegun, facts: &Facts<'_>) -> Result<(), CustodyFault> {
+        let active = self.active.as_mut().filter(|active| active.hash == begun.active).ok_or(CustodyFault::NoDealing)?;
+        active.may_drill(&begun.asked_by, facts.now_ms)?;
+        if facts.voters.iter().all(|voter| voter.incarnation != begun.by) {
+            return Err(CustodyFault::NotDealer);
+        }
+        let active = Arc::make_mut(active);
+        let last = active.drills.take().and_then(|row| row.last);
+        active.drills = Some(DrillRow { at_ms: facts.now_ms, begun, ended: false, last });
+        Ok(())
+    }
+
+    /// The drill that is under way has its receipt.
+    pub(crate) fn drill_ended(&mut self, paper: Box<DrillPaper>, facts: &Facts<'_>) -> Result<(), CustodyFault> {
+        let active = self.active.as_mut().filter(|active| active.hash == paper.receipt.active).ok_or(CustodyFault::NoDealing)?;
+        active.verified_drill(&paper, facts)?;
+        if let Some(row) = &mut Arc::make_mut(active).drills {
+            row.ended = true;
+            row.last = Some(paper);
+        }
         Ok(())
     }
 
@@ -365,11 +416,11 @@ impl Custody {
     /// A dealing from a snapshot; false if there is one in its place.
     #[must_use]
     pub(crate) fn restore_held(&mut self, record: HeldRecord) -> bool {
-        let HeldRecord { active, dealt_ms, dealing, recovery, acks, proofs } = record;
+        let HeldRecord { active, dealt_ms, dealing, recovery, acks, proofs, drills } = record;
         let hash = Digest(dealing.manifest.manifest.digest());
         let acks = acks.into_vec().into_iter().map(|ack| (ack.custodian, ack)).collect();
         let proofs = proofs.into_vec().into_iter().map(|record| (record.proof.custodian, record)).collect();
-        let held = Arc::new(Held { hash, dealing, dealt_ms, recovery, acks, proofs });
+        let held = Arc::new(Held { hash, dealing, dealt_ms, recovery, acks, proofs, drills });
         let place = if active { &mut self.active } else { &mut self.waiting };
         place.replace(held).is_none()
     }
@@ -395,6 +446,8 @@ impl ReplicatedState {
             CustodyCommand::Abort(manifest) => self.custody_mut().abort(&manifest),
             CustodyCommand::Proved(proof) => self.custody_mut().proved(proof, facts.now_ms),
             CustodyCommand::Change(order) => self.custody_mut().change(*order, &facts),
+            CustodyCommand::DrillBegun(begun) => self.custody_mut().drill_begun(begun, &facts),
+            CustodyCommand::DrillEnded(paper) => self.custody_mut().drill_ended(paper, &facts),
         };
         match done {
             Ok(()) => Outcome::Done,

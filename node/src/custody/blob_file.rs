@@ -117,7 +117,7 @@ mod tests {
         let dealing = ringwall_wire::custody::Dealing::sample(&mut source);
         let recovery = Some(ringwall_wire::custody::RecoveryBlob::sample(&mut source));
         let hash = Digest(dealing.manifest.manifest.digest());
-        let held = Held { hash, dealing, dealt_ms: 0, recovery, acks: BTreeMap::new(), proofs: BTreeMap::new() };
+        let held = Held { hash, dealing, dealt_ms: 0, recovery, acks: BTreeMap::new(), proofs: BTreeMap::new(), drills: None };
         Custody { active: Some(Arc::new(held)), ..Custody::default() }
     }
 

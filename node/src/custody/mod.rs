@@ -22,6 +22,7 @@ pub(crate) mod rotate;
 pub mod schedule;
 
 use crate::context::Node;
+use crate::drill::{self, DrillDesk};
 use std::sync::Arc;
 use tokio::sync::{Mutex, Notify};
 use tokio::task::JoinSet;
@@ -35,6 +36,8 @@ pub(crate) struct CustodyDesk {
     pub(crate) work: Notify,
     /// Woken when data keys are to be wrapped anew.
     pub(crate) wrapping: Notify,
+    /// The drill that is under way here.
+    pub(crate) drill: DrillDesk,
 }
 
 /// Starts the tasks of a member.
@@ -42,4 +45,5 @@ pub(crate) fn spawn(node: &Arc<Node>, tasks: &mut JoinSet<()>) {
     tasks.spawn(follow::run(Arc::clone(node)));
     tasks.spawn(dealer::run(Arc::clone(node)));
     tasks.spawn(rewrap::run(Arc::clone(node)));
+    tasks.spawn(drill::run(Arc::clone(node)));
 }

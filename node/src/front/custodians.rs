@@ -9,6 +9,7 @@
 use crate::clock;
 use crate::context::Node;
 use crate::custody::{asks, dealer};
+use crate::drill;
 use crate::front::Front;
 use crate::front::limits::{CUSTODIAN_REQUESTS, CUSTODIAN_SESSION, LEAVING, PROOF_PAUSE_MS, REQUEST_STALL, STEP};
 use crate::front::refusals::{awaiting_key, fenced, malformed, refusal, unavailable};
@@ -27,6 +28,7 @@ use ringwall_wire::custodian::{
     CustodianAnswer, CustodianAuth, CustodianOp, CustodianReady, CustodianReply, CustodianRequest, CustodianStanding, CustodyStatus, Dealt,
 };
 use ringwall_wire::custody::{CustodyAsk, CustodyFault, ShareAck, ShareChallenge, ShareProof};
+use ringwall_wire::drill::{DrillCall, DrillOp};
 use ringwall_wire::ids::{ClusterId, CustodianId, CustodyEpoch, Digest, Nonce, SigPublic};
 use ringwall_wire::session::{Refusal, RefusalCode};
 use std::sync::Arc;
@@ -154,6 +156,7 @@ impl Desk {
             CustodianOp::Prove(proof) => self.prove(proof).await,
             CustodianOp::Activate(order) => self.bring(CustodyAsk::Activate(order)).await,
             CustodianOp::Change(order) => self.bring(CustodyAsk::Change(order)).await,
+            CustodianOp::Drill(op) => self.drill(op).await,
             CustodianOp::Offer | CustodianOp::Submit(_) | CustodianOp::AcceptLoss(_) | CustodianOp::Progress => {
                 Err(refusal(RefusalCode::ModeNotOffered, "this member serves: no recovery is under way on it"))
             }
@@ -232,6 +235,15 @@ impl Desk {
             tracing::warn!(%fault, "the key of a proof did not unwrap");
             awaiting_key()
         })
+    }
+
+    /// The leader has the drill; how the last one ended is on record.
+    async fn drill(&self, op: DrillOp) -> Result<CustodianAnswer, Refusal> {
+        if op == DrillOp::Last {
+            let custody = self.view().await?.custody();
+            return Ok(CustodianAnswer::Drills(custody.active.as_ref().and_then(|active| active.drills.clone())));
+        }
+        drill::bring(&self.front.node()?, DrillCall { who: self.who, op }).await
     }
 
     async fn status(&self) -> Result<CustodyStatus, Refusal> {

@@ -70,6 +70,7 @@ pub(crate) fn carries(class: Class, call: &PeerCall) -> bool {
         | PeerCall::OfferKey(_)
         | PeerCall::AskKey(_)
         | PeerCall::Custody(_)
+        | PeerCall::Drill(_)
         | PeerCall::Leaving
         | PeerCall::Alive => class == Class::Control,
         // Before any stream: `introduction`.

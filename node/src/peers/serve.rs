@@ -8,6 +8,7 @@
 
 use crate::context::Node;
 use crate::custody::{asks, keys};
+use crate::drill;
 use crate::front;
 use crate::join::endorse;
 use crate::peers::handshake::{self, Greeted, Own, PeerError, Turn};
@@ -234,6 +235,7 @@ fn answer(node: &Arc<Node>, from: Incarnation, call: PeerCall) -> BoxFuture<Peer
         PeerCall::OfferKey(offer) => Box::pin(std::future::ready(keys::take(&node, from, &offer))),
         PeerCall::AskKey(generation) => Box::pin(std::future::ready(keys::give(&node, from, &generation))),
         PeerCall::Custody(ask) => Box::pin(async move { asks::answer(&node, from, *ask).await }),
+        PeerCall::Drill(call) => Box::pin(async move { drill::answer(&node, from, *call).await }),
         PeerCall::CatchUp(index) => Box::pin(async move { endorse::caught_up(&node, index).await }),
         PeerCall::Forward(_) if !node.replica.may_forward(from) => {
             debug!(%from, "a forwarded write was stopped at the gate");

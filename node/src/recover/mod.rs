@@ -12,15 +12,15 @@
 //!
 //! Keys exist in this process from the moment the threshold of shares is in; shares, recovery key and session key are wiped then, master keys if it ends.
 //! Trusts: evidence, signatures and seals; no folder, no operator's word beyond what to look at. Out of scope: the rules of claims and anchors
-//! (`ringwall_consensus::recovery`), drills, nodes that assist over the network. Protocol section 6.2.
+//! (`ringwall_consensus::recovery`), drills (`crate::drill`), nodes that assist over the network. Protocol section 6.2.
 
 mod audit;
 mod backups;
 mod dealing;
-mod disks;
-mod heads;
+pub(crate) mod disks;
+pub(crate) mod heads;
 pub mod papers;
-mod session;
+pub(crate) mod session;
 pub mod status;
 mod takeup;
 mod verdict;
@@ -302,10 +302,7 @@ async fn offer(
     let manifest = &dealing.manifest;
     let epoch = disks::newest_epoch(folders).map_or(manifest.epoch, |found| found.max(manifest.epoch));
     site.epochs.set(epoch);
-    let mut seed = [0; 32];
-    (site.entropy)().fill_bytes(&mut seed);
-    let kem = KemSecret::from_seed(Secret::from_mut(&mut seed));
-    seed.zeroize();
+    let kem = session_key(site);
     let notes = disks::notes(folders, site.slot(), manifest.custody_epoch);
     let offer = RecoveryOffer {
         cluster_id: site.cluster_id,
@@ -319,6 +316,20 @@ async fn offer(
         sig: secrets.public().sig,
         inventory: List::new(notes).map_err(|_| RecoverError::TooLarge("the inventory"))?,
     };
+    Ok((vouch(site, secrets, offer).await?, kem))
+}
+
+/// A key that shares of one session are sealed to.
+pub(crate) fn session_key(site: &Site) -> KemSecret {
+    let mut seed = [0; 32];
+    (site.entropy)().fill_bytes(&mut seed);
+    let kem = KemSecret::from_seed(Secret::from_mut(&mut seed));
+    seed.zeroize();
+    kem
+}
+
+/// Signs an offer, with evidence of this machine that is bound to it: what custodians judge, before a recovery and before a drill alike.
+pub(crate) async fn vouch(site: &Arc<Site>, secrets: &NodeSecrets, offer: RecoveryOffer) -> Result<SignedOffer, RecoverError> {
     let (handshake, nonce) = offer.opening();
     let keys = secrets.public().clone();
     let noise = keys.noise;
@@ -339,5 +350,5 @@ async fn offer(
     };
     let exchange = Blob::new(exchange.encode()).map_err(|_| RecoverError::TooLarge("the evidence"))?;
     let signature = secrets.sign(&offer.words());
-    Ok((SignedOffer { offer, signature, exchange }, kem))
+    Ok(SignedOffer { offer, signature, exchange })
 }

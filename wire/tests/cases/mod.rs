@@ -90,6 +90,7 @@ field_table! {
     custody { ManifestMember, CustodyManifest, SignedManifest, SharePlain, ShareEnvelope, ShareAck, ShareChallenge, ShareProof, WrappedProofKey, DealtKeys, RecoveryBlob, RecoveryKeys, Dealing, CustodyCommand, Activate, ActivateOrder, CustodiansOrder, CustodyAsk, RecoveryFile, CustodyFault }
     rotation { KeyCommand, KeyGeneration, KeyOffer, KeyRotate, RotatedCustody, Rewrap, RewrappedSpace, RewrappedDealt, RewrappedWorkload, RotationFault }
     custodian { CustodianAuth, CustodianReady, CustodianRequest, CustodianOp, CustodianReply, CustodianAnswer, Dealt, CustodyStatus, CustodianStanding, RecoveryProgress, RecoveryStep }
+    drill { DrillOffer, DrillOp, DrillCall, DrillBegun, DrillRow, DrillLap, DrillStep, DrillWord, DrillAnswer, DrillCompared, DrillOutcome, DrillReceipt, DrillPaper }
     recovery { RecoveryPurpose, RecoveryOffer, DiskNote, SignedOffer, CustodyAnchor, ShareSubmission, DiskClaim, LossTerms, LossSignature, AcceptLoss, RecoveryAccount, EpochBegun, AuditEvent, AuditWhat, RefusedShare, RefusedClaim, RecoveryFault }
     workload { SubjectTag, GrantPolicy, ConfigRule, ConfigList, GrantOrder, GrantFault, SetFault, Subject, AuditEvent, AuditEntry, AuditPage, WorkloadWrite, WorkloadSet, GrantAttempt, WorkloadOutcome, WorkloadPurpose, WorkloadHello, WorkloadChallenge, WorkloadAsk, WorkloadOp, WorkloadEvidence, GrantAsk, AuditAsk, WorkloadReply, WorkloadAnswer, NotGranted, Granted }
     peer { Ballot, LogPosition, Member, NamedMember, Membership, EntryPayload, LogEntry, PeerRpc, PeerCall, AppendCall, VoteCall, TransferCall, TransferAnswer, SnapshotHead, SnapshotChunk, ForwardCall, EndorseCall, PeerReply, PeerAnswer, AppendAnswer, VoteAnswer }
@@ -109,6 +110,7 @@ message_table! {
     command { Command, Outcomes }
     custody { CustodyManifest, SignedManifest, SharePlain, ShareEnvelope, ShareAck, ShareChallenge, ShareProof, RecoveryBlob, RecoveryKeys, ActivateOrder, CustodiansOrder, RecoveryFile }
     custodian { CustodianAuth, CustodianReady, CustodianRequest, CustodianReply, Dealt }
+    drill { DrillOffer, DrillReceipt, DrillPaper }
     recovery { RecoveryOffer, SignedOffer, ShareSubmission, DiskClaim, AcceptLoss, RecoveryAccount, AuditEvent }
     workload { GrantPolicy, GrantOrder, WorkloadHello, WorkloadChallenge, WorkloadAsk, WorkloadReply }
     peer { PeerRpc, PeerReply }

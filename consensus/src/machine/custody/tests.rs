@@ -461,3 +461,5 @@ fn a_cluster_without_custodians_deals_nothing() {
     assert_eq!(step(&mut bench, CustodyCommand::Deal(Box::new(dealing))), refused(CustodyFault::NoCustodians));
     set_voters(&mut bench, &[(me, Vendor::Amd)]);
 }
+
+mod drills;
