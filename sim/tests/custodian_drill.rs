@@ -156,7 +156,7 @@ fn a_receipt_is_verified_without_a_network_and_every_change_is_noticed() {
     let ran = verify(&bad);
     assert_eq!((ran.code, ran.json()["passed"].as_bool()), (0, Some(false)));
     let mut improved = bad.clone();
-    improved.receipt.outcome = good.receipt.outcome.clone();
+    improved.receipt.outcome = good.receipt.outcome;
     let mut another = good.clone();
     another.offer = table.cluster.drill(&dealing, 8, 899).asked.signed;
     let mut unproven = good.clone();

@@ -39,7 +39,7 @@ fn held(terms: &CustodyTerms, epoch: u32, dealt_ms: u64, acks: usize) -> Arc<Hel
         .take(acks)
         .map(|member| (member.id(), ShareAck { custodian: member.id(), ..ShareAck::sample(&mut Source::new(2)) }))
         .collect();
-    Arc::new(Held { hash, dealing, dealt_ms, recovery: None, acks, proofs: BTreeMap::new() })
+    Arc::new(Held { hash, dealing, dealt_ms, recovery: None, acks, proofs: BTreeMap::new(), drills: Default::default() })
 }
 
 #[test]
