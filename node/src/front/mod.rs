@@ -3,10 +3,9 @@
 //! | file | what it decides |
 //! |---|---|
 //! | `session.rs`, `users.rs`, `custodians.rs` | the way from a stranger's first byte to a user's or a custodian's session, bounded in time and size |
-//! | `record.rs`, `erasure.rs` | what a user's devices see of their record and change of it; which namespaces are a user's, when all are erased |
-//! | `backup.rs`, `escrow.rs` | who fetches snapshots of the whole state, and what is signed for them; to what a user's data keys are sealed |
-//! | `quotes.rs` | when a quote is made, and for which sessions |
-//! | `requests.rs`, `spaces.rs` | what is sealed under which namespace's keys |
+//! | `record.rs`, `erasure.rs`, `escrow.rs` | what a user's devices see of their record and change of it; whose namespaces are erased; to what data keys are sealed |
+//! | `backup.rs` | who fetches snapshots of the whole state, and what is signed for them |
+//! | `quotes.rs`, `requests.rs`, `spaces.rs` | when a quote is made, and for which sessions; what is sealed under which namespace's keys |
 //! | `writes.rs` | how the writes of all sessions become few log entries, and what their clients are told |
 //! | `reads.rs`, `lists.rs`, `index.rs`, `watch.rs` | linearizable reads, pages in key order, changes since a revision |
 //! | `workloads.rs`, `grants.rs` | sessions of workloads and governors, and which keys leave |

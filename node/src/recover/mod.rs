@@ -262,8 +262,9 @@ impl Recovery {
     pub(crate) fn tell(&self, fault: Option<String>) -> io::Result<()> {
         let progress = self.session.progress();
         let standing = Standing::of(&self.session, &progress, fault);
-        self.papers.replace(status::FILE, &standing.to_bytes())?;
-        self.papers.progress(progress)
+        // First what custodians are sent: whoever reads in the status that they are asked something has the paper that asks it.
+        self.papers.progress(progress)?;
+        self.papers.replace(status::FILE, &standing.to_bytes())
     }
 
     /// The data folders that are there now.
