@@ -43,7 +43,7 @@ struct Arguments {
     /// Name of another chip whose evidence is shown once the honest pieces are used up: the machine says it is listed, and is not.
     #[arg(long)]
     then_chip: Option<String>,
-    /// A defence to leave out (see `ringwall-attack list`); may be repeated.
+    /// A defence to leave out (see `ringwall-attack list`), or a part whose cost is measured (`cargo bench-cost`); may be repeated.
     #[cfg(feature = "without")]
     #[arg(long)]
     without: Vec<String>,
@@ -194,12 +194,16 @@ fn stand_still(code: ExitCode) -> ! {
 #[cfg(feature = "without")]
 #[expect(clippy::print_stderr, reason = "the first lines of the log of such a node")]
 fn leave_out(names: &[String]) -> Result<(), String> {
+    use ringwall_wire::spared::{Part, spare};
     use ringwall_wire::without::{Defence, MARK, leave_out};
     eprintln!("{}", String::from_utf8_lossy(&MARK));
     for name in names {
-        let defence = Defence::named(name).ok_or_else(|| format!("no defence is called {name:?}"))?;
-        leave_out(defence);
-        eprintln!("WITHOUT {name}: this node is for attacks alone");
+        match (Defence::named(name), Part::named(name)) {
+            (Some(defence), _) => drop(leave_out(defence)),
+            (None, Some(part)) => _ = spare(part),
+            (None, None) => return Err(format!("no defence is called {name:?}")),
+        }
+        eprintln!("WITHOUT {name}: this node is for attacks and measurements alone");
     }
     Ok(())
 }

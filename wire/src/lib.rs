@@ -10,7 +10,7 @@
 //! - [`command`], [`peer`]: what the group replicates and how members talk. [`keeping`]: what custodians keep in files.
 //! - [`backup`]: a snapshot with its proof as it is fetched and kept, and data keys sealed to a user's phrase.
 //! - [`workload`]: keys granted to programs in TEEs of their own, and what is written down of it.
-//! - [`without`]: defences a build for attacks can leave out; in any other build, nothing.
+//! - [`without`], [`spared`]: defences a build for attacks, and parts a benchmark, can leave out; in any other build, nothing.
 //!
 //! It depends on no other member, has no I/O, no clock and no generator.
 #![no_std]
@@ -44,6 +44,7 @@ pub mod rotation;
 pub mod sample;
 pub mod secret;
 pub mod session;
+pub mod spared;
 pub mod text;
 pub mod tree;
 pub mod user;

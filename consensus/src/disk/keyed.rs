@@ -8,6 +8,7 @@
 
 use polyval::universal_hash::UniversalHash as _;
 use polyval::{Block, Key, Polyval};
+use ringwall_wire::spared::{Part, spared};
 use std::io;
 
 /// Tag of one block, or of one frame of the log. What is said to be where is what the tag is kept beside.
@@ -29,6 +30,9 @@ impl BlockKey {
 
     /// The tag of a block.
     pub(crate) fn tag(&self, block: &[u8]) -> Tag {
+        if spared(Part::AuthenticatedDisks) {
+            return Tag::default();
+        }
         let mut hash = self.0.clone();
         hash.update_padded(block);
         hash.update(&[Block::from((block.len() as u128).to_le_bytes())]);

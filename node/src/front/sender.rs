@@ -15,6 +15,7 @@ use ringwall_channel::{ChannelError, Sealer};
 use ringwall_wire::codec::Message as _;
 use ringwall_wire::limits::RECEIPT_SPACES;
 use ringwall_wire::request::{Answer, Reply};
+use ringwall_wire::spared::{Part, spared};
 use std::sync::Arc;
 use tokio::time::timeout;
 
@@ -111,7 +112,7 @@ impl Sender {
     /// Sends what was added, and the session's last word.
     async fn flush(&mut self, last: Option<Reply>) -> Result<(), Cut> {
         let Flush { mut messages, numbers, charge, spaces, index, .. } = std::mem::take(&mut self.flush);
-        if !messages.is_empty() {
+        if !messages.is_empty() && !spared(Part::Receipts) {
             let covers = u16::try_from(messages.len()).unwrap_or(u16::MAX);
             match self.receipts.issue(&mut self.told, Ask { index, covers, spaces }).await {
                 Ok(receipted) => messages.insert(0, Reply { number: 0, body: Answer::Receipt(Box::new(receipted)) }.encode()),

@@ -11,6 +11,7 @@ use ringwall_tests::bench::load::{Mix, Point, preload, run};
 use ringwall_tests::bench::report::{Report, Row, median, mix_name, svg, table};
 use ringwall_tests::bench::targets::{EtcdTarget, RingwallTarget};
 use ringwall_tests::local;
+use ringwall_wire::spared::{Part, spare};
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -41,6 +42,9 @@ struct Arguments {
     /// A short run: 16 clients, 256 bytes, one repetition of one second.
     #[arg(long)]
     quick: bool,
+    /// Parts to leave out in members and clients, to see what they cost: receipts, authenticated-disks. Only `cargo bench-cost` can.
+    #[arg(long, value_delimiter = ',', value_name = "PART")]
+    spare: Vec<String>,
     /// Measure Ringwall alone.
     #[arg(long)]
     no_etcd: bool,
@@ -77,9 +81,23 @@ fn failed(error: &str) -> ExitCode {
     ExitCode::FAILURE
 }
 
+/// Clients are in this process, members in processes of their own.
+fn leave_out(names: &[String], launch: &mut Launch) -> Result<(), String> {
+    for name in names {
+        let part =
+            Part::named(name).ok_or_else(|| format!("no part is called {name:?}; there are: {}", Part::ALL.map(Part::name).join(", ")))?;
+        if !spare(part) {
+            return Err("this program leaves nothing out; build the one that can: cargo bench-cost --spare NAME".into());
+        }
+        launch.arguments.extend(["--without".into(), part.name().into()]);
+    }
+    Ok(())
+}
+
 async fn measure(arguments: &Arguments) -> Result<(), String> {
     let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
-    let launch = Launch::this_program(NODE_WORD).map_err(|error| error.to_string())?;
+    let mut launch = Launch::this_program(NODE_WORD).map_err(|error| error.to_string())?;
+    leave_out(&arguments.spare, &mut launch)?;
     let machines = ["genoa-1", "turin-1", "tdx-1"].map(Machine::honest);
     let cluster = LocalCluster::start(&folder.path().join("ringwall"), launch, &machines).map_err(|error| error.to_string())?;
     let watcher = local::client(&cluster).await;
