@@ -196,6 +196,12 @@ impl Client {
         }
     }
 
+    /// The same client with another key of its user, over the same session: for [`crate::rekey::rekey`].
+    pub fn with_user_key(&self, key: UserKey) -> Client {
+        let principal = Principal { user_key: Some(key), ..self.principal.clone() };
+        Client { principal, ..self.clone() }
+    }
+
     /// Destroys the keys of all namespaces of this user, and with them what they hold: at once for everybody who asks, and within the cluster's
     /// `custody.erase_s` for whoever holds old disks. It cannot be undone. Asked again after a failure it goes on.
     pub async fn erase_everything(&self) -> Result<(), ReadError> {

@@ -17,7 +17,7 @@
 //! ([`Timeouts`]) and fails with an error that has a stable code. Trusts: the card or cluster id it is given, its roots, its machine.
 //! What the cluster confirmed is remembered ([`anchor`]): a rollback or a fork is noticed, proven, and ends all writing.
 //! A program in a guest of its own is granted keys through [`workload`]; [`guest`] collects its evidence. A user has devices and a recovery phrase
-//! (docs/recovery.md); [`backup`] fetches the whole state, sealed, and imports a user's part of one into another cluster. Out of scope: carrying a changed policy to a cluster. [`policy`] reads, writes and explains policies.
+//! (docs/recovery.md), and [`rekey`] replaces the key they hold themselves; [`backup`] fetches the whole state, sealed, and imports a user's part of one into another cluster. Out of scope: carrying a changed policy to a cluster. [`policy`] reads, writes and explains policies.
 
 pub mod anchor;
 pub mod backup;
@@ -48,6 +48,7 @@ mod once;
 mod options;
 pub mod policy;
 mod refused;
+pub mod rekey;
 #[cfg(test)]
 mod scripted;
 mod seed_file;

@@ -14,12 +14,13 @@ use ringwall_wire::codec::Message as _;
 use ringwall_wire::custodian::{
     CustodianAnswer, CustodianAuth, CustodianOp, CustodianReady, CustodianReply, CustodianRequest, CustodyStatus, Dealt,
 };
-use ringwall_wire::custody::{ShareAck, ShareProof};
+use ringwall_wire::custody::{CustodiansOrder, ShareAck, ShareProof};
 use ringwall_wire::drill::DrillOffer;
 use ringwall_wire::evidence::Role;
 use ringwall_wire::genesis::Custodian;
 use ringwall_wire::ids::{ClusterId, CustodianId, Digest, Epoch, Incarnation, Nonce, PolicyVersion, SigPublic, Signature};
-use ringwall_wire::limits::{HANDSHAKE_MESSAGE_BYTES, REQUEST_BYTES};
+use ringwall_wire::limits::{CUSTODIANS, HANDSHAKE_MESSAGE_BYTES, REQUEST_BYTES};
+use ringwall_wire::policy::{Approval, Governance};
 use ringwall_wire::receipt::Signer;
 use ringwall_wire::recovery::{CustodyAnchor, LossSignature, LossTerms, ShareSubmission, SignedOffer};
 use ringwall_wire::secret::Secret;
@@ -37,6 +38,46 @@ pub struct Holder {
     name: String,
     sig: SigningKey,
     kem: KemSecret,
+}
+
+/// Governors for the clusters of tests, all of whom must sign.
+pub struct Governors(Vec<SigningKey>);
+
+impl Default for Governors {
+    /// Two, always the same.
+    fn default() -> Self {
+        Governors([201, 202].map(|byte| SigningKey::from_bytes(&[byte; 32])).into())
+    }
+}
+
+impl Governors {
+    /// As a policy names them.
+    pub fn governance(&self) -> Governance {
+        let keys = self.0.iter().map(|key| SigPublic(key.verifying_key().to_bytes())).collect();
+        Governance { keys: List::new(keys).expect("a policy names two"), threshold: self.0.len() as u8, timelock_s: 0 }
+    }
+
+    /// Their order that shares go to `next` instead of `now`, of whom as many recover as did.
+    pub fn other_custodians(
+        &self,
+        (cluster_id, epoch): (ClusterId, Epoch),
+        now: &[&Holder],
+        next: &[&Holder],
+        threshold: u8,
+    ) -> CustodiansOrder {
+        let list = |holders: &[&Holder]| -> List<Custodian, CUSTODIANS> {
+            List::new(holders.iter().map(|holder| holder.public()).collect()).expect("a handful of custodians")
+        };
+        let replaces = CustodiansOrder::list_digest(&list(now), threshold);
+        let mut order = CustodiansOrder { cluster_id, epoch, replaces, custodians: list(next), threshold, signatures: List::default() };
+        let words = order.signed_words();
+        let sign = |key: &SigningKey| Approval {
+            key: SigPublic(key.verifying_key().to_bytes()),
+            signature: Signature(key.sign(&words).to_bytes()),
+        };
+        order.signatures = List::new(self.0.iter().map(sign).collect()).expect("a policy names two");
+        order
+    }
 }
 
 /// A session with a node that was verified.

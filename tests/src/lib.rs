@@ -12,6 +12,8 @@ pub mod load;
 pub mod local;
 pub mod memory;
 pub mod mutants;
+pub mod plunder;
+pub mod runbook;
 pub mod soak;
 pub mod visibility;
 pub mod world;

@@ -6,6 +6,8 @@
 //! (`consensus/src/machine/custody/tests.rs`), the shares (`keys`). Protocol sections 6.1 and 7.5.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+#[path = "dealing/erased.rs"]
+mod erased;
 mod three;
 
 use ringwall_client::{Client, Found, NamespaceHandle, ReadError};
@@ -35,10 +37,14 @@ struct Kept {
 
 impl Kept {
     async fn start(rotate_s: (u32, u32)) -> Self {
+        Self::start_with(LocalOptions { rotate_s: Some(rotate_s), ..LocalOptions::default() }).await
+    }
+
+    async fn start_with(options: LocalOptions) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let holders: Vec<Holder> = (1..=3).map(Holder::numbered).collect();
         let custodians = (holders.iter().map(Holder::public).collect(), 2);
-        let options = LocalOptions { custodians, rotate_s: Some(rotate_s), ..LocalOptions::default() };
+        let options = LocalOptions { custodians, ..options };
         let machines = ["genoa-1", "turin-1", "tdx-1"].map(Machine::honest);
         let cluster =
             LocalCluster::start_with(folder.path(), three::launch(), &machines, options).unwrap_or_else(|error| panic!("{error}"));

@@ -19,7 +19,8 @@ use ringwall_sim::canary::{Canaries, Found};
 use ringwall_sim::cluster::{LocalCluster, Machine};
 use ringwall_tests::local::{self, PATIENCE};
 use ringwall_tests::memory::{Memory, candidates};
-use ringwall_wire::codec::{Field, Reader};
+use ringwall_tests::plunder::on_disks;
+use ringwall_wire::codec::Field;
 use ringwall_wire::command::{OpenSpace, SealedChange, SealedRecord, SpaceChange};
 use ringwall_wire::ids::{ClusterId, KeyTag, SpaceTag};
 use ringwall_wire::secret::Secret;
@@ -188,23 +189,7 @@ impl World {
 
     /// A value of type `T` that stands on a disk behind `tag`, for which `wanted` holds.
     fn on_disk<T: Field>(&self, tag: &SpaceTag, wanted: impl Fn(&T) -> bool) -> T {
-        let mut open = self.disks();
-        while let Some(path) = open.pop() {
-            if path.is_dir() {
-                open.extend(std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
-                continue;
-            }
-            let bytes = std::fs::read(&path).unwrap_or_default();
-            let places = bytes.windows(16).enumerate().filter(|(_, window)| **window == tag.0);
-            for (place, _) in places {
-                if let Ok(value) = T::take(&mut Reader::new(&bytes[place..]))
-                    && wanted(&value)
-                {
-                    return value;
-                }
-            }
-        }
-        panic!("nothing of that kind is on any disk");
+        on_disks(&self.disks(), tag, wanted).expect("a value of that kind is on some disk")
     }
 }
 

@@ -7,6 +7,8 @@
 //! Trusts: custodians of this suite that verify offers as their program does. Out of scope: the rules one by one (`consensus`), single refusals (`node`).
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 
+#[path = "recover/losses.rs"]
+mod losses;
 mod three;
 
 use ringwall_client::anchor::AnchorFiles;
@@ -44,12 +46,16 @@ struct World {
 
 impl World {
     async fn start() -> Self {
+        Self::start_with(LocalOptions::default()).await
+    }
+
+    async fn start_with(options: LocalOptions) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let holders: Vec<Holder> = (1..=3).map(Holder::numbered).collect();
         let custodians = (holders.iter().map(Holder::public).collect(), 2);
         let credential = Credential::generate();
         let backup_users = vec![credential.user().to_string()];
-        let options = LocalOptions { custodians, rotate_s: Some(RARELY), backup_users, ..LocalOptions::default() };
+        let options = LocalOptions { custodians, rotate_s: Some(RARELY), backup_users, ..options };
         let machines = ["genoa-1", "turin-1", "tdx-1"].map(Machine::honest);
         let cluster =
             LocalCluster::start_with(folder.path(), three::launch(), &machines, options).unwrap_or_else(|error| panic!("{error}"));
@@ -422,8 +428,12 @@ async fn a_cluster_whose_disks_are_gone_comes_back_from_a_backup_that_every_cust
     std::fs::create_dir(&kept).unwrap();
     std::fs::copy(world.cluster.data_folder(1).join("recovery.blob"), kept.join("recovery.blob")).unwrap();
     SLOTS.into_iter().for_each(|slot| world.replace_disk(slot, None));
-    copy(&kept, &world.cluster.data_folder(1));
     std::fs::create_dir_all(world.papers(1).join("backups")).unwrap();
+    // A backup alone: nobody knows whose shares to ask for, and they would open nothing of it.
+    std::fs::copy(&backup, world.papers(1).join("backups").join("cluster.rwb")).unwrap();
+    world.cluster.recover(1, &[]).unwrap();
+    assert_eq!(world.ended_with(1).await, 18, "{}", local::logs(&world.cluster));
+    copy(&kept, &world.cluster.data_folder(1));
     let mut altered = std::fs::read(&backup).unwrap();
     let at = altered.len() - 100;
     altered[at] ^= 1;

@@ -9,6 +9,8 @@
 mod documents;
 #[path = "tidy/graph.rs"]
 mod graph;
+#[path = "tidy/promises.rs"]
+mod promises;
 #[path = "tidy/rules.rs"]
 mod rules;
 #[path = "tidy/shipped.rs"]
@@ -193,6 +195,19 @@ fn documents_name_what_exists() {
         complaints.extend(documents::section_complaints(path, text, &protocol));
     }
     none("documents", complaints);
+}
+
+#[test]
+fn what_pages_promise_is_done_by_tests() {
+    let files = files();
+    let tree = documents::Tree { files: &files, read: &read };
+    let (rows, mut complaints) = promises::losses(&read(promises::LOSSES).unwrap_or_default(), &tree);
+    assert!(rows >= 30, "{} has {rows} rows that say what shows them", promises::LOSSES);
+    let follower = read(promises::FOLLOWER).unwrap_or_default();
+    let pages: Vec<&String> = files.iter().filter(|path| path.starts_with(promises::RUNBOOKS)).collect();
+    assert!(pages.len() >= 6, "{pages:?}");
+    complaints.extend(pages.into_iter().flat_map(|path| promises::runbook(path, &read(path).unwrap_or_default(), &follower)));
+    none("promises", complaints);
 }
 
 #[test]

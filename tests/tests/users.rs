@@ -2,7 +2,7 @@
 //!
 //! Decides: nothing; each test is some rows of that page ("lost this, still have that"), and what must be refused. Commands are the shipped command line with
 //! simulated roots; a device is a credential file with what lies beside it. Trusts: the simulated roots.
-//! Out of scope: rules one by one (`consensus/src/machine/users/tests.rs`), rows that are planned. Protocol section 9.
+//! Out of scope: rules one by one (`consensus/src/machine/users/tests.rs`), nodes and custodians (`recover.rs`). Protocol sections 7.4 and 9.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod three;
@@ -19,6 +19,8 @@ use std::time::{Duration, Instant};
 use three::Three;
 
 /// Exit codes of the command line that are asserted here.
+const USAGE: i32 = 2;
+const CONFLICT: i32 = 5;
 const NOT_FOUND: i32 = 4;
 const NOT_AUTHORIZED: i32 = 8;
 const FILE: i32 = 10;
@@ -305,4 +307,53 @@ async fn tries_are_counted_by_all_members_and_no_restart_forgets_them() {
         town.fails("new", &format!("restore --escrow escrow --address {address}"), &phrase, NOT_AUTHORIZED, "too many tries");
     }
     town.reads_all("laptop");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_user_key_takes_the_place_of_the_old_one_which_opens_nothing_any_more() {
+    let town = Town::start().await;
+    town.user("laptop");
+    let old_phrase = town.phrase("laptop", "escrow", 0);
+    town.done("laptop", "put user more --mode user", "of the user");
+    let rekey = "user rekey --new laptop.userkey.new";
+    town.fails("laptop", &format!("{rekey} --mode user user=user"), "", USAGE, "onto itself");
+    town.fails("laptop", &format!("{rekey} cluster=cluster-2"), "", USAGE, "nothing to move");
+    town.fails("laptop", &format!("{rekey} --mode user nothing=else"), "", NOT_FOUND, "RW-C-NO-NAMESPACE");
+    town.fails("laptop", "user rekey --new laptop.userkey --mode user user=user-2", "", FILE, "is the one in use");
+    // A run that is not the last one: everything is moved, and nothing is gone.
+    let moved = town.done("laptop", &format!("{rekey} --mode user user=user-2"), "");
+    assert_eq!((&moved["stored"], &moved["already"], &moved["erased"]), (&2.into(), &0.into(), &Value::Bool(false)), "{moved}");
+    town.reads_all("laptop");
+    // Somebody goes on writing where it was: that is not overwritten unasked, and nothing is erased.
+    town.done("laptop", "put user k --mode user", "changed");
+    town.fails("laptop", &format!("{rekey} --mode user --erase user=user-2"), "", CONFLICT, "1 keys of user-2 hold other values");
+    assert_eq!(town.done("laptop", "get user k --mode user", "")["value"], "changed");
+    let moved = town.done("laptop", &format!("{rekey} --mode user --erase --overwrite user=user-2"), "");
+    assert_eq!((&moved["stored"], &moved["erased"]), (&2.into(), &Value::Bool(true)), "{moved}");
+    town.fails("laptop", "get user k --mode user", "", NOT_FOUND, "RW-C-NO-NAMESPACE");
+    town.done("laptop", &format!("{rekey} --mode dual --erase dual=dual-2"), "");
+
+    let path = |name: &str| town.path(name);
+    std::fs::rename(path("laptop.userkey"), path("stolen")).unwrap();
+    std::fs::rename(path("laptop.userkey.new"), path("laptop.userkey")).unwrap();
+    assert_eq!(town.done("laptop", "get user-2 k --mode user", "")["value"], "changed");
+    assert_eq!(town.done("laptop", "get user-2 more --mode user", "")["value"], "of the user");
+    assert_eq!(town.done("laptop", "get dual-2 k --mode dual", "")["value"], "dual");
+    for mode in ["user", "dual"] {
+        town.fails("laptop", &format!("get {mode}-2 k --mode {mode} --user-key stolen"), "", FILE, "RW-C-OTHER-USER-KEY");
+        town.fails("laptop", &format!("get {mode} k --mode {mode} --user-key stolen"), "", NOT_FOUND, "RW-C-NO-NAMESPACE");
+    }
+    // The old escrow holds the old key; a new one has the new key.
+    assert_eq!(town.done("laptop", "recovery test --escrow escrow", &old_phrase)["same_user_key"], Value::Bool(false));
+    let phrase = town.phrase("laptop", "escrow-2", 0);
+    town.done("new", "restore --escrow escrow-2", &phrase);
+    assert_eq!(town.done("new", "get user-2 k --mode user", "")["value"], "changed");
+
+    // Erased by name: only what is there, and only once; everything: what is in the other modes, too, without the user's key.
+    town.fails("laptop", "erase usre-2 --yes", "", NOT_FOUND, "there is no namespace");
+    std::fs::remove_file(path("laptop.userkey")).unwrap();
+    assert_eq!(town.done("laptop", "erase user-2 --yes", "")["erased"], "user-2");
+    town.done("laptop", "erase --everything --yes", "");
+    town.fails("laptop", "get cluster k", "", NOT_FOUND, "RW-C-NO-NAMESPACE");
+    town.fails("new", "get dual-2 k --mode dual", "", NOT_FOUND, "RW-C-NO-NAMESPACE");
 }

@@ -7,6 +7,7 @@
 use super::backup::BackupVerb;
 use super::custodian_args::{CUSTODIAN_HELP, CustodianArgs};
 use super::drill_args::{DRILL_HELP, DrillArgs};
+use super::erase::Erase;
 use super::policy_args::PolicyVerb;
 use super::receipt::ReceiptVerb;
 use super::recovery::{RecoveryVerb, Restore};
@@ -140,6 +141,8 @@ pub(crate) enum Verb {
     Get(Get),
     /// Remove a key
     Delete(Delete),
+    /// Destroy the keys of a namespace, or of all of the user's: what they hold is gone for ever
+    Erase(Erase),
     /// List keys in order
     List(List),
     /// Store a value if the key has a version (0: if it does not exist)
@@ -198,7 +201,9 @@ The user key (CREDENTIAL.userkey) is for namespaces in two of the three key mode
   --mode cluster   the cluster can read what is stored, for its user (default)
   --mode dual      it can while a session of the user lasts, and with the user's key alone nobody can
   --mode user      only the user can: names and values are sealed on this machine
-What is stored in dual or user mode is lost with the user key: keep a copy in a safe place.";
+What is stored in dual or user mode is lost with the user key: keep a copy in a safe place.
+
+  ringwall user rekey --mode user --new FILE --erase notes=notes-2    another user key, namespace by namespace";
 
 const DEVICE_HELP: &str = "\
   ringwall device request --user ID --name phone    on the new device: makes a credential, prints a code

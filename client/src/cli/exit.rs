@@ -14,6 +14,7 @@ use crate::custodian::locked::LockError;
 use crate::error::{ConnectError, NamespaceError, ReadError, WatchError, WriteError};
 use crate::escrow::EscrowError;
 use crate::exchange::ReadExchangeError;
+use crate::rekey::RekeyError;
 use crate::users::UserError;
 use serde_json::{Value, json};
 use std::process::ExitCode;
@@ -185,7 +186,8 @@ troubles!(
     BackupError,
     FetchError,
     ImportError,
-    KeysError
+    KeysError,
+    RekeyError
 );
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 use super::args::SharedOptions;
 use super::exit::{Exit, Trouble};
 use super::import::Import;
+use super::rekey::Rekey;
 use super::{input, show, verbs};
 use crate::card::read_card;
 use crate::{Anchors, Client, Credential, UserId, create_user_key, read_user_key, user_key_path, write_user};
@@ -37,6 +38,8 @@ pub(crate) enum UserVerb {
     Show,
     /// Store here what the recovery phrase (from standard input) opens of a backup of another cluster
     Import(Import),
+    /// Move namespaces in dual or user mode under a new user key
+    Rekey(Rekey),
     /// Show what was done with the record: every change, and every try to restore the user with a wrong phrase
     Audit {
         /// Only after this number
@@ -85,6 +88,7 @@ pub(crate) async fn run(shared: &SharedOptions, anchors: Anchors, verb: &UserVer
             record(shared, &user, &shown?)
         }
         UserVerb::Import(args) => super::import::run(shared, anchors, args).await,
+        UserVerb::Rekey(args) => super::rekey::run(shared, anchors, args).await,
         UserVerb::Audit { after } => audit(shared, anchors, *after).await,
     }
 }

@@ -50,6 +50,7 @@ pub(crate) async fn run(arguments: Arguments, anchors: Anchors, guest: Option<Ar
             store(&shared, anchors, &cas.place, cas.file.as_deref(), options).await
         }
         Verb::Get(get) => read(&shared, anchors, &get).await,
+        Verb::Erase(erase) => super::erase::run(&shared, anchors, &erase).await,
         Verb::Delete(delete) => remove(&shared, anchors, &delete).await,
         Verb::List(list) => keys(&shared, anchors, &list).await,
         Verb::Batch(batch) => apply(&shared, anchors, &batch).await,

@@ -336,8 +336,9 @@ impl Desk {
         Touched { name: space_name(&self.front.cluster_id, self.user.user(), namespace), tag }
     }
 
-    /// What was unwrapped before a namespace was erased is not used any more; what a part of the user's opened stays, if it is still there.
-    fn forget_erased(&mut self) -> Result<(), Refusal> {
+    /// What was unwrapped before a namespace was erased is not used any more and not held; what a part of the user's opened stays, if it is still there.
+    /// Asked at every request, and by the session's clock: one that asks nothing holds an erased key no longer than one that does.
+    pub(crate) fn forget_erased(&mut self) -> Result<(), Refusal> {
         let erasures = self.front.spaces.erasures();
         if self.erasures != erasures {
             self.spaces.clear();

@@ -346,6 +346,8 @@ async fn listen(front: &Front, desk: &mut Desk, opener: &mut Opener, recv: &mut 
             if desk.is_revoked() {
                 return Ended::Refused { code: RefusalCode::DeviceRevoked };
             }
+            // A member that is fenced ends its sessions anyway.
+            let _ = desk.forget_erased();
         }
         loop {
             match opener.next() {

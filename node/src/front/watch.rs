@@ -1,14 +1,15 @@
 //! Watches: what changed in a namespace since a revision, in order.
 //!
 //! Decides: a watch goes from history to live changes without a gap, waits while its client reads slowly, and is refused once the history it
-//! still needs is gone. Quiet watches cost nothing: one loop looks at each watched namespace for all of its watches.
+//! still needs is gone, or its namespace was erased: it holds that one's keys. Quiet watches cost nothing: one loop looks at each watched namespace for all
+//! of its watches.
 //! Trusts: the state's history. Out of scope: starting and stopping (`requests.rs`). Protocol section 3, step 7.
 
 use crate::clock;
 use crate::front::limits::{PAGE_BYTES, WATCH_PROGRESS, WATCHED_SPACES};
 use crate::front::outbox::{Charge, Outbox, sum};
 use crate::front::receipts::Touched;
-use crate::front::refusals::{fenced, refusal, unreadable};
+use crate::front::refusals::{fenced, no_namespace, refusal, unreadable};
 use crate::front::spaces::Space;
 use ringwall_consensus::{ChangeEvent, Replica, View};
 use ringwall_keys::OpenError;
@@ -129,13 +130,24 @@ impl Feeds {
         }
     }
 
+    /// Whether the namespace is there: looked for when any was erased since the last look.
+    fn is_there(&self, tag: &SpaceTag, erasures: &mut u64) -> Result<(), Refusal> {
+        let view = self.view()?;
+        if view.erasures() == std::mem::replace(erasures, view.erasures()) {
+            return Ok(());
+        }
+        view.space(tag).map_err(|_| fenced())?.map(|_| ()).ok_or_else(no_namespace)
+    }
+
     async fn try_follow(&self, watching: &mut Watching) -> Result<(), Refusal> {
         // Held for as long as the watch lives: a feed nobody holds is forgotten.
         let feed = self.feed(*watching.space.tag())?;
         let mut news = feed.subscribe();
         let mut shown = None;
         let mut shown_at = clock::now();
+        let mut erasures = 0;
         loop {
+            self.is_there(watching.space.tag(), &mut erasures)?;
             let looked = *news.borrow_and_update();
             if watching.told < looked.touched {
                 let found = self.view()?.changes(watching.space.tag(), watching.told, WATCH_EVENTS);

@@ -18,6 +18,18 @@ fn the_definition_is_sound() {
 }
 
 #[test]
+fn what_ends_keys_parses() {
+    for line in [
+        "ringwall erase notes --card c --credential me",
+        "ringwall erase --everything --yes --json",
+        "ringwall user rekey --mode user --new k --erase a=a-2 b=b-2",
+        "ringwall user rekey --mode dual --new k --overwrite a=a-2",
+    ] {
+        assert!(parse(line).is_ok(), "{line}: {:?}", parse(line).err().map(|error| error.to_string()));
+    }
+}
+
+#[test]
 fn every_verb_parses() {
     for line in [
         "ringwall init --credential me",
@@ -121,6 +133,10 @@ fn wrong_usage_is_told_apart() {
         ("ringwall policy sign p.bin --key k --out s --first --against o", ErrorKind::ArgumentConflict),
         ("ringwall policy verify s --against o --threshold 1", ErrorKind::ArgumentConflict),
         ("ringwall policy verify s --threshold 0 --governor 00", ErrorKind::ValueValidation),
+        ("ringwall erase", ErrorKind::MissingRequiredArgument),
+        ("ringwall erase notes --everything", ErrorKind::ArgumentConflict),
+        ("ringwall user rekey --new k a", ErrorKind::ValueValidation),
+        ("ringwall user rekey --new k", ErrorKind::MissingRequiredArgument),
         ("ringwall slot order --slot 3 --out o", ErrorKind::MissingRequiredArgument),
         ("ringwall slot order --slot 3 --incumbent 17 --out o", ErrorKind::ValueValidation),
     ] {
