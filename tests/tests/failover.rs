@@ -56,7 +56,7 @@ async fn the_leader_is_killed_under_load_and_comes_back_on_the_other_vendor() {
     // The newcomer itself serves what was written before it existed.
     let through = local::client_of(&three.cluster, slot).await;
     assert_eq!(through.status().await.unwrap().incarnation, newcomer.incarnation);
-    judge(&three, load, &client, 200).await;
+    judge(&three, load, &client, 20).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -73,7 +73,7 @@ async fn a_follower_that_stands_still_does_not_stop_the_others() {
     three.cluster.signal(follower, rustix::process::Signal::CONT);
     let resumed = local::client_of(&three.cluster, follower).await.namespace("meanwhile").await.unwrap();
     assert!(resumed.get("k").await.unwrap().is_none(), "another user's key");
-    judge(&three, load, &client, 100).await;
+    judge(&three, load, &client, 20).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -88,7 +88,7 @@ async fn a_paused_leader_serves_no_stale_read_when_it_wakes() {
         three.cluster.signal(slot, rustix::process::Signal::CONT);
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
-    judge(&three, load, &client, 100).await;
+    judge(&three, load, &client, 20).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -104,5 +104,5 @@ async fn an_orderly_stop_hands_over_and_ends_by_itself() {
         now.voters.len() == 3 && now.voters.iter().all(|voter| voter.incarnation != status.leader)
     })
     .await;
-    judge(&three, load, &client, 100).await;
+    judge(&three, load, &client, 20).await;
 }
