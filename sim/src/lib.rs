@@ -19,6 +19,8 @@ pub mod canary;
 #[cfg(feature = "demo")]
 pub mod cluster;
 #[cfg(feature = "demo")]
+pub mod custodian;
+#[cfg(feature = "demo")]
 pub mod custody;
 #[cfg(feature = "demo")]
 pub mod daemon;
@@ -27,6 +29,8 @@ pub mod demo;
 #[cfg(feature = "demo")]
 mod derived_keys;
 pub mod forge;
+#[cfg(feature = "demo")]
+pub mod guarded;
 #[cfg(feature = "demo")]
 pub mod guest;
 #[cfg(feature = "demo")]

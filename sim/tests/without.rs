@@ -51,6 +51,11 @@ fn without_its_defence_each_attack_on_processes_succeeds() {
 }
 
 #[test]
+fn without_its_defence_each_attack_on_custody_and_recovery_succeeds() {
+    all(&[Scene::Outage]);
+}
+
+#[test]
 fn a_man_in_the_middle_hears_the_secret() {
     let won = won("A2", Defence::SessionBinding).unwrap_or_else(|why| panic!("{why}"));
     assert!(won.iter().any(|line| line.contains("meet me at nine")), "{won:?}");

@@ -3,8 +3,9 @@
 //! Decides: how histories are recorded and judged, how a benchmark point is measured. Trusts: nothing it tests.
 //! Out of scope: starting clusters (`ringwall_sim::cluster`), which the demo shares.
 
+pub use ringwall_sim::custodian;
+
 pub mod bench;
-pub mod custodian;
 pub mod fuzzing;
 pub mod history;
 pub mod linearizable;

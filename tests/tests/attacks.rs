@@ -1,7 +1,7 @@
 //! The attack table is complete, its page is true to it, and every attack that can be performed is performed and held off.
 //!
-//! Decides: docs/protocol.md, section 1.2, and the register of `ringwall_sim::attack` have the same rows, and the same ones are planned: once the protocol
-//! calls an answer built, this fails until its attack is written. docs/attacks.md is what the register makes (`RINGWALL_BLESS=1` writes it).
+//! Decides: docs/protocol.md, section 1.2, and the register of `ringwall_sim::attack` have the same rows; the rows that may be planned are a closed list here,
+//! each with a reason, so that no word in a page excuses another one. docs/attacks.md is what the register makes (`RINGWALL_BLESS=1` writes it).
 //! Trusts: each attack to be what its row says; that it is none when its defence is gone is shown in sim/tests/without.rs.
 //! Out of scope: the attacks themselves.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
@@ -21,6 +21,13 @@ fn read(path: &str) -> String {
     std::fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
+/// Rows whose target does not exist, and why. A row leaves this list with the code it attacks; none comes onto it without somebody's saying so here.
+const PLANNED: [(&str, &str); 3] = [
+    ("A14", "there is no image yet whose kernel could be given tables"),
+    ("G1", "there is no public log of releases yet"),
+    ("G3", "there is no public log of releases yet that could have two faces"),
+];
+
 /// Rows of the register in the protocol: name, and whether its state is "planned".
 fn protocol_rows(protocol: &str) -> BTreeMap<String, bool> {
     let (_, section) = protocol.split_once("### 1.2 ").unwrap();
@@ -30,48 +37,62 @@ fn protocol_rows(protocol: &str) -> BTreeMap<String, bool> {
     rows.filter(|cells| cells[0] != "id").map(|cells| (cells[0].clone(), cells.last().unwrap() == "planned")).collect()
 }
 
-/// What is wrong with the register, beside the protocol.
+/// What is wrong with the register and the protocol, beside the rows that may be planned.
 fn complaints(protocol: &str, rows: &[Row]) -> Vec<String> {
     let wanted = protocol_rows(protocol);
     let mut found = Vec::new();
-    for (id, planned) in &wanted {
-        match (rows.iter().find(|row| row.id == id), planned) {
-            (None, _) => found.push(format!("row {id} of the protocol has no attack")),
-            (Some(row), true) if row.is_performed() => found.push(format!("{id} is performed, and the protocol calls its answer planned")),
-            (Some(row), false) if !row.is_performed() => {
-                found.push(format!("{id} is planned, and the protocol calls its answer built: write the attack"))
-            }
-            _ => {}
+    for (id, says_planned) in &wanted {
+        let may_be = PLANNED.iter().any(|(planned, _)| planned == id);
+        match rows.iter().find(|row| row.id == id) {
+            None => found.push(format!("row {id} of the protocol has no attack")),
+            Some(row) if row.is_performed() && may_be => found.push(format!("{id} is performed: take it off the list of planned rows")),
+            Some(row) if !row.is_performed() && !may_be => found.push(format!("{id} has no attack that is performed: write it")),
+            Some(_) => {}
+        }
+        if *says_planned != may_be {
+            found.push(format!("{id}: the protocol's state is not that of the list of planned rows"));
         }
     }
     found.extend(rows.iter().filter(|row| !wanted.contains_key(row.id)).map(|row| format!("{} is no row of the protocol", row.id)));
+    found.extend(
+        PLANNED.iter().filter(|(id, _)| !wanted.contains_key(*id)).map(|(id, _)| format!("{id} is on the list and no row of the protocol")),
+    );
     found
 }
 
 #[test]
-fn every_row_of_the_protocol_has_an_attack_and_the_same_ones_are_planned() {
+fn every_row_of_the_protocol_has_an_attack_and_a_closed_list_is_planned() {
     let protocol = read("docs/protocol.md");
     assert!(protocol_rows(&protocol).len() > 40, "the register is read");
     assert_eq!(complaints(&protocol, &rows()), Vec::<String>::new());
+    assert!(PLANNED.iter().all(|(_, why)| !why.is_empty()));
 }
 
 #[test]
 fn a_table_that_lags_behind_is_noticed() {
     let protocol = read("docs/protocol.md");
-    let built: String = protocol
-        .lines()
-        .map(|line| if line.starts_with("| K2 |") { line.replace("planned", "built") } else { line.into() } + "\n")
-        .collect();
-    assert_eq!(complaints(&built, &rows()), ["K2 is planned, and the protocol calls its answer built: write the attack"]);
+    let with_state = |id: &str, from: &str, to: &str| -> String {
+        let opening = format!("| {id} |");
+        protocol.lines().map(|line| if line.starts_with(&opening) { line.replace(from, to) } else { line.into() } + "\n").collect()
+    };
+    let planned = |id: &str| -> Vec<Row> {
+        rows().into_iter().map(|row| if row.id == id { Row { code: &[], shown: Shown::Planned("later"), ..row } } else { row }).collect()
+    };
+    let state = |id: &str| format!("{id}: the protocol's state is not that of the list of planned rows");
+    // The page that both are edited in excuses nothing.
+    assert_eq!(complaints(&with_state("K2", "built", "planned"), &rows()), [state("K2")]);
+    assert_eq!(
+        complaints(&with_state("K2", "built", "planned"), &planned("K2")),
+        ["K2 has no attack that is performed: write it".to_owned(), state("K2")]
+    );
+    assert_eq!(complaints(&with_state("G1", "planned", "built"), &rows()), [state("G1")]);
     let without: Vec<Row> = rows().into_iter().filter(|row| row.id != "R7").collect();
     assert_eq!(complaints(&protocol, &without), ["row R7 of the protocol has no attack"]);
     let more = protocol.replace("| R7 |", "| R7 | a | b | c | built |\n| R99 |");
     assert_eq!(complaints(&more, &rows()), ["row R99 of the protocol has no attack"]);
-    let planned: String = protocol
-        .lines()
-        .map(|line| if line.starts_with("| R7 |") { line.replace("| built |", "| planned |") } else { line.into() } + "\n")
-        .collect();
-    assert_eq!(complaints(&planned, &rows()), ["R7 is performed, and the protocol calls its answer planned"]);
+    let performed: Vec<Row> =
+        rows().into_iter().map(|row| if row.id == "A14" { Row { shown: rows()[0].shown, ..row } } else { row }).collect();
+    assert_eq!(complaints(&protocol, &performed), ["A14 is performed: take it off the list of planned rows"]);
 }
 
 #[test]
@@ -114,7 +135,7 @@ async fn held_off(scene: Scene) {
         assert!(!report.answers().is_empty(), "{}: nothing answered", row.id);
         performed += 1;
     }
-    assert!(performed > 1, "{scene:?} has attacks");
+    assert!(performed > 0, "{scene:?} has attacks");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -135,4 +156,9 @@ async fn attacks_on_a_cluster_that_stays_as_it_was_are_held_off() {
 #[tokio::test(flavor = "multi_thread")]
 async fn attacks_that_need_a_cluster_of_their_own_are_held_off() {
     held_off(Scene::OwnCluster).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn attacks_on_custody_and_recovery_are_held_off() {
+    held_off(Scene::Outage).await;
 }

@@ -13,35 +13,47 @@ mod three;
 
 use ringwall_client::anchor::AnchorFiles;
 use ringwall_client::{Client, Credential};
-use ringwall_keys::custody::GoodShare;
-use ringwall_sim::cluster::{LocalCluster, LocalOptions, Machine};
-use ringwall_tests::custodian::{Holder, Talk};
-use ringwall_tests::local::{self, PATIENCE};
-use ringwall_wire::codec::Message as _;
-use ringwall_wire::custodian::{CustodianAnswer, CustodianOp, CustodianReply, CustodianRequest, CustodyStatus};
-use ringwall_wire::ids::{ClusterId, Digest, Epoch, Nonce};
+use ringwall_sim::cluster::LocalOptions;
+use ringwall_sim::custodian::{Holder, Talk};
+use ringwall_sim::guarded::{self, Guarded, SLOTS, disks};
+use ringwall_tests::local;
+use ringwall_wire::custodian::{CustodianAnswer, CustodianOp};
+use ringwall_wire::ids::Epoch;
 use ringwall_wire::recovery::{CustodyAnchor, LossTerms, SignedOffer};
 use serde_json::json;
-use std::ffi::OsString;
+use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Rotations as good as never, in seconds.
 const RARELY: (u32, u32) = (1_000_000, 1_000_000);
-const SLOTS: [u8; 3] = [1, 2, 3];
 const KEYS: u32 = 8;
 
-/// A cluster of three with three custodians, two of whom recover, and a user whose anchor outlives it all.
+/// A cluster of three with three custodians, two of whom recover, and a user whose anchor outlives it all. What it is waited for in vain ends the test.
 struct World {
-    cluster: LocalCluster,
-    holders: Vec<Holder>,
-    shares: Vec<GoodShare>,
+    guarded: Guarded,
     credential: Credential,
     files: AnchorFiles,
     folder: tempfile::TempDir,
-    /// Session of the newest offer that was answered.
-    session: Nonce,
+}
+
+impl Deref for World {
+    type Target = Guarded;
+
+    fn deref(&self) -> &Guarded {
+        &self.guarded
+    }
+}
+
+impl DerefMut for World {
+    fn deref_mut(&mut self) -> &mut Guarded {
+        &mut self.guarded
+    }
+}
+
+fn whole<T, F: std::fmt::Display>(result: Result<T, F>) -> T {
+    result.unwrap_or_else(|fault| panic!("{fault}"))
 }
 
 impl World {
@@ -51,25 +63,15 @@ impl World {
 
     async fn start_with(options: LocalOptions) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let holders: Vec<Holder> = (1..=3).map(Holder::numbered).collect();
-        let custodians = (holders.iter().map(Holder::public).collect(), 2);
         let credential = Credential::generate();
         let backup_users = vec![credential.user().to_string()];
-        let options = LocalOptions { custodians, rotate_s: Some(RARELY), backup_users, ..options };
-        let machines = ["genoa-1", "turin-1", "tdx-1"].map(Machine::honest);
-        let cluster =
-            LocalCluster::start_with(folder.path(), three::launch(), &machines, options).unwrap_or_else(|error| panic!("{error}"));
-        let files = AnchorFiles::beside(&folder.path().join("me"), &cluster.card().genesis.cluster_id());
-        let mut world = World { cluster, holders, shares: Vec::new(), credential, files, folder, session: Nonce([0; 32]) };
-        let client = world.client().await;
-        local::voters(&client, &world.cluster, 3).await;
-        client.close().await;
+        let options = LocalOptions { rotate_s: Some(RARELY), backup_users, ..options };
+        let guarded = whole(Guarded::start(folder.path(), three::launch(), options));
+        let files = AnchorFiles::beside(&folder.path().join("me"), &guarded.cluster_id());
+        let mut world = World { guarded, credential, files, folder };
+        whole(world.guarded.voters().await);
         world.accept_shares(1).await;
         world
-    }
-
-    fn cluster_id(&self) -> ClusterId {
-        self.cluster.card().genesis.cluster_id()
     }
 
     /// The user, with the anchor that is kept.
@@ -94,139 +96,40 @@ impl World {
     }
 
     async fn dial(&self, number: usize, slot: u8) -> Talk {
-        let opened = self.holders[number - 1].dial(self.cluster_id(), self.cluster.address(slot)).await;
-        opened.unwrap_or_else(|refusal| panic!("a custodian is refused: {refusal:?}\n{}", local::logs(&self.cluster)))
-    }
-
-    async fn status_where(&self, slot: u8, what: &str, wanted: impl Fn(&CustodyStatus) -> bool) -> CustodyStatus {
-        let until = Instant::now() + PATIENCE;
-        let mut seen = String::from("nothing");
-        while Instant::now() < until {
-            match self.dial(1, slot).await.status().await {
-                Some(status) if wanted(&status) => return status,
-                other => seen = format!("{other:?}"),
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-        panic!("waited {} s for {what}; last seen: {seen}\n{}", PATIENCE.as_secs(), local::logs(&self.cluster));
+        whole(self.guarded.dial(number, slot).await)
     }
 
     /// Every custodian takes the dealing that waits; returns once it is active and on every disk.
     async fn accept_shares(&mut self, slot: u8) {
-        let until = Instant::now() + PATIENCE;
-        let waits = loop {
-            let waits = self.status_where(slot, "a dealing", |status| status.waiting.0 > 0).await;
-            // One of an epoch before is dropped for the next at any moment.
-            if self.acknowledge_all(slot).await {
-                break waits;
-            }
-            assert!(Instant::now() < until, "a dealing is never acknowledged\n{}", local::logs(&self.cluster));
-        };
-        self.status_where(slot, "the activation", |status| status.active >= waits.waiting).await;
-        for slot in SLOTS {
-            let written = || {
-                let file = ringwall_node::custody::blob_file::read(&self.cluster.data_folder(slot)).unwrap();
-                file.is_some_and(|file| file.manifest.manifest.custody_epoch >= waits.waiting)
-            };
-            while !written() {
-                assert!(Instant::now() < until, "node {slot} has no recovery file of the dealing\n{}", local::logs(&self.cluster));
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-        }
-    }
-
-    async fn acknowledge_all(&mut self, slot: u8) -> bool {
-        self.shares.clear();
-        let cluster_id = self.cluster_id();
-        for number in 1..=3 {
-            let mut talk = self.dial(number, slot).await;
-            let Some(dealt) = talk.pull().await else { return false };
-            let share = self.holders[number - 1].open(&cluster_id, &dealt).unwrap_or_else(|fault| panic!("{fault}"));
-            self.shares.push(share);
-            let answer = talk.acknowledge(Digest(dealt.manifest.manifest.digest())).await;
-            if !matches!(answer, CustodianAnswer::Noted(_)) {
-                return false;
-            }
-        }
-        true
-    }
-
-    /// Every process dies at once.
-    fn kill_all(&mut self) {
-        SLOTS.into_iter().for_each(|slot| self.cluster.kill(slot));
-    }
-
-    fn papers(&self, slot: u8) -> PathBuf {
-        self.cluster.data_folder(slot).join("recovery")
+        whole(self.guarded.accept_shares(slot, &SLOTS).await);
     }
 
     /// Waits for an offer of a new session, and judges it as every custodian would.
     async fn offer(&mut self, slot: u8) -> SignedOffer {
-        let until = Instant::now() + PATIENCE;
-        loop {
-            let offered = std::fs::read(self.papers(slot).join("offer")).ok().and_then(|bytes| SignedOffer::decode(&bytes).ok());
-            if let Some(signed) = offered.filter(|signed| signed.offer.session != self.session) {
-                self.holders[0].judge_offer(&self.cluster_id(), &signed).unwrap_or_else(|fault| panic!("{fault}"));
-                self.session = signed.offer.session;
-                return signed;
-            }
-            assert!(Instant::now() < until, "node {slot} offers nothing\n{}", local::logs(&self.cluster));
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        whole(self.guarded.offer(slot).await)
     }
 
     /// Puts a custodian's answer into the inbox; `share` is whose share it sends.
-    fn answer(&self, slot: u8, signed: &SignedOffer, (number, share): (usize, usize), anchor: Option<CustodyAnchor>) {
-        let submission = self.holders[number - 1].submission(signed, &self.shares[share - 1], anchor);
-        let inbox = self.papers(slot).join("inbox");
-        let (beside, path) = (inbox.join(format!("{number}.part")), inbox.join(format!("{number}.answer")));
-        std::fs::write(&beside, submission.encode()).unwrap();
-        std::fs::rename(beside, path).unwrap();
+    fn answer(&mut self, slot: u8, signed: &SignedOffer, (number, share): (usize, usize), anchor: Option<CustodyAnchor>) {
+        whole(self.guarded.answer(slot, signed, (number, share), anchor));
     }
 
-    fn told(&self, slot: u8) -> serde_json::Value {
-        let text = std::fs::read(self.papers(slot).join("status.json")).unwrap_or_default();
-        serde_json::from_slice(&text).unwrap_or_default()
-    }
-
-    async fn told_where(&self, slot: u8, what: &str, wanted: impl Fn(&serde_json::Value) -> bool) -> serde_json::Value {
-        let until = Instant::now() + PATIENCE;
-        loop {
-            let told = self.told(slot);
-            if wanted(&told) {
-                return told;
-            }
-            assert!(Instant::now() < until, "waited for {what}; last told: {told}\n{}", local::logs(&self.cluster));
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+    async fn told_where(&mut self, slot: u8, what: &'static str, wanted: impl Fn(&serde_json::Value) -> bool) -> serde_json::Value {
+        whole(self.guarded.told_where(slot, what, wanted).await)
     }
 
     /// Waits until the custodians are asked to accept a loss, and says which.
-    async fn loss(&self, slot: u8) -> LossTerms {
-        self.told_where(slot, "the question", |told| told["step"] == "loss").await;
-        let progress = std::fs::read(self.papers(slot).join("progress")).unwrap();
-        let CustodianAnswer::Progress(progress) = CustodianReply::decode(&progress).unwrap().body else { panic!("another answer") };
-        progress.loss.unwrap()
+    async fn loss(&mut self, slot: u8) -> LossTerms {
+        whole(self.guarded.loss(slot).await)
     }
 
     /// Puts a custodian's acceptance of a loss into the inbox.
-    fn accept(&self, slot: u8, number: usize, terms: &LossTerms) {
-        let word = self.holders[number - 1].accepts(&self.cluster_id(), terms);
-        let request = CustodianRequest { number: 1, op: CustodianOp::AcceptLoss(word) };
-        let inbox = self.papers(slot).join("inbox");
-        std::fs::write(inbox.join(format!("accept-{number}.part")), request.encode()).unwrap();
-        std::fs::rename(inbox.join(format!("accept-{number}.part")), inbox.join(format!("accept-{number}"))).unwrap();
+    fn accept(&mut self, slot: u8, number: usize, terms: &LossTerms) {
+        whole(self.guarded.accept(slot, number, terms));
     }
 
     async fn ended_with(&mut self, slot: u8) -> i32 {
-        let until = Instant::now() + PATIENCE;
-        loop {
-            if let Some(code) = self.cluster.exit_code(slot) {
-                return code;
-            }
-            assert!(Instant::now() < until, "node {slot} goes on\n{}", local::logs(&self.cluster));
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        whole(self.guarded.ended_with(slot).await)
     }
 
     /// A copy of a node's disk, as its host could keep one: what recovery reads.
@@ -237,29 +140,12 @@ impl World {
     }
 
     fn replace_disk(&self, slot: u8, with: Option<&Path>) {
-        let data = self.cluster.data_folder(slot);
-        std::fs::remove_dir_all(&data).unwrap();
-        if let Some(with) = with {
-            copy(with, &data);
-        }
+        whole(self.guarded.replace_disk(slot, with));
     }
 }
 
 fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let path = entry.unwrap().path();
-        let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        if path.is_dir() && name.starts_with("inc-") {
-            copy(&path, &to.join(&name));
-        } else if ["log-", "snapshot-", "recovery.blob", "cluster.card"].iter().any(|wanted| name.starts_with(wanted)) {
-            std::fs::copy(&path, to.join(name)).unwrap();
-        }
-    }
-}
-
-fn disks(folders: &[&Path]) -> Vec<OsString> {
-    folders.iter().flat_map(|folder| [OsString::from("--disk"), folder.as_os_str().to_owned()]).collect()
+    whole(guarded::copy_disk(from, to));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -76,6 +76,16 @@ defences! {
     Padding = "padding",
     /// Names and values are sealed before they are proposed.
     Sealing = "sealing",
+    /// A share is compared with the commitment of its dealing.
+    ShareCommitments = "share-commitments",
+    /// Fewer shares than the threshold say nothing of the key.
+    ShareThreshold = "share-threshold",
+    /// A recovery is held against what custodians have seen of the log.
+    CustodianAnchors = "custodian-anchors",
+    /// An epoch that begins with a recovery restores no user for one window of tries.
+    ClosedTries = "closed-tries",
+    /// A master key that nothing is wrapped under any more ends.
+    KeyRetirement = "key-retirement",
 }
 
 /// Bytes that stand in every program that can leave a defence out, and in no other.

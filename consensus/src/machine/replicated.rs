@@ -193,7 +193,11 @@ impl ReplicatedState {
             }
             CommandBody::Begin(begun) => {
                 let cluster_id = self.charter.cluster_id;
-                vec![self.roster().begin(index, *begun, &cluster_id)]
+                let outcome = self.roster().begin(index, *begun, &cluster_id);
+                if matches!(outcome, Outcome::Admitted(_)) {
+                    self.close_restores();
+                }
+                vec![outcome]
             }
             CommandBody::Custody(step) => vec![self.custody_step(*step)],
             CommandBody::Keys(step) => vec![self.keys(*step)?],

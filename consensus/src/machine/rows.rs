@@ -30,6 +30,8 @@ pub(crate) const SWEEP: u8 = 7;
 pub(crate) const USERS: u8 = table::USERS;
 /// Table of their audit trails: `9 user number`.
 pub(crate) const AUDITS: u8 = 9;
+/// Until when nobody is restored: `10`, `u64` group time. There from the first recovery on.
+pub(crate) const RESTORES_CLOSED: u8 = 10;
 /// Table of workload keys: `32 name`.
 pub(crate) const WORKLOAD_HEADS: u8 = 32;
 /// Table of the policies they are granted under: `33 name`, canonical bytes.
@@ -43,7 +45,7 @@ pub(crate) const WORKLOAD_METERS: u8 = 36;
 /// Where the audit chain stands: `37`.
 pub(crate) const WORKLOAD_CHAIN: u8 = 37;
 /// Ranges of rows that are in snapshots: first byte, and first byte after.
-pub(crate) const IN_SNAPSHOTS: [(u8, u8); 3] = [(SPACES, EXPIRY), (CHAINS, AUDITS + 1), (WORKLOAD_HEADS, WORKLOAD_CHAIN + 1)];
+pub(crate) const IN_SNAPSHOTS: [(u8, u8); 3] = [(SPACES, EXPIRY), (CHAINS, RESTORES_CLOSED + 1), (WORKLOAD_HEADS, WORKLOAD_CHAIN + 1)];
 
 ringwall_wire::record! {
     /// A namespace as stored.

@@ -282,6 +282,9 @@ impl Fill<'_> {
             Some(&rows::AUDITS) if key.len() == 25 => {
                 decode::<AuditRow>(value)?;
             }
+            Some(&rows::RESTORES_CLOSED) if key.len() == 1 => {
+                decode::<u64>(value)?;
+            }
             Some(&rows::TILES) if key.len() == 10 && value.len() == TILE_BYTES => {}
             Some(&rows::RECORDS) => {
                 let (space, tag) = rows::split_record(key).map_err(io::Error::other)?;

@@ -2,7 +2,8 @@
 //!
 //! Decides: whether a change is applied, as a function of the log: it names the number of the last change its author saw (so none is played twice), its
 //! author is a device that counts, the last device is not revoked while nothing could restore the user. Tries with a wrong recovery key are counted here, so no
-//! restart of a node forgets them; a restored device waits for the time the user chose. Every change, and every wrong try, is a row of a hash-linked trail.
+//! restart of a node forgets them; an epoch that begins with a recovery may have forgotten some, and restores nobody for one window. A restored device waits
+//! for the time the user chose. Every change, and every wrong try, is a row of a hash-linked trail.
 //! Trusts: the proposer to have verified signatures (replicas see tags in place of keys); group time for waiting and for windows of tries, nothing else.
 //! Out of scope: sealing, sessions. Protocol section 9.
 
@@ -14,7 +15,11 @@ use ringwall_wire::command::Outcome;
 use ringwall_wire::ids::{DeviceTag, Digest};
 use ringwall_wire::limits::{COOL_DOWN_MOST_S, RESTORE_TRIES, RESTORE_WINDOW_S, USER_AUDIT_ROWS};
 use ringwall_wire::user::{AuditAct, AuditRow, DeviceEntry, DeviceRow, RecoveryRow, Restoring, UserAct, UserChange, UserFault, UserRow};
+use ringwall_wire::without::{Defence, left_out};
 use std::io;
+
+/// A window of tries, in milliseconds.
+const WINDOW_MS: u64 = RESTORE_WINDOW_S as u64 * 1_000;
 
 /// What a change that is applied does to the record, as its trail tells it.
 struct Told {
@@ -42,7 +47,8 @@ impl ReplicatedState {
             (Some(_), UserAct::Enrol(_)) => return Ok(Outcome::UserRefused(UserFault::Enrolled)),
             (Some(row), _) => row,
         };
-        let told = match act(&mut row, change, self.time_ms) {
+        let closed_ms = self.restores_closed_ms()?;
+        let told = match act(&mut row, change, self.time_ms, closed_ms) {
             Ok(told) => told,
             Err(fault) => return Ok(Outcome::UserRefused(fault)),
         };
@@ -58,6 +64,21 @@ impl ReplicatedState {
         self.store.put(key, Some(Bytes::from(row.to_bytes())));
         Ok(told.answer.map_or(Outcome::UserChanged(row.seq), Outcome::UserRefused))
     }
+
+    /// An epoch has begun, over a state that may have forgotten tries: for one window it is as if every user's were used up.
+    pub(crate) fn close_restores(&mut self) {
+        if left_out(Defence::ClosedTries) {
+            return;
+        }
+        let until_ms = self.time_ms.saturating_add(WINDOW_MS);
+        self.store.put(vec![rows::RESTORES_CLOSED], Some(Bytes::from(until_ms.to_bytes())));
+    }
+
+    /// Until when nobody is restored; 0 where no epoch began with a recovery.
+    fn restores_closed_ms(&self) -> io::Result<u64> {
+        let row = self.store.read(&[rows::RESTORES_CLOSED], |row| row.map(u64::from_bytes).transpose())?;
+        Ok(row.map_err(io::Error::other)?.unwrap_or_default())
+    }
 }
 
 fn empty() -> UserRow {
@@ -65,8 +86,8 @@ fn empty() -> UserRow {
     UserRow { seq: 0, digest, devices: Default::default(), recovery: None, restoring: None, tries_from_ms: 0, tries: 0 }
 }
 
-/// What the change does to `row`; on an error the row is not kept.
-fn act(row: &mut UserRow, change: UserChange, now_ms: u64) -> Result<Told, UserFault> {
+/// What the change does to `row`; on an error the row is not kept. Before `closed_ms` nobody is restored.
+fn act(row: &mut UserRow, change: UserChange, now_ms: u64, closed_ms: u64) -> Result<Told, UserFault> {
     let UserChange { actor, key, seq, act, .. } = change;
     match act {
         UserAct::Enrol(entry) => {
@@ -74,6 +95,7 @@ fn act(row: &mut UserRow, change: UserChange, now_ms: u64) -> Result<Told, UserF
             add(row, entry, now_ms)?;
             Ok(Told::done(AuditAct::Enrolled, subject))
         }
+        UserAct::Restore(_) if now_ms < closed_ms && row.recovery.is_some() => Err(UserFault::TooManyTries(closed_ms)),
         UserAct::Restore(entry) => restore(row, actor, entry, now_ms),
         act => {
             if !counts(row, &actor) {
@@ -137,8 +159,7 @@ fn revoke(row: &mut UserRow, tag: DeviceTag, now_ms: u64) -> Result<Told, UserFa
 /// Begins a restoration, says how long it still waits, or completes it.
 fn restore(row: &mut UserRow, key: DeviceTag, entry: DeviceEntry, now_ms: u64) -> Result<Told, UserFault> {
     let recovery = row.recovery.ok_or(UserFault::NoRecovery)?;
-    let window_ms = u64::from(RESTORE_WINDOW_S) * 1_000;
-    let ends_ms = row.tries_from_ms.saturating_add(window_ms);
+    let ends_ms = row.tries_from_ms.saturating_add(WINDOW_MS);
     let within = row.tries > 0 && now_ms < ends_ms;
     if within && row.tries >= RESTORE_TRIES {
         // Also with the right key: an answer would tell the right one from a wrong one.

@@ -22,6 +22,7 @@ use ringwall_wire::genesis::Custodian;
 use ringwall_wire::ids::{CustodianId, CustodyEpoch, Digest, Epoch, Incarnation, PolicyVersion, SigPublic, XWingPublic};
 use ringwall_wire::limits::CUSTODIANS;
 use ringwall_wire::secret::{Secret, wash_stack};
+use ringwall_wire::without::{Defence, left_out};
 
 /// What a dealing is to be.
 #[derive(Clone, Debug)]
@@ -144,10 +145,12 @@ fn appraise_plan(plan: &DealPlan<'_>) -> Result<Vec<XWingPublic>, DealError> {
 
 /// D1: the plain shares, in the custodians' order.
 fn split(ring: &Keyring, plan: &DealPlan<'_>, key: &RecoveryKey, draws: &mut Draws<'_>) -> Result<Vec<SharePlain>, DealError> {
-    let coefficients: Vec<Secret<32>> = (1..plan.threshold).map(|_| draws.next_secret()).collect();
+    let flat = left_out(Defence::ShareThreshold);
+    let coefficients: Vec<Secret<32>> =
+        (1..plan.threshold).map(|_| if flat { Secret::new([0; 32]) } else { draws.next_secret() }).collect();
     let places = (1..=u8::MAX).take(plan.custodians.len());
     let points: Vec<(u8, Secret<32>)> = places.map(|x| (x, evaluate(key.expose(), &coefficients, x))).collect();
-    if !holds(key.expose(), &points, usize::from(plan.threshold)) {
+    if !holds(key.expose(), &points, usize::from(plan.threshold)) && !flat {
         return Err(DealError::NotSplit);
     }
     let share = |(x, y)| SharePlain {

@@ -13,6 +13,7 @@ use ringwall_wire::command::{CommandBody, Outcome};
 use ringwall_wire::ids::{KeyEpoch, SpaceTag};
 use ringwall_wire::limits::{REWRAP_SPACES, REWRAP_WORKLOADS};
 use ringwall_wire::rotation::{KeyCommand, Rewrap, RewrappedDealt, RewrappedSpace, RewrappedWorkload};
+use ringwall_wire::without::{Defence, left_out};
 use std::sync::Arc;
 use std::time::Duration;
 use tracing::{debug, info, warn};
@@ -65,6 +66,7 @@ async fn step(node: &Arc<Node>, after: &mut Option<SpaceTag>, ivs: &mut HedgedIv
         command
     } else {
         match workloads(node, &view, newest.key_epoch, ivs) {
+            Some(keys) if keys.is_empty() && left_out(Defence::KeyRetirement) => return false,
             Some(keys) if keys.is_empty() => KeyCommand::Retire(oldest.key_epoch),
             Some(keys) => KeyCommand::RewrapWorkloads(keys),
             None => return false,

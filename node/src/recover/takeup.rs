@@ -27,6 +27,7 @@ use ringwall_wire::recovery::{
     AcceptLoss, AuditWhat, CustodyAnchor, DiskClaim, EpochBegun, LossTerms, RecoveryAccount, RecoveryFault, RefusedClaim, claims_digest,
 };
 use ringwall_wire::text::hex;
+use ringwall_wire::without::{Defence, left_out};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -242,6 +243,9 @@ impl<'a> TakeUp<'a> {
         }
         let log = ringwall_consensus::recovery::anchors::Recovered { epoch: found.epoch, size: found.tree.size };
         disagreements.extend(compare(log, |size| found.root_at(size), &known)?);
+        if left_out(Defence::CustodianAnchors) {
+            disagreements.clear();
+        }
         let Some(first) = disagreements.first() else { return Ok(()) };
         let rollback = disagreements.iter().any(Disagreement::is_loss);
         let bytes = verdict::evidence(&self.recovery.site.cluster_id, chosen.claim, &disagreements, claims, &shown);

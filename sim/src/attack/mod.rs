@@ -2,8 +2,8 @@
 //!
 //! Decides: the command line `ringwall-attack`; an attack that was held off ends with code 0, one that succeeded with 1, one that could not be performed with
 //! 3. Everything printed comes from what happened. Nothing is left behind: processes and folders end with the program.
-//! Trusts: nothing. Out of scope: the rows (`register`), the performing (`disks`, `worlds`, `times`, `network`, `evidence`, `joiners`, `keys`,
-//! `governance`, `strangers`). docs/attacks.md is made from it (`page`). Protocol section 1.2.
+//! Trusts: nothing. Out of scope: the rows (`register`), the performing (`disks`, `worlds`, `shares`, `returning`, `times`, `network`, `evidence`,
+//! `joiners`, `keys`, `governance`, `strangers`). docs/attacks.md is made from it (`page`). Protocol section 1.2.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the program's whole output passes here")]
 
 mod disks;
@@ -15,9 +15,12 @@ mod network;
 mod page;
 pub mod register;
 mod report;
+mod returning;
+mod shares;
 mod stage;
 mod strangers;
 mod times;
+mod ward;
 mod worlds;
 
 pub use page::page;

@@ -105,5 +105,10 @@ fn words(defence: Defence) -> &'static str {
         Defence::ReservedBytes => "reserved bytes of AMD's report are not looked at",
         Defence::Padding => "names and values are as long on the disk as they are",
         Defence::Sealing => "names and values lie on the disk as they are",
+        Defence::ShareCommitments => "a share is not compared with its commitment",
+        Defence::ShareThreshold => "every share is the whole key, and the split is not looked at before it leaves",
+        Defence::CustodianAnchors => "a recovery does not ask what custodians and owners of disks have seen",
+        Defence::ClosedTries => "an epoch that begins with a recovery goes on with the tries its disk remembers",
+        Defence::KeyRetirement => "a master key is kept when nothing is wrapped under it any more",
     }
 }

@@ -1,8 +1,9 @@
 //! Where attacks are performed: clusters of real processes, each behind the network's taps, and the people who use them.
 //!
-//! Decides: one cluster of three is shared by all attacks that leave it as it was; the others get one of their own; everything ends with the stage, and
-//! every wait has a bound. Trusts: `cluster` to start nodes. Out of scope: what is done to them.
+//! Decides: one cluster of three is shared by all attacks that leave it as it was, one with custodians by those on custody and recovery; the others get one
+//! of their own; everything ends with the stage, and every wait has a bound. Trusts: `cluster` to start nodes. Out of scope: what is done to them.
 
+use super::ward::Ward;
 use crate::cluster::{Launch, LocalCluster, LocalOptions, Machine, tail};
 use crate::demo::DemoError;
 use crate::tap::Tap;
@@ -29,13 +30,14 @@ pub struct Stage {
     launch: Launch,
     folder: PathBuf,
     shared: Option<Ground>,
+    ward: Option<Ward>,
     made: u32,
 }
 
 impl Stage {
     /// A stage whose nodes are started so, and whose files are below `folder`.
     pub fn new(launch: Launch, folder: &Path) -> Self {
-        Stage { launch, folder: folder.to_owned(), shared: None, made: 0 }
+        Stage { launch, folder: folder.to_owned(), shared: None, ward: None, made: 0 }
     }
 
     /// A new folder.
@@ -53,6 +55,15 @@ impl Stage {
             None => self.own("cluster").await?,
         };
         Ok(self.shared.insert(ground))
+    }
+
+    /// The cluster with custodians that attacks on custody and recovery share, as the last of them left it.
+    pub(super) async fn ward(&mut self) -> Result<&mut Ward, DemoError> {
+        let ward = match self.ward.take() {
+            Some(ward) => ward,
+            None => Ward::start(&self.scratch("custody")?, self.launch.clone()).await?,
+        };
+        Ok(self.ward.insert(ward))
     }
 
     /// A cluster of one's own. All three vote.

@@ -5,7 +5,7 @@
 //! Trusts: what the suite trusts. Out of scope: the rules one by one (`consensus/src/machine/custody/tests.rs`).
 
 use super::*;
-use ringwall_tests::custodian::Governors;
+use ringwall_sim::custodian::Governors;
 use ringwall_wire::bounded::List;
 
 impl World {

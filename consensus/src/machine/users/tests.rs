@@ -4,11 +4,16 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use super::*;
-use crate::machine::tests::Bench;
-use ringwall_wire::bounded::Blob;
-use ringwall_wire::command::SealedWrite;
-use ringwall_wire::ids::UserTag;
+use crate::machine::admission_tests::cert;
+use crate::machine::keys_tests::founded;
+use crate::machine::tests::{Bench, CLUSTER};
+use ringwall_wire::bounded::{Blob, List, Text};
+use ringwall_wire::codec::Message as _;
+use ringwall_wire::command::{CommandBody, Denial, Founding, SealedWrite};
+use ringwall_wire::ids::{Epoch, Incarnation, UserTag, Vendor};
 use ringwall_wire::limits::USER_DEVICES;
+use ringwall_wire::receipt::{EpochStart, TreePoint};
+use ringwall_wire::recovery::{EpochBegun, RecoveryAccount};
 
 const USER: UserTag = UserTag([7; 16]);
 
@@ -176,6 +181,52 @@ fn wrong_keys_are_counted_in_the_log_and_close_the_door_for_the_right_one_too() 
     let mut users = Users { bench: other, now_ms: users.now_ms };
     assert_eq!(users.ask(50, 0, UserAct::Restore(entry(2))), refused(UserFault::TooManyTries(ends)));
     users.now_ms = ends;
+    assert!(matches!(users.ask(50, 0, UserAct::Restore(entry(2))), Outcome::UserChanged(_)));
+}
+
+/// The command a recovery begins `epoch` with.
+fn begins(epoch: u32) -> CommandBody {
+    let (epoch, digest) = (Epoch(epoch), Digest([3; 32]));
+    let account = RecoveryAccount {
+        cluster_id: CLUSTER,
+        epoch,
+        offer: digest,
+        manifest: digest,
+        custodians: List::default(),
+        claims: digest,
+        chosen: Incarnation::new(Epoch(1), 1),
+        loss: None,
+        again: Text::default(),
+        audit: digest,
+    };
+    let previous = TreePoint { size: 1, root: digest };
+    let start = EpochStart { cluster_id: CLUSTER, epoch, previous, account: Digest(account.digest()), witnesses: List::default() };
+    let founding = Founding { incarnation: Incarnation::new(epoch, 9), cert: cert(1, 9, Vendor::Amd) };
+    CommandBody::Begin(Box::new(EpochBegun { start, account, founding }))
+}
+
+#[test]
+fn an_epoch_that_begins_with_a_recovery_restores_nobody_for_one_window() {
+    let mut users = Users { bench: founded().0, now_ms: 10_000 };
+    users.ask(1, 0, UserAct::Enrol(entry(1)));
+    users.with_key(1, 50, 1, UserAct::SetRecovery(0));
+    assert_eq!(users.ask(66, 0, UserAct::Restore(entry(2))), refused(UserFault::WrongRecovery));
+    let before = users.row();
+
+    let begun = users.bench.apply(users.now_ms, begins(2));
+    assert_eq!(begun, [Outcome::Admitted(Incarnation::new(Epoch(2), 9))]);
+    let until = users.now_ms + WINDOW_MS;
+    assert_eq!(users.ask(66, 0, UserAct::Restore(entry(2))), refused(UserFault::TooManyTries(until)), "the disk remembers one try of five");
+    assert_eq!(users.ask(50, 0, UserAct::Restore(entry(2))), refused(UserFault::TooManyTries(until)), "an answer would tell the right one");
+    assert_eq!(users.row(), before, "what is not looked at is not counted");
+    assert_eq!(users.ask(1, before.seq, UserAct::Add(entry(3))), Outcome::UserChanged(before.seq + 1), "devices that count go on");
+
+    // The word of an epoch that does not begin closes nothing, and a member that got the state as a snapshot waits as long.
+    users.now_ms = until - 1;
+    assert_eq!(users.bench.apply(users.now_ms, begins(2)), [Outcome::Denied(Denial::NotNextEpoch)]);
+    let mut users = Users { bench: users.bench.installed(1 << 20), now_ms: users.now_ms };
+    assert_eq!(users.ask(50, 0, UserAct::Restore(entry(2))), refused(UserFault::TooManyTries(until)));
+    users.now_ms = until;
     assert!(matches!(users.ask(50, 0, UserAct::Restore(entry(2))), Outcome::UserChanged(_)));
 }
 

@@ -1,7 +1,7 @@
 //! The register of attacks as one table: what is tried, what it breaks elsewhere, what answers here and where, and who performs it.
 //!
-//! Decides: the rows, which are those of docs/protocol.md, section 1.2 (a test compares names and states). A row whose target does not exist yet is planned;
-//! once the protocol calls its answer built, a test fails until the attack is written. Trusts: nothing.
+//! Decides: the rows, which are those of docs/protocol.md, section 1.2 (a test compares names and states). A row whose target does not exist yet is planned; the
+//! test has a closed list of these, so that no other row is left without its attack. Trusts: nothing.
 //! Out of scope: performing (the files beside this folder), the page that shows the table (`page.rs`). Protocol section 1.2.
 
 mod evidence;
@@ -30,11 +30,13 @@ pub enum Scene {
     Cluster,
     /// A cluster of three processes of its own.
     OwnCluster,
+    /// A cluster with custodians, whose processes are all killed and which is recovered.
+    Outage,
 }
 
 impl Scene {
     /// All of them.
-    pub const ALL: [Scene; 4] = [Scene::Verifier, Scene::FalseNode, Scene::Cluster, Scene::OwnCluster];
+    pub const ALL: [Scene; 5] = [Scene::Verifier, Scene::FalseNode, Scene::Cluster, Scene::OwnCluster, Scene::Outage];
 
     /// For people.
     pub const fn words(self) -> &'static str {
@@ -42,6 +44,7 @@ impl Scene {
             Scene::Verifier => "verifier and keys",
             Scene::FalseNode => "a false node, a real client",
             Scene::Cluster | Scene::OwnCluster => "three processes",
+            Scene::Outage => "three processes with custodians, killed and recovered",
         }
     }
 
@@ -52,6 +55,7 @@ impl Scene {
             Scene::FalseNode => "false_nodes_are_held_off",
             Scene::Cluster => "attacks_on_a_cluster_that_stays_as_it_was_are_held_off",
             Scene::OwnCluster => "attacks_that_need_a_cluster_of_their_own_are_held_off",
+            Scene::Outage => "attacks_on_custody_and_recovery_are_held_off",
         }
     }
 }

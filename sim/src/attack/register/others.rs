@@ -3,10 +3,9 @@
 //! Decides: these rows. Trusts: nothing. Out of scope: members (`members.rs`), evidence (`evidence.rs`). Protocol section 1.2.
 
 use super::{Row, Scene, Shown};
-use crate::attack::{evidence, governance, joiners, keys, network, strangers};
+use crate::attack::{evidence, governance, joiners, keys, network, returning, shares, strangers};
 use ringwall_wire::without::Defence;
 
-const NO_CUSTODY: Shown = Shown::Planned("nobody recovers with shares yet");
 const NO_LOG: Shown = Shown::Planned("there is no public log of releases yet");
 
 pub(super) const ROWS: &[Row] = &[
@@ -86,39 +85,59 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "K2",
-        attack: "hands in bad, swapped or old shares",
-        breaks: "a wrong key, or none",
-        defence: "commitments",
+        attack: "is one custodian, and hands in bad, swapped or old shares, or another session's answer",
+        breaks: "a wrong key, or none, and nobody knows whose share it was",
+        defence: "a share is compared with the commitment of its dealing before it is combined; what does not fit names its custodian and costs nobody else",
         section: "6",
-        code: &[],
-        shown: NO_CUSTODY,
+        code: &["keys/src/custody/share.rs", "node/src/recover/session.rs"],
+        shown: Shown::Performed {
+            scene: Scene::Outage,
+            perform: |stage| Box::pin(shares::wrong(stage)),
+            remains: "each refused share with its custodian, in the audit that the recovering node signs",
+            without: &[Defence::ShareCommitments],
+        },
     },
     Row {
         id: "K3",
         attack: "is one custodian, and has every disk",
         breaks: "a share that says anything about the key",
-        defence: "one share of two says nothing",
+        defence: "fewer shares than the threshold fit every key alike; the split is tried before a share leaves; envelopes open for their custodian alone",
         section: "6",
-        code: &[],
-        shown: NO_CUSTODY,
+        code: &["keys/src/custody/split.rs", "keys/src/custody/dealing.rs", "keys/src/custody/recovered.rs"],
+        shown: Shown::Performed {
+            scene: Scene::Outage,
+            perform: |stage| Box::pin(shares::one_custodian(stage)),
+            remains: "in the recovering node's status: who answered, and that another share is waited for",
+            without: &[Defence::ShareThreshold],
+        },
     },
     Row {
         id: "K4",
         attack: "lets a custodian enter a share into a false node",
         breaks: "the share is stolen",
-        defence: "shares are sealed to a verified TEE",
+        defence: "the custodian's program judges evidence that is bound to the very offer, and seals the share to the key in it",
         section: "6",
-        code: &[],
-        shown: NO_CUSTODY,
+        code: &["client/src/custodian/offer.rs", "client/src/custodian/ceremony.rs", "keys/src/custody/envelope.rs"],
+        shown: Shown::Performed {
+            scene: Scene::Verifier,
+            perform: |stage| Box::pin(shares::false_node(stage)),
+            remains: "the refusal, with the field; of what was released, an entry in the custodian's journal",
+            without: &[Defence::SessionBinding, Defence::DebugRule, Defence::ChipList],
+        },
     },
     Row {
         id: "K5",
-        attack: "resets guess counters by a rollback",
-        breaks: "a short secret can be guessed",
-        defence: "counters in the log, closed after a recovery",
+        attack: "uses up the tries for a user's recovery phrase, and has the cluster recovered from disks that have not seen them",
+        breaks: "tries come back with every recovery, and a short secret can be guessed",
+        defence: "tries are counted in the log; an epoch that begins with a recovery restores no user for one window",
         section: "9",
-        code: &[],
-        shown: Shown::Planned("there is nothing to guess yet"),
+        code: &["consensus/src/machine/users.rs"],
+        shown: Shown::Performed {
+            scene: Scene::Outage,
+            perform: |stage| Box::pin(returning::guessed(stage)),
+            remains: "the start of the epoch, in the log",
+            without: &[Defence::ClosedTries],
+        },
     },
     Row {
         id: "K6",
@@ -138,10 +157,15 @@ pub(super) const ROWS: &[Row] = &[
         id: "K7",
         attack: "brings back an old disk after a deletion",
         breaks: "what was deleted can be read",
-        defence: "rotation of keys",
+        defence: "an erasure is followed by a new master key; what the old one wrapped moves or is gone, and every member wipes it; a node reads no old disk",
         section: "7.5",
-        code: &[],
-        shown: Shown::Planned("nobody brings back an old disk yet"),
+        code: &["node/src/custody/rewrap.rs", "node/src/custody/follow.rs", "consensus/src/machine/keys.rs"],
+        shown: Shown::Performed {
+            scene: Scene::Outage,
+            perform: |stage| Box::pin(returning::erased(stage)),
+            remains: "what the old disk holds, for whoever has the shares of two custodians of that time: docs/limits.md",
+            without: &[Defence::KeyRetirement],
+        },
     },
     Row {
         id: "S1",

@@ -1,4 +1,4 @@
-//! A custodian that does what it is told: for tests of what nodes answer. It verifies a node before it speaks, as the real one does.
+//! A custodian that does what it is told: for tests of what nodes answer, and for attacks. It verifies a node before it speaks, as the real one does.
 //!
 //! Decides: nothing. Trusts: nothing. Out of scope: the custodian's own program (`ringwall custodian`), files, questions to people.
 #![allow(clippy::panic)]
@@ -7,14 +7,14 @@ use ed25519_dalek::{Signer as _, SigningKey};
 use quinn::{Connection, RecvStream, SendStream};
 use ringwall_attest::{Asked, Pinned, appraise_session};
 use ringwall_channel::{ClientDial, ClientPrologue, Opener, Sealer};
-use ringwall_keys::custody::{Draws, GoodShare, KemSecret, answer_challenge, open_share, seal_submission};
+use ringwall_keys::custody::{Draws, GoodShare, KemSecret, ShareError, answer_challenge, open_share, seal_submission};
 use ringwall_quic::{Alpn, FrameReader, FrameWriter, transport_binding};
 use ringwall_wire::bounded::{Blob, List, Text};
 use ringwall_wire::codec::Message as _;
 use ringwall_wire::custodian::{
     CustodianAnswer, CustodianAuth, CustodianOp, CustodianReady, CustodianReply, CustodianRequest, CustodyStatus, Dealt,
 };
-use ringwall_wire::custody::{CustodiansOrder, ShareAck, ShareProof};
+use ringwall_wire::custody::{CustodiansOrder, CustodyManifest, ShareAck, ShareEnvelope, SharePlain, ShareProof};
 use ringwall_wire::drill::DrillOffer;
 use ringwall_wire::evidence::Role;
 use ringwall_wire::genesis::Custodian;
@@ -125,6 +125,14 @@ impl Holder {
         Holder { name: format!("custodian {number}"), sig, kem }
     }
 
+    /// The seeds of both, one behind the other, as they stand on paper.
+    pub fn seeds(&self) -> [u8; 64] {
+        let mut seeds = [0; 64];
+        seeds[..32].copy_from_slice(&self.sig.to_bytes());
+        seeds[32..].copy_from_slice(self.kem.seed().expose());
+        seeds
+    }
+
     /// As a founding template names it.
     pub fn public(&self) -> Custodian {
         Custodian {
@@ -146,7 +154,7 @@ impl Holder {
         let answer = ringwall_wire::session::AttestResp::decode(&exchange.answer).map_err(|fault| fault.to_string())?;
         let (handshake, nonce) = manifest.opening();
         let asked = Asked { handshake: &handshake, nonce: &nonce, role: Role::Dealing, noise: &exchange.noise, mode: AttestMode::Single };
-        let anchors = ringwall_sim::anchors();
+        let anchors = crate::anchors();
         let pinned = Pinned { cluster_id: *cluster_id, min_policy_version: PolicyVersion(1), anchors: &anchors, now_s: now_s() };
         let peer = appraise_session(&answer, &asked, &pinned).map_err(|fault| fault.to_string())?;
         if peer.incarnation() != manifest.dealer || peer.keys().sig != manifest.dealer_sig {
@@ -156,6 +164,11 @@ impl Holder {
         let signature = ed25519_dalek::Signature::from_bytes(&dealt.manifest.signature.0);
         key.verify_strict(&manifest.words(), &signature).map_err(|fault| fault.to_string())?;
         open_share(manifest, &self.id(), &dealt.envelope, &self.kem).map_err(|fault| fault.to_string())
+    }
+
+    /// Tries its own key on any envelope of a manifest, as whoever holds the disks can.
+    pub fn opens(&self, manifest: &CustodyManifest, envelope: &ShareEnvelope) -> Result<GoodShare, ShareError> {
+        open_share(manifest, &envelope.custodian, envelope, &self.kem)
     }
 
     /// Opens its envelope of a drill, after the offer was judged as a recovery's is.
@@ -175,7 +188,7 @@ impl Holder {
         let answer = AttestResp::decode(&exchange.answer).map_err(|fault| fault.to_string())?;
         let (handshake, nonce) = offer.opening();
         let asked = Asked { handshake: &handshake, nonce: &nonce, role: Role::Recovery, noise: &exchange.noise, mode: AttestMode::Single };
-        let anchors = ringwall_sim::anchors();
+        let anchors = crate::anchors();
         let pinned = Pinned { cluster_id: *cluster_id, min_policy_version: PolicyVersion(1), anchors: &anchors, now_s: now_s() };
         let peer = appraise_session(&answer, &asked, &pinned).map_err(|fault| fault.to_string())?;
         if (peer.keys().sig, peer.epoch()) != (offer.sig, offer.epoch) || offer.cluster_id != *cluster_id {
@@ -188,12 +201,17 @@ impl Holder {
 
     /// Its share for an offer that was judged, with how far it has seen the log.
     pub fn submission(&self, signed: &SignedOffer, share: &GoodShare, anchor: Option<CustodyAnchor>) -> ShareSubmission {
+        self.submission_of(signed, share.share(), anchor)
+    }
+
+    /// The same with whatever it calls its share.
+    pub fn submission_of(&self, signed: &SignedOffer, share: &SharePlain, anchor: Option<CustodyAnchor>) -> ShareSubmission {
         let offer = &signed.offer;
         let entropy = ringwall_node::entropy::system().expect("a generator");
         let mut rng = entropy();
         let mut draws = Draws::new(&mut *rng, &Secret::new([self.name.len() as u8; 32]));
         let (digest, id) = (Digest(offer.digest()), self.id());
-        let sealed = seal_submission(&offer.kem, &digest, &offer.manifest, &id, share.share(), &mut draws);
+        let sealed = seal_submission(&offer.kem, &digest, &offer.manifest, &id, share, &mut draws);
         let (kem, sealed) = sealed.expect("the offer's key is one");
         let last_epoch = anchor.as_ref().map_or(Epoch(1), |anchor| anchor.head.epoch);
         let mut submission = ShareSubmission {
@@ -274,7 +292,7 @@ async fn verified(cluster_id: ClusterId, address: SocketAddr) -> Verified {
     let answer = session.open_attest_resp(&answer).expect("evidence");
     let (handshake, noise) = (*session.handshake(), *session.remote_noise().expect("a node has a Noise key"));
     let asked = Asked { handshake: &handshake, nonce: &nonce, role: Role::ClientServer, noise: &noise, mode: AttestMode::Batched };
-    let anchors = ringwall_sim::anchors();
+    let anchors = crate::anchors();
     let pinned = Pinned { cluster_id, min_policy_version: PolicyVersion(1), anchors: &anchors, now_s: now_s() };
     let peer = appraise_session(&answer, &asked, &pinned).unwrap_or_else(|fault| panic!("the node is refused: {fault}"));
     let incarnation = peer.incarnation();
