@@ -19,11 +19,16 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
-type Failure = Box<dyn std::error::Error>;
+/// Whatever went wrong, in words.
+pub(crate) type Failure = Box<dyn std::error::Error>;
 
 #[tokio::main]
 async fn main() -> Result<(), Failure> {
-    let mut arguments = std::env::args().skip(1);
+    run(std::env::args().skip(1)).await
+}
+
+/// The program, with its arguments.
+pub(crate) async fn run(mut arguments: impl Iterator<Item = String>) -> Result<(), Failure> {
     let (Some(card), Some(name)) = (arguments.next(), arguments.next()) else {
         return Err(
             "usage: workload CARD NAME (--vek F --ask F [--crl F] | --collateral F | --simulated LINE) [--user ID] [--out F]".into()

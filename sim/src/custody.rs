@@ -22,15 +22,18 @@ use ringwall_wire::drill::{
     shadow_copy,
 };
 use ringwall_wire::evidence::{Binding, Role};
-use ringwall_wire::genesis::{ClusterCard, GenesisRecord, GenesisTemplate};
+use ringwall_wire::genesis::{ClusterCard, Custodian, GenesisRecord, GenesisTemplate};
 use ringwall_wire::ids::{
-    BootKeys, ClusterId, CustodyEpoch, Digest, Epoch, Incarnation, KemPublic, NoisePublic, Nonce, PolicyVersion, SigPublic, Signature, Slot,
+    BootKeys, ClusterId, CustodianId, CustodyEpoch, Digest, Epoch, Incarnation, KemPublic, NoisePublic, Nonce, PolicyVersion, SigPublic,
+    Signature, Slot,
 };
 use ringwall_wire::keeping::KeptAnchor;
 use ringwall_wire::peer::LogPosition;
 use ringwall_wire::policy::PolicyDoc;
 use ringwall_wire::receipt::{ReceiptHead, Signer, TreeHead, TreePoint};
-use ringwall_wire::recovery::{AuditEvent, AuditWhat, CustodyAnchor, DiskNote, RecoveryOffer, RecoveryPurpose, SignedOffer};
+use ringwall_wire::recovery::{
+    AbsentVoter, AuditEvent, AuditWhat, CustodyAnchor, DiskNote, LossAsked, LossTerms, RecoveryOffer, RecoveryPurpose, SignedOffer,
+};
 use ringwall_wire::secret::Secret;
 use ringwall_wire::session::{AttestMode, AttestResp, SavedExchange, SessionProof};
 
@@ -145,11 +148,19 @@ impl Custody {
     /// When the template names none.
     pub fn deal(&self, custody_epoch: u32, previous: Digest) -> Dealing {
         let template = &self.card.genesis.template;
+        self.deal_to((&template.custodians, template.custody_threshold), custody_epoch, previous)
+    }
+
+    /// Deals shares to these, as a cluster does whose governors named them.
+    ///
+    /// # Panics
+    /// When they cannot hold shares.
+    pub fn deal_to(&self, (custodians, threshold): (&[Custodian], u8), custody_epoch: u32, previous: Digest) -> Dealing {
         let plan = DealPlan {
             epoch: EPOCH,
             custody_epoch: CustodyEpoch(custody_epoch),
-            threshold: template.custody_threshold,
-            custodians: &template.custodians,
+            threshold,
+            custodians,
             previous,
             policy: Digest(self.card.policy.digest()),
             policy_version: self.card.policy.version,
@@ -158,7 +169,7 @@ impl Custody {
         };
         let seed = [custody_epoch as u8; 32];
         let mut ivs = HedgedIvs::new(Box::new(ChaCha20Rng::from_seed(seed)), Self::dealer());
-        let made = deal(&self.ring, &plan, &mut ChaCha20Rng::from_seed(seed), &mut ivs).expect("the template names custodians");
+        let made = deal(&self.ring, &plan, &mut ChaCha20Rng::from_seed(seed), &mut ivs).expect("they can hold shares");
         let recovery = self.activated(&made, seed);
         let signature = Signature(self.key.sign(&made.manifest.words()).to_bytes());
         let manifest = SignedManifest { manifest: made.manifest, signature };
@@ -207,6 +218,7 @@ impl Custody {
             slot: SLOT,
             sig: SigPublic(key.verifying_key().to_bytes()),
             inventory: List::new(vec![note]).expect("one fits"),
+            replaces: None,
         };
         let signed = self.signed(offer, &key);
         Offer { signed, kem, key }
@@ -386,5 +398,29 @@ impl Offer {
             audit: List::new(audit).expect("few events"),
         };
         CustodianReply { number: 1, body: CustodianAnswer::Progress(Box::new(progress)) }
+    }
+
+    /// What the node tells of its progress when it asks everybody to accept a loss: `entries` would be kept, of a disk while that of slot 2 is missing or of a backup, and these
+    /// `accepted` it.
+    ///
+    /// # Panics
+    /// Above the number of events a node shows.
+    pub fn asks_loss(&self, entries: u64, backup: bool, accepted: &[CustodianId]) -> CustodianReply {
+        let terms = LossTerms {
+            session: self.signed.offer.session,
+            claims: Digest([8; 32]),
+            chosen: TreePoint { size: entries, root: Digest([entries as u8; 32]) },
+            missing: 1,
+            voters: 2,
+        };
+        let absent = AbsentVoter { slot: Slot(2), incarnation: Incarnation::new(EPOCH, 8) };
+        let taken = if backup { Incarnation::new(EPOCH, 0) } else { Custody::dealer() };
+        let asked = LossAsked { terms, taken, absent: List::new(vec![absent]).expect("one fits"), known: if backup { 0 } else { entries } };
+        let words = accepted.iter().map(|custodian| AuditWhat::LossAccepted(*custodian));
+        let mut reply = self.progress(std::iter::once(AuditWhat::LossAsked(asked)).chain(words).collect());
+        if let CustodianAnswer::Progress(progress) = &mut reply.body {
+            (progress.step, progress.loss) = (RecoveryStep::Loss, Some(terms));
+        }
+        reply
     }
 }

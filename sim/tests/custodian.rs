@@ -7,17 +7,16 @@
 
 mod ceremony;
 
-use ceremony::{CHIP, NAMES, PASSPHRASE, Table, custodian, now_s, ringwall};
+use ceremony::{CHIP, NAMES, PASSPHRASE, Table, custodian, now_s, policy, ringwall};
 use ed25519_dalek::{Signature, VerifyingKey};
 use ringwall_keys::custody::{GoodShare, combine, open_submission};
+use ringwall_sim::Lie;
 use ringwall_sim::custody::{Custody, Dealing, Offer};
-use ringwall_sim::{Lie, custody};
 use ringwall_wire::codec::Message as _;
 use ringwall_wire::custodian::{CustodianAnswer, CustodianReply, Dealt};
 use ringwall_wire::custody::ShareAck;
 use ringwall_wire::evidence::Role;
 use ringwall_wire::ids::{CustodianId, Digest, Epoch, Incarnation, Nonce};
-use ringwall_wire::keeping::KeptAnchor;
 use ringwall_wire::recovery::{AuditWhat, RecoveryFault, RecoveryPurpose, RefusedShare, ShareSubmission};
 
 fn outage(table: &Table, dealing: &Dealing, session: u8) -> Offer {
@@ -33,16 +32,6 @@ fn received(table: &Table, dealing: &Dealing, offer: &Offer, file: &str) -> Good
     VerifyingKey::from_bytes(&member.custodian.sig.0).unwrap().verify_strict(&submission.words(), &signature).unwrap();
     let share = open_submission(&offer.kem, &submission).unwrap();
     GoodShare::judge(&dealing.manifest.manifest, &submission.custodian, share).unwrap()
-}
-
-/// Puts an anchor where a session would have left it.
-fn saw(table: &Table, who: &str, seen: &KeptAnchor) {
-    let folder = table.place(who).join("clusters").join(table.cluster.card.genesis.cluster_id().to_string());
-    std::fs::write(folder.join("anchor"), seen.encode()).unwrap();
-    #[cfg(unix)]
-    std::os::unix::fs::PermissionsExt::set_mode(&mut std::fs::metadata(folder.join("anchor")).unwrap().permissions(), 0o600);
-    let private = <std::fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o600);
-    std::fs::set_permissions(folder.join("anchor"), private).unwrap();
 }
 
 #[test]
@@ -108,9 +97,9 @@ fn what_is_authorised_is_read_before_it_is_asked() {
     }
     assert!(!table.place("share").exists());
 
-    saw(&table, "ana", &table.cluster.seen(900));
+    table.saw("ana", &table.cluster.seen(900));
     assert!(table.run("ana", "submit offer --out share").words().contains("What it found is not older than that."));
-    saw(&table, "ana", &table.cluster.seen(950));
+    table.saw("ana", &table.cluster.seen(950));
     assert!(table.run("ana", "submit offer --out share").words().contains("WARNING: what it found lacks at least 50 entries that you saw"));
 
     let ids: Vec<CustodianId> = dealing.manifest.manifest.members.iter().map(|member| member.custodian.id()).collect();
@@ -189,7 +178,7 @@ fn a_dealing_is_judged_before_it_is_acknowledged() {
         ("crl", &[Lie::SnpCrlAbsent], 12, "nobody can tell"),
     ] {
         let template = table.cluster.card.genesis.template.clone();
-        let lying = Custody::found(template, custody::policy(CHIP), CHIP, 1, now_s()).telling(lies);
+        let lying = Custody::found(template, policy(), CHIP, 1, now_s()).telling(lies);
         refused(name, &lying.deal(1, Digest([0; 32])).dealt[0], code, words);
     }
     let mut other_role = good.clone();
@@ -253,7 +242,7 @@ fn what_a_dealing_says_is_held_against_the_founding_record() {
     refused("same", &changed(&same), 3, "two custodians were given the same share");
     assert_eq!(table.snapshot("ana"), before);
     // The shipped program believes none of this, and the card of another cluster does not either.
-    let elsewhere = Custody::found(table.cluster.card.genesis.template.clone(), custody::policy(CHIP), CHIP, 2, now_s());
+    let elsewhere = Custody::found(table.cluster.card.genesis.template.clone(), policy(), CHIP, 2, now_s());
     table.put("elsewhere", &elsewhere.card);
     table.fails("ana", "pull --card elsewhere --from dealt.ana", 3, "look which card was given");
     let ran = table.run("ana", "pull --card card --from card");
@@ -280,7 +269,7 @@ fn an_offer_is_judged_before_anything_is_asked() {
     };
     let template = table.cluster.card.genesis.template.clone();
     for (lies, code) in [(&[Lie::SnpDebug][..], 3), (&[Lie::Build], 3), (&[Lie::SnpCrlAbsent], 12)] {
-        let lying = Custody::found(template.clone(), custody::policy(CHIP), CHIP, 1, now_s()).telling(lies);
+        let lying = Custody::found(template.clone(), policy(), CHIP, 1, now_s()).telling(lies);
         refused(&lying.offer(&dealing, RecoveryPurpose::Outage, 9, 899).signed, code, "the recovering node's evidence is refused");
     }
     let good = outage(&table, &dealing, 9);
@@ -301,7 +290,7 @@ fn an_offer_is_judged_before_anything_is_asked() {
     let mut changed = good.signed.clone();
     changed.offer.kem.0[0] ^= 1;
     refused(&changed, 3, "evidence is refused");
-    let elsewhere = Custody::found(template, custody::policy(CHIP), CHIP, 2, now_s());
+    let elsewhere = Custody::found(template, policy(), CHIP, 2, now_s());
     let theirs = elsewhere.deal(1, Digest([0; 32]));
     refused(&elsewhere.offer(&theirs, RecoveryPurpose::Outage, 9, 899).signed, 3, "nothing of this folder is for it");
     let newer = table.cluster.deal(2, Digest(dealing.manifest.manifest.digest()));
@@ -312,7 +301,7 @@ fn an_offer_is_judged_before_anything_is_asked() {
     // One who saw a newer epoch knows that this recovery is of an old disk.
     let mut seen = table.cluster.seen(900);
     seen.anchor.head.epoch = Epoch(2);
-    saw(&table, "ana", &seen);
+    table.saw("ana", &seen);
     table.put("offer", &good.signed);
     table.fails("ana", "submit offer --out share --yes", 5, "the cluster was recovered already");
     // The tree of reasons is there for whoever asks.

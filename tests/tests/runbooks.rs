@@ -10,15 +10,18 @@ mod workload;
 
 use ringwall_client::Credential;
 use ringwall_client::custodian::keys::read_cards;
-use ringwall_client::policy::{grant_from_toml, grant_to_toml, to_toml};
+use ringwall_client::policy::{GovernorKey, grant_from_toml, grant_to_toml, to_toml};
 use ringwall_node::custody::blob_file;
 use ringwall_sim::cluster::{LocalCluster, LocalOptions, Machine};
 use ringwall_sim::custody::{Custody, Dealing, policy};
 use ringwall_tests::local::{self, PATIENCE};
 use ringwall_tests::runbook::{Reader, Run, Step, read};
+use ringwall_wire::bounded::List;
 use ringwall_wire::codec::Message as _;
+use ringwall_wire::custody::CustodiansOrder;
 use ringwall_wire::genesis::GenesisTemplate;
 use ringwall_wire::ids::Digest;
+use ringwall_wire::policy::{Governance, PolicyDoc};
 use ringwall_wire::recovery::RecoveryPurpose;
 use std::net::UdpSocket;
 use std::os::unix::fs::PermissionsExt as _;
@@ -69,18 +72,27 @@ fn custodians(reader: &mut Reader, names: &[&str]) {
 }
 
 /// A cluster without processes, for the page of a custodian who talks to none.
-#[derive(Default)]
 struct Paper {
+    policy: PolicyDoc,
     cluster: Option<(Custody, Dealing)>,
 }
 
 impl Paper {
+    /// Governed by keys in the folder, two of three.
+    fn governed(reader: &Reader) -> Self {
+        let governor = |number: u8| GovernorKey::create(&reader.path(&format!("governor-{number}"))).unwrap().public();
+        let keys = List::new([1, 2, 3].map(governor).to_vec()).unwrap();
+        let policy = PolicyDoc { governance: Governance { keys, threshold: 2, timelock_s: 0 }, ..policy(CHIPS[0]) };
+        std::fs::write(reader.path("policy.toml"), to_toml(&policy)).unwrap();
+        Paper { policy, cluster: None }
+    }
+
     fn then(&mut self, reader: &mut Reader, what: &str) {
         let put = |name: &str, bytes: Vec<u8>| std::fs::write(reader.path(name), bytes).unwrap();
         if what == "the cluster is founded and deals" {
             let template = GenesisTemplate::decode(&std::fs::read(reader.path("founding")).unwrap()).unwrap();
             let now_s = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-            let cluster = Custody::found(template, policy(CHIPS[0]), CHIPS[0], 1, now_s);
+            let cluster = Custody::found(template, self.policy.clone(), CHIPS[0], 1, now_s);
             let dealing = cluster.deal(1, Digest([0; 32]));
             put("cluster.card", cluster.card.encode());
             put("dealing", dealing.dealt[0].encode());
@@ -93,6 +105,16 @@ impl Paper {
             "the drill is over" => put("receipt", cluster.receipt(&cluster.drill(dealing, 4, 500), 2, |_| {}).encode()),
             "all nodes are dead and one of them asks" => {
                 put("offer", cluster.offer(dealing, RecoveryPurpose::Outage, 9, 899).signed.encode())
+            }
+            "too few disks are left" => {
+                put("progress", cluster.offer(dealing, RecoveryPurpose::Outage, 9, 899).asks_loss(900, false, &[]).encode())
+            }
+            "Dora is to take the place of Cleo" => reader
+                .others("(export RINGWALL_CUSTODIAN=dora; ringwall custodian init --name dora; ringwall custodian card --out dora.toml)"),
+            "the order is on record and the cluster deals anew" => {
+                let order = CustodiansOrder::decode(&std::fs::read(reader.path("change.2")).unwrap()).unwrap();
+                let next = cluster.deal_to((&order.custodians, order.threshold), 2, Digest(dealing.manifest.manifest.digest()));
+                put("dealing.2", next.dealt[0].encode());
             }
             "the machine is gone" => {
                 reader.others("ringwall custodian export --keys --words --out paper.keys");
@@ -108,10 +130,9 @@ impl Paper {
 fn the_page_of_custodians() {
     let mut reader = reader();
     custodians(&mut reader, &["ben", "cleo"]);
-    std::fs::write(reader.path("policy.toml"), to_toml(&policy(CHIPS[0]))).unwrap();
     // The page makes its own.
     std::fs::remove_file(reader.path("custodians.toml")).unwrap();
-    let mut paper = Paper::default();
+    let mut paper = Paper::governed(&reader);
     for step in page("custody.md", include_str!("../../docs/runbooks/custody.md")) {
         match step {
             Step::Run(run) => drop(reader.run(&run, &[], &String::new)),

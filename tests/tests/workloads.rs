@@ -6,6 +6,9 @@
 //! (`consensus/src/machine/workloads_tests.rs`). Protocol section 10.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+#[allow(dead_code, reason = "its own `main` is not called here")]
+#[path = "../../client/examples/workload.rs"]
+mod example;
 mod three;
 mod workload;
 
@@ -46,6 +49,11 @@ async fn both_vendors_get_the_same_bytes_from_any_node_before_and_after_restarts
     let mut governed = Governed::start().await;
     let first = governed.create(NAME).await;
     let key = everywhere(&governed, NAME).await;
+    // The example for programs, as it stands: the same bytes.
+    let (card, out) = (governed.cluster.card_path().display().to_string(), governed.path("example.key"));
+    let arguments = [card.as_str(), NAME, "--simulated", AMD, "--out", out.to_str().unwrap()];
+    example::run(arguments.into_iter().map(str::to_owned)).await.unwrap_or_else(|fault| panic!("{fault}"));
+    assert_eq!(std::fs::read(&out).unwrap(), key, "the example got another key");
     let other = governed.create("payments/db/2").await;
     assert_ne!(everywhere(&governed, "payments/db/2").await, key, "two keys have the same bytes");
 

@@ -8,7 +8,7 @@
 use crate::bounded::{Blob, Text};
 use crate::ids::{ClusterId, CustodianId, CustodyEpoch, Digest, Nonce};
 use crate::limits::{LOCKED_PUBLIC_BYTES, LOCKED_SECRET_BYTES};
-use crate::recovery::CustodyAnchor;
+use crate::recovery::{CustodyAnchor, LossTerms};
 use crate::{choice, message, record};
 
 choice! {
@@ -103,6 +103,22 @@ record! {
     }
 }
 
+record! {
+    /// A loss was accepted.
+    pub struct LossTaken {
+        /// Of which dealing the custodian has a share.
+        pub dealing: DealingName,
+        /// What was signed.
+        pub terms: LossTerms,
+        /// Measured release of the node.
+        pub build: Text<64>,
+        /// The session that was answered before, where the custodian insisted.
+        pub after: Option<Nonce>,
+        /// Why, in the custodian's words, where they insisted.
+        pub reason: Text<256>,
+    }
+}
+
 choice! {
     /// How a secret left the custodian's folder.
     #[derive(Copy)]
@@ -150,6 +166,8 @@ choice! {
         9 => Relocked,
         /// Exported the keys themselves.
         10 => KeysExported(PaperForm),
+        /// Accepted that a recovery may lose what is on no disk.
+        11 => LossAccepted(LossTaken),
     }
 }
 

@@ -53,6 +53,8 @@ message! {
         pub sig: SigPublic,
         /// What it has found on disks so far; for people, nothing rests on it.
         pub inventory: List<DiskNote, SLOTS>,
+        /// The session a process in this place offered for the same dealing and did not bring to service; for people, nothing rests on it.
+        pub replaces: Option<Nonce>,
     }
 }
 
@@ -168,6 +170,31 @@ record! {
 }
 
 record! {
+    /// A voter of the log that would be taken up, whose own log is not there.
+    #[derive(Copy)]
+    pub struct AbsentVoter {
+        /// Its place; 0 where the log does not say it.
+        pub slot: Slot,
+        /// Which life.
+        pub incarnation: Incarnation,
+    }
+}
+
+record! {
+    /// The question to the custodians, with what a person weighs: an event of the audit, so that whoever carries it cannot change it.
+    pub struct LossAsked {
+        /// What they sign.
+        pub terms: LossTerms,
+        /// Whose log would be taken up; a number without an admit index is a backup's.
+        pub taken: Incarnation,
+        /// Voters that made no claim.
+        pub absent: List<AbsentVoter, { 2 * SLOTS }>,
+        /// Entries up to the furthest end that a custodian, a paper or a disk's owner is known to have seen in that epoch; 0 = nobody's word is there.
+        pub known: u64,
+    }
+}
+
+record! {
     /// One custodian's acceptance.
     #[derive(Copy)]
     pub struct LossSignature {
@@ -271,6 +298,8 @@ choice! {
         11 => Drilled,
         /// It ended without a result.
         12 => Ended(RecoveryFault),
+        /// Custodians are asked to accept a loss; what was accepted of another one is void.
+        13 => LossAsked(LossAsked),
     }
 }
 

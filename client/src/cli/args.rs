@@ -6,6 +6,7 @@
 
 use super::backup::BackupVerb;
 use super::custodian_args::{CUSTODIAN_HELP, CustodianArgs};
+use super::custody::{CUSTODY_HELP, CustodyVerb};
 use super::drill_args::{DRILL_HELP, DrillArgs};
 use super::erase::Erase;
 use super::policy_args::PolicyVerb;
@@ -180,6 +181,13 @@ pub(crate) enum Verb {
     /// Keep a share of the recovery key: make keys, accept, prove, rehearse, release
     #[command(after_help = CUSTODIAN_HELP)]
     Custodian(CustodianArgs),
+    /// Order, as governors, that others hold shares or that a dealing is activated; bring such an order
+    #[command(after_help = CUSTODY_HELP)]
+    Custody {
+        /// What to do.
+        #[command(subcommand)]
+        verb: CustodyVerb,
+    },
     /// Rehearse a recovery on the living cluster, with shares of a key made for it; verify its receipt
     #[command(after_help = DRILL_HELP)]
     Drill(DrillArgs),

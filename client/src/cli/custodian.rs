@@ -81,6 +81,7 @@ pub(crate) async fn run(shared: &SharedOptions, anchors: Anchors, arguments: Cus
         CustodianVerb::Status(status) => run.status(&status).await,
         CustodianVerb::Drill(drill) => run.drill(&drill),
         CustodianVerb::Submit(submit) => run.submit(&submit),
+        CustodianVerb::AcceptLoss(accept) => run.accept_loss(&accept),
         CustodianVerb::Export(export) => custodian_paper::export(&mut run, &export),
         CustodianVerb::Import(import) => custodian_paper::import(&mut run, &import),
         CustodianVerb::Relock(lock) => run.relock(&lock.age_recipient),
@@ -118,7 +119,7 @@ impl Run<'_> {
         }
     }
 
-    fn judge<'a>(&'a self, card: &'a ClusterCard) -> Judge<'a> {
+    pub(super) fn judge<'a>(&'a self, card: &'a ClusterCard) -> Judge<'a> {
         Judge { card, anchors: &self.anchors, now_s: clock::now_s() }
     }
 
@@ -244,6 +245,7 @@ impl Run<'_> {
         let mut shelf = self.shelf()?;
         let card = self.pinned(&shelf)?;
         let held = Self::last_pulled(&shelf, &card.genesis.cluster_id())?;
+        self.take_orders(&shelf, &card, &accept.orders)?;
         let keys = self.unlock(&shelf)?;
         let judge = self.judge(&card);
         let verified = self.explained(accept.explain, ceremony::verify(&shelf, &held, &judge, &keys))?;
@@ -288,7 +290,7 @@ impl Run<'_> {
     }
 
     /// Prints the tree of a refusal of evidence, where it was asked for, and hands the failure on.
-    fn explained<T>(&self, explain: bool, judged: Result<T, CustodianError>) -> Result<T, Trouble> {
+    pub(super) fn explained<T>(&self, explain: bool, judged: Result<T, CustodianError>) -> Result<T, Trouble> {
         if let Err(fault) = &judged
             && let (true, Some(refused)) = (explain && !self.shared.json, fault.evidence())
         {
@@ -369,15 +371,11 @@ impl Run<'_> {
     }
 
     fn submit(&mut self, submit: &Submit) -> Result<Exit, Trouble> {
-        let reason = submit.second_session.as_deref().map(|reason| {
-            let text = Text::new(reason).ok().filter(|reason: &Text<256>| !reason.trim().is_empty());
-            text.ok_or_else(|| Trouble::new("RW-C-USAGE", "a reason has 1 to 256 bytes and no control characters"))
-        });
         let answer = Answer {
             offer: &submit.offer,
             out: &submit.out,
             progress: submit.progress.as_deref(),
-            reason: reason.transpose()?,
+            reason: reason(submit.second_session.as_deref())?,
             yes: submit.yes,
             explain: submit.explain,
             purpose: RecoveryPurpose::Outage,
@@ -430,6 +428,13 @@ impl Run<'_> {
         let object = layout::request_json(&request, &name, &shown, answer.reason.as_deref());
         say(self.shared.json, &format!("{shown}: {next}"), object)
     }
+}
+
+/// Why another session is answered, as the journal keeps it.
+pub(super) fn reason(text: Option<&str>) -> Result<Option<Text<256>>, Trouble> {
+    let Some(text) = text else { return Ok(None) };
+    let reason = Text::new(text).ok().filter(|reason: &Text<256>| !reason.trim().is_empty());
+    reason.map(Some).ok_or_else(|| Trouble::new("RW-C-USAGE", "a reason has 1 to 256 bytes and no control characters"))
 }
 
 /// One answer to an offer.

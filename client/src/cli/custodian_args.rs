@@ -12,6 +12,7 @@ pub(crate) const CUSTODIAN_HELP: &str = "\
   ringwall custodian accept                   verify it, keep the share, say so (or --out FILE)
   ringwall custodian drill                    rehearse: does everything open?
   ringwall custodian submit OFFER --out FILE  after an outage: verify the node, release the share
+  ringwall custodian accept-loss OFFER ...    where too few disks are left: read what is given up, accept
 
 Everything is kept in one folder (--home or RINGWALL_CUSTODIAN), readable by its owner alone. All verbs
 but prove work on a machine without a network. Passphrases are typed, or read from --passphrase-fd, one
@@ -65,6 +66,9 @@ pub(crate) enum CustodianVerb {
     /// After an outage: verify the recovering node, read what is authorised, release the share into a file
     #[command(after_help = SUBMIT_HELP)]
     Submit(Submit),
+    /// After an outage that left too few disks: verify the recovering node, read what is given up, accept it
+    #[command(after_help = LOSS_HELP)]
+    AcceptLoss(AcceptLoss),
     /// Write the share (or the keys) down: as words, as a code, as a locked file
     Export(Export),
     /// Take the share back from words, a code or a locked file
@@ -86,6 +90,11 @@ submissions in the folder `recovery` of its data folder.
 
 A share of one dealing is released to one recovery session. Another session needs --second-session with a
 reason, which the journal keeps.";
+
+const LOSS_HELP: &str = "\
+`ringwalld recover status` says `loss` where too few disks, or a backup alone, are left. Offer and progress come from
+the folder `recovery` of the recovering node, as for `submit`; the acceptance goes into its inbox. All custodians of the dealing have to accept,
+whether or not they released a share. What you saw yourself is never given up: then nothing is signed.";
 
 /// How a new file is locked.
 #[derive(Debug, Args)]
@@ -127,9 +136,19 @@ pub(crate) struct Pull {
     pub(crate) out: Option<PathBuf>,
 }
 
+/// Orders of the governors that named other custodians than the founding record.
+#[derive(Debug, Args)]
+pub(crate) struct Orders {
+    /// Order of the governors that named other custodians (`ringwall custody`); may be repeated, in their sequence. It is judged and kept
+    #[arg(long, value_name = "ORDER")]
+    pub(crate) order: Vec<PathBuf>,
+}
+
 /// Arguments of `custodian accept`.
 #[derive(Debug, Args)]
 pub(crate) struct Accept {
+    #[command(flatten)]
+    pub(crate) orders: Orders,
     /// New file for the acknowledgement, instead of sending it to a node
     #[arg(long, short, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
@@ -198,6 +217,28 @@ pub(crate) struct Submit {
     pub(crate) explain: bool,
 }
 
+/// Arguments of `custodian accept-loss`.
+#[derive(Debug, Args)]
+pub(crate) struct AcceptLoss {
+    /// Offer of the recovering node
+    pub(crate) offer: PathBuf,
+    /// What the node told of the progress, as a file: it holds the question
+    #[arg(long, value_name = "FILE")]
+    pub(crate) progress: PathBuf,
+    /// New file for the acceptance
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) out: PathBuf,
+    /// Answer another session than before, for this reason, which the journal keeps; at most 256 bytes
+    #[arg(long, value_name = "REASON")]
+    pub(crate) second_session: Option<String>,
+    /// Do not ask; for scripts that asked somebody themselves
+    #[arg(long)]
+    pub(crate) yes: bool,
+    /// Print the whole chain of reasons, as a tree
+    #[arg(long)]
+    pub(crate) explain: bool,
+}
+
 /// Arguments of `custodian export`.
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("form").required(true).args(["words", "qr", "svg", "file"]))]
@@ -227,6 +268,8 @@ pub(crate) struct Export {
 /// Arguments of `custodian import`.
 #[derive(Debug, Args)]
 pub(crate) struct Import {
+    #[command(flatten)]
+    pub(crate) orders: Orders,
     /// Words, the text of a code, or a locked file; - or nothing for standard input
     #[arg(long, value_name = "FILE")]
     pub(crate) from: Option<PathBuf>,

@@ -146,6 +146,7 @@ fn hand_out(run: &Run<'_>, export: &Export, what: &str, bytes: &[u8]) -> Result<
 pub(super) fn import(run: &mut Run<'_>, import: &Import) -> Result<Exit, Trouble> {
     let mut shelf = run.shelf()?;
     let card = run.pinned(&shelf)?;
+    run.take_orders(&shelf, &card, &import.orders)?;
     let bytes = read(import.from.as_deref())?;
     let keys = run.unlock(&shelf)?;
     let (share, form) = returned(&bytes, &card.genesis.cluster_id(), &mut run.keyring)?;

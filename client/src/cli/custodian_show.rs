@@ -107,6 +107,7 @@ pub(super) fn request_json(request: &Request, cluster_name: &str, written: &str,
         "cluster": offer.cluster_id.to_string(),
         "cluster_name": cluster_name,
         "session": offer.session.to_string(),
+        "replaces": offer.replaces.map(|earlier| earlier.to_string()),
         "custody_epoch": offer.custody_epoch.0,
         "manifest": offer.manifest.to_string(),
         "node": show::verification_json(node),
@@ -172,10 +173,17 @@ impl Overview {
             let name = shelf.card(&cluster_id)?.genesis.template.name.to_string();
             clusters.push(Kept { cluster_id, name, shares, anchor: shelf.anchor(&cluster_id)? });
         }
-        let online = online.map(|(card, status)| {
-            let names = card.genesis.template.custodians.iter().map(|custodian| (custodian.id(), custodian.name.to_string())).collect();
-            Standing { now_s: clock::now_s(), status: status.clone(), names }
-        });
+        let online = match online {
+            None => None,
+            Some((card, status)) => {
+                // Those whom the governors named later are in the orders that were given.
+                let orders = shelf.orders(&card.genesis.cluster_id())?;
+                let later = orders.iter().flat_map(|order| order.custodians.iter());
+                let names = card.genesis.template.custodians.iter().chain(later);
+                let names = names.map(|custodian| (custodian.id(), custodian.name.to_string())).collect();
+                Some(Standing { now_s: clock::now_s(), status: status.clone(), names })
+            }
+        };
         Ok(Overview {
             locked: match keys.protection {
                 Protection::Passphrase(_) => "a passphrase",
@@ -308,17 +316,7 @@ impl Standing {
 
     fn text(&self) -> String {
         let status = &self.status;
-        let mut text = match status.active.0 {
-            0 => "in the cluster: no dealing is active; a total outage would be final\n".to_owned(),
-            active => format!(
-                "in the cluster: dealing {active} is active, dealt {}, {} shares recover\n",
-                date(status.dealt_at_ms / 1_000),
-                status.threshold
-            ),
-        };
-        if status.waiting.0 != 0 {
-            text.push_str(&format!("    dealing {} waits for acknowledgements\n", status.waiting));
-        }
+        let mut text = dealings_words(status);
         for standing in status.custodians.iter() {
             let holds = if standing.holds { "holds its share" } else { "HOLDS NO SHARE" };
             let proved = match standing.proved_at_ms {
@@ -348,6 +346,22 @@ impl Standing {
             })).collect::<Vec<_>>(),
         })
     }
+}
+
+/// Which dealings there are, for people: one line each.
+pub(super) fn dealings_words(status: &CustodyStatus) -> String {
+    let mut text = match status.active.0 {
+        0 => "in the cluster: no dealing is active; a total outage would be final\n".to_owned(),
+        active => format!(
+            "in the cluster: dealing {active} is active, dealt {}, {} shares recover\n",
+            date(status.dealt_at_ms / 1_000),
+            status.threshold
+        ),
+    };
+    if status.waiting.0 != 0 {
+        text.push_str(&format!("    dealing {} waits for acknowledgements\n", status.waiting));
+    }
+    text
 }
 
 fn form_words(form: PaperForm) -> &'static str {
@@ -388,6 +402,20 @@ pub(super) fn event_words(event: &JournalEvent) -> String {
         }
         JournalEvent::Drilled(name) => format!("rehearsed with the share of dealing {}", name.custody_epoch),
         JournalEvent::Relocked => "locked the keys in another way".into(),
+        JournalEvent::LossAccepted(taken) => {
+            let (terms, after) =
+                (&taken.terms, taken.after.map(|after| format!(", although session {:.16} was answered", after.to_string())));
+            let reason = if taken.reason.is_empty() { String::new() } else { format!(", because: {}", &*taken.reason) };
+            format!(
+                "ACCEPTED A LOSS in session {:.16} (build {}): {} entries are kept, {} of {} voters are missing{}{reason}",
+                terms.session.to_string(),
+                &*taken.build,
+                terms.chosen.size,
+                terms.missing,
+                terms.voters,
+                after.unwrap_or_default()
+            )
+        }
         JournalEvent::KeysExported(form) => format!("exported the KEYS as {}", form_words(*form)),
     }
 }

@@ -257,7 +257,14 @@ fn founding(genesis: &policy_args::Genesis, json: bool) -> Result<Exit, Trouble>
 
 /// The custodians of a new cluster, and how many of them recover it.
 fn custodians(genesis: &policy_args::Genesis) -> Result<(List<Custodian, CUSTODIANS>, u8), Trouble> {
-    let (Some(path), Some(threshold)) = (&genesis.custodians, genesis.custody_threshold) else { return Ok((List::default(), 0)) };
+    match (&genesis.custodians, genesis.custody_threshold) {
+        (Some(path), Some(threshold)) => cards(path, threshold),
+        _ => Ok((List::default(), 0)),
+    }
+}
+
+/// Cards of custodians in one file, of whom so many recover.
+pub(super) fn cards(path: &Path, threshold: u8) -> Result<(List<Custodian, CUSTODIANS>, u8), Trouble> {
     let wrong = |words: String| Trouble::new("RW-C-CUSTODIAN-CARD", format!("{}: {words}", path.display()));
     let bytes = bounded_file(path, CARDS_BYTES)?;
     let text = std::str::from_utf8(&bytes).map_err(|_| wrong("it is no text".into()))?;

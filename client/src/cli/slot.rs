@@ -55,7 +55,7 @@ pub(crate) struct Order {
     pub(crate) out: PathBuf,
 }
 
-/// Arguments of `slot sign` and `workload-key sign`.
+/// Arguments of `slot sign`, `workload-key sign` and `custody sign`.
 #[derive(Debug, Args)]
 pub(crate) struct Sign {
     /// Order
@@ -68,7 +68,7 @@ pub(crate) struct Sign {
     pub(crate) out: PathBuf,
 }
 
-/// Arguments of `slot verify`.
+/// Arguments of `slot verify` and `custody verify`.
 #[derive(Debug, Args)]
 pub(crate) struct Verify {
     /// Order

@@ -38,6 +38,7 @@ pub(crate) async fn run(arguments: Arguments, anchors: Anchors, guest: Option<Ar
         Verb::Policy { verb } => super::policy::run(verb, shared.json),
         Verb::Slot { verb } => super::slot::run(&shared, verb),
         Verb::Custodian(arguments) => super::custodian::run(&shared, anchors, arguments).await,
+        Verb::Custody { verb } => super::custody::run(&shared, anchors, verb).await,
         Verb::Drill(arguments) => super::drill::run(&shared, anchors, arguments).await,
         Verb::WorkloadKey { verb } => super::workload_key::run(&shared, anchors, guest, verb).await,
         Verb::Verify(args) => verify::run(&shared, anchors, &args).await,

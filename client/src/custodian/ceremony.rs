@@ -4,11 +4,12 @@
 //! and a step that is repeated gives the same result without another entry. Nothing is overwritten by less, and a step that refuses changed nothing.
 //! Trusts: the folder, this machine's clock. Out of scope: asking people (`cli`), the network (`session.rs`). Protocol section 6.1.
 
-use super::dealing::{Judge, JudgedDealing, as_founded, judge_dealing};
+use super::dealing::{Judge, JudgedDealing, judge_dealing};
 use super::drill::Shadow;
 use super::error::CustodianError;
 use super::keys::{CustodianKeys, public_of};
 use super::offer::{Answered, JudgedOffer, OfferError, Request, answered, judge_offer};
+use super::orders::{Listed, as_named, follows};
 use super::share;
 use super::shelf::{Held, Shelf, name_of, words};
 use ringwall_keys::custody::envelope::seal_share;
@@ -16,7 +17,7 @@ use ringwall_keys::custody::{GoodShare, answer_challenge, seal_submission};
 use ringwall_wire::bounded::Text;
 use ringwall_wire::codec::Message as _;
 use ringwall_wire::custodian::Dealt;
-use ringwall_wire::custody::{ShareAck, ShareChallenge, SharePlain, ShareProof, SignedManifest};
+use ringwall_wire::custody::{CustodiansOrder, ShareAck, ShareChallenge, SharePlain, ShareProof, SignedManifest};
 use ringwall_wire::drill::DrillOffer;
 use ringwall_wire::genesis::ClusterCard;
 use ringwall_wire::ids::{ClusterId, Digest, Epoch, Signature};
@@ -37,6 +38,16 @@ pub fn pull(shelf: &mut Shelf, card: &ClusterCard, dealt: &Dealt, at_s: u64) -> 
     }
     shelf.note_pulled(at_s, name)?;
     Ok(name)
+}
+
+/// Takes in an order of the governors that names other custodians: judged, then kept, so that dealings to those can be accepted.
+pub fn take_order(shelf: &Shelf, card: &ClusterCard, order: &CustodiansOrder) -> Result<Listed, CustodianError> {
+    let kept = shelf.orders(&card.genesis.cluster_id())?;
+    let others: Vec<CustodiansOrder> = kept.into_iter().filter(|kept| kept != order).collect();
+    let listed = follows(card, &others, order)?;
+    shelf.pin(card)?;
+    shelf.keep_order(order)?;
+    Ok(listed)
 }
 
 /// Keeps how far the log was seen; what goes back or contradicts is refused, and the older anchor stays.
@@ -74,7 +85,8 @@ pub struct Verified {
 pub fn verify(shelf: &Shelf, held: &Held, judge: &Judge<'_>, keys: &CustodianKeys) -> Result<Verified, CustodianError> {
     let manifest = &held.manifest.manifest;
     let exchange = held.exchange.as_deref().ok_or(CustodianError::NothingPulled { cluster_id: manifest.cluster_id })?;
-    let dealing = judge_dealing(judge, &held.manifest, exchange)?;
+    let orders = shelf.orders(&manifest.cluster_id)?;
+    let dealing = judge_dealing(judge, &orders, &held.manifest, exchange)?;
     let share = share::open(manifest, &held.envelope, keys)?;
     let before: Vec<Held> = shelf.all_held(&manifest.cluster_id)?.into_iter().filter(|other| other.ack.is_some()).collect();
     let before: Vec<&Held> =
@@ -146,13 +158,12 @@ fn last_epoch(anchor: Option<&KeptAnchor>, dealt: &Epoch) -> Epoch {
     anchor.map_or(*dealt, |kept| kept.anchor.head.epoch.max(*dealt))
 }
 
-/// Whether a share of the same dealing was released to another session.
+/// Whether another session of the same dealing was answered before, with a share or with a loss accepted.
 pub fn is_second(shelf: &Shelf, request: &Request) -> Result<(), CustodianError> {
     let offer = request.judged.offer();
-    let other =
-        shelf.journal.submitted(&offer.cluster_id, offer.custody_epoch).filter(|(_, released)| released.session != offer.session).last();
-    match other {
-        Some((when_s, released)) => Err(CustodianError::second_session(when_s, &released.session, &offer.session)),
+    let answered = shelf.journal.answered(&offer.cluster_id, offer.custody_epoch);
+    match answered.filter(|(_, session)| *session != offer.session).last() {
+        Some((when_s, earlier)) => Err(CustodianError::second_session(when_s, &earlier, offer)),
         None => Ok(()),
     }
 }
@@ -175,10 +186,9 @@ pub fn release(
     let event = match offer.purpose {
         RecoveryPurpose::Drill => JournalEvent::Drilled(dealing),
         RecoveryPurpose::Outage => {
-            let earlier = shelf.journal.submitted(&cluster_id, offer.custody_epoch).map(|(_, released)| released.session);
+            let earlier = shelf.journal.answered(&cluster_id, offer.custody_epoch).map(|(_, session)| session);
             let after = earlier.filter(|other| *other != session).last();
-            let build: String = request.judged.node().measurement.chars().filter(|letter| !letter.is_control()).take(64).collect();
-            let build = Text::new(build).unwrap_or_default();
+            let build = request.build();
             JournalEvent::Submitted(Submitted { dealing, session, build, after, reason: reason.cloned().unwrap_or_default() })
         }
     };
@@ -271,7 +281,7 @@ pub fn import(
     if got != pinned {
         return Err(super::dealing::DealingError::OtherCluster { got, pinned }.into());
     }
-    as_founded(&card.genesis, dealt)?;
+    as_named(card, &shelf.orders(&pinned)?, dealt)?;
     let good = share::judge(dealt, share, &keys.id())?;
     let name = name_of(dealt);
     if let Some(held) = shelf.held(&name)?

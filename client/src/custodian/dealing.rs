@@ -1,18 +1,19 @@
-//! Judging a dealing: was it dealt inside a genuine node of the pinned cluster, to the founding record's custodians, and is my share in it?
+//! Judging a dealing: was it dealt inside a genuine node of the pinned cluster, to custodians that were named, and is my share in it?
 //!
 //! Decides: the order. First the dealer's evidence, bound to the hash of the manifest; then that the manifest is that dealer's word; then that it
-//! says what the founding record says of custodians. Only then is the envelope opened and its share compared with its commitment.
+//! says what the founding record says of custodians, or an order that replaced it. Only then is the envelope opened and its share compared with its commitment.
 //! Trusts: the pinned cluster card, the roots of trust, this machine's clock. Whether the dealing becomes the active one the cluster decides.
 //! Out of scope: keeping and acknowledging (`ceremony.rs`). Protocol section 6.1.
 
+use super::orders::as_named;
 use crate::exchange::Exchange;
 use crate::verification::Verification;
 use ed25519_dalek::VerifyingKey;
 use ringwall_attest::{Anchors, AppraisedPeer, SessionError, Trace};
 use ringwall_wire::codec::{DecodeError, Message as _};
-use ringwall_wire::custody::{CustodyManifest, SignedManifest};
+use ringwall_wire::custody::{CustodiansOrder, CustodyManifest, SignedManifest};
 use ringwall_wire::evidence::Role;
-use ringwall_wire::genesis::{ClusterCard, GenesisRecord};
+use ringwall_wire::genesis::ClusterCard;
 use ringwall_wire::ids::{ClusterId, Digest, Nonce, SigPublic, Signature};
 use std::sync::Arc;
 
@@ -65,8 +66,8 @@ pub enum DealingError {
     NoCustodians,
     /// It was dealt to others.
     #[error(
-        "it was not dealt as the founding record says: {what}; do not acknowledge it, and ask the other custodians what they were given (this \
-         version knows no other custodians than the founding record's)"
+        "it was not dealt as the founding record, or an order of the governors that was given, says: {what}; do not acknowledge it, and ask the other custodians what they \
+         were given. If the governors named other custodians, have their order and give it with --order"
     )]
     OtherCustodians { what: String },
 }
@@ -152,8 +153,13 @@ impl JudgedDealing {
     }
 }
 
-/// Judges a dealing by its dealer's evidence.
-pub fn judge_dealing(judge: &Judge<'_>, signed: &SignedManifest, exchange: &[u8]) -> Result<JudgedDealing, DealingError> {
+/// Judges a dealing by its dealer's evidence; `orders` of the governors may have named other custodians than the founding record.
+pub fn judge_dealing(
+    judge: &Judge<'_>,
+    orders: &[CustodiansOrder],
+    signed: &SignedManifest,
+    exchange: &[u8],
+) -> Result<JudgedDealing, DealingError> {
     let manifest = &signed.manifest;
     let pinned = judge.card.genesis.cluster_id();
     if manifest.cluster_id != pinned {
@@ -178,42 +184,6 @@ pub fn judge_dealing(judge: &Judge<'_>, signed: &SignedManifest, exchange: &[u8]
     if Digest(peer.policy().digest()) != manifest.policy || peer.policy().version != manifest.policy_version {
         return Err(DealingError::OtherPolicy);
     }
-    as_founded(&judge.card.genesis, manifest)?;
+    as_named(judge.card, orders, manifest)?;
     Ok(JudgedDealing { manifest: manifest.clone(), verification: vouched.verification, trace: vouched.trace })
-}
-
-/// The founding record says who holds shares and how many recover; its order gives the places.
-pub(crate) fn as_founded(genesis: &GenesisRecord, manifest: &CustodyManifest) -> Result<(), DealingError> {
-    let template = &genesis.template;
-    let differs = |what: String| Err(DealingError::OtherCustodians { what });
-    if template.custodians.is_empty() {
-        return Err(DealingError::NoCustodians);
-    }
-    if manifest.threshold != template.custody_threshold {
-        return differs(format!("{} shares recover, it says {}", manifest.threshold, template.custody_threshold));
-    }
-    if manifest.members.len() != template.custodians.len() {
-        return differs(format!("{} custodians hold shares, it names {}", manifest.members.len(), template.custodians.len()));
-    }
-    for (place, (member, founded)) in (1_u8..).zip(manifest.members.iter().zip(template.custodians.iter())) {
-        if member.custodian != *founded {
-            return differs(format!(
-                "share {place} is for {} ({}), it names {} ({})",
-                member.custodian.name,
-                member.id(),
-                founded.name,
-                founded.id()
-            ));
-        }
-        if member.x != place {
-            return differs(format!("the share of {} is number {}, it should be {place}", founded.name, member.x));
-        }
-    }
-    let mut commitments: Vec<Digest> = manifest.members.iter().map(|member| member.commitment).collect();
-    commitments.sort();
-    commitments.dedup();
-    match commitments.len() == manifest.members.len() {
-        true => Ok(()),
-        false => differs("two custodians were given the same share".into()),
-    }
 }

@@ -10,13 +10,16 @@ use super::home::HomeError;
 use super::journal::JournalError;
 use super::keys::CardTextError;
 use super::locked::LockError;
+use super::loss::LossError;
 use super::offer::OfferError;
+use super::orders::OrderError;
 use super::phrase::PhraseError;
 use super::share::ShareFault;
 use ringwall_keys::custody::spelled::SpellFault;
 use ringwall_keys::text::line::LineFault;
 use ringwall_wire::codec::DecodeError;
 use ringwall_wire::ids::{ClusterId, CustodyEpoch, Epoch, Nonce};
+use ringwall_wire::recovery::RecoveryOffer;
 use std::path::PathBuf;
 
 /// The failure.
@@ -86,12 +89,18 @@ pub enum CustodianError {
     /// A node asks for a share that is not held.
     #[error("the node asks for a share of manifest {manifest:.16}, and this folder holds {}: pull and accept the newest dealing first", holds(.held))]
     NotAsked { manifest: String, held: Vec<CustodyEpoch> },
-    /// A share of the same dealing was released before, to another session.
+    /// Another session of the same dealing was answered before.
     #[error(
-        "a share of this dealing was released on {when} to recovery session {earlier:.16}, this is session {session:.16}: two recoveries of one dealing make \
-         two clusters. Ask the other custodians. If the first one failed, repeat with --second-session \"why\", which the journal keeps"
+        "recovery session {earlier:.16} of this dealing was answered on {when}, this is session {session:.16}: two recoveries of one dealing make two clusters. {}",
+        second_words(.replaced)
     )]
-    SecondSession { when: String, earlier: String, session: String },
+    SecondSession { when: String, earlier: String, session: String, replaced: bool },
+    /// An order of the governors.
+    #[error(transparent)]
+    Order(#[from] OrderError),
+    /// A loss.
+    #[error(transparent)]
+    Loss(#[from] LossError),
     /// A drill where a recovery was meant, or the other way round.
     #[error("this offer is for {got}; use `ringwall custodian {verb}`")]
     OtherPurpose { got: &'static str, verb: &'static str },
@@ -102,7 +111,7 @@ pub enum CustodianError {
     )]
     OldEpoch { offered: Epoch, seen: Epoch },
     /// The custodian said no.
-    #[error("not released: you did not answer yes; nothing was written")]
+    #[error("not done: you did not answer yes; nothing was written")]
     NotConfirmed,
     /// What was told of the log is less than what was seen.
     #[error(
@@ -119,6 +128,18 @@ pub enum CustodianError {
     /// The imported share is held already.
     #[error("this folder holds the share of {what} already, and it opens: nothing to do")]
     HeldAlready { what: String },
+}
+
+/// What to do about a second session: where the node says that it takes the place of the first, asking again is what a crash leads to.
+fn second_words(replaced: &bool) -> &'static str {
+    match replaced {
+        true => {
+            "The node says that this session takes the place of that very one, offered in the same slot: a session's key dies with its process, so that after a crash every \
+             custodian is asked once more, and the override is expected. Have the operators say that the first process ended; then repeat with --second-session \"why\", which \
+             the journal keeps"
+        }
+        false => "Ask the other custodians. If the first one failed, repeat with --second-session \"why\", which the journal keeps",
+    }
 }
 
 fn list(kept: &[ClusterId]) -> String {
@@ -143,6 +164,8 @@ impl CustodianError {
             CustodianError::Share(fault) => fault.code(),
             CustodianError::Offer(fault) => fault.code(),
             CustodianError::Drill(fault) => fault.code(),
+            CustodianError::Loss(fault) => fault.code(),
+            CustodianError::Order(fault) => fault.code(),
             CustodianError::Phrase(_) => "RW-C-SHARE-WORDS",
             CustodianError::Spelled(SpellFault::OtherCluster { .. }) => "RW-C-SHARE-OTHER-CLUSTER",
             CustodianError::Spelled(SpellFault::OtherVersion { .. }) => "RW-C-SHARE-MALFORMED",
@@ -176,7 +199,12 @@ impl CustodianError {
         }
     }
 
-    pub(crate) fn second_session(when_s: u64, earlier: &Nonce, session: &Nonce) -> Self {
-        CustodianError::SecondSession { when: ringwall_attest::date(when_s), earlier: earlier.to_string(), session: session.to_string() }
+    pub(crate) fn second_session(when_s: u64, earlier: &Nonce, offer: &RecoveryOffer) -> Self {
+        CustodianError::SecondSession {
+            when: ringwall_attest::date(when_s),
+            earlier: earlier.to_string(),
+            session: offer.session.to_string(),
+            replaced: offer.replaces == Some(*earlier),
+        }
     }
 }

@@ -10,6 +10,7 @@ use super::dealing::Judge;
 use super::error::CustodianError;
 use super::keys::CustodianKeys;
 use super::locked::{Lock, Passphrase};
+use super::loss::{accept_loss, weigh_loss};
 use super::shelf::{Shelf, name_of};
 use ringwall_attest::Anchors;
 use ringwall_sim::custody::{Custody, Dealing, policy};
@@ -208,6 +209,18 @@ fn a_release_is_in_the_journal_before_it_leaves_and_is_given_again() {
         }
     }
     panic!("a step that never ends");
+}
+
+#[test]
+fn a_loss_is_in_the_journal_before_its_acceptance_leaves() {
+    let scene = Scene::new();
+    let offer = scene.cluster.offer(&scene.first, RecoveryPurpose::Outage, 9, 5);
+    let told = offer.asks_loss(6, false, &[]).encode();
+    let accepted = |shelf: &mut Shelf| {
+        let asked = weigh_loss(shelf, &scene.judge(), &offer.signed, "here", &told)?;
+        accept_loss(shelf, &asked, &scene.keys, None, NOW_S)
+    };
+    scene.each_cut(|_| (), accepted, |event| matches!(event, JournalEvent::LossAccepted(_)));
 }
 
 #[test]

@@ -9,7 +9,7 @@
 use super::home::{Home, HomeError};
 use ringwall_wire::codec::{DecodeError, Message as _};
 use ringwall_wire::ids::{ClusterId, CustodyEpoch, Digest, Nonce};
-use ringwall_wire::keeping::{JournalEntry, JournalEvent, Submitted};
+use ringwall_wire::keeping::{DealingName, JournalEntry, JournalEvent};
 use ringwall_wire::limits::{JOURNAL_ENTRIES, JOURNAL_ENTRY_BYTES};
 
 /// Name of the file.
@@ -144,12 +144,12 @@ impl Journal {
         Ok(())
     }
 
-    /// Every release of a share of this dealing of this cluster, the oldest first, with its time.
-    pub fn submitted(&self, cluster_id: &ClusterId, custody_epoch: CustodyEpoch) -> impl Iterator<Item = (u64, &Submitted)> {
-        let of_it =
-            move |released: &&Submitted| released.dealing.cluster_id == *cluster_id && released.dealing.custody_epoch == custody_epoch;
+    /// The sessions that were answered with a share of this dealing of this cluster, or with a loss accepted, the oldest first, each with its time.
+    pub fn answered(&self, cluster_id: &ClusterId, custody_epoch: CustodyEpoch) -> impl Iterator<Item = (u64, Nonce)> {
+        let of_it = move |dealing: &DealingName| dealing.cluster_id == *cluster_id && dealing.custody_epoch == custody_epoch;
         self.entries.iter().filter_map(move |entry| match &entry.event {
-            JournalEvent::Submitted(released) => Some(released).filter(of_it).map(|released| (entry.at_s, released)),
+            JournalEvent::Submitted(released) if of_it(&released.dealing) => Some((entry.at_s, released.session)),
+            JournalEvent::LossAccepted(taken) if of_it(&taken.dealing) => Some((entry.at_s, taken.terms.session)),
             _ => None,
         })
     }
@@ -168,7 +168,6 @@ impl Journal {
 mod tests {
     use super::*;
     use crate::custodian::cut;
-    use ringwall_wire::keeping::DealingName;
 
     fn event(number: u8) -> JournalEvent {
         JournalEvent::Accepted(DealingName {

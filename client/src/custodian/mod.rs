@@ -1,7 +1,7 @@
 //! The custodian's side of custody: keys, the share that was dealt, what is acknowledged and released, and a journal of it all.
 //!
 //! Everything works on files, on a machine without a network: [`ceremony`] has the steps, [`shelf`] what is kept in the folder ([`home`]), [`dealing`] and
-//! [`offer`] judge what nodes say, [`drill`] what they ask in a drill, [`share`] what was dealt; [`phrase`] and [`qr`] are the ways to paper, [`locked`] and [`age`] the ways to lock a file.
+//! [`offer`] judge what nodes say, [`drill`] what they ask in a drill, [`loss`] what they ask everybody to give up, [`orders`] who may hold shares, [`share`] what was dealt; [`phrase`] and [`qr`] are the ways to paper, [`locked`] and [`age`] the ways to lock a file.
 //! `session` asks nodes over the network.
 //!
 //! Decides: nothing is acknowledged or released before the node behind it was judged on this machine, by its roots and its clock; a secret is in
@@ -20,7 +20,9 @@ mod interrupted;
 pub mod journal;
 pub mod keys;
 pub mod locked;
+pub mod loss;
 pub mod offer;
+pub mod orders;
 pub mod phrase;
 pub mod qr;
 pub(crate) mod session;

@@ -9,13 +9,14 @@ use super::dealing::{EvidenceRefused, Judge, VouchError, is_signed, vouched};
 use super::drill::Shadow;
 use crate::verification::Verification;
 use ringwall_attest::{Trace, date};
+use ringwall_wire::bounded::Text;
 use ringwall_wire::codec::{DecodeError, Message as _};
-use ringwall_wire::custodian::{CustodianAnswer, CustodianReply, RecoveryProgress};
+use ringwall_wire::custodian::{CustodianAnswer, CustodianReply, RecoveryProgress, RecoveryStep};
 use ringwall_wire::custody::CustodyManifest;
 use ringwall_wire::evidence::Role;
 use ringwall_wire::ids::{ClusterId, CustodianId, Digest, Slot};
 use ringwall_wire::keeping::KeptAnchor;
-use ringwall_wire::recovery::{AuditWhat, DiskNote, RecoveryOffer, RecoveryPurpose, SignedOffer};
+use ringwall_wire::recovery::{AuditWhat, DiskNote, LossAsked, RecoveryOffer, RecoveryPurpose, SignedOffer};
 use std::cmp::Ordering;
 
 /// Why an offer is not believed.
@@ -114,6 +115,10 @@ pub struct Answered {
     pub submitted: Vec<CustodianId>,
     /// Custodians whose shares were refused, with the reason in words.
     pub refused: Vec<(CustodianId, &'static str)>,
+    /// The loss that everybody is asked to accept now, if one is.
+    pub loss: Option<LossAsked>,
+    /// Custodians who accepted that one.
+    pub accepted: Vec<CustodianId>,
 }
 
 /// Reads what a node told of the progress of an offer: the reply to a question for it, as it came.
@@ -121,7 +126,7 @@ pub fn answered(judged: &JudgedOffer, reply: &[u8]) -> Result<Answered, OfferErr
     let wrong = |what| OfferError::Progress { what };
     let reply = CustodianReply::decode(reply).map_err(|_| wrong("it is no reply about progress"))?;
     let CustodianAnswer::Progress(progress) = reply.body else { return Err(wrong("it is a reply to another question")) };
-    let RecoveryProgress { session, audit, .. } = *progress;
+    let RecoveryProgress { session, step, loss, audit, .. } = *progress;
     let offer = judged.offer();
     if session != offer.session {
         return Err(wrong("it is of another session"));
@@ -138,8 +143,16 @@ pub fn answered(judged: &JudgedOffer, reply: &[u8]) -> Result<Answered, OfferErr
         match &event.what {
             AuditWhat::Submitted(custodian) => found.submitted.push(*custodian),
             AuditWhat::Refused(refused) => found.refused.push((refused.custodian, refused.fault.words())),
+            AuditWhat::LossAsked(asked) => (found.loss, found.accepted) = (Some(asked.clone()), Vec::new()),
+            AuditWhat::LossAccepted(custodian) => found.accepted.push(*custodian),
             _ => {}
         }
+    }
+    // Step and terms beside the events are nobody's signed word: they can say that a question is over, and no other question.
+    if step != RecoveryStep::Loss {
+        found.loss = None;
+    } else if loss != found.loss.as_ref().map(|asked| asked.terms) || loss.is_none_or(|terms| terms.session != session) {
+        return Err(wrong("the loss beside its events is not the one that the node signed"));
     }
     Ok(found)
 }
@@ -207,7 +220,7 @@ impl Request {
 
     /// The sentences a custodian reads before the question.
     pub fn sentences(&self, cluster_name: &str) -> Vec<String> {
-        let (offer, node) = (self.judged.offer(), self.judged.node());
+        let offer = self.judged.offer();
         let mut said = vec![match offer.purpose {
             RecoveryPurpose::Outage => format!(
                 "You are asked to release your share so that cluster \"{cluster_name}\" ({:.16}) is RECOVERED after an outage of all its nodes.",
@@ -219,13 +232,7 @@ impl Request {
                 offer.cluster_id.to_string()
             ),
         }];
-        said.push(format!(
-            "The node that asks is genuine: {} in slot {}, build {} (security version {}), under policy version {}.",
-            node.vendor, offer.slot, node.measurement, node.svn, node.policy_version
-        ));
-        if node.trust_domain == ringwall_wire::ids::TrustDomain::Simulated {
-            said.push("Its roots of trust are SIMULATED: this protects nothing from whoever runs the machine.".into());
-        }
+        said.extend(self.node_words());
         let wants = match offer.purpose {
             RecoveryPurpose::Outage => "It wants the shares of",
             RecoveryPurpose::Drill => "It rehearses with the custodians of",
@@ -240,6 +247,31 @@ impl Request {
         said.extend(self.how_old());
         said.push(format!("The session is {:.16}; the other custodians should see the same.", offer.session.to_string()));
         said
+    }
+
+    /// Who asks, and in the place of which session.
+    pub(crate) fn node_words(&self) -> Vec<String> {
+        let (offer, node) = (self.judged.offer(), self.judged.node());
+        let mut said = vec![format!(
+            "The node that asks is genuine: {} in slot {}, build {} (security version {}), under policy version {}.",
+            node.vendor, offer.slot, node.measurement, node.svn, node.policy_version
+        )];
+        if node.trust_domain == ringwall_wire::ids::TrustDomain::Simulated {
+            said.push("Its roots of trust are SIMULATED: this protects nothing from whoever runs the machine.".into());
+        }
+        said.extend(offer.replaces.map(|earlier| {
+            format!(
+                "It says that its session takes the place of session {:.16}, which was offered in the same slot and did not come to service: ask the operators why.",
+                earlier.to_string()
+            )
+        }));
+        said
+    }
+
+    /// The measured release of the node, as a journal keeps it.
+    pub(crate) fn build(&self) -> Text<64> {
+        let build: String = self.judged.node().measurement.chars().filter(|letter| !letter.is_control()).take(64).collect();
+        Text::new(build).unwrap_or_default()
     }
 
     fn who_answered(&self) -> String {

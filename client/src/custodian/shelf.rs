@@ -8,10 +8,11 @@ use super::error::CustodianError;
 use super::home::Home;
 use super::journal::Journal;
 use super::locked::{LOCKED_FILE_BYTES, decode};
+use super::orders::ORDERS_MOST;
 use crate::card::CARD_FILE_BYTES;
 use ringwall_wire::codec::{DecodeError, Message};
 use ringwall_wire::custodian::Dealt;
-use ringwall_wire::custody::{CustodyManifest, ShareAck, ShareEnvelope, SignedManifest};
+use ringwall_wire::custody::{CustodiansOrder, CustodyManifest, ShareAck, ShareEnvelope, SignedManifest};
 use ringwall_wire::genesis::ClusterCard;
 use ringwall_wire::ids::{ClusterId, CustodyEpoch, Digest, Nonce};
 use ringwall_wire::keeping::{DealingName, JournalEntry, JournalEvent, KeptAnchor, LockedFile, LockedKind};
@@ -180,6 +181,22 @@ impl Shelf {
     pub fn keep_anchor(&self, anchor: &KeptAnchor) -> Result<(), CustodianError> {
         let name = format!("{}/anchor", cluster_folder(&anchor.anchor.head.cluster_id));
         Ok(self.home.keep(&name, &anchor.encode())?)
+    }
+
+    /// Orders of the governors that are kept, in no particular order.
+    pub fn orders(&self, cluster_id: &ClusterId) -> Result<Vec<CustodiansOrder>, CustodianError> {
+        let folder = format!("{}/orders", cluster_folder(cluster_id));
+        let mut found = Vec::new();
+        for name in self.home.folders(&folder)?.into_iter().take(ORDERS_MOST) {
+            found.extend(self.message(&format!("{folder}/{name}/order"), CUSTODIAN_MESSAGE_BYTES)?);
+        }
+        Ok(found)
+    }
+
+    /// Keeps an order of the governors that was judged.
+    pub fn keep_order(&self, order: &CustodiansOrder) -> Result<(), CustodianError> {
+        let (cluster, digest) = (cluster_folder(&order.cluster_id), Digest(order.digest()).to_string());
+        Ok(self.home.keep(&format!("{cluster}/orders/{digest:.32}/order"), &order.encode())?)
     }
 
     /// Keeps a dealing as it was given. Judging it is another step.

@@ -1,12 +1,13 @@
 //! The key of a governor: one who may approve changes of the policy and order nodes away.
 //!
 //! Decides: like a user's credential, the key stands in a file of its own for its owner alone, is made once and never overwritten; the
-//! two kinds of file are told apart by their first line. It signs the step from one policy to the next, an order to replace a node, an order about a workload key, and that it reads
-//! the audit chain of these keys in one session.
+//! two kinds of file are told apart by their first line. It signs the step from one policy to the next, an order to replace a node, an order about a workload key or about
+//! custodians, and that it reads the audit chain of workload keys in one session.
 //! Trusts: the file system to keep permissions. Out of scope: whether a governor's word counts (`attest`). Protocol section 8.
 
 use crate::seed_file::{self, SeedFileError};
 use ed25519_dalek::{Signer as _, SigningKey};
+use ringwall_wire::custody::{ActivateOrder, CustodiansOrder};
 use ringwall_wire::ids::{SigPublic, Signature};
 use ringwall_wire::order::ReplaceOrder;
 use ringwall_wire::policy::{Approval, SignedPolicy};
@@ -62,6 +63,16 @@ impl GovernorKey {
 
     /// Signs an order about a workload key.
     pub fn grant(&self, order: &GrantOrder) -> Approval {
+        self.sign(&order.signed_words())
+    }
+
+    /// Signs an order that names other custodians.
+    pub fn custodians(&self, order: &CustodiansOrder) -> Approval {
+        self.sign(&order.signed_words())
+    }
+
+    /// Signs an order to activate a dealing without the acknowledgements that are missing.
+    pub fn activation(&self, order: &ActivateOrder) -> Approval {
         self.sign(&order.signed_words())
     }
 

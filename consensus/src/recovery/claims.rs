@@ -100,6 +100,15 @@ fn has_majority(set: &BTreeSet<Incarnation>, claimed: &BTreeSet<Incarnation>) ->
 }
 
 impl Chosen<'_> {
+    /// The voters it counts that made no claim, in their order.
+    pub fn absent(&self, claims: &[DiskClaim]) -> Vec<Incarnation> {
+        let epoch = epoch_of(self.claim);
+        let claimed: BTreeSet<Incarnation> =
+            claims.iter().filter(|claim| epoch_of(claim) == epoch).map(|claim| claim.incarnation).collect();
+        let named: BTreeSet<Incarnation> = voter_sets(self.claim).into_iter().flatten().collect();
+        named.difference(&claimed).copied().collect()
+    }
+
     /// Where its log ends.
     pub fn tree(&self) -> TreePoint {
         TreePoint { size: self.claim.tree.size, root: self.claim.tree.root }

@@ -62,6 +62,7 @@ pub(super) async fn make(node: &Arc<Node>, active: &Held, ground: &Ground, who: 
         slot: site.slot(),
         sig: node.secrets.public().sig,
         inventory: List::new(vec![note]).expect("one fits"),
+        replaces: None,
     };
     let signed = recover::vouch(site, &node.secrets, offer).await?;
     let offer = signed.offer.clone();

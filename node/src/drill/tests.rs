@@ -107,6 +107,7 @@ impl Both {
             slot: Slot(1),
             sig: secrets.public().sig,
             inventory: List::default(),
+            replaces: None,
         };
         (offer, kem)
     }

@@ -4,6 +4,7 @@
 //! | file | what it decides |
 //! |---|---|
 //! | `dealing.rs` | whose shares are wanted: the newest dealing that disks tell of, judged |
+//! | `earlier.rs` | which session the new one takes the place of, for people |
 //! | `session.rs`, `audit.rs` | which submissions count, and what is told of it; no I/O |
 //! | `papers.rs` | the folder through which people and the node hand papers to each other |
 //! | `disks.rs`, `backups.rs`, `heads.rs` | what disks and backups hold and what others have seen, as far as it is authentic |
@@ -18,6 +19,7 @@ mod audit;
 mod backups;
 mod dealing;
 pub(crate) mod disks;
+mod earlier;
 pub(crate) mod heads;
 pub mod papers;
 pub(crate) mod session;
@@ -42,7 +44,7 @@ use ringwall_keys::custody::KemSecret;
 use ringwall_wire::bounded::{Blob, List, Text};
 use ringwall_wire::codec::Message as _;
 use ringwall_wire::evidence::Role;
-use ringwall_wire::ids::{CustodyEpoch, Incarnation};
+use ringwall_wire::ids::{CustodyEpoch, Incarnation, Nonce};
 use ringwall_wire::recovery::{RecoveryFault, RecoveryOffer, RecoveryPurpose, SignedOffer};
 use ringwall_wire::secret::{Secret, wash_stack};
 use ringwall_wire::session::{AttestMode, SavedExchange};
@@ -156,11 +158,13 @@ pub(crate) struct Recovery {
 
 /// Recovers, and gives the first member of the new epoch; it serves when the caller opens its door.
 pub(crate) async fn run(site: &Arc<Site>, own_evidence: &OwnEvidence, plan: &Plan) -> Result<Arc<Node>, RecoverError> {
+    let left = earlier::left(&site.config.data);
     let papers = Papers::open(&site.config.data)?;
     let folders = data_folders(site, plan, &papers)?;
     let dealing = dealing::newest(site, &folders).ok_or(RecoverError::NoDealing)?;
     let secrets = Arc::new(NodeSecrets::generate(&mut *(site.entropy)()));
-    let (signed, kem) = offer(site, &secrets, &dealing, &folders).await?;
+    let replaces = left.and_then(|left| left.replaced(site, &dealing.manifest));
+    let (signed, kem) = offer(site, &secrets, (&dealing, replaces), &folders).await?;
     papers.offer(&signed)?;
     let manifest = dealing.manifest.clone();
     let session = Session::new(signed.offer, manifest, kem, Arc::clone(&secrets), site.now_s());
@@ -297,7 +301,7 @@ fn fault_of(fault: &RecoverError) -> RecoveryFault {
 async fn offer(
     site: &Arc<Site>,
     secrets: &NodeSecrets,
-    dealing: &Dealing,
+    (dealing, replaces): (&Dealing, Option<Nonce>),
     folders: &[PathBuf],
 ) -> Result<(SignedOffer, KemSecret), RecoverError> {
     let manifest = &dealing.manifest;
@@ -316,6 +320,7 @@ async fn offer(
         slot: site.slot(),
         sig: secrets.public().sig,
         inventory: List::new(notes).map_err(|_| RecoverError::TooLarge("the inventory"))?,
+        replaces,
     };
     Ok((vouch(site, secrets, offer).await?, kem))
 }

@@ -131,7 +131,7 @@ impl Papers {
 }
 
 /// A file, if it is no larger than any paper; none as well for what is no file.
-fn read_bounded(path: &Path) -> io::Result<Option<Vec<u8>>> {
+pub(crate) fn read_bounded(path: &Path) -> io::Result<Option<Vec<u8>>> {
     if !path.is_file() {
         return Ok(None);
     }

@@ -17,7 +17,7 @@ use ringwall_wire::custody::{CustodyManifest, RecoveryBlob};
 use ringwall_wire::ids::{CustodianId, Digest, Epoch, SigPublic, Signature};
 use ringwall_wire::limits::SUBMISSIONS_REFUSED;
 use ringwall_wire::recovery::{
-    AcceptLoss, AuditWhat, CustodyAnchor, LossSignature, LossTerms, RecoveryFault, RecoveryOffer, RefusedShare, ShareSubmission,
+    AcceptLoss, AuditWhat, CustodyAnchor, LossAsked, LossSignature, LossTerms, RecoveryFault, RecoveryOffer, RefusedShare, ShareSubmission,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -190,10 +190,11 @@ impl Session {
     }
 
     /// Asks every custodian to accept a loss; what was accepted of other terms is void.
-    pub(crate) fn ask_loss(&mut self, terms: LossTerms) {
-        if self.loss != Some(terms) {
+    pub(crate) fn ask_loss(&mut self, asked: LossAsked, now_s: u64) {
+        if self.loss != Some(asked.terms) {
             self.accepted.clear();
-            self.loss = Some(terms);
+            self.loss = Some(asked.terms);
+            self.audit.note(now_s, AuditWhat::LossAsked(asked));
         }
         self.step = RecoveryStep::Loss;
     }
@@ -210,6 +211,11 @@ impl Session {
         }
         self.audit.note(now_s, AuditWhat::LossAccepted(word.custodian));
         Ok(())
+    }
+
+    /// Who accepted the loss that is asked.
+    pub(crate) fn accepted(&self) -> impl Iterator<Item = &CustodianId> {
+        self.accepted.keys()
     }
 
     /// The loss, once every custodian of the dealing has accepted it.

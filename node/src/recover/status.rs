@@ -7,7 +7,7 @@
 use crate::recover::papers::FOLDER;
 use crate::recover::session::Session;
 use ringwall_wire::custodian::{RecoveryProgress, RecoveryStep};
-use ringwall_wire::recovery::{AuditWhat, RefusedShare};
+use ringwall_wire::recovery::{AbsentVoter, AuditWhat, RefusedShare};
 use serde_json::{Value, json};
 use std::io::Read as _;
 use std::path::Path;
@@ -32,6 +32,10 @@ fn step(step: RecoveryStep) -> (&'static str, &'static str) {
     }
 }
 
+fn absent(voter: &AbsentVoter) -> Value {
+    json!({ "slot": voter.slot.0, "incarnation": voter.incarnation.0 })
+}
+
 impl Standing {
     pub(crate) fn of(session: &Session, progress: &RecoveryProgress, fault: Option<String>) -> Self {
         let manifest = session.manifest();
@@ -43,13 +47,23 @@ impl Standing {
             _ => None,
         });
         let (code, words) = step(progress.step);
-        let loss = progress.loss.map(|terms| {
-            json!({ "voters": terms.voters, "missing": terms.missing, "entries": terms.chosen.size, "claims": terms.claims.to_string() })
+        let asked = session.audit.events().iter().rev().find_map(|event| match &event.what {
+            AuditWhat::LossAsked(asked) => Some(asked),
+            _ => None,
         });
+        let loss = progress.loss.map(|terms| {
+            let absent = asked.filter(|asked| asked.terms == terms).map(|asked| asked.absent.iter().map(absent).collect::<Vec<_>>());
+            json!({
+                "voters": terms.voters, "missing": terms.missing, "entries": terms.chosen.size, "claims": terms.claims.to_string(),
+                "absent": absent, "accepted": session.accepted().map(name).collect::<Vec<_>>(),
+            })
+        });
+        let replaces = session.offer().replaces.map(|earlier| earlier.to_string());
         Standing(json!({
             "step": code,
             "words": words,
             "session": progress.session.to_string(),
+            "replaces": replaces,
             "cluster": session.offer().cluster_id.to_string(),
             "epoch": session.offer().epoch.0,
             "custody_epoch": session.offer().custody_epoch.0,

@@ -21,10 +21,12 @@ use ringwall_wire::bounded::{List, Text};
 use ringwall_wire::codec::Message as _;
 use ringwall_wire::command::{Founding, Outcome};
 use ringwall_wire::custodian::RecoveryStep;
-use ringwall_wire::ids::{Digest, Epoch, Incarnation};
+use ringwall_wire::ids::{Digest, Epoch, Incarnation, Slot};
+use ringwall_wire::limits::SLOTS;
 use ringwall_wire::receipt::{EpochStart, TreePoint};
 use ringwall_wire::recovery::{
-    AcceptLoss, AuditWhat, CustodyAnchor, DiskClaim, EpochBegun, LossTerms, RecoveryAccount, RecoveryFault, RefusedClaim, claims_digest,
+    AbsentVoter, AcceptLoss, AuditWhat, CustodyAnchor, DiskClaim, EpochBegun, LossAsked, LossTerms, RecoveryAccount, RecoveryFault,
+    RefusedClaim, claims_digest,
 };
 use ringwall_wire::text::hex;
 use ringwall_wire::without::{Defence, left_out};
@@ -151,7 +153,7 @@ impl<'a> TakeUp<'a> {
         loop {
             let claims = self.claims();
             let chosen = choose(&claims)?;
-            self.compare(&chosen, &claims)?;
+            let known = self.compare(&chosen, &claims)?;
             let terms = self.terms(&chosen, &claims);
             let accepted = self.recovery.session.accepted_loss().filter(|loss| loss.terms == terms);
             if chosen.majority || accepted.is_some() {
@@ -167,7 +169,8 @@ impl<'a> TakeUp<'a> {
                 entries = terms.chosen.size,
                 "recovery: too few disks: bring more of them into `disks`, or have every custodian accept the loss"
             );
-            self.recovery.session.ask_loss(terms);
+            let asked = LossAsked { terms, taken: chosen.claim.incarnation, absent: absent(&chosen, &claims), known };
+            self.recovery.session.ask_loss(asked, self.recovery.site.now_s());
             self.recovery.tell(None)?;
             while !self.recovery.look()? && !self.read_disks().await? {
                 tokio::select! {
@@ -226,8 +229,8 @@ impl<'a> TakeUp<'a> {
         Ok(())
     }
 
-    /// Holds the chosen log against everything that is known to have been seen.
-    fn compare(&self, chosen: &Chosen<'_>, claims: &[DiskClaim]) -> Result<(), RecoverError> {
+    /// Holds the chosen log against everything that is known to have been seen; how far that goes, in entries of its epoch.
+    fn compare(&self, chosen: &Chosen<'_>, claims: &[DiskClaim]) -> Result<u64, RecoverError> {
         let found = &self.found(chosen.claim).found;
         let (mut known, shown) = self.known();
         let mut disagreements: Vec<Disagreement> = Vec::new();
@@ -246,7 +249,8 @@ impl<'a> TakeUp<'a> {
         if left_out(Defence::CustodianAnchors) {
             disagreements.clear();
         }
-        let Some(first) = disagreements.first() else { return Ok(()) };
+        let furthest = known.iter().filter(|known| known.epoch == found.epoch).map(|known| known.tree.size).max();
+        let Some(first) = disagreements.first() else { return Ok(furthest.unwrap_or(0)) };
         let rollback = disagreements.iter().any(Disagreement::is_loss);
         let bytes = verdict::evidence(&self.recovery.site.cluster_id, chosen.claim, &disagreements, claims, &shown);
         self.recovery.papers.replace("evidence.json", &bytes)?;
@@ -353,6 +357,18 @@ impl<'a> TakeUp<'a> {
         self.recovery.session.reach(RecoveryStep::Witnesses);
         Ok(())
     }
+}
+
+/// The voters whose logs are not there, with their places where a log of theirs is named.
+fn absent(chosen: &Chosen<'_>, claims: &[DiskClaim]) -> List<AbsentVoter, { 2 * SLOTS }> {
+    let memberships = || std::iter::once(&chosen.claim.membership).chain(&chosen.claim.previous);
+    let place = |incarnation: &Incarnation| {
+        let mut named = memberships().flat_map(|membership| membership.members.iter());
+        named.find(|named| named.incarnation == *incarnation).map_or(Slot(0), |named| named.member.slot)
+    };
+    let absent = chosen.absent(claims).into_iter().take(2 * SLOTS);
+    let absent = absent.map(|incarnation| AbsentVoter { slot: place(&incarnation), incarnation }).collect();
+    List::new(absent).expect("no more than fit were taken")
 }
 
 /// A reason, as it may be recorded.

@@ -4,11 +4,16 @@
 //! what it printed. Trusts: nothing. Out of scope: what is expected of a run.
 #![allow(clippy::unwrap_used, clippy::panic, unreachable_pub, dead_code, reason = "shared by test programs, each of which uses a part")]
 
+use ringwall_client::policy::GovernorKey;
 use ringwall_sim::custody::{self, Custody, Dealing, Offer};
+use ringwall_wire::bounded::List;
 use ringwall_wire::codec::Message;
 use ringwall_wire::genesis::GenesisTemplate;
 use ringwall_wire::ids::Digest;
+use ringwall_wire::keeping::KeptAnchor;
+use ringwall_wire::policy::{Governance, PolicyDoc};
 use ringwall_wire::recovery::RecoveryPurpose;
+use ringwall_wire::secret::Secret;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -21,6 +26,17 @@ pub const CHIP: &str = "genoa-1";
 
 pub fn now_s() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+}
+
+/// Governors of the cluster, of whom two must sign.
+pub fn governors() -> Vec<GovernorKey> {
+    (1..=3).map(|number| GovernorKey::from_seed(Secret::new([number; 32]))).collect()
+}
+
+/// The policy of the cluster.
+pub fn policy() -> PolicyDoc {
+    let keys = governors().iter().map(GovernorKey::public).collect();
+    PolicyDoc { governance: Governance { keys: List::new(keys).unwrap(), threshold: 2, timelock_s: 0 }, ..custody::policy(CHIP) }
 }
 
 /// How a run ended.
@@ -78,7 +94,7 @@ impl Table {
             cards.push_str(made.json()["card"].as_str().unwrap());
         }
         std::fs::write(folder.path().join("custodians.toml"), cards).unwrap();
-        let policy = custody::policy(CHIP);
+        let policy = policy();
         std::fs::write(folder.path().join("policy"), policy.encode()).unwrap();
         let words = "policy genesis policy --name table --custodians custodians.toml --custody-threshold 2 --out template";
         let founded = ringwall(folder.path(), &words.split(' ').collect::<Vec<_>>(), &[]);
@@ -144,6 +160,14 @@ impl Table {
         self.done(who, &format!("pull --card card --from dealt.{who}"));
         let _ = std::fs::remove_file(self.place(&format!("ack.{who}")));
         self.done(who, &format!("accept --out ack.{who}"));
+    }
+
+    /// Puts an anchor where a session would have left it.
+    pub fn saw(&self, who: &str, seen: &KeptAnchor) {
+        let folder = self.place(who).join("clusters").join(self.cluster.card.genesis.cluster_id().to_string());
+        std::fs::write(folder.join("anchor"), seen.encode()).unwrap();
+        let private = <std::fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o600);
+        std::fs::set_permissions(folder.join("anchor"), private).unwrap();
     }
 
     /// An offer of a recovery, as the file `offer`.

@@ -82,7 +82,7 @@ field_table! {
     admission { IncarnationCert, JoinRequest, JoinAnswer, JoinReply, KeyGrant, GrantedKey, AdmitPropose, Endorse, Verdict, Admission, AdmissionLink, AdmissionProof, AdmitCommit, CatchUpProof }
     request { Request, Op, KeyMode, OpenNamespace, Unlock, Once, Write, Mutation, Expect, Change, PutValue, Get, ListKeys, Watch, Reply, Answer, Conflict, Entry, Page, Events, Event, ClusterStatus }
     order { ReplaceOrder, OrderFault }
-    keeping { LockedKind, PassphraseRule, Protection, LockedFile, ShareLabel, DealingName, Submitted, PaperForm, Copied, JournalEvent, JournalEntry, KeptAnchor }
+    keeping { LockedKind, PassphraseRule, Protection, LockedFile, ShareLabel, DealingName, Submitted, LossTaken, PaperForm, Copied, JournalEvent, JournalEntry, KeptAnchor }
     user { DeviceEntry, DeviceRow, RecoveryRow, Restoring, UserRow, UserAct, UserChange, AuditAct, AuditRow, UserFault, UserAsk, AddDevice, RevokeDevice, SetRecovery, RestoreProof, DeviceShown, UserShown, Waiting, DeviceRequest, UserEscrow, EscrowSecrets }
     backup { BackupHead, BackupProof, BackupAsk, BackupPlace, BackupTold, EscrowKey, EscrowAsk, EscrowedKeys, EscrowedSpace, EscrowPage, KeysEscrow }
     receipt { TreePoint, TreeHead, KnownPoint, ReceiptHead, SpaceMark, ReceiptLeaf, Receipt, Receipted, Anchor, Signer, Misdeed, Evidence, EpochStart }
@@ -91,7 +91,7 @@ field_table! {
     rotation { KeyCommand, KeyGeneration, KeyOffer, KeyRotate, RotatedCustody, Rewrap, RewrappedSpace, RewrappedDealt, RewrappedWorkload, RotationFault }
     custodian { CustodianAuth, CustodianReady, CustodianRequest, CustodianOp, CustodianReply, CustodianAnswer, Dealt, CustodyStatus, CustodianStanding, RecoveryProgress, RecoveryStep }
     drill { DrillOffer, DrillOp, DrillCall, DrillBegun, DrillRow, DrillLap, DrillStep, DrillWord, DrillAnswer, DrillCompared, DrillOutcome, DrillReceipt, DrillPaper }
-    recovery { RecoveryPurpose, RecoveryOffer, DiskNote, SignedOffer, CustodyAnchor, ShareSubmission, DiskClaim, LossTerms, LossSignature, AcceptLoss, RecoveryAccount, EpochBegun, AuditEvent, AuditWhat, RefusedShare, RefusedClaim, RecoveryFault }
+    recovery { RecoveryPurpose, RecoveryOffer, DiskNote, SignedOffer, CustodyAnchor, ShareSubmission, DiskClaim, LossTerms, AbsentVoter, LossAsked, LossSignature, AcceptLoss, RecoveryAccount, EpochBegun, AuditEvent, AuditWhat, RefusedShare, RefusedClaim, RecoveryFault }
     workload { SubjectTag, GrantPolicy, ConfigRule, ConfigList, GrantOrder, GrantFault, SetFault, Subject, AuditEvent, AuditEntry, AuditPage, WorkloadWrite, WorkloadSet, GrantAttempt, WorkloadOutcome, WorkloadPurpose, WorkloadHello, WorkloadChallenge, WorkloadAsk, WorkloadOp, WorkloadEvidence, GrantAsk, AuditAsk, WorkloadReply, WorkloadAnswer, NotGranted, Granted }
     peer { Ballot, LogPosition, Member, NamedMember, Membership, EntryPayload, LogEntry, PeerRpc, PeerCall, AppendCall, VoteCall, TransferCall, TransferAnswer, SnapshotHead, SnapshotChunk, ForwardCall, EndorseCall, PeerReply, PeerAnswer, AppendAnswer, VoteAnswer }
 }

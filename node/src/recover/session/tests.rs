@@ -95,6 +95,7 @@ impl World {
             slot: Slot(1),
             sig: secrets.public().sig,
             inventory: List::default(),
+            replaces: None,
         };
         Session::new(offer, self.dealt.manifest.clone(), kem, secrets, 1)
     }
@@ -229,9 +230,18 @@ fn a_loss_needs_every_custodian_and_the_very_same_terms() {
         custodian: custodian(number).id(),
         signature: Signature(signing(number).sign(&terms.words(&CLUSTER)).to_bytes()),
     };
+    let asked = |size| LossAsked { terms: terms(size), taken: Incarnation::new(Epoch(1), 2), absent: List::default(), known: size };
     assert_eq!(session.accept_loss(&word(1, &terms(10)), 1), Err(RecoveryFault::NoSession), "nobody asked");
-    session.ask_loss(terms(10));
+    session.ask_loss(asked(10), 1);
+    session.ask_loss(asked(10), 2);
     assert_eq!(session.progress().loss, Some(terms(10)));
+    let told = |session: &Session| -> Vec<u64> {
+        let events = session.audit.events().iter();
+        events
+            .filter_map(|event| if let AuditWhat::LossAsked(asked) = &event.what { Some(asked.terms.chosen.size) } else { None })
+            .collect()
+    };
+    assert_eq!(told(&session), [10], "asked twice, it is one question, under the node's signature");
     for number in [1, 2] {
         session.accept_loss(&word(number, &terms(10)), 1).unwrap();
     }
@@ -242,7 +252,8 @@ fn a_loss_needs_every_custodian_and_the_very_same_terms() {
     session.accept_loss(&word(3, &terms(10)), 1).unwrap();
     let accepted = session.accepted_loss().unwrap();
     assert_eq!((accepted.terms, accepted.signatures.len()), (terms(10), 3));
-    session.ask_loss(terms(12));
+    session.ask_loss(asked(12), 2);
+    assert_eq!(told(&session), [10, 12]);
     assert_eq!(session.accepted_loss(), None, "more disks came: what was accepted was something else");
 }
 

@@ -1,0 +1,120 @@
+//! The session that a process in this place offered before, where it came to no service: what custodians are told when they are asked once more.
+//!
+//! Decides: the offer that lies in the folder of papers is named if an attested process of this cluster and this slot made it, for a recovery from the same
+//! dealing, and the progress beside it does not say that it serves. Its key was in that process's memory alone. Whether the process is gone, no disk can say: so this is
+//! said to people, who know it or ask, and nothing rests on it.
+//! Trusts: the roots and the pinned cluster. Out of scope: whether a custodian answers again (`client`). Protocol section 6.2, DR0.
+
+use crate::context::Site;
+use crate::recover::papers::{self, FOLDER};
+use crate::recover::session::is_signed;
+use ringwall_attest::{Asked, Pinned, appraise_session};
+use ringwall_wire::codec::Message as _;
+use ringwall_wire::custodian::{CustodianAnswer, CustodianReply, RecoveryStep};
+use ringwall_wire::custody::CustodyManifest;
+use ringwall_wire::evidence::Role;
+use ringwall_wire::ids::{Digest, Nonce};
+use ringwall_wire::recovery::{RecoveryPurpose, SignedOffer};
+use ringwall_wire::session::{AttestResp, SavedExchange};
+use std::path::Path;
+use tracing::info;
+
+/// The offer and the progress a process left in a data folder.
+pub(crate) struct Left {
+    offer: SignedOffer,
+    served: bool,
+}
+
+/// Reads what was left; none where there is nothing, or nothing that can be read. To be called before the folder is cleared for another session.
+pub(crate) fn left(data: &Path) -> Option<Left> {
+    let read = |name: &str| papers::read_bounded(&data.join(FOLDER).join(name)).ok().flatten();
+    let offer = SignedOffer::decode(&read("offer")?).ok()?;
+    let told = read("progress").and_then(|bytes| CustodianReply::decode(&bytes).ok());
+    let served = told.is_some_and(|reply| match reply.body {
+        CustodianAnswer::Progress(progress) => progress.session == offer.offer.session && progress.step == RecoveryStep::Serving,
+        _ => false,
+    });
+    Some(Left { offer, served })
+}
+
+impl Left {
+    /// The session, if the one that begins now takes its place.
+    pub(crate) fn replaced(&self, site: &Site, manifest: &CustodyManifest) -> Option<Nonce> {
+        let offer = &self.offer.offer;
+        let fits = offer.cluster_id == site.cluster_id
+            && offer.slot == site.slot()
+            && offer.purpose == RecoveryPurpose::Outage
+            && offer.manifest == Digest(manifest.digest());
+        if self.served || !fits {
+            return None;
+        }
+        match self.judge(site) {
+            Ok(()) => {
+                info!(session = %offer.session, "recovery: a session that was offered here before and did not come to service is named in the new offer");
+                Some(offer.session)
+            }
+            Err(fault) => {
+                info!(fault, "recovery: an offer that was left here is no attested process's and is left aside");
+                None
+            }
+        }
+    }
+
+    fn judge(&self, site: &Site) -> Result<(), String> {
+        let SignedOffer { offer, signature, exchange } = &self.offer;
+        let exchange = SavedExchange::decode(exchange).map_err(|fault| fault.to_string())?;
+        let answer = AttestResp::decode(&exchange.answer).map_err(|fault| fault.to_string())?;
+        let (handshake, nonce) = offer.opening();
+        let asked = Asked { handshake: &handshake, nonce: &nonce, role: Role::Recovery, noise: &exchange.noise, mode: exchange.mode };
+        // No later than now: what a file says of its own time is not believed beyond that.
+        let now_s = exchange.at_s.min(site.now_s());
+        let pinned = Pinned { cluster_id: site.cluster_id, min_policy_version: site.policy.version, anchors: &site.anchors, now_s };
+        let peer = appraise_session(&answer, &asked, &pinned).map_err(|fault| fault.to_string())?;
+        if (peer.keys().sig, peer.boot_config().slot) != (offer.sig, offer.slot) {
+            return Err("its evidence is another node's".into());
+        }
+        match is_signed(&offer.sig, &offer.words(), signature) {
+            true => Ok(()),
+            false => Err("its signature does not verify".into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::recover::papers::Papers;
+    use ringwall_wire::bounded::List;
+    use ringwall_wire::custodian::RecoveryProgress;
+    use ringwall_wire::sample::{Sample as _, Source};
+
+    #[test]
+    fn what_a_session_left_is_read_with_whether_it_served() {
+        let data = tempfile::tempdir().unwrap();
+        assert!(left(data.path()).is_none());
+        let papers = Papers::open(data.path()).unwrap();
+        let offer = SignedOffer::sample(&mut Source::new(1));
+        papers.offer(&offer).unwrap();
+        assert!(!left(data.path()).unwrap().served, "no progress was told");
+        let mut told = RecoveryProgress {
+            session: offer.offer.session,
+            step: RecoveryStep::Serving,
+            submitted: List::default(),
+            loss: None,
+            audit: List::default(),
+        };
+        papers.progress(told.clone()).unwrap();
+        let found = left(data.path()).unwrap();
+        assert!(found.served && found.offer == offer);
+        told.step = RecoveryStep::Ended;
+        papers.progress(told.clone()).unwrap();
+        assert!(!left(data.path()).unwrap().served);
+        told.step = RecoveryStep::Serving;
+        told.session.0[0] ^= 1;
+        papers.progress(told).unwrap();
+        assert!(!left(data.path()).unwrap().served, "another session's progress says nothing of this one");
+        Papers::open(data.path()).unwrap();
+        assert!(left(data.path()).is_none(), "a new session clears the folder");
+    }
+}
