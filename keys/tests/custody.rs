@@ -2,7 +2,7 @@
 //!
 //! Decides: enough shares give the key and fewer say nothing; everything that was changed, moved or mixed up is refused by its own name.
 //! Trusts: known answers computed by another program (Python), and the field's own tests. Out of scope: another implementation of the scheme
-//! (`tests/tests/custody.rs`), timing (`ringwall-dudect`). Protocol section 6.
+//! (`tests/tests/custody.rs`), timing (`tests/src/timing.rs`). Protocol section 6.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 #[path = "custody/bench.rs"]

@@ -6,8 +6,10 @@
 pub use ringwall_sim::custodian;
 
 pub mod bench;
+pub mod dealer;
 pub mod fuzzing;
 pub mod history;
+pub mod keepers;
 pub mod linearizable;
 pub mod load;
 pub mod local;
@@ -16,5 +18,6 @@ pub mod mutants;
 pub mod plunder;
 pub mod runbook;
 pub mod soak;
+pub mod timing;
 pub mod visibility;
 pub mod world;

@@ -13,10 +13,13 @@ mod three;
 
 use ringwall_client::anchor::AnchorFiles;
 use ringwall_client::{Client, Credential};
+use ringwall_sim::canary::{Canaries, Found};
 use ringwall_sim::cluster::LocalOptions;
 use ringwall_sim::custodian::{Holder, Talk};
 use ringwall_sim::guarded::{self, Guarded, SLOTS, disks};
+use ringwall_tests::dealer::{recovered, split_secret};
 use ringwall_tests::local;
+use ringwall_tests::memory::Memory;
 use ringwall_wire::custodian::{CustodianAnswer, CustodianOp};
 use ringwall_wire::ids::Epoch;
 use ringwall_wire::recovery::{CustodyAnchor, LossTerms, SignedOffer};
@@ -156,6 +159,8 @@ async fn all_nodes_die_and_two_custodians_bring_the_cluster_back() {
     }
     let anchor = world.dial(1, 2).await.anchor();
     let before = world.cluster_id();
+    let secrets = secrets_of(&world);
+    nothing_of_a_dealing_is_left(&world, &secrets, &SLOTS);
     world.kill_all();
     // One disk is gone for good; the recovering node has its own and a copy of another one.
     let other = world.copy_disk(2, "copy-2");
@@ -175,6 +180,7 @@ async fn all_nodes_die_and_two_custodians_bring_the_cluster_back() {
     world.answer(1, &offer, (2, 2), None);
     world.told_where(1, "service", |told| told["step"] == "serving").await;
     println!("from the second share to serving: {} ms", second.elapsed().as_millis());
+    nothing_of_a_dealing_is_left(&world, &secrets, &[1]);
 
     // The same cluster, the same user, the same anchor: nothing is missing.
     for number in 0..KEYS {
@@ -195,6 +201,40 @@ async fn all_nodes_die_and_two_custodians_bring_the_cluster_back() {
     // New shares in the new epoch, and what they recover.
     world.accept_shares(2).await;
     world.holds("key-1", "value 1").await;
+}
+
+/// The shares that were dealt, what they combine to, and the master keys they open.
+fn secrets_of(world: &World) -> Canaries {
+    let file = ringwall_node::custody::blob_file::read(&world.cluster.data_folder(1)).unwrap().unwrap();
+    let manifest = &file.manifest.manifest;
+    let ring = recovered(manifest, &world.shares).unwrap().open(manifest, &file.recovery).unwrap();
+    let mut canaries = Canaries::default();
+    ring.granted().iter().for_each(|granted| canaries.add("master key", granted.key.expose()));
+    for good in &world.shares {
+        canaries.add("share", good.share().y.expose());
+        canaries.add("share", good.share().r.expose());
+    }
+    canaries.add("recovery key", split_secret(&world.shares).unwrap().expose());
+    canaries
+}
+
+/// Nodes hold master keys and nothing of the dealing that recovers them, also those that dealt and that combined; disks, papers and logs hold neither.
+fn nothing_of_a_dealing_is_left(world: &World, secrets: &Canaries, slots: &[u8]) {
+    if !rustix::process::geteuid().is_root() {
+        assert!(std::env::var_os("CI").is_none(), "memory of a node is read as root");
+        println!("NOT RUN: only root can read a node's memory");
+        return;
+    }
+    for slot in slots {
+        let mut found = Found::new();
+        let bytes = Memory::open(world.cluster.pid(*slot).unwrap()).unwrap().search(secrets, &mut found).unwrap();
+        assert!(bytes > 4 << 20, "only {bytes} bytes of memory were read");
+        let kinds: Vec<&str> = secrets.by_kind(&found).into_keys().collect();
+        assert_eq!(kinds, ["master key"], "in the memory of node {slot}");
+    }
+    let searched = secrets.search_files([world.folder.path()]).unwrap();
+    assert!(searched.bytes > 100_000, "only {} bytes of files were read", searched.bytes);
+    assert!(searched.found.is_empty(), "{:?} in {:?}", secrets.by_kind(&searched.found), searched.hits);
 }
 
 /// The dealing of the first epoch recovers once: all die again before the new dealing is acknowledged.

@@ -3,13 +3,17 @@
 //! Decides: another process uses the shipped types and drops them; its memory is read before and after. Known keys are searched for; session keys are
 //! looked for by trying every 32 bytes of memory on a record that was seen. What washes the stack is tried with nothing after it that would do
 //! so too. Trusts: the kernel's view of the other process's memory.
-//! Out of scope: whole nodes (`secrets.rs`). Row T-M1.
+//! Out of scope: whole nodes (`secrets.rs`, and of custody `recover.rs`). Row T-M1.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr)]
 
+use ringwall_keys::custody::spelled::{share_line, share_words};
+use ringwall_keys::derive::{Purpose, expand};
 use ringwall_sim::canary::{Canaries, Found};
-use ringwall_sim::tape::BLOCK;
+use ringwall_sim::tape::{BLOCK, Tape};
+use ringwall_tests::dealer::{CLUSTER, Dealer, split_secret};
 use ringwall_tests::memory::{Memory, Recorded};
-use ringwall_wire::ids::Digest;
+use ringwall_wire::ids::{CustodyEpoch, Digest};
+use ringwall_wire::secret::Secret;
 use ringwall_wire::text::read_hex_vec;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -126,5 +130,60 @@ fn whatever_was_done_last_leaves_nothing_behind() {
         holder.let_go();
         let left = holder.found(&canaries);
         assert!(left.is_empty(), "{thing}: draws are still in memory: {left:?} of {blocks}");
+    }
+}
+
+/// What the shares of a tape and all that they come of and lead to are, by kind. The tape is played here as the other process plays it.
+fn secrets_of_custody(tape: &Path) -> Canaries {
+    let mut tape = Tape::open(tape).unwrap();
+    let mut dealer = Dealer::on_tape(&tape);
+    let dealt = dealer.deal(&mut tape).unwrap();
+    let shares: Vec<_> = (0..3).map(|at| dealer.share(&dealt, at).unwrap()).collect();
+    let key = split_secret(&shares).unwrap();
+    let seed: Secret<32> = expand(&key, Purpose::RecoverySeed, &[&CLUSTER.0, &CustodyEpoch(1).0.to_be_bytes()]);
+    let mut canaries = Canaries::default();
+    dealer.ring.granted().iter().for_each(|granted| canaries.add_raw("master key", half(granted.key.expose())));
+    for good in &shares {
+        let share = good.share();
+        canaries.add_raw("share", half(share.y.expose()));
+        canaries.add_raw("share", half(share.r.expose()));
+        for text in [share_words(share), share_line(share)] {
+            canaries.add_raw("spelled share", &text.as_bytes()[BLOCK..]);
+        }
+    }
+    // At place 1 of a line the value is the secret and its one coefficient.
+    let coefficient: Vec<u8> = shares[0].share().y.expose().iter().zip(key.expose()).map(|(y, secret)| y ^ secret).collect();
+    canaries.add_raw("coefficient", half(&coefficient));
+    canaries.add_raw("recovery key", half(key.expose()));
+    canaries.add_raw("seed of its pair", half(seed.expose()));
+    canaries.add_raw("tag key", half(dealer.tag_key(&dealt).unwrap().expose().expose()));
+    (0..3).for_each(|at| canaries.add_raw("proof key", half(dealer.unwrapped_proof_key(&dealt, at).unwrap().expose())));
+    canaries
+}
+
+/// Shares, recovery key and what comes of it are in memory where they are held, by whoever has to hold them, and nowhere and by nobody else; let go, they are
+/// nowhere at all.
+#[test]
+fn of_custody_nobody_holds_more_than_they_must_and_nothing_stays() {
+    for (thing, kept) in [
+        ("custody-dealt", vec!["master key"]),
+        ("custody-opened", vec!["share"]),
+        ("custody-sent", vec!["share"]),
+        ("custody-spelled", vec!["spelled share"]),
+        ("custody-combined", vec!["recovery key"]),
+        ("custody-recovered", vec!["master key"]),
+        ("custody-members", vec!["proof key", "tag key"]),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let (tape, _) = recorded(folder.path());
+        let mut holder = Holder::start(&tape, Some(thing));
+        let said = holder.line();
+        assert!(said.starts_with("held - - "), "{thing}: {said}");
+        let canaries = secrets_of_custody(&tape);
+        let kinds = |found: &Found| canaries.by_kind(found).into_keys().collect::<Vec<&str>>();
+        assert_eq!(kinds(&holder.found(&canaries)), kept, "{thing}: what is held");
+        holder.let_go();
+        let left = holder.found(&canaries);
+        assert!(left.is_empty(), "{thing}: still in memory: {:?}", canaries.by_kind(&left));
     }
 }

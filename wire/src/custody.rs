@@ -19,10 +19,12 @@ use crate::label::Label;
 use crate::limits::{CUSTODIANS, EXCHANGE_BYTES, GOVERNORS, SEALED_KEYS_BYTES, SEALED_SHARE_BYTES};
 use crate::policy::Approval;
 use crate::rotation::KeyRotate;
-use crate::secret::Secret;
+use crate::secret::{Secret, wash_stack};
 use crate::{choice, message, record};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use sha2::{Digest as _, Sha256};
+use zeroize::Zeroizing;
 
 /// Version of a share's plain form: how it was split, and over which field.
 pub const SHARE_VERSION: u8 = 1;
@@ -406,8 +408,18 @@ impl ManifestMember {
 impl SharePlain {
     /// What a manifest says of a share: binds to all of it, and hides `y` behind 32 random bytes.
     pub fn commitment(&self) -> Digest {
+        let commitment = self.hashed();
+        wash_stack();
+        commitment
+    }
+
+    /// What is hashed has the share in it: it is wiped.
+    #[inline(never)]
+    fn hashed(&self) -> Digest {
         let (custody_epoch, place) = (self.custody_epoch.to_bytes(), [self.version, self.x]);
-        Digest(enc_digest(Label::ShareCommitment, &[&self.cluster_id.0, &custody_epoch, &place, self.y.expose(), self.r.expose()]))
+        let fields: [&[u8]; 5] = [&self.cluster_id.0, &custody_epoch, &place, self.y.expose(), self.r.expose()];
+        let words = Zeroizing::new(enc(Label::ShareCommitment, &fields));
+        Digest(Sha256::digest(&*words).into())
     }
 }
 

@@ -101,6 +101,13 @@ pub enum DealError {
 
 /// Deals, mixing in the newest master key of `ring`: everything but signature and evidence.
 pub fn deal(ring: &Keyring, plan: &DealPlan<'_>, rng: &mut dyn CryptoRng, ivs: &mut HedgedIvs) -> Result<Dealt, DealError> {
+    let dealt = dealt(ring, plan, rng, ivs);
+    wash_stack();
+    dealt
+}
+
+#[inline(never)]
+fn dealt(ring: &Keyring, plan: &DealPlan<'_>, rng: &mut dyn CryptoRng, ivs: &mut HedgedIvs) -> Result<Dealt, DealError> {
     let keys = appraise_plan(plan)?;
     let mut draws = Draws::new(rng, &ring.custody_salt(plan.custody_epoch));
     let recovery_key = RecoveryKey::new(*ring.cluster_id(), plan.custody_epoch, draws.next_secret());
@@ -118,7 +125,6 @@ pub fn deal(ring: &Keyring, plan: &DealPlan<'_>, rng: &mut dyn CryptoRng, ivs: &
         proofs.push(WrappedProofKey { custodian, key }).expect("no more proof keys than custodians");
     }
     let tag = ring.wrap_custody(&hash, CustodyUse::Tag, recovery_key.tag_key().expose(), ivs);
-    wash_stack();
     Ok(Dealt { manifest, envelopes, keys: DealtKeys { tag, proofs } })
 }
 

@@ -145,7 +145,9 @@ pub fn seal_submission(
 /// Opens a submission with the session's key; the share is not judged yet.
 pub fn open_submission(secret: &KemSecret, submission: &ShareSubmission) -> Result<SharePlain, EnvelopeError> {
     let info = ShareSubmission::purpose(&submission.offer, &submission.manifest, &submission.custodian);
-    opened_share(secret, &info, &submission.kem, &submission.sealed)
+    let share = opened_share(secret, &info, &submission.kem, &submission.sealed);
+    wash_stack();
+    share
 }
 
 fn sealed_share(
@@ -161,6 +163,7 @@ fn sealed_share(
     Ok((kem, Blob::new(sealed).expect("a share and a tag fit SEALED_SHARE_BYTES")))
 }
 
+#[inline(never)]
 fn opened_share(secret: &KemSecret, info: &[u8], kem: &XWingCiphertext, sealed: &[u8]) -> Result<SharePlain, EnvelopeError> {
     let mut plain = secret.open(info, kem, sealed)?;
     let share = SharePlain::decode(&plain);

@@ -1,7 +1,7 @@
 //! GF(2^8) with the polynomial x^8 + x^4 + x^3 + x + 1 (0x11b): what shares of a secret byte are computed in.
 //!
 //! Decides: sums and products. No table, no branch and no loop whose length depends on a value: the host sees which addresses and which
-//! instructions a guest uses, and how long. A test reads this file for that, a program can measure it (`ringwall-dudect`).
+//! instructions a guest uses, and how long. A test reads this file for that, a program measures it (`cargo bench-constant-time`).
 //! Trusts: the compiler to leave a mask a mask; that is what the program is for. Out of scope: polynomials over the field (`split.rs`).
 
 use core::hint::black_box;

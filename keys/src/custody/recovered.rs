@@ -178,6 +178,13 @@ impl RecoveryKey {
 
 /// Combines good shares of one manifest.
 pub fn combine(manifest: &CustodyManifest, shares: &[GoodShare]) -> Result<RecoveryKey, CombineError> {
+    let combined = combined(manifest, shares);
+    wash_stack();
+    combined
+}
+
+#[inline(never)]
+fn combined(manifest: &CustodyManifest, shares: &[GoodShare]) -> Result<RecoveryKey, CombineError> {
     let hash = Digest(manifest.digest());
     if let Some(other) = shares.iter().find(|share| *share.manifest() != hash) {
         return Err(CombineError::OtherManifest { custodian: *other.custodian() });
@@ -188,7 +195,6 @@ pub fn combine(manifest: &CustodyManifest, shares: &[GoodShare]) -> Result<Recov
     let points: Vec<(u8, &Secret<32>)> = shares.iter().map(|good| (good.share().x, &good.share().y)).collect();
     let key = RecoveryKey::new(manifest.cluster_id, manifest.custody_epoch, interpolate(&points)?);
     let fits = key.kcv().ct_eq(&manifest.kcv) & key.public().0.as_slice().ct_eq(manifest.recovery.0.as_slice());
-    wash_stack();
     match bool::from(fits) {
         true => Ok(key),
         false => Err(CombineError::OtherKey),
@@ -219,8 +225,15 @@ pub fn seal_keys(
     Ok(blob)
 }
 
-/// HMAC-SHA-256.
+/// HMAC-SHA-256, and nothing of the key left on the stack.
 pub(crate) fn mac(key: &Secret<32>, words: &[u8]) -> [u8; 32] {
+    let tag = hmac(key, words);
+    wash_stack();
+    tag
+}
+
+#[inline(never)]
+fn hmac(key: &Secret<32>, words: &[u8]) -> [u8; 32] {
     let mut mac = Hmac::<Sha256>::new_from_slice(key.expose()).expect("HMAC takes keys of any length");
     mac.update(words);
     mac.finalize().into_bytes().into()

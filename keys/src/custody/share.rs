@@ -8,6 +8,7 @@ use super::envelope::{EnvelopeError, KemSecret, open_envelope};
 use ringwall_wire::codec::Message as _;
 use ringwall_wire::custody::{CustodyManifest, SHARE_VERSION, ShareEnvelope, SharePlain};
 use ringwall_wire::ids::{ClusterId, CustodianId, CustodyEpoch, Digest};
+use ringwall_wire::secret::wash_stack;
 use ringwall_wire::without::{Defence, left_out};
 use subtle::ConstantTimeEq;
 
@@ -126,6 +127,18 @@ impl GoodShare {
 
 /// Opens a custodian's envelope and judges what is in it: what has to succeed before anything is acknowledged.
 pub fn open_share(
+    manifest: &CustodyManifest,
+    custodian: &CustodianId,
+    envelope: &ShareEnvelope,
+    secret: &KemSecret,
+) -> Result<GoodShare, ShareError> {
+    let judged = opened(manifest, custodian, envelope, secret);
+    wash_stack();
+    judged
+}
+
+#[inline(never)]
+fn opened(
     manifest: &CustodyManifest,
     custodian: &CustodianId,
     envelope: &ShareEnvelope,

@@ -169,7 +169,27 @@ impl<K: Hash + Eq + Copy, V: Clone> Recent<K, V> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::front::testing::rng;
+    use ringwall_keys::ring::FIRST_KEY_EPOCH;
+    use ringwall_keys::{HedgedIvs, Keyring};
+    use ringwall_wire::ids::{ClusterId, Incarnation};
+
+    /// Keys that a user's part was mixed into end with the session, and so do the names a list opened with them.
+    #[test]
+    fn only_what_the_cluster_alone_opens_outlives_a_session() {
+        let keyring = Keyring::found(ClusterId([7; 32]), &mut *rng());
+        let mut ivs = HedgedIvs::new(rng(), Incarnation(1));
+        let tag = SpaceTag([1; 16]);
+        for mode in [KeyMode::Cluster, KeyMode::User] {
+            let (keys, _) = keyring.new_space_key(&tag, mode, FIRST_KEY_EPOCH, &mut ivs).unwrap();
+            assert!(Space::new(keys).may_be_kept(), "{mode:?}");
+        }
+        let wrapped = keyring.new_data_key(&tag, KeyMode::Dual, FIRST_KEY_EPOCH, &mut ivs).unwrap();
+        let keys = keyring.unwrap_dual_space_key(&tag, &wrapped, &Secret::new([2; 32])).unwrap();
+        assert!(!Space::new(keys).may_be_kept());
+    }
 
     #[test]
     fn the_cache_is_bounded_and_keeps_what_is_used() {

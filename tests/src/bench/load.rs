@@ -7,6 +7,7 @@ use super::measure::{ProcessCost, Sample, process_cost, summarize};
 use serde::Serialize;
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// Keys the load touches, in all.
@@ -49,15 +50,28 @@ pub trait Target: Send + Sync + 'static {
 
 /// Runs one point for `time` after a short warm-up and returns what it cost.
 pub async fn run<T: Target>(target: Arc<T>, point: Point, time: Duration, pids: &[u32]) -> Sample {
-    let warm_until = Instant::now() + time.mul_f64(0.2);
-    let until = warm_until + time;
-    let tasks: Vec<_> = (0..point.clients).map(|client| tokio::spawn(drive(target.clone(), point, client, warm_until, until))).collect();
+    run_during(target, point, time.mul_f64(0.2), pids, async { tokio::time::sleep(time).await }).await.0
+}
+
+/// Runs one point after a warm-up for as long as `during` takes; returns what it cost, and what `during` gave.
+pub async fn run_during<T: Target, R>(
+    target: Arc<T>,
+    point: Point,
+    warm_up: Duration,
+    pids: &[u32],
+    during: impl Future<Output = R>,
+) -> (Sample, R) {
+    let warm_until = Instant::now() + warm_up;
+    let over = Arc::new(AtomicBool::new(false));
+    let tasks: Vec<_> =
+        (0..point.clients).map(|client| tokio::spawn(drive(target.clone(), point, client, warm_until, over.clone()))).collect();
     tokio::time::sleep_until(warm_until.into()).await;
     let before: Vec<ProcessCost> = pids.iter().map(|pid| process_cost(*pid)).collect();
     let started = Instant::now();
-    tokio::time::sleep_until(until.into()).await;
+    let given = during.await;
     let after: Vec<ProcessCost> = pids.iter().map(|pid| process_cost(*pid)).collect();
     let took = started.elapsed();
+    over.store(true, Ordering::Relaxed);
     let mut latencies = Vec::new();
     let mut errors = 0;
     for task in tasks {
@@ -66,15 +80,15 @@ pub async fn run<T: Target>(target: Arc<T>, point: Point, time: Duration, pids: 
             errors += failed;
         }
     }
-    summarize(latencies, errors, took, &before, &after)
+    (summarize(latencies, errors, took, &before, &after), given)
 }
 
-async fn drive<T: Target>(target: Arc<T>, point: Point, client: usize, warm_until: Instant, until: Instant) -> (Vec<u32>, u64) {
+async fn drive<T: Target>(target: Arc<T>, point: Point, client: usize, warm_until: Instant, over: Arc<AtomicBool>) -> (Vec<u32>, u64) {
     let mut numbers = Numbers(client as u64 + 1);
     let value: Vec<u8> = (0..point.value_bytes).map(|_| numbers.next() as u8).collect();
     let mut latencies = Vec::new();
     let mut errors = 0;
-    while Instant::now() < until {
+    while !over.load(Ordering::Relaxed) {
         let parts = target.partitions();
         let key = numbers.next() as usize % (KEYS / parts) * parts + client % parts;
         let write = match point.mix {
@@ -93,7 +107,9 @@ async fn drive<T: Target>(target: Arc<T>, point: Point, client: usize, warm_unti
         };
         let done = Instant::now();
         match outcome {
-            Ok(()) if sent >= warm_until && done <= until => latencies.push((done - sent).as_micros().min(u128::from(u32::MAX)) as u32),
+            Ok(()) if sent >= warm_until && !over.load(Ordering::Relaxed) => {
+                latencies.push((done - sent).as_micros().min(u128::from(u32::MAX)) as u32)
+            }
             Ok(()) => {}
             Err(_) => {
                 errors += 1;

@@ -20,13 +20,24 @@ pub fn process_cost(pid: u32) -> ProcessCost {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     let fields: Vec<&str> = stat.rsplit(") ").next().unwrap_or_default().split(' ').collect();
     let tick = |at: usize| fields.get(at).and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
+    ProcessCost { cpu_ms: (tick(11) + tick(12)) * 1000 / ticks, rss_mib: status_mib(pid, "VmRSS:") }
+}
+
+/// Most memory a process had resident since its start, or since [`forget_peak`], in MiB; zero when the process is gone.
+pub fn peak_rss_mib(pid: u32) -> f64 {
+    status_mib(pid, "VmHWM:")
+}
+
+/// Lets a process's peak begin anew, where the kernel can; where it cannot, the peak stays that since the start.
+pub fn forget_peak(pid: u32) {
+    let _ = std::fs::write(format!("/proc/{pid}/clear_refs"), "5");
+}
+
+fn status_mib(pid: u32, field: &str) -> f64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let rss_kib = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))
-        .and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok())
-        .unwrap_or(0);
-    ProcessCost { cpu_ms: (tick(11) + tick(12)) * 1000 / ticks, rss_mib: rss_kib as f64 / 1024.0 }
+    let rest = status.lines().find_map(|line| line.strip_prefix(field));
+    let kib = rest.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or(0);
+    kib as f64 / 1024.0
 }
 
 /// One measured point.
@@ -71,6 +82,12 @@ pub fn summarize(mut latencies_us: Vec<u32>, errors: u64, took: Duration, before
     }
 }
 
+/// The value in the middle; NaN of none.
+pub fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
 fn percentile(sorted_us: &[u32], share: f64) -> f64 {
     let last = sorted_us.len().saturating_sub(1);
     let at = (last as f64 * share).round() as usize;
@@ -95,6 +112,9 @@ mod tests {
 
     #[test]
     fn reads_its_own_cost() {
-        assert!(process_cost(std::process::id()).rss_mib > 0.5);
+        let me = std::process::id();
+        assert!(process_cost(me).rss_mib > 0.5);
+        assert!(peak_rss_mib(me) >= process_cost(me).rss_mib / 2.0);
+        assert_eq!(peak_rss_mib(u32::MAX), 0.0);
     }
 }

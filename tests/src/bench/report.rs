@@ -51,6 +51,20 @@ pub struct Report {
     pub rows: Vec<Row>,
 }
 
+/// Commit of the sources, when known.
+pub fn commit() -> String {
+    let output = std::process::Command::new("git").args(["rev-parse", "--short", "HEAD"]).output();
+    output.ok().and_then(|output| String::from_utf8(output.stdout).ok()).map_or_else(String::new, |text| text.trim().to_owned())
+}
+
+/// Cores and CPU model.
+pub fn machine() -> String {
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    let cpus = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = cpus.lines().find_map(|line| line.strip_prefix("model name")).and_then(|rest| rest.split_once(": "));
+    format!("{cores} cores, {}", model.map_or("unknown CPU", |(_, name)| name))
+}
+
 /// Picks the repetition with the median speed, and the spread of all.
 pub fn median(mut samples: Vec<Sample>) -> Option<(Sample, f64)> {
     samples.sort_by(|a, b| a.per_second.total_cmp(&b.per_second));

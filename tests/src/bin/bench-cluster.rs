@@ -8,7 +8,7 @@ use clap::Parser;
 use ringwall_sim::cluster::{Launch, LocalCluster, Machine};
 use ringwall_tests::bench::etcd::{EtcdCluster, EtcdError};
 use ringwall_tests::bench::load::{Mix, Point, preload, run};
-use ringwall_tests::bench::report::{Report, Row, median, mix_name, svg, table};
+use ringwall_tests::bench::report::{Report, Row, commit, machine, median, mix_name, svg, table};
 use ringwall_tests::bench::targets::{EtcdTarget, RingwallTarget};
 use ringwall_tests::local;
 use ringwall_wire::spared::{Part, spare};
@@ -183,16 +183,4 @@ fn write(arguments: &Arguments, report: &Report) -> Result<(), String> {
     std::fs::write(arguments.out.join("report.json"), &json).map_err(|error| error.to_string())?;
     std::fs::write(arguments.out.join("report.svg"), svg(report)).map_err(|error| error.to_string())?;
     std::fs::write(arguments.out.join("report.txt"), table(report)).map_err(|error| error.to_string())
-}
-
-fn commit() -> String {
-    let output = std::process::Command::new("git").args(["rev-parse", "--short", "HEAD"]).output();
-    output.ok().and_then(|output| String::from_utf8(output.stdout).ok()).map_or_else(String::new, |text| text.trim().to_owned())
-}
-
-fn machine() -> String {
-    let cores = std::thread::available_parallelism().map_or(0, usize::from);
-    let cpus = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = cpus.lines().find_map(|line| line.strip_prefix("model name")).and_then(|rest| rest.split_once(": "));
-    format!("{cores} cores, {}", model.map_or("unknown CPU", |(_, name)| name))
 }

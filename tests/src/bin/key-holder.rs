@@ -7,11 +7,17 @@
 #![allow(clippy::print_stdout)]
 
 use ringwall_channel::{ClientDial, ClientPrologue, NodeSecrets, PeerAnswer, PeerDial, PeerPrologue, Session, Unverified, answer_client};
+use ringwall_keys::custody::spelled::{read_share, share_line, share_words};
+use ringwall_keys::custody::{Draws, KemSecret, answer_challenge, open_submission, seal_submission};
 use ringwall_keys::ring::FIRST_KEY_EPOCH;
 use ringwall_keys::{HedgedIvs, Keyring, RecordPlace, SpaceKeys};
 use ringwall_sim::tape::Tape;
-use ringwall_wire::ids::{ClientTag, ClusterId, Epoch, Incarnation, Nonce, PolicyVersion, Slot, SpaceTag};
+use ringwall_tests::dealer::{CLUSTER, Dealer, recovered};
+use ringwall_wire::custody::ShareChallenge;
+use ringwall_wire::ids::{ClientTag, ClusterId, Digest, Epoch, Incarnation, Nonce, PolicyVersion, Signature, Slot, SpaceTag};
+use ringwall_wire::recovery::ShareSubmission;
 use ringwall_wire::request::KeyMode;
+use ringwall_wire::secret::Secret;
 use ringwall_wire::session::{AttestMode, AttestReq, NodeDescriptor, PeerPurpose};
 use ringwall_wire::text::hex;
 use std::any::Any;
@@ -97,6 +103,9 @@ fn described(node: &NodeSecrets) -> NodeDescriptor {
 /// One thing, done last.
 #[inline(never)]
 fn one_thing(thing: &str, mut tape: Tape) -> Vec<Box<dyn Any>> {
+    if let Some(thing) = thing.strip_prefix("custody-") {
+        return of_custody(thing, tape);
+    }
     let (cluster_id, epoch, version, transport_binding) = (ClusterId([1; 32]), Epoch(1), 1, &[7; 32]);
     let client = ClientPrologue { cluster_id, epoch, version, transport_binding };
     let (from, to, purpose) = (Slot(1), Slot(2), PeerPurpose::Member);
@@ -136,6 +145,51 @@ fn one_thing(thing: &str, mut tape: Tape) -> Vec<Box<dyn Any>> {
             let (msg3, dialled) = dial.finish(&msg2).expect("message 2 is genuine");
             let answered = answer.finish(&msg3).expect("message 3 is genuine");
             vec![Box::new(one), Box::new(two), Box::new(dialled), Box::new(answered)]
+        }
+        other => unreachable!("nobody does {other}"),
+    }
+}
+
+/// One thing with shares, done last; whoever plays the tape again has the same shares.
+#[inline(never)]
+fn of_custody(thing: &str, mut tape: Tape) -> Vec<Box<dyn Any>> {
+    let mut dealer = Dealer::on_tape(&tape);
+    let dealt = dealer.deal(&mut tape).expect("a plan that fits");
+    if thing == "dealt" {
+        return vec![Box::new(dealer), Box::new(dealt)];
+    }
+    let shares = dealer.shares(&dealt).expect("what was dealt is good");
+    match thing {
+        "opened" => vec![Box::new(shares)],
+        "sent" => {
+            let session = KemSecret::from_seed(Secret::new([0x77; 32]));
+            let (offer, good) = (Digest([1; 32]), &shares[0]);
+            let mut draws = Draws::new(&mut tape, &good.share().r);
+            let (manifest, custodian) = (*good.manifest(), *good.custodian());
+            let (kem, sealed) = seal_submission(&session.public(), &offer, &manifest, &custodian, good.share(), &mut draws).expect("a key");
+            let (last_epoch, anchor, signature) = (Epoch(1), None, Signature([0; 64]));
+            let submission = ShareSubmission { offer, manifest, custodian, kem, sealed, last_epoch, anchor, signature };
+            vec![Box::new(open_submission(&session, &submission).expect("sealed for it"))]
+        }
+        "spelled" => {
+            let (words, line) = (share_words(shares[0].share()), share_line(shares[0].share()));
+            for text in [&words, &line] {
+                assert!(read_share(text, &CLUSTER).expect("what was spelled") == *shares[0].share());
+            }
+            vec![Box::new(words), Box::new(line)]
+        }
+        "combined" => vec![Box::new(recovered(&dealt.manifest, &shares).expect("enough shares"))],
+        "recovered" => {
+            let blob = dealer.blob(&dealt, &mut tape).expect("few keys");
+            let key = recovered(&dealt.manifest, &shares).expect("enough shares");
+            vec![Box::new(key.open(&dealt.manifest, &blob).expect("sealed to it"))]
+        }
+        "members" => {
+            let (tag, proof) = (dealer.tag_key(&dealt).expect("wrapped here"), dealer.proof_key(&dealt, 1).expect("wrapped here"));
+            let _blob = dealer.blob(&dealt, &mut tape).expect("few keys");
+            let challenge = ShareChallenge { manifest: *shares[0].manifest(), nonce: Nonce([5; 32]) };
+            let _answer = answer_challenge(&shares[0], &challenge, &Digest([6; 32]));
+            vec![Box::new(tag), Box::new(proof)]
         }
         other => unreachable!("nobody does {other}"),
     }

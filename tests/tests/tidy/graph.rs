@@ -19,7 +19,7 @@ pub(crate) const ARROWS: [(&str, &[&str], usize); 10] = [
     ("node", &["wire", "attest", "channel", "keys", "quic", "consensus"], 236),
     ("client", &["wire", "attest", "channel", "keys", "quic"], 208),
     ("sim", &["wire", "attest", "channel", "keys", "quic", "node", "client"], 249),
-    ("tests", &["wire", "attest", "channel", "keys", "quic", "consensus", "node", "client", "sim"], 295),
+    ("tests", &["wire", "attest", "channel", "keys", "quic", "consensus", "node", "client", "sim"], 302),
 ];
 /// `#![no_std]`, no sockets, files, threads, clocks.
 pub(crate) const PURE: [&str; 4] = ["wire", "attest", "channel", "keys"];
