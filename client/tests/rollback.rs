@@ -8,6 +8,12 @@
 use ringwall_client::anchor::{AnchorFiles, AnchorStore, EvidenceFault, EvidenceFile, Misdeed};
 use ringwall_client::{Client, ConnectError, Credential, Options, Timeouts, WriteError};
 use ringwall_sim::impostor::{Act, Impostor, Tale};
+use ringwall_wire::bounded::{Blob, List};
+use ringwall_wire::codec::Message as _;
+use ringwall_wire::ids::{Digest, Epoch, Incarnation, Signature};
+use ringwall_wire::limits::{ATTEST_MESSAGE_BYTES, EPOCHS, RECEIPT_EVIDENCE_BYTES};
+use ringwall_wire::receipt::{EpochStart, Evidence, ReceiptHead, Signer, session_nonce};
+use ringwall_wire::sample::{Sample as _, Source};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -204,6 +210,60 @@ async fn evidence_with_another_byte_proves_nothing() {
     assert!(matches!(proves(&|evidence| evidence.known_signer.exchange = Default::default()), Err(Fault::NoSigner { .. })));
     let other_roots = EvidenceFile(honest.clone()).verify(&ringwall_client::Anchors::production());
     assert!(matches!(other_roots, Err(Fault::Signer { .. })), "under the vendors' roots it is nobody's word");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn evidence_is_of_the_members_it_names() {
+    let home = Home::new();
+    home.remember().await;
+    home.impostor.tell(Tale::Older);
+    home.returns().await;
+    let honest = EvidenceFile::read(&home.files().path("detected")).unwrap().0;
+    // A member says it all once more, changed on both sides: its signatures hold, the order shows, the two contradict each other as before.
+    let says = |change: &dyn Fn(&mut ReceiptHead), signer: Incarnation| {
+        let mut evidence = honest.clone();
+        change(&mut evidence.known.head);
+        change(&mut evidence.got.head);
+        home.impostor.resign(&mut evidence.known);
+        evidence.heads = List::new(vec![Digest(evidence.known.head.digest())]).unwrap();
+        evidence.got.leaf.nonce = session_nonce(&evidence.opening, &evidence.heads);
+        home.impostor.resign(&mut evidence.got);
+        (evidence.known_signer.incarnation, evidence.got_signer.incarnation) = (signer, signer);
+        EvidenceFile(evidence).verify(&ringwall_sim::anchors()).map(|found| found.misdeed)
+    };
+    let itself = honest.known.head.incarnation;
+    let another = Incarnation::new(honest.known.head.epoch, 77);
+    assert_eq!(says(&|_| {}, itself).unwrap(), Misdeed::Rollback);
+    let unsigned = |outcome: Result<Misdeed, EvidenceFault>, what: &str| {
+        assert!(matches!(outcome, Err(EvidenceFault::Signature { which: "older" })), "{what}: {outcome:?}");
+    };
+    unsigned(says(&|head| head.incarnation = another, another), "another member's name, for which nobody attested");
+    unsigned(says(&|head| head.epoch = Epoch(head.epoch.0 + 1), itself), "an epoch it did not attest for");
+    unsigned(says(&|head| head.cluster_id.0[0] ^= 1, itself), "a cluster it did not attest for");
+    unsigned(says(&|_| {}, another), "the proof is filed under another name");
+}
+
+#[test]
+fn evidence_larger_than_any_client_keeps_is_not_read() {
+    let mut evidence = Evidence::sample(&mut Source::new(3));
+    let signer = |incarnation| Signer { incarnation, exchange: Blob::new(vec![7; ATTEST_MESSAGE_BYTES + 4096]).unwrap() };
+    evidence.known_signer = signer(evidence.known.head.incarnation);
+    evidence.got_signer = signer(evidence.got.head.incarnation);
+    evidence.epochs = List::default();
+    let folder = tempfile::tempdir().unwrap();
+    let reads = |evidence: &Evidence, name: &str| {
+        let (bytes, path) = (EvidenceFile(evidence.clone()).to_bytes(), folder.path().join(name));
+        std::fs::write(&path, &bytes).unwrap();
+        let read = EvidenceFile::read(&path).ok().map(|file| file.0);
+        assert_eq!(read, EvidenceFile::from_bytes(&bytes).map(|file| file.0));
+        (bytes.len() > RECEIPT_EVIDENCE_BYTES, read)
+    };
+    assert_eq!(reads(&evidence, "full"), (false, Some(evidence.clone())), "the largest proofs there can be");
+    // Well-formed, with a checksum that fits, and above the bound.
+    let start = EpochStart { witnesses: List::new(vec![Signature([9; 64]); 16]).unwrap(), ..EpochStart::sample(&mut Source::new(4)) };
+    evidence.epochs = List::new(vec![start; EPOCHS]).unwrap();
+    assert_eq!(Evidence::decode(&evidence.encode()).unwrap(), evidence);
+    assert_eq!(reads(&evidence, "above"), (true, None));
 }
 
 /// Runs the shipped program: its roots of trust are the vendors'.

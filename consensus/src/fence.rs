@@ -64,3 +64,26 @@ impl Fence {
         self.raised.subscribe()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::FutureExt as _;
+
+    #[tokio::test]
+    async fn whoever_waits_is_told_and_the_first_reason_stays() {
+        let fence = Fence::new();
+        let (mut before, clone) = (fence.subscribe(), fence.clone());
+        assert!(before.wait_for(|raised| *raised).now_or_never().is_none());
+        clone.raise("the first");
+        assert!(before.wait_for(|raised| *raised).now_or_never().is_some(), "who waited is told");
+        assert!(fence.subscribe().wait_for(|raised| *raised).now_or_never().is_some(), "and who comes later");
+        fence.raise("the second");
+        fence.close();
+        assert_eq!(fence.reason(), Some("the first"));
+        let closed = Fence::new();
+        closed.close();
+        assert!(closed.subscribe().wait_for(|raised| *raised).now_or_never().is_some());
+        assert_eq!(closed.reason(), Some("shut down"));
+    }
+}

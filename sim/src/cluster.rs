@@ -103,6 +103,8 @@ pub struct LocalOptions {
     pub rotate_s: Option<(u32, u32)>,
     /// Folder of endorsements of workloads' machines; with it every node offers the key broker protocol on a port of its own.
     pub kbs: Option<PathBuf>,
+    /// Slots whose nodes alone offer it; empty = all.
+    pub kbs_slots: Vec<u8>,
     /// Ids of users who may back the cluster up.
     pub backup_users: Vec<String>,
 }
@@ -150,9 +152,10 @@ impl LocalCluster {
         let sockets: Vec<UdpSocket> =
             machines.iter().map(|_| UdpSocket::bind("127.0.0.1:0")).collect::<Result<_, _>>().map_err(io("finding a free port"))?;
         let mut places = Vec::new();
-        for (socket, machine) in sockets.iter().zip(machines) {
+        for ((socket, machine), slot) in sockets.iter().zip(machines).zip(1..) {
             let address = socket.local_addr().map_err(io("finding a free port"))?;
-            let kbs = options.kbs.as_ref().map(|_| std::net::TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()));
+            let offers = options.kbs.is_some() && (options.kbs_slots.is_empty() || options.kbs_slots.contains(&slot));
+            let kbs = offers.then(|| std::net::TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()));
             let kbs = kbs.transpose().map_err(io("finding a free port"))?;
             places.push(Place { machine: machine.clone(), address, kbs, child: None });
         }

@@ -91,6 +91,16 @@ impl Kept {
         dealt
     }
 
+    /// Whoever leads dies, another one leads, and the first comes back as a newcomer. Gives a slot that was there all along.
+    async fn leader_dies(&mut self) -> u8 {
+        let status = local::voters(&self.user, &self.cluster, 3).await;
+        let leader = local::leader_slot(&status);
+        self.cluster.kill(leader);
+        self.cluster.restart(leader).unwrap();
+        local::replaced(&self.user, &self.cluster, status.leader).await;
+        (1..=3).find(|slot| *slot != leader).unwrap()
+    }
+
     /// Waits until the disk of `slot` has a recovery file that fits.
     async fn file_where(&self, slot: u8, wanted: impl Fn(&RecoveryFile) -> bool) -> RecoveryFile {
         let until = Instant::now() + PATIENCE;
@@ -189,6 +199,39 @@ async fn prove(kept: &Kept, manifest: Digest) {
     let stranger = Holder::numbered(9);
     let refused = stranger.dial(cluster_id, kept.cluster.address(1)).await;
     assert_eq!(refused.err().map(|refusal| refusal.code), Some(RefusalCode::NotAuthorized));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_that_dies_after_any_step_of_a_dealing_costs_nothing() {
+    // Who dies between the acknowledgements is the test above.
+    let mut kept = Kept::start(RARELY).await;
+    let first = kept.status_where(1, "the first dealing", |status| status.waiting.0 > 0).await;
+    let namespace = kept.user.namespace("before").await.unwrap();
+    namespace.put("key", b"value").await.unwrap();
+    // It has dealt, and nobody has acknowledged: the dealing is in the log, its key in nobody's memory.
+    let other = kept.leader_dies().await;
+    let waits = kept.status_where(other, "the dealing", |status| status.waiting.0 > 0).await;
+    assert_eq!((waits.waiting, waits.active), (first.waiting, CustodyEpoch(0)), "it is still the same one");
+    let mut manifest = None;
+    for number in 1..=3 {
+        manifest = Some(Digest(kept.acknowledge(number, other).await.manifest.manifest.digest()));
+    }
+    // All have: whether it has made the dealing active or not when it dies, the next one goes on from there.
+    let other = kept.leader_dies().await;
+    let active = kept.status_where(other, "the activation", |status| status.active.0 > 0).await;
+    assert_eq!((active.active, active.waiting, Some(active.active_manifest)), (first.waiting, CustodyEpoch(0), manifest));
+    // It is active, with a new master key: whoever moves data keys to that one dies as well.
+    let other = kept.leader_dies().await;
+    for slot in 1..=3 {
+        let file = kept.file_where(slot, |file| file.recovery.newest_key.0 == 2).await;
+        assert_eq!(Some(Digest(file.manifest.manifest.digest())), manifest, "node {slot}");
+    }
+    assert_eq!(namespace.get("key").await.unwrap().unwrap().value, b"value");
+    let after = kept.user.namespace("after").await.unwrap();
+    after.put("key", b"value").await.unwrap();
+    assert_eq!(after.get("key").await.unwrap().unwrap().value, b"value");
+    let now = kept.status_where(other, "one dealing", |status| status.waiting.0 == 0).await;
+    assert_eq!((now.active, now.active_manifest), (active.active, active.active_manifest), "and nothing was dealt anew");
 }
 
 /// A user erases one namespace, then all: they are gone on every node, for good, and others keep theirs.

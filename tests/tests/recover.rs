@@ -7,6 +7,8 @@
 //! Trusts: custodians of this suite that verify offers as their program does. Out of scope: the rules one by one (`consensus`), single refusals (`node`).
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 
+#[path = "recover/interrupted.rs"]
+mod interrupted;
 #[path = "recover/losses.rs"]
 mod losses;
 mod three;
@@ -18,7 +20,7 @@ use ringwall_sim::cluster::LocalOptions;
 use ringwall_sim::custodian::{Holder, Talk};
 use ringwall_sim::guarded::{self, Guarded, SLOTS, disks};
 use ringwall_tests::dealer::{recovered, split_secret};
-use ringwall_tests::local;
+use ringwall_tests::local::{self, PATIENCE};
 use ringwall_tests::memory::Memory;
 use ringwall_wire::custodian::{CustodianAnswer, CustodianOp};
 use ringwall_wire::ids::Epoch;

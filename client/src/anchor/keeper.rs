@@ -404,3 +404,6 @@ impl Sitting {
         self.keeper.detect(what, kept)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -480,4 +480,33 @@ mod tests {
         assert!(log.truncate_after(Some(at(1))).await.is_err());
         assert!(log.ground.fence.reason().unwrap().contains("IN3"));
     }
+
+    #[tokio::test]
+    async fn an_entry_that_does_not_follow_the_last_fences() {
+        let at = |index| types::log_id(&LogPosition { term: 1, index });
+        let entry = |index| Entry { log_id: at(index), payload: EntryPayload::Blank };
+        for other in [1, 3, 7] {
+            let dir = tempfile::tempdir().unwrap();
+            let mut log = store(&dir);
+            log.append([entry(0), entry(1)], IOFlushed::noop()).await.unwrap();
+            assert!(log.append([entry(other)], IOFlushed::noop()).await.is_err(), "entry {other} after entry 1");
+            assert!(log.ground.fence.reason().unwrap().contains("log append"));
+            assert_eq!(log.last().unwrap().index, 1);
+        }
+    }
+
+    #[tokio::test]
+    async fn behind_a_fence_the_log_takes_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut log = store(&dir);
+        log.save_vote(&ballot(2, 1, false)).await.unwrap();
+        // Not a fault of the log: its writer knows of none and would write on.
+        log.ground.fence.raise("something else went wrong");
+        assert!(log.save_vote(&ballot(3, 1, false)).await.is_err(), "a vote of a fenced member is a promise it may break");
+        let entry = Entry { log_id: types::log_id(&LogPosition { term: 2, index: 0 }), payload: EntryPayload::Blank };
+        assert!(log.append([entry], IOFlushed::noop()).await.is_err(), "so is an entry");
+        assert!(log.truncate_after(None).await.is_err() && log.purge(types::log_id(&LogPosition { term: 2, index: 0 })).await.is_err());
+        let found = crate::log::recover::recover(&crate::disk::OsDisk, dir.path()).unwrap();
+        assert_eq!(found.vote.map(|vote| vote.term), Some(2), "nothing of it is on the disk");
+    }
 }

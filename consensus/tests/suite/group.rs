@@ -4,7 +4,7 @@
 //! Trusts: the wires of `rig`. Out of scope: evidence and sessions.
 
 use crate::rig::*;
-use ringwall_consensus::{Role, member_of};
+use ringwall_consensus::{MembershipError, Role, member_of};
 use ringwall_wire::bounded::List;
 use ringwall_wire::command::{CommandBody, Outcome};
 use ringwall_wire::ids::{Incarnation, Revision};
@@ -259,6 +259,36 @@ async fn an_incarnation_that_was_not_admitted_cannot_become_a_learner() {
     let id = group.admit(&stranger, None).await;
     assert!(leader.admit_learner(id, member_of(&cert(2, 78))).await.is_err());
     assert!(leader.promote(id, None).await.is_err(), "nobody becomes a voter without having been a learner");
+    group.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_a_live_incarnation_that_has_caught_up_becomes_a_voter() {
+    /// A change that should be refused at once; one that is carried out would wait for a member that never answers.
+    async fn refused(step: impl Future<Output = Result<(), MembershipError>>) -> MembershipError {
+        let done = tokio::time::timeout(std::time::Duration::from_secs(30), step).await;
+        done.expect("it is not carried out").expect_err("it is refused")
+    }
+    let group = Group::start(1).await;
+    group.write(open_space(SPACE)).await;
+    let leader = group.leader().await;
+    // A learner that nobody has heard of lacks everything.
+    let first = cert(2, group.next());
+    let silent = group.admit(&first, None).await;
+    leader.admit_learner(silent, member_of(&first)).await.unwrap();
+    for seq in 1..=70 {
+        group.write(put(1, seq, seq, b"x", Expect::Any)).await;
+    }
+    let why = refused(leader.promote(silent, None)).await;
+    assert!(matches!(why, MembershipError::Lagging { incarnation, lag, .. } if incarnation == silent && lag > 64), "{why:?}");
+    // Another one is admitted to its slot: the first is still on record, and not live.
+    let next = group.admit(&cert(2, group.next()), Some(silent)).await;
+    assert_ne!(next, silent);
+    let why = refused(leader.promote(silent, None)).await;
+    assert!(matches!(why, MembershipError::NotAdmitted(id) if id == silent), "{why:?}");
+    leader.remove(silent).await.unwrap();
+    let why = refused(leader.admit_learner(silent, member_of(&first))).await;
+    assert!(matches!(why, MembershipError::NotAdmitted(id) if id == silent), "{why:?}");
     group.stop().await;
 }
 

@@ -14,6 +14,7 @@ use ringwall_wire::receipt::TreePoint;
 use ringwall_wire::request::Expect;
 use ringwall_wire::session::RefusalCode;
 use ringwall_wire::tree::is_consistent;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 async fn write(group: &Group, seqs: std::ops::RangeInclusive<u64>) {
     for seq in seqs {
@@ -170,5 +171,36 @@ async fn entries_changed_on_the_way_stop_their_member() {
     let stopped = replica.metrics();
     assert!(stopped.fenced.is_some() || stopped.applied <= from + 3, "it went on: {} after {}", summary(&stopped), summary(&leader));
     assert!(replica.linear_view().await.is_err(), "and serves no read");
+    group.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_snapshot_that_is_not_as_announced_is_refused() {
+    /// Snapshots that arrived whole.
+    static WHOLE: AtomicU64 = AtomicU64::new(0);
+    let group = Group::start_with(3, |options| {
+        options.snapshot_entries = 50;
+        options.keep_entries = 10;
+    })
+    .await;
+    group.write(open_space(SPACE)).await;
+    let (id, replica) = follower(&group).await;
+    group.isolate(id);
+    write(&group, 1..=300).await;
+    let before = replica.metrics().applied;
+    // Every byte of it is what the leader has, and its announcement is of other bytes.
+    *group.wires.edit.lock().unwrap() = Some((id, |call| match call {
+        PeerCall::SnapshotBegin(head) => head.digest.0[0] ^= 1,
+        PeerCall::SnapshotPart(chunk) if chunk.last => _ = WHOLE.fetch_add(1, Ordering::Relaxed),
+        _ => {}
+    }));
+    group.heal();
+    // The first one is answered before the leader sends it again.
+    wait_for("a second try", || WHOLE.load(Ordering::Relaxed) >= 2).await;
+    let now = replica.metrics();
+    assert_eq!((now.applied, &now.fenced), (before, &None), "it was taken in, or its member stopped: {}", summary(&now));
+    *group.wires.edit.lock().unwrap() = None;
+    group.assert_identical().await;
+    assert!(replica.metrics().applied > before);
     group.stop().await;
 }

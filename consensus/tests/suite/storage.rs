@@ -11,8 +11,9 @@ use ringwall_wire::bounded::List;
 use ringwall_wire::codec::Message;
 use ringwall_wire::command::{Command, CommandBody, Outcome};
 use ringwall_wire::ids::Incarnation;
-use ringwall_wire::peer::EntryPayload;
+use ringwall_wire::peer::{AppendCall, Ballot, EntryPayload, ForwardCall, LogEntry, LogPosition, PeerAnswer, PeerCall, VoteCall};
 use ringwall_wire::request::Expect;
+use ringwall_wire::session::RefusalCode;
 use std::sync::Arc;
 
 /// Changes one byte in a run of `len` bytes `value` of a log segment, and mends the checksum of the frame around it.
@@ -224,40 +225,107 @@ async fn damage_before_the_end_is_reported() {
     }
 }
 
+/// A member alone, whose host kept its database of yesterday.
+struct Yesterday {
+    group: Group,
+    replica: ringwall_consensus::Replica,
+    disk: MemoryDisk,
+    before: MemoryDisk,
+}
+
+impl Yesterday {
+    async fn make() -> Self {
+        let disk = MemoryDisk::default();
+        let used = disk.clone();
+        let group = Group::empty(move |options| {
+            options.disk = Arc::new(used.clone());
+            options.overlay_bytes = 2;
+            options.cache_bytes = 0;
+        });
+        let replica = group.open(first()).await;
+        replica.found(cert(1, 1)).await.unwrap();
+        group.write(open_space(SPACE)).await;
+        for seq in 1..40 {
+            group.write(put(1, seq, seq, &[1; 300], Expect::Any)).await;
+        }
+        replica.snapshot().await.unwrap();
+        let before = disk.copy();
+        group.write(put(1, 40, 7, &[2; 300], Expect::Any)).await;
+        for seq in 41..50 {
+            group.write(put(1, seq, 100 + seq, &[3; 300], Expect::Any)).await;
+        }
+        replica.snapshot().await.unwrap();
+        Yesterday { group, replica, disk, before }
+    }
+
+    fn read(&self) -> Result<Vec<u8>, ReadError> {
+        let found = self.replica.view()?.get(&SPACE, &key(7)).map_err(|why| ReadError::Fenced(why.to_string()));
+        found.map(|found| found.unwrap().record.value.to_vec())
+    }
+
+    /// The host puts it back, block for block, while the member runs; the next read is asked for. Why the member stopped.
+    async fn put_back(&self) -> String {
+        let base = self.group.folder(first()).join("base-0.redb");
+        self.disk.edit(&base, 0, &self.before.bytes(&base).unwrap());
+        match self.read() {
+            Ok(found) => panic!("yesterday's database was read: {found:?}"),
+            Err(_) => self.replica.fenced().await,
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_record_put_back_on_disk_is_never_read() {
-    // The host puts back the database of yesterday, block for block, while the member runs.
-    let disk = MemoryDisk::default();
-    let used = disk.clone();
-    let group = Group::empty(move |options| {
-        options.disk = Arc::new(used.clone());
-        options.overlay_bytes = 2;
-        options.cache_bytes = 0;
-    });
-    let replica = group.open(first()).await;
-    replica.found(cert(1, 1)).await.unwrap();
-    group.write(open_space(SPACE)).await;
-    let base = group.folder(first()).join("base-0.redb");
-    for seq in 1..40 {
-        group.write(put(1, seq, seq, &[1; 300], Expect::Any)).await;
-    }
-    replica.snapshot().await.unwrap();
-    let yesterday = disk.copy();
-    group.write(put(1, 40, 7, &[2; 300], Expect::Any)).await;
-    for seq in 41..50 {
-        group.write(put(1, seq, 100 + seq, &[3; 300], Expect::Any)).await;
-    }
-    replica.snapshot().await.unwrap();
-    let read = || replica.view().and_then(|view| view.get(&SPACE, &key(7)).map_err(|why| ReadError::Fenced(why.to_string())));
-    assert_eq!(read().unwrap().unwrap().record.value.to_vec(), vec![2; 300]);
-    disk.edit(&base, 0, &yesterday.bytes(&base).unwrap());
-    let reason = match read() {
-        Ok(found) => panic!("yesterday's database was read: {:?}", found.map(|found| found.version)),
-        Err(_) => replica.fenced().await,
-    };
+    let place = Yesterday::make().await;
+    assert_eq!(place.read().unwrap(), vec![2; 300]);
+    let reason = place.put_back().await;
     assert!(reason.contains("base-0.redb") && reason.contains("not the ones this member wrote"), "{reason}");
-    assert!(matches!(replica.propose(one(50)).await, Err(ProposeError::Fenced(_))));
-    replica.shutdown().await;
+    assert!(matches!(place.replica.propose(one(50)).await, Err(ProposeError::Fenced(_))));
+    place.replica.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fenced_member_answers_nothing() {
+    // IN8. What was at fault is its database. Raft in it is ended by and by; nothing may depend on when.
+    let place = Yesterday::make().await;
+    let stranger = Incarnation::new(EPOCH, 1 << 40);
+    let metrics = place.replica.metrics();
+    let ballot = |leader, committed| Ballot { term: metrics.term, leader, committed };
+    let at = |index| Some(LogPosition { term: metrics.term, index });
+    let append = |previous, indexes: &[u64]| {
+        let entry = |index: &u64| LogEntry { at: LogPosition { term: metrics.term, index: *index }, payload: EntryPayload::Blank };
+        let entries = List::new(indexes.iter().map(entry).collect()).unwrap();
+        PeerCall::Append(AppendCall { ballot: ballot(first(), true), previous, entries, committed: None, tree: None })
+    };
+    let vote = PeerCall::PreVote(VoteCall { ballot: ballot(first(), false), last: None, transfer: false });
+    let answers = || async {
+        let calls = [
+            (first(), PeerCall::ReadIndex),
+            (first(), vote.clone()),
+            (first(), PeerCall::Forward(ForwardCall { writes: List::new(vec![put(1, 51, 51, b"late", Expect::Any)]).unwrap() })),
+            (first(), append(at(metrics.last_index + 1), &[metrics.last_index + 2, metrics.last_index + 4])),
+            (stranger, PeerCall::ReadIndex),
+        ];
+        let mut answers = Vec::new();
+        for (from, call) in calls {
+            answers.push(match place.replica.answer(from, call).await {
+                PeerAnswer::Refused(refusal) => Some(refusal.code),
+                _ => None,
+            });
+        }
+        answers
+    };
+    let (malformed, not_member) = (Some(RefusalCode::Malformed), Some(RefusalCode::NotMember));
+    assert_eq!(
+        answers().await,
+        [None, None, None, malformed, not_member],
+        "entries of a message follow each other, a stranger asks nothing"
+    );
+    assert!(place.replica.may_forward(first()));
+    place.put_back().await;
+    assert_eq!(answers().await, [Some(RefusalCode::Fenced); 5], "to nobody, and not even why it would not have answered");
+    assert!(!place.replica.may_forward(first()));
+    place.replica.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -24,6 +24,7 @@ use ringwall_wire::codec::Message as _;
 use ringwall_wire::genesis::{ClusterCard, GenesisRecord};
 use ringwall_wire::ids::{ClusterId, Epoch, Nonce, Slot};
 use ringwall_wire::policy::PolicyDoc;
+use ringwall_wire::receipt::Receipt;
 use ringwall_wire::session::{AttestReq, GetDescriptor};
 use serving::Node;
 use std::net::SocketAddr;
@@ -87,6 +88,7 @@ pub struct Impostor {
     log: Arc<Mutex<Log>>,
     book: Arc<Mutex<Book>>,
     tee: Arc<Mutex<SimTee>>,
+    node: Arc<Node>,
 }
 
 struct Generator;
@@ -153,6 +155,7 @@ impl Impostor {
         let config = server_config().expect("a certificate can be made");
         let endpoint = bind(SocketAddr::from(([0, 0, 0, 0], 0)), Some(config)).expect("a port is free");
         let address = format!("127.0.0.1:{}", endpoint.local_addr().expect("a bound socket has an address").port());
+        let behind = Arc::clone(&node);
         tokio::spawn(async move {
             while let Some(incoming) = endpoint.accept().await {
                 let node = Arc::clone(&node);
@@ -164,13 +167,18 @@ impl Impostor {
                 });
             }
         });
-        Impostor { cluster_id, address, log, book, tee }
+        Impostor { cluster_id, address, log, book, tee, node: behind }
     }
 
     /// Its machine lies from now on.
     pub fn turn(&self, lie: Lie) {
         let mut tee = self.tee.lock().expect("nobody panics with the lock held");
         *tee = tee.clone().telling(&[lie]);
+    }
+
+    /// Signs a receipt of one session, whatever it says and in whoever's name, with the key its evidence shows.
+    pub fn resign(&self, receipt: &mut Receipt) {
+        ledger::resign(receipt, &|words: &[u8]| self.node.secrets.sign(words));
     }
 
     /// Whether a message of a user, as it was opened here, holds this text.

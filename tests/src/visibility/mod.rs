@@ -18,11 +18,12 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 /// What has to be gone once a node has ended, and the credentials it never had.
-pub const KEYS: [&str; 3] = [CREDENTIAL, MASTER, INCARNATION];
-/// What a running node surely holds, and the credentials it never has.
-pub const HELD: [&str; 5] = [VALUE, KEY_NAME, CREDENTIAL, MASTER, INCARNATION];
+pub const KEYS: [&str; 8] = [CREDENTIAL, MASTER, INCARNATION, SHARE, RECOVERY, USER_KEY, WORKLOAD, BROKER];
+/// What a running node surely holds, and what it never has or is through with.
+pub const HELD: [&str; 8] = [VALUE, KEY_NAME, CREDENTIAL, MASTER, INCARNATION, SHARE, RECOVERY, BROKER];
 /// Kinds of secrets, as the columns of the page.
-pub const KINDS: [&str; 7] = [VALUE, KEY_NAME, NAMESPACE, USER, CREDENTIAL, MASTER, INCARNATION];
+pub const KINDS: [&str; 13] =
+    [VALUE, KEY_NAME, NAMESPACE, USER, CREDENTIAL, MASTER, INCARNATION, SHARE, RECOVERY, USER_KEY, WORKLOAD, BROKER, TOKEN];
 /// What users store.
 pub const VALUE: &str = "values";
 /// Names of their keys.
@@ -37,6 +38,18 @@ pub const CREDENTIAL: &str = "credentials";
 pub const MASTER: &str = "cluster keys";
 /// The private keys of one incarnation.
 pub const INCARNATION: &str = "node keys";
+/// What custodians hold, and what they answered to a drill.
+pub const SHARE: &str = "shares";
+/// What enough shares are combined to, what follows from it, and the key that answers to a drill are sealed to.
+pub const RECOVERY: &str = "recovery keys";
+/// What devices keep beside the credential: the user's key, its parts in `dual` mode, the phrase and what follows from it.
+pub const USER_KEY: &str = "user keys, phrases";
+/// What workloads are granted.
+pub const WORKLOAD: &str = "workload keys";
+/// The key behind the certificate of the key broker protocol.
+pub const BROKER: &str = "broker key";
+/// What a guest's session with the key broker goes by.
+pub const TOKEN: &str = "broker sessions";
 
 /// A place that was searched for everything that was planted.
 #[derive(Clone, Debug)]
@@ -81,10 +94,18 @@ Whoever runs the machines has root on the hosts, every disk, every cable and eve
 `tests/tests/secrets.rs` from what its run found, and the test fails as soon as a run finds anything else, in either direction; after a wanted change
 `RINGWALL_BLESS=1 cargo test -p ringwall-tests --test secrets` writes it anew.
 
-The run: three node processes on simulated TEEs with real sockets and disks, logging all they can. Ten users store, read, list and delete 10,000
-planted secrets; one node leaves in order, one is superseded while it stands still, one is aborted, and each is replaced. The suite
-knows the nodes' keys too, because the simulated machines play their generators from tapes. It then searches every byte for every secret: as it is,
+The run: three node processes on simulated TEEs with real sockets and disks, logging all they can. Three custodians take their shares, one proves that it
+holds it, two answer a drill; a user has namespaces in all three modes on a laptop, makes a phrase, is restored on a phone with it, and somebody else tries another
+phrase; governors make a workload key, which a guest is granted over the key broker protocol, and over ours by each node; one backup is taken. Ten users
+store, read, list and delete 10,000 planted secrets; one node leaves in order, one is superseded while it stands still, one is aborted, and each is
+replaced. The suite knows the nodes' keys too, because the simulated machines play their generators from tapes; it combines shares as a recovery would, and
+what it searches for as the recovery key opened the cluster's keys before. It then searches every byte for every secret: as it is,
 in hex, and in base64 at any offset. Each search is handed one more secret first, in the same place, and must find it.
+
+Looking takes root: without it no process may read another one's memory, list its sockets, or say that it left no core dump. Then nothing on this page is tried: the
+suite fails where `CI` is set, and elsewhere it says `NOT RUN` on its standard error, past whatever captures what tests print. Even with root the run does not see
+what hardware would hide or show (registers, caches, the pace of memory), what a kernel keeps of a socket once it was read, the machines of clients, custodians
+and guests, and a node that recovers a cluster from a total outage, in whose memory enough shares come together: that process is not among these three.
 
 ";
 
@@ -128,7 +149,8 @@ impl Findings {
         }
         let _ = writeln!(
             page,
-            "\nA status has {}, and nothing else. There is no other surface: no port for figures, no shell.",
+            "\nA status has {}, and nothing else. There is no other surface, except that a node with `[kbs]` has one TCP port for the key broker protocol: no port for \
+             figures, no shell.",
             self.status.join(", ")
         );
         page.push_str(EVENTS);

@@ -6,17 +6,21 @@
 
 use ringwall_channel::NodeSecrets;
 use ringwall_keys::Keyring;
+use ringwall_keys::custody::KemSecret;
 use ringwall_keys::derive::{Purpose, expand};
 use ringwall_sim::canary::Canaries;
 use ringwall_sim::cluster::Machine;
 use ringwall_sim::tape::{BLOCK, Tape};
-use ringwall_wire::ids::{ClusterId, UserId};
+use ringwall_wire::ids::{ClusterId, UserId, XWingPublic};
+use ringwall_wire::secret::Secret;
 use std::path::{Path, PathBuf};
 
 /// Bytes of a tape; a life draws less than a quarter of it.
 const BYTES: usize = 2 << 20;
 /// Blocks from the beginning that are tried: keys are made early in a life.
 const TRIED: u64 = 1_024;
+/// Blocks that are tried for the key of a drill, which is made a while later.
+const TRIED_LATER: usize = 16_384;
 /// Blocks of a node's keys: X25519, two of ML-KEM, Ed25519.
 const NODE_BLOCKS: usize = 4;
 
@@ -60,6 +64,12 @@ impl Recording {
         let found = tags.search_files(disks.iter().copied()).unwrap().found;
         assert!(found.len() <= 1, "one tag has one key");
         found.first().map(|block| ring(u64::from(*block)))
+    }
+
+    /// The seed of the key that answers to a drill are sealed to, if this tape made it.
+    pub(crate) fn session_key(&self, public: &XWingPublic) -> Option<Vec<u8>> {
+        let mut draws = self.blocks().take(TRIED_LATER).filter_map(|block| block.first_chunk::<BLOCK>());
+        draws.find(|draw| KemSecret::from_seed(Secret::new(**draw)).public() == *public).map(|draw| draw.to_vec())
     }
 
     /// The private keys of every incarnation this tape made whose public keys are on a disk: the raw draws.
