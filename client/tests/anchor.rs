@@ -325,6 +325,31 @@ fn two_devices_that_saw_two_histories_find_out() {
     assert!(matches!(merge(&left, &elsewhere).unwrap_err().0, Contradiction::OtherCluster { .. }));
 }
 
+/// Either may have seen more entries: what both signed of one size is their landmark, or the whole log of one and the landmark of the other.
+#[test]
+fn two_histories_are_told_apart_by_their_landmarks_though_their_sizes_differ() {
+    for (size, more) in [(2 * LANDMARK, 40), (2 * LANDMARK - 1, 41), (3 * LANDMARK - 3, 1)] {
+        let one = ledger(size);
+        let mut other = one.clone();
+        other.grow(more);
+        let seen = |ledger: &Ledger| anchor(&ledger.receipt(&to(1, 0), &[], 0, sign));
+        assert!(merge(&seen(&one), &seen(&other)).is_ok(), "one history, {size} and {more} more");
+        other.rewrite(2);
+        let (left, right) = (seen(&one), seen(&other));
+        assert_ne!(left.newest.head.tree.size, right.newest.head.tree.size);
+        let forked = Contradiction::LogForked { size: 2 * LANDMARK };
+        assert_eq!(merge(&left, &right).unwrap_err().0, forked, "{size} and {more} more");
+        assert_eq!(merge(&right, &left).unwrap_err().0, forked);
+        assert_eq!(contradiction(against(&left, &right.newest, 0, &[])), forked, "and no path talks it away");
+    }
+    let one = ledger(2 * LANDMARK + 10);
+    let mut other = one.clone();
+    other.rewrite(2 * LANDMARK as usize + 5);
+    other.grow(3);
+    let (left, right) = (anchor(&one.receipt(&to(1, 0), &[], 0, sign)), anchor(&other.receipt(&to(1, 0), &[], 0, sign)));
+    assert!(merge(&left, &right).is_ok(), "a fork after the landmark shows when the older one connects");
+}
+
 fn signer(byte: u8) -> Signer {
     Signer { incarnation: Incarnation::new(Epoch(2), 1), exchange: Blob::new(vec![byte; 40]).unwrap() }
 }

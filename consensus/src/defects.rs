@@ -50,6 +50,12 @@ pub enum Defect {
     Resumes,
     /// One that led when it stopped leads again at once, which is openraft's default.
     RestoresLeader,
+    /// A dealing of shares is taken whatever its number.
+    AnyDealing,
+    /// Of log writes that became durable together the newest is told first, what openraft could not bear before alpha.34 (#1960).
+    NewestFirst,
+    /// Of log writes that became durable together Raft never hears of the newest: what it made of that.
+    NewestLost,
 }
 
 #[cfg(feature = "defects")]

@@ -11,8 +11,10 @@ use ringwall_tests::world::kinds::missing;
 use ringwall_tests::world::proof::{CASES, ELSEWHERE, prove_all};
 use ringwall_tests::world::run::run;
 use ringwall_tests::world::settings::Settings;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
+use std::sync::Mutex;
 
 /// Worlds of the suite where `RINGWALL_WORLDS` does not say otherwise; `.ci/run` asks for [`ENOUGH`].
 const SUITE: u64 = 30;
@@ -20,8 +22,12 @@ const SUITE: u64 = 30;
 const THREADS: usize = 2;
 /// Worlds from which on every kind must have fired.
 const ENOUGH: u64 = 300;
-/// Seeds that are run twice where `RINGWALL_WORLDS` does not say otherwise.
+/// Seeds that are run twice with every `cargo test`.
 const TWICE: u64 = 20;
+/// Seeds that are run twice where all worlds are: the goal of decision 0025.
+const TWICE_OF_MANY: u64 = 200;
+/// Milliseconds of faults in each of these: short, since what 400 worlds cost is their founding; about a quarter of them have a fault.
+const TWICE_OF_MANY_MS: u64 = 1_500;
 /// Seeds of each drill.
 const DRILLS: u64 = 3;
 /// Worlds a mistake gets to be noticed.
@@ -34,9 +40,30 @@ fn asked(default: u64) -> u64 {
 #[test]
 fn equal_seeds_give_equal_worlds() {
     let settings = Settings { faults_ms: 4_000, ..Settings::default() };
-    let differing: Vec<u64> = (0..asked(TWICE)).filter(|seed| run(*seed, &settings).hash != run(*seed, &settings).hash).collect();
-    assert_eq!(differing, Vec::<u64>::new(), "of {} seeds", asked(TWICE));
+    let differing: Vec<u64> = (0..TWICE).filter(|seed| run(*seed, &settings).hash != run(*seed, &settings).hash).collect();
+    assert_eq!(differing, Vec::<u64>::new(), "of {TWICE} seeds");
     assert_ne!(run(0, &settings).hash, run(1, &settings).hash);
+}
+
+/// Both rounds hand seeds to whichever thread is free, so that most are run on another one the second time, among other worlds.
+#[test]
+#[ignore = "400 short worlds: `.ci/run worlds`"]
+fn each_of_200_seeds_gives_an_equal_world_twice() {
+    let settings = Settings { faults_ms: TWICE_OF_MANY_MS, ..Settings::default() };
+    let round = || {
+        let hashes = Mutex::new(BTreeMap::new());
+        let sum = sweep(0..TWICE_OF_MANY, &settings, THREADS, |report| {
+            hashes.lock().unwrap().insert(report.seed, report.hash);
+            true
+        });
+        (hashes.into_inner().unwrap(), sum)
+    };
+    let ((first, sum), (second, again)) = (round(), round());
+    let equal = first.iter().filter(|(seed, hash)| second.get(*seed) == Some(*hash)).count() as u64;
+    let different: BTreeSet<&(u64, u64)> = first.values().collect();
+    println!("{equal} of {TWICE_OF_MANY} seeds gave equal worlds; {:.1} CPU s", (sum.cpu + again.cpu).as_secs_f64());
+    assert_eq!((equal, first.len() as u64, different.len() as u64), (TWICE_OF_MANY, TWICE_OF_MANY, TWICE_OF_MANY));
+    assert!(sum.kinds.len() >= 8, "these worlds are too short for faults: {:?}", sum.kinds);
 }
 
 #[test]
@@ -59,8 +86,8 @@ fn every_world_of_the_suite_keeps_every_rule_and_every_kind_fires() {
     assert!(sum.simulated_ms >= 60_000 * worlds, "a world lasts a minute at least");
     assert!(sum.ops.2 > 10 * worlds, "clients hardly wrote anything: {:?}", sum.ops);
     if worlds >= ENOUGH {
-        let (kinds, hostile) = sum.fired();
-        assert!(kinds >= 45 && hostile >= 15, "{kinds} kinds fired, {hostile} of a hostile host");
+        let (planned, hostile) = sum.fired();
+        assert!(planned >= 45 && hostile >= 15, "{planned} kinds of the plan fired, {hostile} of a hostile host");
         assert_eq!(missing(&sum.kinds), Vec::new(), "kinds that never fired");
     }
 }
@@ -82,8 +109,14 @@ fn a_process_that_slept_while_all_others_were_replaced_does_not_keep_its_machine
 
 #[test]
 fn seeds_that_once_broke_a_rule_keep_it() {
-    let sum = sweep(regressions(include_str!("world/regressions.txt")).into_iter(), &Settings::suite(), THREADS, |_| true);
-    assert_eq!(sum.failed, Vec::new());
+    let mut by_kinds: BTreeMap<usize, Vec<u64>> = BTreeMap::new();
+    let seeds = regressions(include_str!("world/regressions.txt"));
+    assert!(seeds.len() >= 6, "the file says `SEED of KINDS`: {seeds:?}");
+    seeds.into_iter().for_each(|(seed, kinds)| by_kinds.entry(kinds).or_default().push(seed));
+    for (kinds, seeds) in by_kinds {
+        let sum = sweep(seeds.into_iter(), &Settings { kinds, ..Settings::suite() }, THREADS, |_| true);
+        assert_eq!(sum.failed, Vec::new(), "worlds of {kinds} kinds");
+    }
 }
 
 #[test]
@@ -106,11 +139,12 @@ fn mistakes_made_on_purpose_are_noticed() {
 }
 
 #[test]
-fn each_of_the_nine_mistakes_of_published_code_is_made_here_or_tested_by_name_elsewhere() {
+fn each_of_the_nine_mistakes_of_published_code_but_the_fourth_is_made_here() {
     for number in 1..=9 {
         let origin = format!("code {number}");
         let here = CASES.iter().any(|case| case.origin == origin && case.held_by.is_none());
-        assert!(here || ELSEWHERE.iter().any(|(of, _, _)| *of == origin), "{origin}");
+        let elsewhere = ELSEWHERE.iter().any(|(of, _, _)| *of == origin);
+        assert!(here || number == 4 && elsewhere, "{origin}");
     }
     for (_, mistake, test) in ELSEWHERE {
         let (file, name) = test.split_once("::").unwrap();

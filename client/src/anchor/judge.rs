@@ -264,21 +264,26 @@ fn witnessed(_: &EpochStart) -> bool {
     true
 }
 
+/// The size at which two heads of one epoch sign different roots: each signs two, that of its whole log and that of its newest landmark.
+pub(crate) fn forked_at(one: &TreeHead, other: &TreeHead) -> Option<u64> {
+    let signed = |head: &TreeHead| [(head.size, head.root), (landmark_of(head.size), head.landmark)];
+    let apart = |(size, root): &(u64, Digest)| signed(other).iter().any(|(at, told)| at == size && told != root);
+    signed(one).iter().filter(|(size, _)| *size > 0).find(|told| apart(told)).map(|(size, _)| *size)
+}
+
 /// Whether one log continues the other.
 fn grown(known: &Receipt, got: &Receipt, from: u64, path: &[Digest]) -> Result<(), Refused> {
     let (old, new) = (&known.head, &got.head);
     let (TreeHead { size, root, landmark }, to) = (old.tree, new.tree.size);
+    if let Some(size) = forked_at(&old.tree, &new.tree) {
+        return Err(contradicts(Contradiction::LogForked { size }, known));
+    }
     if to < size {
         return Err(contradicts(Contradiction::LogShrank { known: size, got: to }, known));
     }
     let fault = Refused::Fault(ReceiptFault::Path { from, to });
     if to == size {
-        let forked = Contradiction::LogForked { size };
-        return match (new.tree.root == root, path.is_empty()) {
-            (false, _) => Err(contradicts(forked, known)),
-            (true, true) => Ok(()),
-            (true, false) => Err(fault),
-        };
+        return if path.is_empty() { Ok(()) } else { Err(fault) };
     }
     let wanted = match from {
         from if from == size => root,

@@ -3,7 +3,7 @@
 //! Decides: the order of receipts (epoch, then tree size), and what two anchors of one user say that cannot both be true. A change that several
 //! processes or devices saw is kept once. Trusts: receipts that were accepted. Out of scope: accepting them (`judge.rs`). Protocol section 5.2.
 
-use super::judge::Contradiction;
+use super::judge::{Contradiction, forked_at};
 use ringwall_wire::bounded::List;
 use ringwall_wire::limits::ANCHOR_RECEIPTS;
 use ringwall_wire::receipt::{Anchor, Receipt};
@@ -38,7 +38,8 @@ pub fn merge(one: &Anchor, other: &Anchor) -> Result<Anchor, Pair> {
     Ok(Anchor { newest, others: List::new(kept.collect()).unwrap_or_default() })
 }
 
-/// Looks for receipts of the two that cannot belong to one history. Sizes may differ: either may have seen more.
+/// Looks for receipts of the two that cannot belong to one history. Sizes may differ: either may have seen more; then the landmarks of both decide,
+/// where they are the same size, and a fork after it shows only when the older one connects.
 pub(crate) fn compare(one: &Anchor, other: &Anchor) -> Result<(), Pair> {
     for left in one.receipts() {
         for right in other.receipts() {
@@ -58,8 +59,8 @@ fn pair(left: &Receipt, right: &Receipt) -> Option<Contradiction> {
     if one.epoch != two.epoch {
         return None;
     }
-    if one.tree.size == two.tree.size && one.tree.root != two.tree.root {
-        return Some(Contradiction::LogForked { size: one.tree.size });
+    if let Some(size) = forked_at(&one.tree, &two.tree) {
+        return Some(Contradiction::LogForked { size });
     }
     left.leaf.spaces.iter().find_map(|mark| {
         let same = right.leaf.mark(&mark.space).filter(|other| other.seq == mark.seq)?;

@@ -4,6 +4,7 @@
 //! order in which it queued. A write that fails, or is short, raises the fence: nothing is acknowledged afterwards.
 //! Trusts: nothing but the order of its queue. Out of scope: reading (`store`). Protocol section 5.1.
 
+use crate::defects::{self, Defect};
 use crate::disk::keyed::Tag;
 use crate::disk::{DiskFile, write_whole};
 use crate::ground::Ground;
@@ -366,7 +367,13 @@ impl Service for LogService {
     }
 }
 
-fn tell(waiters: Vec<Waiter>, result: &io::Result<()>) {
+fn tell(mut waiters: Vec<Waiter>, result: &io::Result<()>) {
+    if defects::on(Defect::NewestLost) {
+        waiters.pop_if(|newest| matches!(newest, Waiter::Append(_)));
+    }
+    if defects::on(Defect::NewestFirst) {
+        waiters.reverse();
+    }
     for waiter in waiters {
         let answer = match result {
             Ok(()) => Ok(()),

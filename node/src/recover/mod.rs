@@ -22,7 +22,7 @@ pub(crate) mod disks;
 mod earlier;
 pub(crate) mod heads;
 pub mod papers;
-pub(crate) mod session;
+pub mod session;
 pub mod status;
 mod takeup;
 mod verdict;

@@ -33,10 +33,10 @@ pub(crate) struct Word {
 
 /// Why shares that were good gave no keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct NotOpened(pub(crate) RecoveryFault);
+pub struct NotOpened(pub(crate) RecoveryFault);
 
 /// The session.
-pub(crate) struct Session {
+pub struct Session {
     offer: RecoveryOffer,
     digest: Digest,
     manifest: CustodyManifest,
@@ -55,7 +55,7 @@ pub(crate) struct Session {
 
 impl Session {
     /// A session for `offer`, whose key is `kem`.
-    pub(crate) fn new(offer: RecoveryOffer, manifest: CustodyManifest, kem: KemSecret, secrets: Arc<NodeSecrets>, now_s: u64) -> Self {
+    pub fn new(offer: RecoveryOffer, manifest: CustodyManifest, kem: KemSecret, secrets: Arc<NodeSecrets>, now_s: u64) -> Self {
         let mut audit = Audit::new(offer.cluster_id, offer.session, secrets);
         let digest = Digest(offer.digest());
         audit.note(now_s, AuditWhat::Offered(digest));
@@ -76,7 +76,7 @@ impl Session {
     }
 
     /// Takes a submission in; the custodian whose share it was.
-    pub(crate) fn submit(&mut self, submission: &ShareSubmission, now_s: u64) -> Result<CustodianId, RecoveryFault> {
+    pub fn submit(&mut self, submission: &ShareSubmission, now_s: u64) -> Result<CustodianId, RecoveryFault> {
         if self.is_over() {
             return Err(RecoveryFault::TooManyRefused);
         }
@@ -132,17 +132,17 @@ impl Session {
     }
 
     /// Shares that are in, and how many are needed.
-    pub(crate) fn count(&self) -> (usize, usize) {
+    pub fn count(&self) -> (usize, usize) {
         (self.shares.len(), usize::from(self.manifest.threshold))
     }
 
     /// Whether the shares recover.
-    pub(crate) fn is_enough(&self) -> bool {
+    pub fn is_enough(&self) -> bool {
         self.shares.len() >= usize::from(self.manifest.threshold)
     }
 
     /// Combines the shares and opens the first of `blobs` that is the members' work. The shares are wiped when this returns, the recovery key when it is forgotten.
-    pub(crate) fn open(&mut self, blobs: &[RecoveryBlob], now_s: u64) -> Result<Keyring, NotOpened> {
+    pub fn open(&mut self, blobs: &[RecoveryBlob], now_s: u64) -> Result<Keyring, NotOpened> {
         let shares = std::mem::take(&mut self.shares);
         let key = combine(&self.manifest, &shares).map_err(|_| NotOpened(RecoveryFault::OtherKey))?;
         drop(shares);
@@ -249,7 +249,7 @@ impl Session {
     }
 
     /// The offer.
-    pub(crate) fn offer(&self) -> &RecoveryOffer {
+    pub fn offer(&self) -> &RecoveryOffer {
         &self.offer
     }
 

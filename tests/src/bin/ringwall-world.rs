@@ -1,12 +1,13 @@
 //! `cargo sim`: many deterministic worlds, or one of them with everything that happens in it.
 //!
-//! Decides: which seeds, for how long, and that a seed that breaks a rule is appended to the file of regressions, which the tests run
-//! again. Trusts: nothing. Out of scope: what a world is (`ringwall_tests::world`).
+//! Decides: which seeds and for how long. A seed that breaks a rule is appended to the file of `--keep`, by default the one the tests run again where the
+//! program finds it. Trusts: nothing. Out of scope: what a world is (`ringwall_tests::world`).
 #![allow(clippy::print_stdout, clippy::print_stderr)] // a program for people
 
 use clap::Parser;
 use ringwall_tests::world::campaign;
 use ringwall_tests::world::drills::Drill;
+use ringwall_tests::world::kinds::Kind;
 use ringwall_tests::world::proof::{CASES, Case, prove_all};
 use ringwall_tests::world::run::run;
 use ringwall_tests::world::settings::Settings;
@@ -14,6 +15,9 @@ use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Seconds of faults in the worlds of the suite.
+const FAULTS_S: u64 = 42;
 
 /// Runs worlds of seeds, each a whole cluster on simulated time with faults from its seed.
 #[derive(Parser)]
@@ -35,7 +39,7 @@ struct Arguments {
     #[arg(long)]
     hours: Option<f64>,
     /// Seconds of faults in each world.
-    #[arg(long, default_value_t = 42)]
+    #[arg(long, default_value_t = FAULTS_S)]
     faults: u64,
     /// Threads, each with worlds of its own.
     #[arg(long, default_value_t = 1)]
@@ -49,9 +53,9 @@ struct Arguments {
     /// Run the attack in full instead of faults from the seed: `rollback`, `clone`, `leader` or `sleeper`.
     #[arg(long)]
     drill: Option<String>,
-    /// Where seeds that broke a rule are kept.
-    #[arg(long)]
-    keep: Option<PathBuf>,
+    /// Where seeds of many worlds that broke a rule are appended.
+    #[arg(long, default_value = "tests/tests/world/regressions.txt")]
+    keep: PathBuf,
 }
 
 fn main() -> ExitCode {
@@ -121,10 +125,15 @@ fn many(arguments: &Arguments, settings: &Settings) -> ExitCode {
 }
 
 fn keep(arguments: &Arguments, seed: u64, why: &str) {
-    let Some(path) = &arguments.keep else { return };
+    let path = &arguments.keep;
+    let why = why.lines().next().unwrap_or_default();
+    // Worlds of another length than the suite's are other worlds: the tests would not find again what these did.
+    if arguments.faults != FAULTS_S || arguments.drill.is_some() {
+        eprintln!("seed {seed} is not kept: the tests run seeds with {FAULTS_S} s of faults and without a drill");
+        return;
+    }
     let file = std::fs::File::options().create(true).append(true).open(path);
-    let kept = file.and_then(|mut file| writeln!(file, "{seed} # {}", why.lines().next().unwrap_or_default()));
-    if let Err(fault) = kept {
-        eprintln!("{}: the seed is not kept: {fault}", path.display());
+    if let Err(fault) = file.and_then(|mut file| writeln!(file, "{seed} of {} # {why}", Kind::ALL.len())) {
+        eprintln!("{}: the seed is not kept: {fault}; name a file with --keep", path.display());
     }
 }

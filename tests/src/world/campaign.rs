@@ -51,10 +51,11 @@ impl Sum {
         }
     }
 
-    /// Kinds that fired, and how many of them are a hostile host's.
+    /// Kinds of the plan that fired, and how many kinds of a hostile host's did.
     pub fn fired(&self) -> (usize, usize) {
+        let planned = self.kinds.keys().filter(|kind| !kinds::BESIDE.contains(kind)).count();
         let hostile = self.kinds.keys().filter(|kind| kind.blame() == Blame::Host).count();
-        (self.kinds.len(), hostile)
+        (planned, hostile)
     }
 
     /// As people read it.
@@ -74,8 +75,9 @@ impl Sum {
             self.watched.0, self.watched.1, self.watched.2
         );
         let _ = writeln!(out, "slowest recovery ms  {:>12}", self.slowest_recovery_ms);
-        let (kinds, hostile) = self.fired();
-        let _ = writeln!(out, "kinds fired          {kinds:>12}  of {}, {hostile} of them a hostile host's", Kind::ALL.len());
+        let ((planned, hostile), all) = (self.fired(), Kind::ALL.len());
+        let kinds = self.kinds.len();
+        let _ = writeln!(out, "kinds fired          {kinds:>12}  of {all}; {planned} are of the plan's 51, {hostile} a hostile host's");
         for kind in Kind::ALL {
             let count = self.kinds.get(kind).copied().unwrap_or(0);
             let _ = writeln!(out, "  {:<8} {:<26} {:>9}", format!("{:?}", kind.blame()), format!("{kind:?}"), count);
@@ -120,16 +122,18 @@ pub fn sweep(seeds: impl Iterator<Item = u64> + Send, settings: &Settings, threa
     sum
 }
 
-/// Seeds in a file of regressions: one a line, `#` begins a comment.
-pub fn regressions(text: &str) -> Vec<u64> {
+/// Seeds in a file of regressions, each with how many kinds a world knew when it was written down: with more it would be another world. One a line,
+/// `SEED of KINDS`; `#` begins a comment.
+pub fn regressions(text: &str) -> Vec<(u64, usize)> {
     let lines = text.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
-    lines.filter_map(|line| line.parse().ok()).collect()
+    let seed = |line: &str| line.split_once(" of ").and_then(|(seed, kinds)| Some((seed.parse().ok()?, kinds.parse().ok()?)));
+    lines.filter_map(seed).collect()
 }
 
 #[cfg(test)]
 mod tests {
     #[test]
     fn regressions_are_numbers_and_comments() {
-        assert_eq!(super::regressions("# seeds\n7 # lost a write\n\n19\n"), [7, 19]);
+        assert_eq!(super::regressions("# seeds\n7 of 53 # lost a write\n\n19 of 54\n"), [(7, 53), (19, 54)]);
     }
 }

@@ -22,7 +22,7 @@ use ringwall_wire::evidence::Role;
 use ringwall_wire::ids::{ClientId, Nonce, Revision, UserId};
 use ringwall_wire::limits::REQUEST_BYTES;
 use ringwall_wire::request::{
-    Answer, Change, Expect, Get, KeyMode, Mutation, Namespace, Once, Op, OpenNamespace, PutValue, Reply, Request, Write,
+    Answer, Change, Expect, Get, KeyMode, KeyName, Mutation, Namespace, Once, Op, OpenNamespace, PutValue, Reply, Request, Write,
 };
 use ringwall_wire::session::{AttestMode, AttestReq, GetDescriptor, NodeDescriptor, UserReady};
 use ringwall_wire::version;
@@ -77,9 +77,19 @@ struct Talk {
     opener: Opener,
 }
 
-/// The namespace all clients use.
-pub fn namespace() -> Namespace {
+/// The namespace all clients use, but where names are close.
+fn namespace() -> Namespace {
     Namespace::new("world").expect("short")
+}
+
+/// How a key is named: all in one namespace; or, where names are close, every second one in another, so that run together two are the same.
+fn named(close: bool, key: u32) -> (Namespace, KeyName) {
+    let (namespace, name) = match (close, key % 2) {
+        (false, _) => (namespace(), format!("key-{key}")),
+        (true, 0) => (namespace(), format!("-1:{key}")),
+        (true, _) => (Namespace::new("world-1").expect("short"), format!(":{}", key - 1)),
+    };
+    (namespace, KeyName::new(name.into_bytes()).expect("short"))
 }
 
 impl Client {
@@ -135,9 +145,16 @@ impl Client {
         self.operate(key, Ask::Put(value)).await
     }
 
-    /// Makes the namespace, or finds it.
+    /// Makes the namespace, or finds it; both where there are two.
     pub async fn open_namespace(&mut self) {
-        let ask = Op::OpenNamespace(OpenNamespace { namespace: namespace(), mode: KeyMode::Cluster, commit: None });
+        let close = self.crowd.common.flaws.has(Flaw::CloseNames);
+        for key in 0..=u32::from(close) {
+            self.open_one(named(close, key).0).await;
+        }
+    }
+
+    async fn open_one(&mut self, namespace: Namespace) {
+        let ask = Op::OpenNamespace(OpenNamespace { namespace, mode: KeyMode::Cluster, commit: None });
         while !self.gives_up() {
             match self.ask(ask.clone()).await {
                 Some(Answer::Opened(_)) => return,
@@ -201,10 +218,10 @@ impl Client {
     }
 
     fn spell(&mut self, key: u32, ask: Ask) -> Op {
-        let name = Blob::new(format!("key-{key}").into_bytes()).expect("short");
+        let (namespace, name) = named(self.crowd.common.flaws.has(Flaw::CloseNames), key);
         let put = |value: u64| Change::Put(PutValue { value: Blob::new(value.to_be_bytes().to_vec()).expect("short"), ttl_s: 0 });
         let (expect, change) = match ask {
-            Ask::Get => return Op::Get(Get { namespace: namespace(), key: name }),
+            Ask::Get => return Op::Get(Get { namespace, key: name }),
             Ask::Put(value) => (Expect::Any, put(value)),
             Ask::Swap(value, Revision(0)) => (Expect::Absent, put(value)),
             Ask::Swap(value, version) => (Expect::Version(version), put(value)),
@@ -213,7 +230,7 @@ impl Client {
         self.seq += 1;
         let once = Once { seq: self.seq, acked: self.seq, since: self.revision };
         let mutations = List::new(vec![Mutation { key: name, expect, change }]).expect("one fits");
-        Op::Write(Write { namespace: namespace(), once, mutations })
+        Op::Write(Write { namespace, once, mutations })
     }
 
     /// One request and its answer; none when there is no session, or no answer in time.

@@ -66,6 +66,8 @@ pub enum Flaw {
     NoSnapshots,
     /// A snapshot arrives other than it was sent (openraft #1892: one that conflicts is taken).
     BentSnapshots,
+    /// Whoever takes a snapshot in believes that it alone votes: a membership no log has any more (openraft #1808).
+    PhantomMembership,
     /// A fenced member answers what it is asked until its process is gone.
     AnswersFenced,
     /// A process has the same keys in every life.
@@ -74,6 +76,16 @@ pub enum Flaw {
     NewNumberOnRetry,
     /// A process goes on from its disk under its old name.
     Resumes,
+    /// A process that was superseded or removed goes on, and members take it for one of theirs.
+    StaysOn,
+    /// Reports of layouts that lack what the policy looks at are taken: the oldest version, which has neither CPU nor mitigations in it.
+    OldLayouts,
+    /// A quote is read as if its header were the beginning of its body.
+    NoQuoteHeader,
+    /// No mistake: clients name what they store so that namespace and key run together would be the same for two keys.
+    CloseNames,
+    /// Namespace and key are put one behind the other before anything is derived from them.
+    Unframed,
 }
 
 /// The mistakes of a world.

@@ -25,7 +25,7 @@ use ringwall_wire::command::{OpenSpace, Outcome, SealedChange, SealedMutation, S
 use ringwall_wire::evidence::Role;
 use ringwall_wire::ids::{ClientId, Revision, UserId};
 use ringwall_wire::limits::REQUEST_BYTES;
-use ringwall_wire::request::{Answer, Change, Entry, Get, KeyMode, Namespace, Op, OpenNamespace, Reply, Request, Write};
+use ringwall_wire::request::{Answer, Change, Entry, Get, KeyMode, KeyName, Namespace, Op, OpenNamespace, Reply, Request, Write};
 use ringwall_wire::session::{GetDescriptor, NodeDescriptor, RefusalCode, UserAuth, UserReady};
 use ringwall_wire::version;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -115,6 +115,11 @@ fn refused(code: RefusalCode) -> Answer {
     Answer::Refused(refusal(code, "see the code"))
 }
 
+/// The one namespace of a node that does not tell them apart.
+fn everything() -> Namespace {
+    Namespace::new("all").expect("short")
+}
+
 fn unread(fault: ReadError) -> Answer {
     refused(match fault {
         ReadError::Transient => RefusalCode::Unavailable,
@@ -123,6 +128,15 @@ fn unread(fault: ReadError) -> Answer {
 }
 
 impl Talk {
+    /// Where something is stored: namespaces and names are derived from apart, but where that is the mistake.
+    fn place(&self, namespace: Namespace, key: KeyName) -> (Namespace, KeyName) {
+        if !self.process.site.common.flaws.has(Flaw::Unframed) {
+            return (namespace, key);
+        }
+        let together = [namespace.as_bytes(), &key[..]].concat();
+        (everything(), KeyName::new(together).expect("short"))
+    }
+
     async fn take(&self, op: Op) -> Answer {
         let answer = match op {
             Op::OpenNamespace(ask) => self.open_namespace(ask).await,
@@ -134,7 +148,8 @@ impl Talk {
     }
 
     async fn open_namespace(&self, ask: OpenNamespace) -> Result<Answer, Answer> {
-        let tag = self.process.keyring.space_tag(&self.user, &ask.namespace);
+        let namespace = if self.process.site.common.flaws.has(Flaw::Unframed) { everything() } else { ask.namespace };
+        let tag = self.process.keyring.space_tag(&self.user, &namespace);
         let owner = self.process.keyring.owner_mark(&self.user, &tag);
         let dek = {
             let mut ivs = self.process.ivs.lock().unwrap_or_else(PoisonError::into_inner);
@@ -185,16 +200,18 @@ impl Talk {
     }
 
     async fn write(&self, ask: Write) -> Result<Answer, Answer> {
-        let keys = self.space(&ask.namespace).await?;
+        let (namespace, _) = self.place(ask.namespace.clone(), KeyName::default());
+        let keys = self.space(&namespace).await?;
         let client = self.process.keyring.client_tag(keys.space(), &self.client);
         let mut mutations = Vec::new();
         for mutation in ask.mutations.into_vec() {
-            let key = keys.key_tag(&mutation.key);
+            let (_, name) = self.place(ask.namespace.clone(), mutation.key);
+            let key = keys.key_tag(&name);
             let change = match mutation.change {
                 Change::Put(put) => {
                     let place = RecordPlace { key, client, seq: ask.once.seq };
                     let mut ivs = self.process.ivs.lock().unwrap_or_else(PoisonError::into_inner);
-                    let sealed = keys.seal(&place, &mutation.key, &put.value, &mut ivs);
+                    let sealed = keys.seal(&place, &name, &put.value, &mut ivs);
                     drop(ivs);
                     let record = sealed.map_err(|_| refused(RefusalCode::TooLarge))?;
                     let mut iv = record.iv;
@@ -228,14 +245,15 @@ impl Talk {
     }
 
     async fn get(&self, ask: Get) -> Result<Answer, Answer> {
-        let keys = self.space(&ask.namespace).await?;
-        let key = keys.key_tag(&ask.key);
+        let (namespace, name) = self.place(ask.namespace, ask.key);
+        let keys = self.space(&namespace).await?;
+        let key = keys.key_tag(&name);
         let view = self.look().await?;
         match view.get(keys.space(), &key).map_err(unread)? {
             None => Ok(Answer::Absent(view.revision())),
             Some(stored) => match keys.open(&key, &stored.record) {
                 Ok((name, value)) => {
-                    let entry = (ringwall_wire::request::KeyName::new(name), ringwall_wire::request::Value::new(value));
+                    let entry = (KeyName::new(name), ringwall_wire::request::Value::new(value));
                     let (Ok(key), Ok(value)) = entry else { return Err(refused(RefusalCode::Malformed)) };
                     Ok(Answer::Found(Entry { key, value, version: stored.version }))
                 }

@@ -59,7 +59,8 @@ pub async fn strike(world: &Arc<World>, kind: Kind) {
 
 /// A machine that is not what the policy accepts asks to join, for a slot that is occupied or was vacated for it.
 async fn liar(world: &Arc<World>, kind: Kind, place: Place) {
-    let amd = world.dice.chance(500);
+    // Reports have versions; a quote of another layout is another vendor's.
+    let amd = world.dice.chance(500) || kind == Kind::OldLayout;
     let chip = if amd { "turin-2" } else { "tdx-2" };
     let mut guise = Guise { dishonest: true, ..Guise::default() };
     match kind {
@@ -79,6 +80,7 @@ async fn liar(world: &Arc<World>, kind: Kind, place: Place) {
         }
         Kind::ForgedVendor => guise.lies = vec![if world.dice.chance(500) { Lie::ForeignRoot } else { Lie::Signature }],
         Kind::TcbDowngrade => guise.lies = vec![if amd { Lie::SnpOldReported } else { Lie::TdxOutOfDate }],
+        Kind::OldLayout => guise.report_version = Some(2),
         Kind::OldMeasurement => guise.build = Some(BuildImage::new("ringwall-sim-0", 1)),
         _ => guise.lies = vec![if amd { Lie::SnpDebug } else { Lie::TdxDebug }],
     }

@@ -42,6 +42,29 @@ pub(super) fn as_seen(flaws: &Flaws, answer: &AttestResp, wanted: &Wanted<'_>) -
     CHIPS.iter().filter_map(tee).filter_map(|tee| bent(flaws, answer, wanted, &boot, &tee)).collect()
 }
 
+/// What a quote is to a verifier that does not know its header: the first bytes stand where the body should begin. Nothing for a report, and for whoever
+/// reads layouts as they are.
+pub(super) fn misread(flaws: &Flaws, answer: &AttestResp) -> Option<AttestResp> {
+    let Evidence::Tdx(shown) = answer.evidence.clone() else { return None };
+    let mut quote = QuoteParts::of(&shown.quote).filter(|_| flaws.has(Flaw::NoQuoteHeader))?;
+    let boot = BootConfig::decode(&answer.boot_config).ok()?;
+    let machines =
+        CHIPS.iter().filter_map(|chip| Some(SimTee::new(TeeProfile::new(Platform::of_chip(chip)?, *chip, build(), boot.clone()), 0)));
+    // The machine that signed: the signature over the misplaced body is right, so that nothing but the layout is wrong.
+    let own = |tee: &SimTee| match tee.mint(&[0; 64]) {
+        Evidence::Tdx(other) => QuoteParts::of(&other.quote).is_some_and(|other| other.key == quote.key),
+        Evidence::Snp(_) => false,
+    };
+    let tee = machines.into_iter().find(own)?;
+    let length = quote.body.len();
+    quote.body = [quote.header.as_slice(), &quote.body].concat();
+    quote.body.truncate(length);
+    tee.sign_quote_again(&mut quote);
+    let mut seen = answer.clone();
+    seen.evidence = Evidence::Tdx(ringwall_wire::evidence::TdxEvidence { quote: Blob::new(quote.assemble()).ok()?, ..shown });
+    Some(seen)
+}
+
 fn bent(flaws: &Flaws, answer: &AttestResp, wanted: &Wanted<'_>, boot: &BootConfig, tee: &SimTee) -> Option<AttestResp> {
     let mut seen = answer.clone();
     let mut parts: Vec<(Part, Vec<u8>)> = Vec::new();

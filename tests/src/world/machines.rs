@@ -2,7 +2,7 @@
 //!
 //! Decides: three official machines, one for each slot, where addresses lead; spare machines for hosts that attack. A process that is
 //! over is started again on its official machine after a while, as a service manager does. Faults that take a voter away for good are
-//! let happen only while all voters are there: with custody unbuilt, losing two of three is losing the cluster (protocol section 6).
+//! let happen only while all voters are there: losing two of three is an outage, which worlds do not recover from (protocol section 6).
 //! Trusts: nothing. Out of scope: which fault when (`plan`, `strikes`).
 
 use crate::world::client::Crowd;
@@ -191,7 +191,9 @@ impl World {
             let chip = guise.chip.clone().unwrap_or_else(|| machine.chip.clone());
             let build = guise.build.clone().unwrap_or_else(|| machine.build.clone());
             let platform = Platform::of_chip(&chip)?;
-            (machine.slot, TeeProfile::new(platform, chip, build, boot), Arc::clone(&machine.clock), machine.squeezed || guise.squeezed)
+            let mut profile = TeeProfile::new(platform, chip, build, boot);
+            profile.report_version = guise.report_version.unwrap_or(profile.report_version);
+            (machine.slot, profile, Arc::clone(&machine.clock), machine.squeezed || guise.squeezed)
         };
         let boot = profile.boot_config.clone();
         let dice = Dice::new(self.seed, "process", number);

@@ -16,11 +16,11 @@ use futures_util::stream::{FuturesOrdered, FuturesUnordered, StreamExt};
 use ringwall_channel::{NodeSecrets, Opener, Sealer};
 use ringwall_consensus::runtime;
 use ringwall_consensus::{BoxFuture, Class, Prover, Recognition, Transport, TransportError};
-use ringwall_wire::bounded::Blob;
+use ringwall_wire::bounded::{Blob, List};
 use ringwall_wire::codec::Message;
 use ringwall_wire::ids::{Incarnation, NoisePublic};
 use ringwall_wire::limits::PEER_MESSAGE_BYTES;
-use ringwall_wire::peer::{AppendAnswer, Member, PeerAnswer, PeerCall, PeerReply, PeerRpc};
+use ringwall_wire::peer::{AppendAnswer, Member, Membership, PeerAnswer, PeerCall, PeerReply, PeerRpc};
 use ringwall_wire::session::{PeerPurpose, RefusalCode};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
@@ -410,6 +410,16 @@ fn untaken(process: &Process) -> bool {
     process.site.common.flaws.has(Flaw::FalseAck) && process.site.dice.chance(100)
 }
 
+/// A membership in which this process alone votes; one that does not name it stays as it is.
+fn phantom(process: &Process, membership: Membership) -> Membership {
+    let named = membership.members.iter().any(|named| named.incarnation == process.incarnation);
+    let alone = List::new(vec![process.incarnation]).and_then(|alone| List::new(vec![alone]));
+    match alone {
+        Ok(configs) if named => Membership { configs, ..membership },
+        _ => membership,
+    }
+}
+
 fn deaf() -> BoxFuture<PeerAnswer> {
     Box::pin(std::future::ready(PeerAnswer::Refused(sessions::refusal(RefusalCode::Unavailable, "never"))))
 }
@@ -431,6 +441,10 @@ fn answer(process: &Arc<Process>, from: Incarnation, call: PeerCall) -> BoxFutur
         }
         PeerCall::PreVote(_) if process.site.common.flaws.has(Flaw::DeniedPreVotes) => deaf(),
         PeerCall::SnapshotBegin(_) if process.site.common.flaws.has(Flaw::NoSnapshots) => deaf(),
+        PeerCall::SnapshotBegin(mut head) if process.site.common.flaws.has(Flaw::PhantomMembership) => {
+            head.membership = phantom(&process, head.membership);
+            process.replica.answer(from, PeerCall::SnapshotBegin(head))
+        }
         PeerCall::SnapshotPart(mut part) if process.site.common.flaws.has(Flaw::BentSnapshots) => {
             let mut bytes = part.bytes.to_vec();
             let middle = bytes.len() / 2;

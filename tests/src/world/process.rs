@@ -15,7 +15,7 @@ use crate::world::sessions::{self, Fault, Own};
 use crate::world::site::{Site, address};
 use ringwall_channel::NodeSecrets;
 use ringwall_consensus::runtime;
-use ringwall_consensus::{Class, Granted, MemberStanding, Metrics, Options, Recognition, Replica, Transport};
+use ringwall_consensus::{Class, CustodyTerms, Granted, MemberStanding, Metrics, Options, Recognition, Replica, Transport};
 use ringwall_keys::Keyring;
 use ringwall_keys::hedge::HedgedIvs;
 use ringwall_sim::world::BUILD;
@@ -296,6 +296,7 @@ impl Boot {
         let clock_site = Arc::clone(site);
         let mut options = Options::new(format!("inc-{incarnation}"), common.cluster.id, incarnation, Arc::new(move || clock_site.now_ms()));
         options.granted = granted.map(Arc::new);
+        options.custody = CustodyTerms::of(&common.cluster.template).map(Arc::new);
         let granted = options.granted.as_ref().map_or_else(Vec::new, |granted| granted.members.clone());
         (self.tune)(&mut options);
         if common.flaws.has(Flaw::ClearKeys) {
@@ -397,20 +398,21 @@ async fn out(process: &Arc<Process>) -> String {
         if let Some(fault) = metrics.fenced {
             return format!("storage: {fault}");
         }
-        if process.peers.successor().is_some() {
+        if process.peers.successor().is_some() && !process.site.common.flaws.has(Flaw::StaysOn) {
             return "succeeded".into();
         }
         let Ok(view) = process.replica.view() else { return "storage".into() };
         process.site.common.watch.shows(process.incarnation, &view);
         let standing = view.member(process.incarnation).map(|row| row.standing);
         drop(view);
-        match standing {
+        let stays = process.site.common.flaws.has(Flaw::StaysOn);
+        match standing.filter(|_| !stays) {
             Some(MemberStanding::Superseded) => return "superseded".into(),
             Some(MemberStanding::Retired) => return "removed".into(),
             Some(MemberStanding::Live) | None => {}
         }
         let (voter, learner) = (process.is_named(&metrics.voters), process.is_named(&metrics.learners));
-        if !voter && !learner && was_member {
+        if !voter && !learner && was_member && !stays {
             return "removed".into();
         }
         was_member |= voter || learner;
@@ -458,9 +460,11 @@ impl Process {
 
     /// Whom a session with this name and key belongs to, as the replica says.
     pub fn recognise(&self, incarnation: Incarnation, noise: &NoisePublic) -> Recognition {
-        match self.site.common.flaws.has(Flaw::AddressIsIdentity) {
-            true => Recognition::Member,
-            false => self.replica.recognise(incarnation, noise),
+        let flaws = &self.site.common.flaws;
+        match self.replica.recognise(incarnation, noise) {
+            _ if flaws.has(Flaw::AddressIsIdentity) => Recognition::Member,
+            Recognition::Out if flaws.has(Flaw::StaysOn) => Recognition::Member,
+            seen => seen,
         }
     }
 }

@@ -5,6 +5,7 @@
 //! when every task waits. Trusts: nothing. Out of scope: many worlds (`campaign`).
 
 use crate::world::client::{Client, Crowd};
+use crate::world::custody;
 use crate::world::dice::Dice;
 use crate::world::drills::drill;
 use crate::world::flaws::{Flaw, Flaws};
@@ -23,10 +24,11 @@ use crate::world::strikes;
 use crate::world::trace::Trace;
 use crate::world::vcpu::Planted;
 use ed25519_dalek::SigningKey;
-use ringwall_sim::world::{CHIPS, PolicyBuilder, build, genesis_record, genesis_template};
+use ringwall_sim::world::{CHIPS, PolicyBuilder, build, genesis_template};
 use ringwall_sim::{BuildImage, Platform, anchors};
 use ringwall_wire::bounded::List;
 use ringwall_wire::codec::Message;
+use ringwall_wire::genesis::{GenesisRecord, GenesisTemplate};
 use ringwall_wire::ids::{ClusterId, Epoch, Nonce, Slot};
 use ringwall_wire::policy::{SnpProductRule, SnpTcb, TdxTcbStatus};
 use std::cell::Cell;
@@ -94,7 +96,7 @@ pub fn run(seed: u64, settings: &Settings) -> Report {
     runtime.block_on(live(seed, settings.clone()))
 }
 
-fn cluster(dice: &Dice, flaws: &Flaws) -> Cluster {
+fn cluster(seed: u64, dice: &Dice, flaws: &Flaws) -> Cluster {
     let mut builder = PolicyBuilder::new().build(&build()).build(&BuildImage::new(strikes::NEXT_BUILD, 1)).slots(SLOTS);
     for chip in CHIPS {
         builder = builder.machine(Platform::of_chip(chip).expect("standard names are well-formed"), chip);
@@ -113,13 +115,23 @@ fn cluster(dice: &Dice, flaws: &Flaws) -> Cluster {
         policy.snp.products = List::new(policy.snp.products.into_vec().into_iter().map(any).collect()).expect("as many as before");
         policy.tdx.statuses = List::new(vec![TdxTcbStatus::UpToDate, TdxTcbStatus::OutOfDate]).expect("two fit");
     }
+    if flaws.has(Flaw::OldLayouts) {
+        policy.snp.report_versions = List::new(vec![2, 3, 5]).expect("three fit");
+        let bare = |rule: SnpProductRule| SnpProductRule { required_mitigations: 0, ..rule };
+        policy.snp.products = List::new(policy.snp.products.into_vec().into_iter().map(bare).collect()).expect("as many as before");
+    }
     if flaws.has(Flaw::DebugAllowed) {
         policy.snp.policy_allowed |= 1 << 19;
     }
     let mut nonce = [0; 32];
     dice.fill(&mut nonce);
-    let genesis = genesis_record(&policy, "world", Nonce(nonce));
-    let template = genesis_template(&policy, "world");
+    let custodians = custody::keepers(seed).into_iter().map(|keeper| keeper.named).collect();
+    let template = GenesisTemplate {
+        custodians: List::new(custodians).expect("three fit"),
+        custody_threshold: custody::THRESHOLD,
+        ..genesis_template(&policy, "world")
+    };
+    let genesis = GenesisRecord { nonce: Nonce(nonce), template: template.clone() };
     Cluster { id: ClusterId(genesis.digest()), epoch: Epoch(1), genesis, template, policy, anchors: anchors() }
 }
 
@@ -127,7 +139,7 @@ fn world(seed: u64, settings: Settings) -> Arc<World> {
     let trace = Arc::new(Trace::new(settings.keep, settings.print));
     let counts = Arc::new(Counts::default());
     let dice = Dice::new(seed, "founding", 0);
-    let cluster = cluster(&dice, &settings.flaws);
+    let cluster = cluster(seed, &dice, &settings.flaws);
     let wires = Wires::new(Dice::new(seed, "wires", 0), Arc::clone(&trace), Arc::clone(&counts));
     let watch = Arc::new(Watch::new(cluster.id, Arc::clone(&trace)));
     let common = Arc::new(Common {
@@ -210,7 +222,7 @@ async fn suffer(world: &Arc<World>) {
     }
     let begun = world.common.trace.now_ms();
     let mut strikes = Vec::new();
-    for planned in plan(world.seed, world.settings.faults_ms, &world.settings.only) {
+    for planned in plan(world.seed, world.settings.faults_ms, &world.settings.only, world.settings.kinds) {
         let now = world.common.trace.now_ms() - begun;
         tokio::time::sleep(Duration::from_millis(planned.at_ms.saturating_sub(now))).await;
         strikes.push(tokio::spawn(strikes::strike(Arc::clone(world), planned.kind)));

@@ -30,6 +30,8 @@ pub struct Settings {
     pub keep: bool,
     /// Strike with these kinds alone; empty = all.
     pub only: Vec<Kind>,
+    /// Kinds the plan knows, the first so many of [`Kind::ALL`]: new ones are added at the end, so that old seeds stay what they were.
+    pub kinds: usize,
     /// Milliseconds between heartbeats.
     pub heartbeat_ms: u64,
     /// Mistakes made on purpose.
@@ -48,6 +50,7 @@ impl Default for Settings {
             print: false,
             keep: false,
             only: Vec::new(),
+            kinds: Kind::ALL.len(),
             heartbeat_ms: 50,
             flaws: Flaws::default(),
             drill: None,
@@ -71,6 +74,8 @@ pub struct Guise {
     pub chip: Option<String>,
     /// The build, if not the machine's.
     pub build: Option<BuildImage>,
+    /// Version of its reports, if not today's.
+    pub report_version: Option<u32>,
     /// The boot configuration, if not the right one.
     pub boot: Option<BootConfig>,
     /// Evidence of somebody else that it shows.

@@ -4,6 +4,7 @@
 //! there ([`World::is_whole`]). Kinds are counted where they take effect. Trusts: nothing. Out of scope: which kind when (`plan`);
 //! kinds of hosts that show false evidence (`hostile`).
 
+use crate::world::custody;
 use crate::world::hostile;
 use crate::world::kinds::{Blame, Kind};
 use crate::world::machines::{SLOTS, World};
@@ -28,6 +29,7 @@ pub async fn strike(world: Arc<World>, kind: Kind) {
         Blame::Process => process(&world, kind).await,
         Blame::Disk => disk(&world, kind).await,
         Blame::Host => host(&world, kind).await,
+        Blame::Custody => custody::strike(&world, kind).await,
     }
     world.common.trace.note(format_args!("over: {kind:?}"));
 }

@@ -36,6 +36,8 @@ const FOREIGN: [&str; 2] = ["common_name", "alias_check"];
 pub(crate) const CLOCK: [&str; 2] = ["SystemTime::now", "Instant::now"];
 /// What reads the operating system's generator.
 pub(crate) const GENERATOR: [&str; 4] = ["getrandom::", "SysRng", "OsRng", "thread_rng"];
+/// openraft's ways to a read that a clock vouches for. No lint of clippy names a variant of an enum, so this does.
+const LEASES: [&str; 3] = ["LeaseRead", "LinearizerOption", "ensure_linearizable"];
 /// The one file with `unsafe` in it: an ioctl the kernel offers no other way.
 pub(crate) const UNSAFE_PLACE: &str = "node/src/platform/sev_guest.rs";
 
@@ -50,6 +52,7 @@ pub(crate) fn complaints(path: &str, text: &str, for_tests: bool) -> Vec<String>
     found.extend(size(text));
     found.extend(functions(&source));
     found.extend(names(path, &source, for_tests));
+    found.extend(leases(&source));
     if !for_tests {
         found.extend(unwraps(&source));
     }
@@ -174,6 +177,14 @@ fn derivations(source: &Source) -> Vec<String> {
         .into_iter()
         .filter(|(line, _)| !source.excused(*line))
         .map(|(line, what)| format!(":{line}: `{what}` outside the label tables"))
+        .collect()
+}
+
+fn leases(source: &Source) -> Vec<String> {
+    find_all(&source.code, &LEASES)
+        .into_iter()
+        .filter(|(line, _)| !source.excused(*line))
+        .map(|(line, what)| format!(":{line}: `{what}`: reads wait for a quorum, never for a clock (protocol 4.5)"))
         .collect()
 }
 
@@ -304,6 +315,13 @@ mod tests {
         bites("use hkdf::Hkdf;", "outside the label tables");
         bites("fn a() { Hkdf::<Sha256>::new(None, b\"\"); }", "outside the label tables");
         assert_eq!(complaints("keys/src/derive.rs", &format!("{HEADER}use hkdf::Hkdf;\n"), false), Vec::<String>::new());
+    }
+
+    #[test]
+    fn leases_bite_in_tests_too() {
+        bites("fn a() { raft.get_read_log_id(ReadPolicy::LeaseRead); }", "never for a clock");
+        assert!(!complaints("tests/tests/a.rs", &format!("{HEADER}use openraft::raft::LinearizerOption;\n"), true).is_empty());
+        assert_eq!(complaints_of("fn a() { raft.get_read_log_id(ReadPolicy::ReadIndex); } // not LeaseRead\n"), Vec::<String>::new());
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! Decides: the invariants IN1 to IN9 as far as they are modelled, one history an epoch, and what recovery promises. IN10 has nothing to speak
 //! of here: no version changes in the model. The possibilities show that a search is not empty.
-//! Trusts: the ghosts of `world`. Out of scope: how worlds come about. Protocol sections 4.6, 6.1.
+//! Trusts: the ghosts of `world`. Out of scope: how worlds come about. Protocol sections 4.6, 6.2.
 
 use crate::cluster::Cluster;
 use crate::cluster::gate::epoch;

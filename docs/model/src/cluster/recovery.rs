@@ -3,7 +3,8 @@
 //! Decides: rules DR1 to DR7. Nothing asks whether the outage is real: an operator can say so while the old members run. One custodian of
 //! three is malicious; the honest one that takes part holds the newest anchor. Claims are every disk not newer than the chosen one, since
 //! a claim more never hurts whoever wants that choice; with DR5 taken out, newer ones may be among them.
-//! Trusts: nothing. Out of scope: shares and their encryption. Protocol section 6.1. The code does not have this yet.
+//! Trusts: nothing. Out of scope: shares and their encryption, the word of all custodians for a loss, backups. Protocol section 6.2. The code is
+//! `consensus/src/recovery` and `node/src/recover`; docs/model/README.md says where it has more than this, and in DR6 less.
 
 use crate::cluster::raft::number;
 use crate::cluster::rules::{Rule, Rules};

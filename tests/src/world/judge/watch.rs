@@ -37,6 +37,9 @@ struct Seen {
     previous: Option<LogPosition>,
 }
 
+/// What a node shows of its state that never goes back in one life (IN10), by name.
+type Shown = [(&'static str, u64); 6];
+
 #[derive(Default)]
 struct Inner {
     violations: Vec<Violation>,
@@ -56,7 +59,7 @@ struct Inner {
     voters: BTreeMap<u64, BTreeSet<Incarnation>>,
     newest_key_epoch: u32,
     durable: BTreeMap<Incarnation, LogPosition>,
-    shown: BTreeMap<Incarnation, (u64, u64, u64, u32)>,
+    shown: BTreeMap<Incarnation, Shown>,
     messages: u64,
 }
 
@@ -153,12 +156,24 @@ impl Watch {
 
     /// What a node shows of its state now: nothing of it goes back in one life.
     pub fn shows(&self, who: Incarnation, view: &View) {
-        let now = (view.applied(), view.revision().0, view.time_ms(), view.epoch().map_or(0, |epoch| epoch.0));
+        let epoch = view.epoch().map_or(0, |epoch| epoch.0);
+        let custody = view.custody();
+        let now = [
+            ("applied index", view.applied()),
+            ("revision", view.revision().0),
+            ("time", view.time_ms()),
+            ("epoch", u64::from(epoch)),
+            ("newest dealing", u64::from(custody.newest.0)),
+            ("active dealing", u64::from(custody.active_epoch().0)),
+        ];
+        self.showed(who, now);
+    }
+
+    fn showed(&self, who: Incarnation, now: Shown) {
         self.with(|inner, broken| {
-            let before = inner.shown.insert(who, now).unwrap_or_default();
-            if now.0 < before.0 || now.1 < before.1 || now.2 < before.2 || now.3 < before.3 {
-                broken.push((Rule::NeverBack, format!("{who} shows (applied, revision, time, epoch) {now:?} after {before:?}")));
-            }
+            let Some(before) = inner.shown.insert(who, now) else { return };
+            let back = before.iter().zip(&now).filter(|((_, before), (_, now))| now < before);
+            broken.extend(back.map(|((what, before), (_, now))| (Rule::NeverBack, format!("{who} shows {what} {now} after {before}"))));
         });
     }
 

@@ -153,3 +153,19 @@ async fn what_was_acknowledged_and_is_not_on_the_disk() {
     watch.recovered(id(1), &found(vec![entry(1, 0, 0), entry(1, 1, 0)]));
     assert_eq!(rules(&watch), [Rule::Durable, Rule::Durable]);
 }
+
+#[tokio::test]
+async fn what_a_node_shows_of_its_state_does_not_go_back() {
+    let now = [("applied index", 9), ("revision", 5), ("time", 7), ("epoch", 1), ("newest dealing", 3), ("active dealing", 2)];
+    for place in 0..now.len() {
+        let watch = watch();
+        let mut next = now;
+        next[place].1 += 1;
+        watch.showed(id(1), now);
+        watch.showed(id(1), next);
+        watch.showed(id(2), now);
+        assert_eq!(rules(&watch), [], "another life begins where it likes");
+        watch.showed(id(1), now);
+        assert_eq!(rules(&watch), [Rule::NeverBack], "{}", now[place].0);
+    }
+}
