@@ -25,7 +25,7 @@ use ringwall_wire::codec::Message as _;
 use ringwall_wire::evidence::Binding;
 use ringwall_wire::genesis::{BootConfig, PROTOCOL_VERSION};
 use ringwall_wire::ids::{Digest, TrustDomain};
-use ringwall_wire::policy::{Measurement, MeasurementRegister, PolicyDoc, ReleaseRule, SnpRules, TdxRules};
+use ringwall_wire::policy::{Measurement, MeasurementRegister, PlatformUnseal, PolicyDoc, ReleaseRule, SnpRules, TdxRules};
 use ringwall_wire::without::{Defence, left_out};
 use ringwall_wire::workload::GrantPolicy;
 
@@ -95,6 +95,17 @@ fn judge<'p>(claims: &Claims, policy: &'p PolicyDoc, expected: &Expected<'_>, tr
         },
     );
     trace.note(Stage::Policy, format!("the policy is version {} (SHA-256 {})", policy.version, Digest(policy.digest())));
+    trace.note(
+        Stage::Policy,
+        match policy.platform_unseal {
+            PlatformUnseal::Never => {
+                "after a total outage it takes custodians to open this cluster's keys: no chip opens them (platform_unseal = never)"
+            }
+            PlatformUnseal::SameChips => {
+                "after a total outage the cluster's own AMD chips open its keys WITHOUT custodians (platform_unseal = same_chips)"
+            }
+        },
+    );
     let build = Rules::of(policy).judge(claims, trace)?;
     bound(claims, policy, expected)?;
     let binding = expected.binding;

@@ -6,7 +6,7 @@
 
 use crate::error::VekKind;
 use crate::event_log::BootLog;
-use crate::snp::{FirmwareVersion, Revocation};
+use crate::snp::{FirmwareVersion, Revocation, product};
 use alloc::string::String;
 use alloc::vec::Vec;
 use ringwall_wire::ids::{Digest, Vendor};
@@ -155,6 +155,13 @@ pub struct TdxClaims {
     pub root_crl_number: u32,
     /// When the first piece of collateral runs out, Unix seconds.
     pub collateral_expires_s: u64,
+}
+
+impl SnpClaims {
+    /// The committed TCB version in the raw layout of its product, as the firmware takes it in a request for a derived key.
+    pub fn committed_tcb_version(&self) -> u64 {
+        product::encode_tcb(self.product, &self.committed_tcb)
+    }
 }
 
 impl Claims {

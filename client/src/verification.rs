@@ -5,6 +5,7 @@
 
 use ringwall_attest::{AppraisedPeer, SessionError, Step, Trace};
 use ringwall_wire::ids::{ClusterId, Digest, Epoch, Incarnation, PolicyVersion, TrustDomain, Vendor};
+use ringwall_wire::policy::PlatformUnseal;
 use std::sync::Arc;
 
 /// Why a node was believed.
@@ -30,6 +31,8 @@ pub struct Verification {
     pub svn: u32,
     /// Version of the policy it was judged by.
     pub policy_version: PolicyVersion,
+    /// Whether that policy lets the cluster's own chips open its keys after a total outage, without custodians.
+    pub platform_unseal: PlatformUnseal,
     /// The chain of reasons, for people, in the order of the stages.
     pub steps: Vec<Step>,
 }
@@ -49,6 +52,7 @@ impl Verification {
             measurement: appraised.measurement().into(),
             svn: appraised.svn(),
             policy_version: peer.policy().version,
+            platform_unseal: peer.policy().platform_unseal,
             steps: appraised.steps().to_vec(),
         }
     }

@@ -88,6 +88,7 @@ fn reckless() -> PolicyDoc {
     (policy.endorse.min_endorsers, policy.endorse.other_vendor) = (1, false);
     (policy.session.reattest_s, policy.session.standing_period_s) = (604_800, 3_600);
     policy.governance.timelock_s = 0;
+    policy.platform_unseal = ringwall_wire::policy::PlatformUnseal::SameChips;
     policy.version = PolicyVersion(2);
     policy
 }

@@ -14,7 +14,9 @@ use ringwall_wire::evidence::{Binding, Role};
 use ringwall_wire::ids::{
     BootKeys, ClusterId, Digest, Epoch, Incarnation, KemPublic, NoisePublic, PolicyVersion, SigPublic, Slot, TrustDomain, Vendor,
 };
-use ringwall_wire::policy::{ChipId, PolicyDoc, RevocationRule, SlotRule, SnpProduct, SnpProductRule, SnpTcb, TdxTcbStatus};
+use ringwall_wire::policy::{
+    ChipId, PlatformUnseal, PolicyDoc, RevocationRule, SlotRule, SnpProduct, SnpProductRule, SnpTcb, TdxTcbStatus,
+};
 
 /// 2026-11-24 12:00:00 UTC.
 const NOW_S: u64 = 1_795_521_600;
@@ -242,6 +244,7 @@ const EDITS: &[(&str, Edit, Change, Change)] = {
     use Change::{Loosening as L, Neutral as N, Tightening as T};
     &[
         ("min_svn", |policy| policy.min_svn = 0, L, T),
+        ("platform_unseal", |policy| policy.platform_unseal = PlatformUnseal::SameChips, L, T),
         ("measurements", |policy| policy.measurements = List::default(), T, L),
         ("snp.report_versions", |policy| policy.snp.report_versions.push(2).unwrap(), L, T),
         ("snp.chips", |policy| policy.snp.chips = List::default(), T, L),

@@ -8,12 +8,13 @@
 //!
 //! - [`field`], [`split`]: arithmetic of GF(2^8) and Shamir's scheme over it, in constant time.
 //! - [`envelope`]: HPKE with X-Wing. [`dealing`]: one dealing. [`share`]: a share judged. [`recovered`]: the recovery key and what it opens.
-//! - [`shadow`]: the dealing of a drill. [`proof`]: that a share exists. [`spelled`]: a share as words, and as one line.
+//! - [`platform`]: the same keys, wrapped to a chip. [`shadow`]: the dealing of a drill. [`proof`]: that a share exists. [`spelled`]: a share as words, and as one line.
 
 pub mod dealing;
 pub mod draws;
 pub mod envelope;
 pub mod field;
+pub mod platform;
 pub mod proof;
 pub mod recovered;
 pub mod shadow;
@@ -24,6 +25,7 @@ pub mod split;
 pub use dealing::{DealError, DealPlan, Dealt, deal};
 pub use draws::Draws;
 pub use envelope::{EnvelopeError, KemSecret, custodian_key, open_submission, seal_submission};
+pub use platform::{PlatformKey, PlatformWrapError};
 pub use proof::{ProofKey, answer_challenge};
 pub use recovered::{BlobError, CombineError, RecoveryKey, TagKey, combine, seal_keys};
 pub use shadow::{Shadow, ShadowError, shadow};

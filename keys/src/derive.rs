@@ -113,6 +113,10 @@ purposes! {
     BrokerKey = "broker-key",
     /// MK to the key of seals on what members write to their disks, and of claims over it; fields: cluster, key epoch.
     LogSeal = "log-seal",
+    /// A chip's derived key to what a node wraps master keys under; fields: cluster, slot.
+    PlatformWrap = "platform-wrap",
+    /// That key to wrapping key and commitment of one wrap (64 bytes); field: iv.
+    PlatformKeys = "platform-keys",
 }
 
 /// Derives `N` bytes for `purpose` from a uniform parent key.

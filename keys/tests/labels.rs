@@ -72,6 +72,11 @@ const KNOWN: &[(Purpose, &str)] = &[
     (Purpose::WorkloadSubject, "34ec4c8d2145f60006f8750aec25dc79"),
     (Purpose::BrokerKey, "37d06c8347bf97682dba7d0252c4b4f373f4b99c9d947eb6d0747f67430467b7"),
     (Purpose::LogSeal, "5697bc34b616ac5658d3ba396439bdd452d0c59a24f3375ec5e4c68356d0120d"),
+    (Purpose::PlatformWrap, "c59c1f4bf749767a9f2567298df64cab413e2381622f9b3c5545821e206f3f2b"),
+    (
+        Purpose::PlatformKeys,
+        "0749d7f0d641d1761bbdf7f4ba3c71368f3ca36c7d8a4b140ff1499655c4d0a348cb9458656bcc96d6118c03cb2c1b72b51839554675fb571b28bdaf3c6bb98c",
+    ),
 ];
 
 /// A name sealed in user mode, without its tag; computed with Python's `cryptography`.

@@ -262,7 +262,8 @@ fn serve(flags: &Flags, (purpose, plan): (Purpose, Option<Plan>), platform: &dyn
     let keeper = Arc::new(keeper.map_err(folder)?);
     let store: Arc<dyn EndorsementStore> = keeper.clone();
     let attester = platform.attester(&config.boot, store)?;
-    let providers = Providers { attester, anchors, clock, entropy };
+    let chip_keys = platform.chip_keys(&config.boot);
+    let providers = Providers { attester, chip_keys, anchors, clock, entropy };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(NodeError::Runtime)?;
     let outcome = runtime.block_on(async {
         let refreshing = tokio::spawn(endorsements::keeper::refresh(keeper));

@@ -11,6 +11,7 @@ use crate::entropy::Entropy;
 use crate::front::Front;
 use crate::life::LifeCell;
 use crate::peers::pool::PeerPool;
+use crate::platform::chip_keys::ChipKeys;
 use crate::renewal::Sessions;
 use crate::ring::Ring;
 use ringwall_attest::{Anchors, Attester};
@@ -43,6 +44,8 @@ pub struct Site {
     pub config: Config,
     /// Collects this machine's evidence.
     pub attester: Arc<dyn Attester>,
+    /// Keys its chip derives.
+    pub chip_keys: ChipKeys,
     /// Roots of trust.
     pub anchors: Anchors,
     /// Wall clock, Unix milliseconds.

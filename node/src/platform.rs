@@ -2,12 +2,14 @@
 //!
 //! Decides: the one interface through which evidence reaches the node; a software TEE is another implementation of it with other
 //! roots, in another program, and nothing here knows of it. [`Hardware`] collects from the guest's kernel and pins the vendors' roots.
-//! `tsm_fs`, `tsm`, `tsm_fault`, `attester`: evidence. `store`, `stapled`: endorsements. `derived_keys`, `sev_guest`: keys of the chip.
+//! `tsm_fs`, `tsm`, `tsm_fault`, `attester`: evidence. `store`, `stapled`: endorsements. `derived_keys`, `sev_guest`, `chip_keys`: keys of the
+//! chip.
 //! `surroundings`, `examine`, `examination`: what a person is told.
 //! Trusts: the guest's kernel to pass on what the firmware said. Out of scope: believing it (`attest`). Style rule 4; protocol section 0,
 //! decision 8.
 
 pub mod attester;
+pub mod chip_keys;
 pub mod derived_keys;
 pub mod examination;
 pub mod examine;
@@ -21,6 +23,7 @@ pub mod tsm_fs;
 
 use crate::entropy::{self, Entropy, EntropyError};
 use attester::TsmAttester;
+use chip_keys::KeySource;
 use derived_keys::{DerivedKeyError, DerivedKeys, NoDerivedKeys};
 pub use ringwall_attest::{Anchors, Attester, CollectError};
 use ringwall_wire::genesis::BootConfig;
@@ -41,6 +44,9 @@ pub trait Platform {
 
     /// The roots this program believes.
     fn anchors(&self) -> Anchors;
+
+    /// Keys that the machine's chip derives for a guest with this boot configuration. On hardware nothing is opened before the first question.
+    fn chip_keys(&self, boot: &BootConfig) -> KeySource;
 
     /// Name of the program, for help and logs.
     fn program(&self) -> &'static str;
@@ -112,6 +118,10 @@ impl Platform for Hardware {
 
     fn anchors(&self) -> Anchors {
         Anchors::production()
+    }
+
+    fn chip_keys(&self, _boot: &BootConfig) -> KeySource {
+        Arc::new(Hardware::derived_keys)
     }
 
     fn program(&self) -> &'static str {

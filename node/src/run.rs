@@ -20,6 +20,7 @@ use crate::join::steward;
 use crate::life::{Life, LifeCell};
 use crate::peers::pool::PeerPool;
 use crate::platform::PlatformError;
+use crate::platform::chip_keys::{ChipKeys, KeySource};
 use crate::recover::{self, Plan, RecoverError};
 use crate::renewal::Sessions;
 use crate::ring::Ring;
@@ -57,6 +58,8 @@ const CLOSING: Duration = Duration::from_secs(1);
 pub struct Providers {
     /// Makes evidence of this machine.
     pub attester: Arc<dyn Attester>,
+    /// Opens what derives keys on this machine.
+    pub chip_keys: KeySource,
     /// Roots of trust.
     pub anchors: Anchors,
     /// Wall clock.
@@ -213,6 +216,7 @@ fn prepare(config: Config, providers: Providers) -> Result<(Arc<Site>, Option<Cl
         sessions: Sessions::new(&card.policy.session, config.limits.reattest),
         config,
         attester: providers.attester,
+        chip_keys: ChipKeys::new(providers.chip_keys),
         anchors: providers.anchors,
         clock: providers.clock,
         entropy: providers.entropy,
@@ -248,6 +252,7 @@ async fn try_own_evidence(site: &Arc<Site>, recovers: bool) -> Result<OwnEvidenc
     let wanted = Wanted { role, handshake, nonce, noise: secrets.public().noise };
     let peer = attesting::judge(site, answer, wanted).await?;
     let judged = peer.appraised();
+    site.chip_keys.look(judged.claims());
     let measurement = Text::new(judged.measurement()).expect("a policy names measurements in at most 64 bytes");
     Ok(OwnEvidence { vendor: judged.vendor(), chip: judged.chip(), measurement })
 }

@@ -56,7 +56,9 @@ fn providers(chip: &str, boot: &BootConfig, lies: &[Lie]) -> Providers {
     let clock = clock::system();
     let now = Arc::clone(&clock);
     let tee = SimTee::new(world::machine(chip, boot.clone()).unwrap(), 0).with_clock(move || now() / 1_000).telling(lies);
-    Providers { attester: Arc::new(tee), anchors: ringwall_sim::anchors(), clock, entropy: entropy::system().unwrap() }
+    let machine = tee.clone();
+    let chip_keys: ringwall_node::platform::chip_keys::KeySource = Arc::new(move |_| Ok(Box::new(machine.clone())));
+    Providers { attester: Arc::new(tee), chip_keys, anchors: ringwall_sim::anchors(), clock, entropy: entropy::system().unwrap() }
 }
 
 /// A node on a runtime of its own, so that it can be killed: its tasks, sockets and files end at once.

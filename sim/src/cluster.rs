@@ -7,7 +7,7 @@
 use crate::world;
 use ringwall_wire::codec::Message as _;
 use ringwall_wire::genesis::{ClusterCard, Custodian};
-use ringwall_wire::policy::Governance;
+use ringwall_wire::policy::{Governance, PolicyDoc};
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::net::{SocketAddr, UdpSocket};
@@ -93,6 +93,8 @@ pub struct LocalOptions {
     pub disk_reserve_mib: Option<u64>,
     /// Form and level of the nodes' logs; none is text at `info`.
     pub log: Option<(&'static str, &'static str)>,
+    /// The founding policy; none is the standard world's.
+    pub policy: Option<PolicyDoc>,
     /// Governors of the founding policy; none for a cluster nobody governs.
     pub governance: Option<Governance>,
     /// Seconds after which sessions attest anew; none leaves the daemon's default.
@@ -139,7 +141,7 @@ impl LocalCluster {
     /// The same, with options.
     pub fn start_with(folder: &Path, launch: Launch, machines: &[Machine], options: LocalOptions) -> Result<Self, LocalError> {
         std::fs::create_dir_all(folder).map_err(io(format!("making {}", folder.display())))?;
-        let mut policy = world::policy();
+        let mut policy = options.policy.clone().unwrap_or_else(world::policy);
         if let Some(governance) = &options.governance {
             policy.governance = governance.clone();
         }
@@ -257,6 +259,13 @@ impl LocalCluster {
     pub fn recover(&mut self, slot: u8, flags: &[OsString]) -> Result<(), LocalError> {
         self.kill(slot);
         self.spawn_with(slot, &["recover", "start"], flags)
+    }
+
+    /// The same on `machine`.
+    pub fn recover_on(&mut self, slot: u8, machine: Machine, flags: &[OsString]) -> Result<(), LocalError> {
+        self.kill(slot);
+        self.place_mut(slot).machine = machine;
+        self.recover(slot, flags)
     }
 
     /// Asks the node of `slot` to stop (SIGTERM) and waits; true when it ended by itself within `bound`.

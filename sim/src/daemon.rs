@@ -11,6 +11,8 @@ use crate::tee::SimTee;
 use crate::world;
 use clap::Parser;
 use ringwall_node::entropy::{self, Entropy, EntropyError};
+use ringwall_node::platform::chip_keys::KeySource;
+use ringwall_node::platform::derived_keys::DerivedKeyError;
 use ringwall_node::platform::store::EndorsementStore;
 use ringwall_node::platform::{Anchors, Attester, CollectError, Platform, PlatformError};
 use ringwall_wire::evidence::{Endorsements, Evidence};
@@ -127,6 +129,14 @@ impl Platform for SimulatedMachine {
 
     fn anchors(&self) -> Anchors {
         crate::anchors()
+    }
+
+    fn chip_keys(&self, boot: &BootConfig) -> KeySource {
+        let machine = self.machine(&self.chip, boot).map(|honest| honest.telling(&self.lies));
+        Arc::new(move |_| match &machine {
+            Ok(machine) => Ok(Box::new(machine.clone())),
+            Err(fault) => Err(DerivedKeyError::Device { device: "a simulated chip".into(), cause: fault.to_string() }),
+        })
     }
 
     fn program(&self) -> &'static str {

@@ -60,7 +60,7 @@ pub enum CameTo {
 }
 
 /// Files whose bytes somebody else could have kept: what recovery reads of a data folder.
-const READ_BY_RECOVERY: [&str; 4] = ["log-", "snapshot-", "recovery.blob", "cluster.card"];
+const READ_BY_RECOVERY: [&str; 5] = ["log-", "snapshot-", "recovery.blob", "platform.wrap", "cluster.card"];
 
 /// Copies what recovery reads of a data folder.
 pub fn copy_disk(from: &Path, to: &Path) -> std::io::Result<()> {

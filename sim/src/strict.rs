@@ -12,8 +12,8 @@ use ringwall_wire::ids::{
     BootKeys, ClusterId, Digest, Epoch, Incarnation, KemPublic, NoisePublic, PolicyVersion, SigPublic, Slot, TrustDomain, Vendor,
 };
 use ringwall_wire::policy::{
-    EndorseRule, Fmspc, Governance, Measurement, MeasurementRegister, PolicyDoc, ReleaseRule, RevocationRule, SessionRules, SlotRule,
-    SnpProductRule, SnpRules, SnpTcb, TdxRules, TdxTcbStatus,
+    EndorseRule, Fmspc, Governance, Measurement, MeasurementRegister, PlatformUnseal, PolicyDoc, ReleaseRule, RevocationRule, SessionRules,
+    SlotRule, SnpProductRule, SnpRules, SnpTcb, TdxRules, TdxTcbStatus,
 };
 
 /// A register nobody extended.
@@ -138,6 +138,7 @@ pub fn policy(claims: &Claims) -> PolicyDoc {
         }]),
         endorse: EndorseRule { min_endorsers: 1, other_vendor: false },
         session: SessionRules { reattest_s: 86_400, standing_period_s: 600 },
+        platform_unseal: PlatformUnseal::Never,
         release: ReleaseRule::NotDemanded,
         governance: Governance { keys: list(vec![]), threshold: 1, timelock_s: 0 },
     }

@@ -14,8 +14,8 @@ use ringwall_wire::codec::Message as _;
 use ringwall_wire::genesis::{BootCluster, BootConfig, GenesisRecord, GenesisTemplate, PROTOCOL_VERSION};
 use ringwall_wire::ids::{ClusterId, Digest, Nonce, PolicyVersion, Slot, TrustDomain, Vendor};
 use ringwall_wire::policy::{
-    ChipId, EndorseRule, Governance, MeasurementRegister, PolicyDoc, ReleaseRule, RevocationRule, SessionRules, SlotRule, SnpProduct,
-    SnpProductRule, SnpRules, TdxRules, TdxTcbStatus,
+    ChipId, EndorseRule, Governance, MeasurementRegister, PlatformUnseal, PolicyDoc, ReleaseRule, RevocationRule, SessionRules, SlotRule,
+    SnpProduct, SnpProductRule, SnpRules, TdxRules, TdxTcbStatus,
 };
 
 /// Name of the standard build.
@@ -158,6 +158,7 @@ impl PolicyBuilder {
             slots: List::new((1..=self.slots).map(slot).collect()).expect("at most 16 slots"),
             endorse: EndorseRule { min_endorsers: 1, other_vendor: false },
             session: SessionRules { reattest_s: 86_400, standing_period_s: 0 },
+            platform_unseal: PlatformUnseal::Never,
             release: ReleaseRule::NotDemanded,
             governance: Governance { keys: List::default(), threshold: 1, timelock_s: 0 },
             snp: self.snp_rules(),

@@ -12,6 +12,7 @@ mod interrupted;
 #[path = "recover/losses.rs"]
 mod losses;
 mod three;
+mod unseal;
 
 use ringwall_client::anchor::AnchorFiles;
 use ringwall_client::{Client, Credential};
@@ -70,7 +71,7 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let credential = Credential::generate();
         let backup_users = vec![credential.user().to_string()];
-        let options = LocalOptions { rotate_s: Some(RARELY), backup_users, ..options };
+        let options = LocalOptions { rotate_s: options.rotate_s.or(Some(RARELY)), backup_users, ..options };
         let guarded = whole(Guarded::start(folder.path(), three::launch(), options));
         let files = AnchorFiles::beside(&folder.path().join("me"), &guarded.cluster_id());
         let mut world = World { guarded, credential, files, folder };

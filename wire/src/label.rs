@@ -112,6 +112,8 @@ labels! {
     RecoveryKeys = "recovery-keys",
     RecoveryKeysSealed = "recovery-keys-sealed",
     RecoveryKeysTag = "recovery-keys-tag",
+    PlatformWrap = "platform-wrap",
+    PlatformWrapped = "platform-wrapped",
     Custodian = "custodian",
     CustodyManifest = "custody-manifest",
     CustodyManifestSigned = "custody-manifest-signed",

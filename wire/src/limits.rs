@@ -114,6 +114,8 @@ pub const SEALED_SHARE_BYTES: usize = 384;
 pub const LIVE_KEYS: usize = 16;
 /// Bytes of the sealed part of a recovery blob: [`LIVE_KEYS`] keys with their framing.
 pub const SEALED_KEYS_BYTES: usize = 2 * 1024;
+/// Bytes of a platform wrap: the sealed keys with their frame.
+pub const PLATFORM_WRAP_BYTES: usize = SEALED_KEYS_BYTES + 1024;
 /// Bytes of a kept attestation exchange: an answer of the full size and its frame.
 pub const EXCHANGE_BYTES: usize = ATTEST_MESSAGE_BYTES + 4096;
 /// Bytes of one message between a custodian and a node: a dealing, or a submission with the evidence of its anchor's signer.

@@ -34,6 +34,8 @@ message! {
         pub endorse: EndorseRule,
         /// Rules of attested sessions.
         pub session: SessionRules,
+        /// Whether the cluster's own chips may open its keys after a total outage, without custodians.
+        pub platform_unseal: PlatformUnseal,
         /// Whether a proof of release is demanded, and by whom it must be signed.
         pub release: ReleaseRule,
         /// Who may change this document.
@@ -327,6 +329,17 @@ record! {
         pub reattest_s: u32,
         /// Seconds a standing key serves; 0 = not offered.
         pub standing_period_s: u32,
+    }
+}
+
+choice! {
+    /// Whether keys that AMD's chips derive may stand in for custodians after a total outage (protocol section 6.3).
+    #[derive(Copy)]
+    pub enum PlatformUnseal {
+        /// No: it takes custodians. Nothing is wrapped to a chip.
+        1 => Never,
+        /// Yes: every AMD node keeps the master keys wrapped to its own chip, for this build in this place.
+        2 => SameChips,
     }
 }
 

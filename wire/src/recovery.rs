@@ -226,8 +226,10 @@ message! {
         pub offer: Digest,
         /// Manifest of the dealing.
         pub manifest: Digest,
-        /// Whose shares opened it.
+        /// Whose shares opened it; nobody's where a chip did.
         pub custodians: List<CustodianId, CUSTODIANS>,
+        /// Place of the node whose chip opened the keys in place of custodians (policy `platform_unseal`); none where shares did.
+        pub unsealed: Option<Slot>,
         /// Digest over the claims, in the order of incarnations.
         pub claims: Digest,
         /// Whose log was chosen.
@@ -300,6 +302,8 @@ choice! {
         12 => Ended(RecoveryFault),
         /// Custodians are asked to accept a loss; what was accepted of another one is void.
         13 => LossAsked(LossAsked),
+        /// The node's chip opened the keys, up to this generation; no custodian was asked.
+        14 => Unsealed(KeyEpoch),
     }
 }
 

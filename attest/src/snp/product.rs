@@ -59,6 +59,15 @@ pub(crate) fn decode_tcb(product: SnpProduct, which: TcbKind, raw: u64) -> Resul
     }
 }
 
+/// A TCB version in the product's raw layout: what [`decode_tcb`] splits.
+pub(crate) fn encode_tcb(product: SnpProduct, tcb: &SnpTcb) -> u64 {
+    let SnpTcb { fmc, boot_loader, tee, snp, microcode } = *tcb;
+    u64::from_le_bytes(match product {
+        SnpProduct::Milan | SnpProduct::Genoa => [boot_loader, tee, 0, 0, 0, 0, snp, microcode],
+        SnpProduct::Turin => [fmc, boot_loader, tee, snp, 0, 0, 0, microcode],
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -95,6 +104,7 @@ mod tests {
         let raw = u64::from_le_bytes([1, 2, 3, 4, 0, 0, 0, 9]);
         let turin = SnpTcb { fmc: 1, boot_loader: 2, tee: 3, snp: 4, microcode: 9 };
         assert_eq!(decode_tcb(SnpProduct::Turin, TcbKind::Launch, raw), Ok(turin));
+        assert_eq!(encode_tcb(SnpProduct::Turin, &turin), raw);
         assert_eq!(
             decode_tcb(SnpProduct::Genoa, TcbKind::Launch, raw),
             Err(VerifyError::TcbReserved { which: TcbKind::Launch, raw, product: SnpProduct::Genoa })
@@ -102,6 +112,7 @@ mod tests {
         let raw = u64::from_le_bytes([1, 2, 0, 0, 0, 0, 8, 9]);
         let genoa = SnpTcb { fmc: 0, boot_loader: 1, tee: 2, snp: 8, microcode: 9 };
         assert_eq!(decode_tcb(SnpProduct::Genoa, TcbKind::Current, raw), Ok(genoa));
+        assert_eq!((encode_tcb(SnpProduct::Genoa, &genoa), encode_tcb(SnpProduct::Milan, &genoa)), (raw, raw));
         assert!(decode_tcb(SnpProduct::Turin, TcbKind::Current, raw).is_err());
     }
 }

@@ -6,6 +6,7 @@
 use super::exit::Trouble;
 use crate::{Change, ClusterStatus, Item, Verification};
 use ringwall_wire::ids::{Incarnation, TrustDomain};
+use ringwall_wire::policy::PlatformUnseal;
 use ringwall_wire::session::MemberHint;
 use ringwall_wire::text::hex;
 use serde_json::{Map, Value, json};
@@ -144,6 +145,7 @@ pub(crate) fn verification_json(seen: &Verification) -> Value {
         "measurement": seen.measurement,
         "svn": seen.svn,
         "policy_version": seen.policy_version.0,
+        "platform_unseal": unseal(seen.platform_unseal),
         "steps": seen.steps.iter().map(ToString::to_string).collect::<Vec<_>>(),
     })
 }
@@ -155,12 +157,26 @@ fn domain(domain: TrustDomain) -> &'static str {
     }
 }
 
+fn unseal(unseal: PlatformUnseal) -> &'static str {
+    match unseal {
+        PlatformUnseal::Never => "never",
+        PlatformUnseal::SameChips => "same_chips",
+    }
+}
+
 /// What was verified, for people.
 pub(crate) fn verification_text(seen: &Verification) -> String {
     let mut text = format!("{}: verified, {}, incarnation {}\n", seen.address, seen.vendor, short(seen.incarnation));
     text.push_str(&wrap(&format!("build {} (security version {}), policy version {}", seen.measurement, seen.svn, seen.policy_version), 2));
     text.push_str(&wrap(&format!("cluster {}", seen.cluster_id), 2));
     text.push_str(&wrap(&format!("chip {}", seen.chip), 2));
+    match seen.platform_unseal {
+        PlatformUnseal::Never => text.push_str(&wrap("after a total outage: custodians open the keys (platform_unseal = never)", 2)),
+        PlatformUnseal::SameChips => {
+            let says = "after a total outage: the cluster's own AMD chips open the keys WITHOUT custodians (platform_unseal = same_chips)";
+            text.push_str(&wrap(says, 2));
+        }
+    }
     if seen.trust_domain == TrustDomain::Simulated {
         text.push_str(&wrap("SIMULATED roots of trust: this protects nothing from whoever runs the machine", 2));
     }
@@ -236,6 +252,7 @@ mod tests {
             measurement: "release-1".into(),
             svn: 3,
             policy_version: PolicyVersion(2),
+            platform_unseal: PlatformUnseal::SameChips,
             steps: vec![Step::new(Stage::Report, "the report is signed")],
         }
     }
@@ -247,6 +264,8 @@ mod tests {
         }
         assert!(status_text(&status()).contains("leader 1/1, term 4"));
         assert!(verification_text(&verification()).contains("SIMULATED"));
+        let said = |seen: &Verification| verification_text(seen).contains("WITHOUT custodians");
+        assert!(said(&verification()) && !said(&Verification { platform_unseal: PlatformUnseal::Never, ..verification() }));
     }
 
     #[test]
@@ -260,7 +279,7 @@ mod tests {
         assert_eq!(keys(status_json(&status())), "applied incarnation leader learners revision slot term voters");
         assert_eq!(
             keys(verification_json(&verification())),
-            "address chip cluster epoch incarnation measurement policy_version steps svn trust_domain vendor"
+            "address chip cluster epoch incarnation measurement platform_unseal policy_version steps svn trust_domain vendor"
         );
         let item = Item { key: b"k".to_vec(), version: Revision(3), value: vec![0xff] };
         assert_eq!(item_json(&item, true), json!({"key": "k", "value_hex": "ff", "version": 3}));

@@ -7,8 +7,8 @@
 
 use super::names::{Bits, GUEST_POLICY, MITIGATIONS, Named, PLATFORM_INFO, TD_ATTRIBUTES, XFAM};
 use ringwall_wire::policy::{
-    EndorseRule, Governance, Measurement, PolicyDoc, ReleaseRule, ReleaseSigners, RevocationRule, SessionRules, SlotRule, SnpProductRule,
-    SnpRules, SnpTcb, TdxReplay, TdxRules,
+    EndorseRule, Governance, Measurement, PlatformUnseal, PolicyDoc, ReleaseRule, ReleaseSigners, RevocationRule, SessionRules, SlotRule,
+    SnpProductRule, SnpRules, SnpTcb, TdxReplay, TdxRules,
 };
 use sha2::{Digest as _, Sha256};
 use std::cmp::Ordering;
@@ -50,7 +50,8 @@ pub struct Difference {
 /// Every difference from `old` to `new`, in the order of the document. The change as a whole is of the greatest kind among them.
 pub fn compare(old: &PolicyDoc, new: &PolicyDoc) -> Vec<Difference> {
     let mut found = Found(Vec::new());
-    let PolicyDoc { version, trust_domain, measurements, min_svn, snp, tdx, slots, endorse, session, release, governance } = old;
+    let PolicyDoc { version, trust_domain, measurements, min_svn, snp, tdx, slots, endorse, session, platform_unseal, release, governance } =
+        old;
     let note = ": a version must rise, or an old policy could come back";
     match new.version.cmp(version) {
         Ordering::Greater => found.when(true, "version", Change::Neutral, || format!("{version} becomes {}", new.version)),
@@ -69,6 +70,7 @@ pub fn compare(old: &PolicyDoc, new: &PolicyDoc) -> Vec<Difference> {
     let SessionRules { reattest_s, standing_period_s } = session;
     found.most("session.reattest_s", *reattest_s, new.session.reattest_s);
     found.most("session.standing_period_s", *standing_period_s, new.session.standing_period_s);
+    found.unseal(*platform_unseal, new.platform_unseal);
     found.release(release, &new.release);
     let Governance { keys, threshold, timelock_s } = governance;
     found.set("governance.keys", keys, &new.governance.keys, |key| key.to_string());
@@ -117,6 +119,12 @@ impl Found {
     fn allowance(&mut self, field: &str, old: bool, new: bool) {
         let change = if new { Change::Loosening } else { Change::Tightening };
         self.when(old != new, field, change, || format!("{old} becomes {new}"));
+    }
+
+    /// Who may open the keys after a total outage.
+    fn unseal(&mut self, old: PlatformUnseal, new: PlatformUnseal) {
+        let change = if new == PlatformUnseal::Never { Change::Tightening } else { Change::Loosening };
+        self.when(old != new, "platform_unseal", change, || format!("{} becomes {}", old.name(), new.name()));
     }
 
     /// A list of what is accepted.

@@ -8,7 +8,7 @@ use super::explain::Point;
 use super::names::{Bits, GUEST_POLICY, Named as _, PLATFORM_INFO, TD_ATTRIBUTES, XFAM};
 use super::obstacles::TELLS_MITIGATIONS;
 use ringwall_wire::ids::TrustDomain;
-use ringwall_wire::policy::{PolicyDoc, ReleaseRule, RevocationRule, SnpProduct, SnpRules, SnpTcb, TdxRules, TdxTcbStatus};
+use ringwall_wire::policy::{PlatformUnseal, PolicyDoc, ReleaseRule, RevocationRule, SnpProduct, SnpRules, SnpTcb, TdxRules, TdxTcbStatus};
 
 /// Longest time between two attestations that is no matter of note: one day, in seconds.
 const DAY_S: u32 = 86_400;
@@ -145,6 +145,10 @@ fn tdx(rules: &TdxRules, found: &mut Vec<Point>) {
 
 fn cluster(policy: &PolicyDoc, found: &mut Vec<Point>) {
     let slots = &policy.slots;
+    let unseals = policy.platform_unseal == PlatformUnseal::SameChips;
+    let why = "whoever runs the machines can bring back an older state of all disks with nobody asked; clients notice what they have seen, and old keys stay within \
+               reach of the chips";
+    tell(found, unseals, "platform_unseal", "lets the cluster's own AMD chips open its keys after a total outage, without custodians", why);
     let few = (1..3).contains(&slots.len());
     let why = "with fewer than three members, the loss of one stops the cluster, and with all memories lost the data is gone";
     tell(found, few, "slots", format!("has places for {} member(s) only", slots.len()), why);

@@ -9,7 +9,9 @@ use super::names::{Bits, GUEST_POLICY, Named as _, PLATFORM_INFO, TD_ATTRIBUTES,
 use super::obstacles::{GUEST_ALWAYS, Obstacles, obstacles};
 use ringwall_wire::codec::Message as _;
 use ringwall_wire::ids::{Digest, PolicyVersion, TrustDomain};
-use ringwall_wire::policy::{Measurement, MeasurementRegister, PolicyDoc, ReleaseRule, RevocationRule, SnpProductRule, SnpRules, TdxRules};
+use ringwall_wire::policy::{
+    Measurement, MeasurementRegister, PlatformUnseal, PolicyDoc, ReleaseRule, RevocationRule, SnpProductRule, SnpRules, TdxRules,
+};
 
 /// One rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -312,6 +314,16 @@ fn cluster(policy: &PolicyDoc) -> Vec<Point> {
         period_s => {
             let says = format!("a key under a quote may vouch for sessions, {} long", span(period_s));
             point("session.standing_period_s", says, "for machines where a quote is slow; it binds less")
+        }
+    });
+    points.push(match policy.platform_unseal {
+        PlatformUnseal::Never => point(
+            "platform_unseal",
+            "after a total outage it takes custodians to open the master keys",
+            "nobody who runs the machines reopens the cluster alone",
+        ),
+        PlatformUnseal::SameChips => {
+            point("platform_unseal", "after a total outage the cluster's own AMD chips open the master keys, too", "see the warning")
         }
     });
     points

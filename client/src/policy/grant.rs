@@ -14,7 +14,7 @@ use ringwall_wire::bounded::List;
 use ringwall_wire::codec::Message as _;
 use ringwall_wire::ids::{Digest, PolicyVersion};
 use ringwall_wire::limits::POLICY_BYTES;
-use ringwall_wire::policy::{EndorseRule, Governance, PolicyDoc, ReleaseRule, SessionRules};
+use ringwall_wire::policy::{EndorseRule, Governance, PlatformUnseal, PolicyDoc, ReleaseRule, SessionRules};
 use ringwall_wire::workload::{ConfigList, ConfigRule, GrantOrder, GrantPolicy, is_name};
 use std::io::Read as _;
 use std::path::Path;
@@ -112,6 +112,7 @@ fn as_policy(policy: &GrantPolicy) -> PolicyDoc {
         slots: List::default(),
         endorse: EndorseRule { min_endorsers: 1, other_vendor: false },
         session: SessionRules { reattest_s: 0, standing_period_s: 0 },
+        platform_unseal: PlatformUnseal::Never,
         release: ReleaseRule::NotDemanded,
         governance: Governance { keys: List::default(), threshold: 0, timelock_s: 0 },
     }

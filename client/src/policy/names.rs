@@ -5,7 +5,7 @@
 //! Protocol section 2.2; the tables stand in docs/policy.md as well.
 
 use ringwall_wire::ids::{TrustDomain, Vendor};
-use ringwall_wire::policy::{Presence, RevocationRule, Rtmr, SnpProduct, TdxTcbStatus};
+use ringwall_wire::policy::{PlatformUnseal, Presence, RevocationRule, Rtmr, SnpProduct, TdxTcbStatus};
 
 /// A closed choice with a name for each value.
 pub(crate) trait Named: Copy + PartialEq + 'static {
@@ -44,6 +44,10 @@ impl Named for SnpProduct {
 
 impl Named for RevocationRule {
     const NAMES: &'static [(&'static str, Self)] = &[("required", RevocationRule::Required), ("best-effort", RevocationRule::BestEffort)];
+}
+
+impl Named for PlatformUnseal {
+    const NAMES: &'static [(&'static str, Self)] = &[("never", PlatformUnseal::Never), ("same_chips", PlatformUnseal::SameChips)];
 }
 
 impl Named for Rtmr {
@@ -223,6 +227,7 @@ mod tests {
         complete::<Vendor>();
         complete::<SnpProduct>();
         complete::<RevocationRule>();
+        complete::<PlatformUnseal>();
         complete::<TdxTcbStatus>();
     }
 

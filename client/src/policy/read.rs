@@ -43,8 +43,20 @@ pub(super) fn fits(policy: &PolicyDoc) -> Result<(), PolicyFault> {
     }
 }
 
-const DOCUMENT: &[&str] =
-    &["version", "trust_domain", "min_svn", "measurements", "slots", "snp", "tdx", "endorse", "session", "release", "governance"];
+const DOCUMENT: &[&str] = &[
+    "version",
+    "trust_domain",
+    "min_svn",
+    "platform_unseal",
+    "measurements",
+    "slots",
+    "snp",
+    "tdx",
+    "endorse",
+    "session",
+    "release",
+    "governance",
+];
 
 fn document(root: &Table<'_, '_>) -> Result<PolicyDoc, PolicyFault> {
     let endorse = root.table("endorse", &["min_endorsers", "other_vendor"])?;
@@ -60,6 +72,7 @@ fn document(root: &Table<'_, '_>) -> Result<PolicyDoc, PolicyFault> {
         slots: root.list("slots", slot)?,
         endorse: EndorseRule { min_endorsers: endorse.number("min_endorsers")?, other_vendor: endorse.flag("other_vendor")? },
         session: SessionRules { reattest_s: session.number("reattest_s")?, standing_period_s: session.number("standing_period_s")? },
+        platform_unseal: root.named("platform_unseal")?,
         release: release(root)?,
         governance: Governance {
             keys: governance.list("keys", |node| node.hex().map(SigPublic))?,

@@ -18,11 +18,13 @@ const ONE_LINE: usize = 90;
 
 /// A policy as TOML. [`from_toml`](super::from_toml) gives the same document, as long as it repeats no entry.
 pub fn to_toml(policy: &PolicyDoc) -> String {
-    let PolicyDoc { version, trust_domain, measurements, min_svn, snp, tdx, slots, endorse, session, release, governance } = policy;
+    let PolicyDoc { version, trust_domain, measurements, min_svn, snp, tdx, slots, endorse, session, platform_unseal, release, governance } =
+        policy;
     let mut page = Page(String::from("# Ringwall appraisal policy. `ringwall policy new` explains every field.\n\n"));
     page.value("version", version);
     page.quoted("trust_domain", trust_domain.name());
     page.value("min_svn", min_svn);
+    page.quoted("platform_unseal", platform_unseal.name());
     // An empty list of tables has no header, so it stands before the first one.
     page.empty_tables("measurements", measurements.is_empty());
     page.empty_tables("slots", slots.is_empty());

@@ -287,6 +287,7 @@ fn begun(previous: TreePoint, chosen: Incarnation, founding: Founding) -> EpochB
         offer: Digest([1; 32]),
         manifest: Digest([2; 32]),
         custodians: List::default(),
+        unsealed: None,
         claims: Digest([3; 32]),
         chosen,
         loss: None,

@@ -1,12 +1,12 @@
 //! Every member's ring and disk, as the applied record wants them.
 //!
 //! Decides: a master key the record names and the ring lacks is asked for; one that is over, or that another one was named in place of, is dropped and
-//! wiped; a blob of an active dealing is written to its file; after an erasure nothing stays unwrapped. All of it looks at the record alone, so
+//! wiped; a blob of an active dealing is written to its file, and the keys are wrapped to the chip where the policy wants it; after an erasure nothing stays unwrapped. All of it looks at the record alone, so
 //! whatever was missed is made up for at the next look.
 //! Trusts: the record. Out of scope: proposing anything (`rotate`, `dealer`). Protocol sections 6.1 and 7.5.
 
 use crate::context::Node;
-use crate::custody::{blob_file, keys};
+use crate::custody::{blob_file, keys, platform_wrap};
 use crate::life::Life;
 use ringwall_consensus::{KeyRow, View};
 use ringwall_keys::Keyring;
@@ -21,13 +21,20 @@ const LOOK: Duration = Duration::from_millis(500);
 /// Shortest time between two looks: something is applied all the time.
 const LOOK_LEAST: Duration = Duration::from_millis(50);
 
+/// The files a recovery looks for.
+#[derive(Default)]
+struct Files {
+    recovery: blob_file::Written,
+    wrap: platform_wrap::Wrapped,
+}
+
 /// Runs until the node ends.
 pub(crate) async fn run(node: Arc<Node>) {
     let mut progress = node.replica.subscribe();
-    let mut written = blob_file::Written::default();
+    let mut files = Files::default();
     loop {
         if let Ok(view) = node.replica.view() {
-            look(&node, view, &mut written).await;
+            look(&node, view, &mut files).await;
         }
         tokio::time::sleep(LOOK_LEAST).await;
         // The timeout only bounds the wait.
@@ -35,7 +42,7 @@ pub(crate) async fn run(node: Arc<Node>) {
     }
 }
 
-async fn look(node: &Arc<Node>, view: View, written: &mut blob_file::Written) {
+async fn look(node: &Arc<Node>, view: View, files: &mut Files) {
     let (rows, custody, erasures) = (view.key_rows(), view.custody(), view.erasures());
     drop(view);
     drop_what_is_over(node, &rows);
@@ -51,9 +58,12 @@ async fn look(node: &Arc<Node>, view: View, written: &mut blob_file::Written) {
             warn!(key_epoch = %generation.key_epoch, "no member gave a master key that is in use; asking again");
         }
     }
-    match written.follow(&node.site.config.data, &custody).await {
+    match files.recovery.follow(&node.site.config.data, &custody).await {
         // Not before: a disk that is sealed under a key it cannot be recovered with would count for nothing.
-        Ok(()) => seal_under_newest(node, &rows),
+        Ok(()) => {
+            files.wrap.follow(node, &rows, &custody).await;
+            seal_under_newest(node, &rows);
+        }
         Err(fault) => warn!(%fault, "the recovery file is not written: after a total outage this disk is of no use for its keys"),
     }
 }

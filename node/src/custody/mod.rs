@@ -8,6 +8,7 @@
 //! | `dealer.rs`, `schedule.rs` | the leader: when shares are dealt, when a dealing is activated or dropped |
 //! | `asks.rs` | what custodians said to any member, on its way into the log |
 //! | `blob_file.rs` | the file that recovery looks for |
+//! | `platform_wrap.rs` | the same keys wrapped to this node's chip, where the policy wants it |
 //!
 //! Trusts: the replicated record for what is alive; other members, who attested, for keys whose commitment the record names.
 //! Out of scope: cryptography of shares (`ringwall_keys::custody`), custodians' sessions (`front`), recovery. Protocol sections 6.1 and 7.5.
@@ -17,6 +18,7 @@ pub mod blob_file;
 pub(crate) mod dealer;
 mod follow;
 pub(crate) mod keys;
+pub mod platform_wrap;
 pub(crate) mod rewrap;
 pub(crate) mod rotate;
 pub mod schedule;

@@ -2,8 +2,8 @@
 //!
 //! Decides: which fields a caller may mix in, in AMD's words; that the key comes from the chip's own secret and never from one shared by a
 //! provider's chips; that a platform without such keys says so.
-//! Trusts: the firmware. Out of scope: what such a key may wrap (nothing does today: platform-derived keys are for wraps that die with the
-//! machine, and the key hierarchy knows nothing of them); talking to the device (`sev_guest`).
+//! Trusts: the firmware. Out of scope: what such a key wraps (one more copy of the master keys, where the policy says so: `chip_keys`,
+//! protocol section 6.3); talking to the device (`sev_guest`).
 //! Source: AMD SEV-SNP ABI (56860), MSG_KEY_REQ and GUEST_FIELD_SELECT; evidence notes section 2.1. Protocol section 0, decision 8.
 
 use ringwall_wire::ids::Vendor;

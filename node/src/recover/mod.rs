@@ -3,6 +3,7 @@
 //!
 //! | file | what it decides |
 //! |---|---|
+//! | `unseal.rs` | whether this machine's own chip opens the keys, where the policy allows it, and nobody has to be asked |
 //! | `dealing.rs` | whose shares are wanted: the newest dealing that disks tell of, judged |
 //! | `earlier.rs` | which session the new one takes the place of, for people |
 //! | `session.rs`, `audit.rs` | which submissions count, and what is told of it; no I/O |
@@ -11,7 +12,7 @@
 //! | `takeup.rs` | claims, choice, anchors; the account and the start of the epoch; the new lineage |
 //! | `verdict.rs`, `status.rs` | how it is told |
 //!
-//! Keys exist in this process from the moment the threshold of shares is in; shares, recovery key and session key are wiped then, master keys if it ends.
+//! Keys exist in this process from the moment the threshold of shares is in, or the chip opened them; shares, recovery key and session key are wiped then, master keys if it ends.
 //! Trusts: evidence, signatures and seals; no folder, no operator's word beyond what to look at. Out of scope: the rules of claims and anchors
 //! (`ringwall_consensus::recovery`), drills (`crate::drill`), nodes that assist over the network. Protocol section 6.2.
 
@@ -25,6 +26,7 @@ pub mod papers;
 pub mod session;
 pub mod status;
 mod takeup;
+pub mod unseal;
 mod verdict;
 
 use crate::attesting::{self, Claim, Wanted};
@@ -34,7 +36,8 @@ use crate::recover::dealing::Dealing;
 use crate::recover::papers::{Brought, Papers};
 use crate::recover::session::Session;
 use crate::recover::status::Standing;
-use crate::recover::takeup::TakeUp;
+use crate::recover::takeup::{OpenedBy, TakeUp};
+use crate::recover::unseal::NotUnsealed;
 use ringwall_attest::{CollectError, SessionError};
 use ringwall_channel::NodeSecrets;
 use ringwall_consensus::ProposeError;
@@ -43,8 +46,9 @@ use ringwall_keys::Keyring;
 use ringwall_keys::custody::KemSecret;
 use ringwall_wire::bounded::{Blob, List, Text};
 use ringwall_wire::codec::Message as _;
+use ringwall_wire::custodian::RecoveryStep;
 use ringwall_wire::evidence::Role;
-use ringwall_wire::ids::{CustodyEpoch, Incarnation, Nonce};
+use ringwall_wire::ids::{CustodyEpoch, Incarnation, KeyEpoch, Nonce};
 use ringwall_wire::recovery::{RecoveryFault, RecoveryOffer, RecoveryPurpose, SignedOffer};
 use ringwall_wire::secret::{Secret, wash_stack};
 use ringwall_wire::session::{AttestMode, SavedExchange};
@@ -116,6 +120,14 @@ pub enum RecoverError {
         /// Which.
         custody_epoch: CustodyEpoch,
     },
+    /// The chip's copy of the keys is older than a disk.
+    #[error("the platform wrap holds keys up to generation {wrapped}, and a disk is sealed under generation {named}: the wrap is old")]
+    OldWrap {
+        /// Newest in the wrap.
+        wrapped: KeyEpoch,
+        /// What the disk names.
+        named: KeyEpoch,
+    },
     /// Something that was seen is not on any disk.
     #[error("{verdict}: {first}. Nothing was recovered. Every disagreement is in {}; bring newer disks", .evidence.display())]
     Disagrees {
@@ -154,6 +166,8 @@ pub(crate) struct Recovery {
     pub(crate) secrets: Arc<NodeSecrets>,
     pub(crate) papers: Papers,
     pub(crate) session: Session,
+    /// Whether the chip opened the keys, or why not; for people.
+    pub(crate) unseal: String,
 }
 
 /// Recovers, and gives the first member of the new epoch; it serves when the caller opens its door.
@@ -168,15 +182,8 @@ pub(crate) async fn run(site: &Arc<Site>, own_evidence: &OwnEvidence, plan: &Pla
     papers.offer(&signed)?;
     let manifest = dealing.manifest.clone();
     let session = Session::new(signed.offer, manifest, kem, Arc::clone(&secrets), site.now_s());
-    let mut recovery = Recovery { site: Arc::clone(site), plan: plan.clone(), secrets, papers, session };
+    let mut recovery = Recovery { site: Arc::clone(site), plan: plan.clone(), secrets, papers, session, unseal: String::new() };
     recovery.tell(None)?;
-    info!(
-        session = %recovery.session.offer().session,
-        custody_epoch = %recovery.session.offer().custody_epoch,
-        threshold = recovery.session.manifest().threshold,
-        papers = %recovery.papers.root().display(),
-        "recovery: custodians are asked for their shares: give them `offer` and put their answers into `inbox`"
-    );
     let outcome = recovery.recover(own_evidence, dealing).await;
     if let Err(fault) = &outcome {
         let now_s = site.now_s();
@@ -188,15 +195,67 @@ pub(crate) async fn run(site: &Arc<Site>, own_evidence: &OwnEvidence, plan: &Pla
 
 impl Recovery {
     async fn recover(&mut self, own_evidence: &OwnEvidence, dealing: Dealing) -> Result<Arc<Node>, RecoverError> {
-        self.collect().await?;
-        let since = crate::clock::now();
-        let lap = |what: &str| info!(after_ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX), "recovery: {what}");
-        let ring = self.open(&dealing)?;
-        lap("the shares gave the recovery key, which opened the master keys");
-        let node = TakeUp::new(self, own_evidence, ring).run(&lap).await?;
-        lap("the new epoch is on record");
-        self.session.reach(ringwall_wire::custodian::RecoveryStep::Serving);
+        let node = match self.reopen(own_evidence, &dealing).await? {
+            Some(node) => node,
+            None => self.ask(own_evidence, &dealing).await?,
+        };
+        self.session.reach(RecoveryStep::Serving);
         self.tell(None)?;
+        Ok(node)
+    }
+
+    /// By this machine's chip, where it opens the keys and they reach; none where custodians have to be asked.
+    async fn reopen(&mut self, own_evidence: &OwnEvidence, dealing: &Dealing) -> Result<Option<Arc<Node>>, RecoverError> {
+        let lap = laps();
+        let opened = unseal::open(&self.site, dealing).await;
+        wash_stack();
+        let ring = match opened {
+            Ok(ring) => ring,
+            Err(NotUnsealed::Never) => {
+                self.unseal = NotUnsealed::Never.to_string();
+                return Ok(None);
+            }
+            Err(fault) => {
+                self.unseal = fault.to_string();
+                warn!(%fault, "recovery: this machine's chip opens nothing");
+                return Ok(None);
+            }
+        };
+        self.unseal = format!("this machine's chip opened the master keys, up to generation {}", ring.newest());
+        self.session.unsealed(ring.newest(), self.site.now_s());
+        self.tell(None)?;
+        lap("this machine's chip opened the master keys: no custodian is asked");
+        match TakeUp::new(self, own_evidence, (ring, OpenedBy::Chip)).run(&lap).await {
+            Ok(node) => {
+                lap("the new epoch is on record");
+                Ok(Some(node))
+            }
+            Err(fault) if shares_reach_further(&fault) => {
+                self.unseal = fault.to_string();
+                warn!(%fault, "recovery: what this machine's chip opened does not reach");
+                self.session.reach(RecoveryStep::Shares);
+                Ok(None)
+            }
+            Err(fault) => Err(fault),
+        }
+    }
+
+    /// By the shares of custodians.
+    async fn ask(&mut self, own_evidence: &OwnEvidence, dealing: &Dealing) -> Result<Arc<Node>, RecoverError> {
+        self.tell(None)?;
+        info!(
+            session = %self.session.offer().session,
+            custody_epoch = %self.session.offer().custody_epoch,
+            threshold = self.session.manifest().threshold,
+            papers = %self.papers.root().display(),
+            "recovery: custodians are asked for their shares: give them `offer` and put their answers into `inbox`"
+        );
+        self.collect().await?;
+        let lap = laps();
+        let ring = self.open(dealing)?;
+        lap("the shares gave the recovery key, which opened the master keys");
+        let node = TakeUp::new(self, own_evidence, (ring, OpenedBy::Custodians)).run(&lap).await?;
+        lap("the new epoch is on record");
         Ok(node)
     }
 
@@ -265,7 +324,7 @@ impl Recovery {
     /// Shows how far it is, to custodians and to people.
     pub(crate) fn tell(&self, fault: Option<String>) -> io::Result<()> {
         let progress = self.session.progress();
-        let standing = Standing::of(&self.session, &progress, fault);
+        let standing = Standing::of(&self.session, &progress, &self.unseal, fault);
         // First what custodians are sent: whoever reads in the status that they are asked something has the paper that asks it.
         self.papers.progress(progress)?;
         self.papers.replace(status::FILE, &standing.to_bytes())
@@ -283,6 +342,20 @@ fn data_folders(site: &Site, plan: &Plan, papers: &Papers) -> io::Result<Vec<Pat
     folders.extend(papers.disks()?);
     folders.dedup();
     Ok(folders)
+}
+
+/// Says what is done, and how long it took since.
+fn laps() -> impl Fn(&str) + Sync {
+    let since = crate::clock::now();
+    move |what: &str| info!(after_ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX), "recovery: {what}")
+}
+
+/// Whether it failed for want of keys that shares give: no verdict about disks or anchors is asked for twice.
+fn shares_reach_further(fault: &RecoverError) -> bool {
+    matches!(
+        fault,
+        RecoverError::OldWrap { .. } | RecoverError::NotChosen(NotChosen::NoClaims) | RecoverError::Ended(RecoveryFault::NoSession)
+    )
 }
 
 fn fault_of(fault: &RecoverError) -> RecoveryFault {

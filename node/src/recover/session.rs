@@ -14,7 +14,7 @@ use ringwall_wire::bounded::List;
 use ringwall_wire::codec::Message as _;
 use ringwall_wire::custodian::{RecoveryProgress, RecoveryStep};
 use ringwall_wire::custody::{CustodyManifest, RecoveryBlob};
-use ringwall_wire::ids::{CustodianId, Digest, Epoch, SigPublic, Signature};
+use ringwall_wire::ids::{CustodianId, Digest, Epoch, KeyEpoch, SigPublic, Signature};
 use ringwall_wire::limits::SUBMISSIONS_REFUSED;
 use ringwall_wire::recovery::{
     AcceptLoss, AuditWhat, CustodyAnchor, LossAsked, LossSignature, LossTerms, RecoveryFault, RecoveryOffer, RefusedShare, ShareSubmission,
@@ -164,6 +164,12 @@ impl Session {
         Err(NotOpened(fault))
     }
 
+    /// This machine's chip opened the keys: nobody is asked for a share.
+    pub(crate) fn unsealed(&mut self, newest: KeyEpoch, now_s: u64) {
+        self.audit.note(now_s, AuditWhat::Unsealed(newest));
+        self.step = RecoveryStep::Claims;
+    }
+
     /// Opens a newer blob of the same dealing, which the chosen log holds and no file had yet.
     pub(crate) fn open_newer(&self, blob: &RecoveryBlob) -> Result<Keyring, NotOpened> {
         let key = self.key.as_ref().ok_or(NotOpened(RecoveryFault::NoSession))?;
@@ -173,9 +179,10 @@ impl Session {
         })
     }
 
-    /// Wipes the recovery key.
+    /// Wipes the recovery key, and shares that came in while a chip had opened the keys.
     pub(crate) fn forget(&mut self) {
         self.key = None;
+        self.shares.clear();
         ringwall_wire::secret::wash_stack();
     }
 

@@ -37,7 +37,7 @@ fn absent(voter: &AbsentVoter) -> Value {
 }
 
 impl Standing {
-    pub(crate) fn of(session: &Session, progress: &RecoveryProgress, fault: Option<String>) -> Self {
+    pub(crate) fn of(session: &Session, progress: &RecoveryProgress, unseal: &str, fault: Option<String>) -> Self {
         let manifest = session.manifest();
         let name = |id: &ringwall_wire::ids::CustodianId| {
             manifest.member(id).map_or_else(|| id.to_string(), |member| member.custodian.name.to_string())
@@ -68,6 +68,7 @@ impl Standing {
             "epoch": session.offer().epoch.0,
             "custody_epoch": session.offer().custody_epoch.0,
             "threshold": manifest.threshold,
+            "unseal": unseal,
             "submitted": progress.submitted.iter().map(name).collect::<Vec<_>>(),
             "refused": refused.collect::<Vec<_>>(),
             "loss": loss,

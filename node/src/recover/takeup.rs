@@ -15,7 +15,7 @@ use crate::recover::{RecoverError, Recovery, heads, verdict};
 use crate::ring::Ring;
 use crate::run;
 use ringwall_consensus::KeyRow;
-use ringwall_consensus::recovery::{Chosen, Disagreement, Known, OwnedSealJudge, SeenBy, choose, compare};
+use ringwall_consensus::recovery::{Chosen, Disagreement, Known, OwnedSealJudge, SeenBy, Unfit, choose, compare};
 use ringwall_keys::Keyring;
 use ringwall_wire::bounded::{List, Text};
 use ringwall_wire::codec::Message as _;
@@ -49,11 +49,21 @@ pub(crate) struct TakeUp<'a> {
     recovery: &'a mut Recovery,
     own_evidence: &'a OwnEvidence,
     ring: Keyring,
+    by: OpenedBy,
     judge: OwnedSealJudge,
     evidence: Vec<Evidence>,
     refused: Vec<Refused>,
     /// Folders that were read.
     read: Vec<PathBuf>,
+}
+
+/// What opened the keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OpenedBy {
+    /// Shares.
+    Custodians,
+    /// This machine's chip.
+    Chip,
 }
 
 /// What was decided.
@@ -65,9 +75,9 @@ struct Decision {
 }
 
 impl<'a> TakeUp<'a> {
-    pub(crate) fn new(recovery: &'a mut Recovery, own_evidence: &'a OwnEvidence, ring: Keyring) -> Self {
+    pub(crate) fn new(recovery: &'a mut Recovery, own_evidence: &'a OwnEvidence, (ring, by): (Keyring, OpenedBy)) -> Self {
         let judge = disks::judge_of(ring.clone());
-        TakeUp { recovery, own_evidence, ring, judge, evidence: Vec::new(), refused: Vec::new(), read: Vec::new() }
+        TakeUp { recovery, own_evidence, ring, by, judge, evidence: Vec::new(), refused: Vec::new(), read: Vec::new() }
     }
 
     pub(crate) async fn run(mut self, lap: &(dyn Fn(&str) + Sync)) -> Result<Arc<Node>, RecoverError> {
@@ -89,6 +99,19 @@ impl<'a> TakeUp<'a> {
         self.begin(decision).await
     }
 
+    /// A chip's copy of the keys may be older than a disk that was brought: what it cannot read must not count as missing.
+    fn keys_reach(&self) -> Result<(), RecoverError> {
+        if self.by == OpenedBy::Custodians {
+            return Ok(());
+        }
+        let newest = self.ring.newest();
+        let beyond = self.refused.iter().find_map(|refused| match refused.why {
+            Unfit::NotAuthentic { key_epoch } if key_epoch > newest => Some(key_epoch),
+            _ => None,
+        });
+        beyond.map_or(Ok(()), |named| Err(RecoverError::OldWrap { wrapped: newest, named }))
+    }
+
     /// Reads every folder that was not read yet; true if there was one.
     async fn read_disks(&mut self) -> Result<bool, RecoverError> {
         let data = self.recovery.data_folders()?;
@@ -104,7 +127,9 @@ impl<'a> TakeUp<'a> {
             let read = disks::read(&site, &secrets, (session, &self.ring, &self.judge), life, &scratch).await;
             self.take_in(read, now_s);
         }
-        Ok(self.read_backups().await? || any)
+        let any = self.read_backups().await? || any;
+        self.keys_reach()?;
+        Ok(any)
     }
 
     /// Reads every backup that was not read yet; true if there was one.
@@ -332,6 +357,7 @@ impl<'a> TakeUp<'a> {
             offer: Digest(offer.digest()),
             manifest: offer.manifest,
             custodians: session.submitted(),
+            unsealed: (self.by == OpenedBy::Chip).then(|| self.recovery.site.slot()),
             claims: claims_digest(claims),
             chosen: decision.claim.incarnation,
             loss: decision.loss.clone(),

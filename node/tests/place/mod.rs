@@ -79,6 +79,7 @@ pub(crate) fn site_of(chip: &str, slot: u8, lies: &[Lie]) -> Arc<Site> {
         card_addresses: Vec::new(),
         config,
         attester: Arc::new(tee),
+        chip_keys: ringwall_node::platform::chip_keys::ChipKeys::none(),
         anchors: ringwall_sim::anchors(),
         clock,
         entropy: entropy::system().unwrap(),

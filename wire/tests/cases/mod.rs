@@ -76,7 +76,7 @@ macro_rules! message_table {
 field_table! {
     ids { TrustDomain, Vendor, BootKeys, ClusterId, Digest, Nonce, NoisePublic, SigPublic, KemPublic, CredPublic, Signature, UserId, CustodianId, XWingPublic, XWingCiphertext, ClientId, UserTag, DeviceTag, SpaceTag, KeyTag, ClientTag, OwnerMark, Epoch, Slot, Incarnation, KeyEpoch, CustodyEpoch, PolicyVersion, Revision }
     evidence { Evidence, SnpEvidence, TdxEvidence, Endorsements, SnpEndorsements, TdxEndorsements, Role, Binding, BatchPath }
-    policy { PolicyDoc, Measurement, TdxTuple, TdxReplay, BootEvent, Rtmr, Presence, SnpProduct, SnpTcb, SnpProductRule, RevocationRule, SnpRules, TdxTcbStatus, TdxRules, SlotRule, EndorseRule, SessionRules, ReleaseRule, ReleaseSigners, Governance, MeasurementRegister, ChipId, Fmspc, SignedPolicy, Approval }
+    policy { PolicyDoc, Measurement, TdxTuple, TdxReplay, BootEvent, Rtmr, Presence, SnpProduct, SnpTcb, SnpProductRule, RevocationRule, PlatformUnseal, SnpRules, TdxTcbStatus, TdxRules, SlotRule, EndorseRule, SessionRules, ReleaseRule, ReleaseSigners, Governance, MeasurementRegister, ChipId, Fmspc, SignedPolicy, Approval }
     genesis { GenesisTemplate, Custodian, GenesisRecord, BootCluster, BootConfig, ClusterCard }
     session { GetDescriptor, NodeDescriptor, AttestMode, AttestReq, SessionProof, StandingProof, AttestResp, SavedExchange, UserAuth, UserReady, MemberHint, RefusalCode, Refusal, PeerPurpose, PeerHello, PeerReady }
     admission { IncarnationCert, JoinRequest, JoinAnswer, JoinReply, KeyGrant, GrantedKey, AdmitPropose, Endorse, Verdict, Admission, AdmissionLink, AdmissionProof, AdmitCommit, CatchUpProof }
@@ -88,6 +88,7 @@ field_table! {
     receipt { TreePoint, TreeHead, KnownPoint, ReceiptHead, SpaceMark, ReceiptLeaf, Receipt, Receipted, Anchor, Signer, Misdeed, Evidence, EpochStart }
     command { Command, CommandBody, Founding, Denial, SealedWrite, OpenSpace, WrappedKey, SpaceChange, SealedMutation, SealedChange, SealedPut, SealedRecord, Outcome, Outcomes }
     custody { ManifestMember, CustodyManifest, SignedManifest, SharePlain, ShareEnvelope, ShareAck, ShareChallenge, ShareProof, WrappedProofKey, DealtKeys, RecoveryBlob, RecoveryKeys, Dealing, CustodyCommand, Activate, ActivateOrder, CustodiansOrder, CustodyAsk, RecoveryFile, CustodyFault }
+    platform { WrapPlace, PlatformWrap }
     rotation { KeyCommand, KeyGeneration, KeyOffer, KeyRotate, RotatedCustody, Rewrap, RewrappedSpace, RewrappedDealt, RewrappedWorkload, RotationFault }
     custodian { CustodianAuth, CustodianReady, CustodianRequest, CustodianOp, CustodianReply, CustodianAnswer, Dealt, CustodyStatus, CustodianStanding, RecoveryProgress, RecoveryStep }
     drill { DrillOffer, DrillOp, DrillCall, DrillBegun, DrillRow, DrillLap, DrillStep, DrillWord, DrillAnswer, DrillCompared, DrillOutcome, DrillReceipt, DrillPaper }
@@ -109,6 +110,7 @@ message_table! {
     receipt { ReceiptHead, ReceiptLeaf, Receipt, Anchor, Signer, Evidence, EpochStart }
     command { Command, Outcomes }
     custody { CustodyManifest, SignedManifest, SharePlain, ShareEnvelope, ShareAck, ShareChallenge, ShareProof, RecoveryBlob, RecoveryKeys, ActivateOrder, CustodiansOrder, RecoveryFile }
+    platform { PlatformWrap }
     custodian { CustodianAuth, CustodianReady, CustodianRequest, CustodianReply, Dealt }
     drill { DrillOffer, DrillReceipt, DrillPaper }
     recovery { RecoveryOffer, SignedOffer, ShareSubmission, DiskClaim, AcceptLoss, RecoveryAccount, AuditEvent }
