@@ -339,6 +339,7 @@ impl Ceremony<'_> {
             slot: Slot(1),
             sig: secrets.public().sig,
             inventory: List::default(),
+            replaces: None,
         };
         Session::new(offer, manifest.clone(), kem, secrets, self.now_s())
     }

@@ -198,6 +198,7 @@ fn begins(epoch: u32) -> CommandBody {
         loss: None,
         again: Text::default(),
         audit: digest,
+        unsealed: None,
     };
     let previous = TreePoint { size: 1, root: digest };
     let start = EpochStart { cluster_id: CLUSTER, epoch, previous, account: Digest(account.digest()), witnesses: List::default() };

@@ -172,7 +172,7 @@ mod tests {
     #[test]
     fn a_table_has_what_was_measured_and_no_line_is_too_long() {
         let dealing =
-            dealing::Row { shares: "9 of 16".into(), step: "split", us: 12.0, peer_us: Some(6.0), ratio: Some(2.0), peak_mib: 3.0 };
+            dealing::Row { shares: "9 of 16".into(), step: "split".into(), us: 12.0, peer_us: Some(6.0), ratio: Some(2.0), peak_mib: 3.0 };
         let report = Report { outages: vec![outage(1, 1.0)], dealings: vec![dealing], ..Report::default() };
         let table = table(&report);
         assert!(table.contains("9 of 16") && table.contains("2.00") && !table.contains("Rotation"));
