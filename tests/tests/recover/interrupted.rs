@@ -15,7 +15,8 @@ use ringwall_node::folders;
 use ringwall_tests::local;
 use ringwall_wire::bounded::Text;
 use ringwall_wire::codec::Message as _;
-use ringwall_wire::ids::{Epoch, Incarnation};
+use ringwall_wire::ids::{ClusterId, CustodyEpoch, Epoch, Incarnation};
+use ringwall_wire::keeping::{JournalEntry, JournalEvent, Submitted};
 use ringwall_wire::recovery::SignedOffer;
 use serde_json::json;
 use std::ffi::OsString;
@@ -81,6 +82,16 @@ impl Desk {
         let (beside, path) = (inbox.join(format!("{}.part", self.name)), inbox.join(&self.name));
         std::fs::write(&beside, sent.encode()).unwrap();
         std::fs::rename(beside, path).unwrap();
+    }
+}
+
+/// What a journal's entry says of a release of this dealing's share.
+fn released(entry: &JournalEntry, cluster: &ClusterId, dealing: CustodyEpoch) -> Option<Submitted> {
+    match &entry.event {
+        JournalEvent::Submitted(released) if (&released.dealing.cluster_id, released.dealing.custody_epoch) == (cluster, dealing) => {
+            Some(released.clone())
+        }
+        _ => None,
     }
 }
 
@@ -262,7 +273,7 @@ async fn a_recovery_that_dies_after_any_step_is_begun_again_and_loses_nothing() 
     // Every release is in its custodian's journal, each with the one before it; whoever was never asked has none.
     let (cluster, dealing) = (story.world.cluster_id(), offer.offer.custody_epoch);
     for (desk, wanted) in story.desks.iter().zip([7, 6, 0]) {
-        let released: Vec<_> = desk.shelf.journal.submitted(&cluster, dealing).map(|(_, released)| released).collect();
+        let released: Vec<_> = desk.shelf.journal.entries().iter().filter_map(|entry| released(entry, &cluster, dealing)).collect();
         assert_eq!((released.len(), desk.released), (wanted, wanted), "{}", desk.name);
         for pair in released.windows(2) {
             assert_eq!(pair[1].after, Some(pair[0].session), "{}", desk.name);

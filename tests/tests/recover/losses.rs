@@ -7,6 +7,7 @@
 use super::*;
 use ringwall_sim::custodian::Governors;
 use ringwall_wire::bounded::List;
+use ringwall_wire::codec::Message as _;
 
 impl World {
     /// Whether the node of `slot` answers a read, within a bound that a node without a quorum cannot use.
