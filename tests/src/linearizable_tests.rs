@@ -91,8 +91,11 @@ fn read(value: u64, sent: u64) -> Operation {
     call(Action::Read(Some(value)), sent)
 }
 
+/// A value, when it was sent, when it was acknowledged.
+type Written = (u64, u64, u64);
+
 /// Acknowledged writes: value, sent, answered.
-fn written(calls: &[Operation]) -> Vec<(u64, u64, u64)> {
+fn written(calls: &[Operation]) -> Vec<Written> {
     let write = |call: &Operation| match (call.action, call.answered) {
         (Action::Write(value), Some(answered)) => Some((value, call.sent, answered)),
         _ => None,
@@ -101,7 +104,7 @@ fn written(calls: &[Operation]) -> Vec<(u64, u64, u64)> {
 }
 
 /// Two acknowledged writes of which the second was sent after the first was answered, both in the middle.
-fn one_after_the_other(dice: &Dice, calls: &[Operation]) -> Option<((u64, u64, u64), (u64, u64, u64))> {
+fn one_after_the_other(dice: &Dice, calls: &[Operation]) -> Option<(Written, Written)> {
     let writes = written(calls);
     let first = *dice.pick(&writes[writes.len() / 4..writes.len() / 2])?;
     let second = writes.iter().copied().find(|second| second.1 > first.2)?;

@@ -109,8 +109,10 @@ impl Paper {
             "too few disks are left" => {
                 put("progress", cluster.offer(dealing, RecoveryPurpose::Outage, 9, 899).asks_loss(900, false, &[]).encode())
             }
-            "Dora is to take the place of Cleo" => reader
-                .others("(export RINGWALL_CUSTODIAN=dora; ringwall custodian init --name dora; ringwall custodian card --out dora.toml)"),
+            "Dora is to take the place of Cleo" => {
+                let words = "ringwall custodian init --name dora; ringwall custodian card --out dora.toml";
+                reader.others(&format!("(export RINGWALL_CUSTODIAN=dora; {words})"));
+            }
             "the order is on record and the cluster deals anew" => {
                 let order = CustodiansOrder::decode(&std::fs::read(reader.path("change.2")).unwrap()).unwrap();
                 let next = cluster.deal_to((&order.custodians, order.threshold), 2, Digest(dealing.manifest.manifest.digest()));

@@ -283,7 +283,10 @@ impl Ceremony<'_> {
             _ => {
                 let mut alone = self.session(dealt);
                 let sent = self.submission(alone.offer(), first, share)?;
-                if alone.submit(&sent, self.now_s()).is_err() || alone.is_enough() || alone.open(&[blob.clone()], self.now_s()).is_ok() {
+                if alone.submit(&sent, self.now_s()).is_err()
+                    || alone.is_enough()
+                    || alone.open(std::slice::from_ref(&blob), self.now_s()).is_ok()
+                {
                     self.broken("one custodian's share opened the master keys, or was refused");
                 }
             }

@@ -70,7 +70,7 @@ impl Desk {
             match release(&mut self.shelf, &request, &self.keys, None, now_s()) {
                 Err(fault @ CustodianError::SecondSession { .. }) => {
                     let words = fault.to_string();
-                    assert!(words.contains("Ask the other custodians") && words.contains("--second-session"), "{words}");
+                    assert!(words.contains("the override is expected") && words.contains("--second-session"), "{words}");
                 }
                 other => panic!("{}: a second session is not asked about: {other:?}", self.name),
             }
