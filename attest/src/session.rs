@@ -307,7 +307,7 @@ fn same_session(answer: &AttestResp, asked: &Asked<'_>) -> Result<(), SessionErr
         Role::ClientServer | Role::PeerInit | Role::PeerResp | Role::JoinResp | Role::Dealing => {
             answer.incarnation != Incarnation(0) && answer.incarnation.epoch() == answer.epoch
         }
-        Role::JoinInit | Role::Recovery | Role::Genesis => answer.incarnation == Incarnation(0),
+        Role::JoinInit | Role::Recovery | Role::Genesis | Role::Assisted | Role::Assisting => answer.incarnation == Incarnation(0),
     };
     match fits {
         true => Ok(()),

@@ -12,6 +12,7 @@ use crate::front;
 use crate::join::{endorse, leader};
 use crate::peers::handshake::{self, Greeted, Own, Turn, refusal};
 use crate::peers::serve;
+use crate::recover::assist::{self, Assist};
 use quinn::{Connection, Incoming};
 use ringwall_quic::{Alpn, CloseCode, alpn, close};
 use ringwall_wire::admission::{JoinReply, JoinRequest};
@@ -107,8 +108,8 @@ impl Drop for Place {
     }
 }
 
-/// Takes connections until the node leaves. `member` holds the node once this is a member.
-pub(crate) async fn run(site: Arc<Site>, member: watch::Receiver<Option<Arc<Node>>>) {
+/// Takes connections until the node leaves. `member` holds the node once this is a member; a process that assists a recovery never is one.
+pub(crate) async fn run(site: Arc<Site>, member: watch::Receiver<Option<Arc<Node>>>, assist: Option<Arc<Assist>>) {
     let ledger = Arc::new(Mutex::new(Ledger::default()));
     let mut leaving = site.leaving.subscribe();
     loop {
@@ -126,7 +127,7 @@ pub(crate) async fn run(site: Arc<Site>, member: watch::Receiver<Option<Arc<Node
         }
         match Place::take(&ledger, address, &site.config.limits) {
             Some(place) => {
-                tokio::spawn(take(Arc::clone(&site), member.clone(), incoming, place));
+                tokio::spawn(take(Arc::clone(&site), (member.clone(), assist.clone()), incoming, place));
             }
             None => {
                 debug!(%address, "connection refused: limit reached");
@@ -136,7 +137,9 @@ pub(crate) async fn run(site: Arc<Site>, member: watch::Receiver<Option<Arc<Node
     }
 }
 
-async fn take(site: Arc<Site>, member: watch::Receiver<Option<Arc<Node>>>, incoming: Incoming, mut place: Place) {
+type Served = (watch::Receiver<Option<Arc<Node>>>, Option<Arc<Assist>>);
+
+async fn take(site: Arc<Site>, (member, assist): Served, incoming: Incoming, mut place: Place) {
     let Ok(connecting) = incoming.accept() else { return };
     let Ok(Ok(connection)) = tokio::time::timeout(site.step(), connecting).await else { return };
     place.handshake_done();
@@ -151,12 +154,12 @@ async fn take(site: Arc<Site>, member: watch::Receiver<Option<Arc<Node>>>, incom
             )
             .await;
         }
-        (Some(Alpn::Peer), node) => peer(site, node, connection, &place).await,
+        (Some(Alpn::Peer), node) => peer(site, (node, assist), connection, &place).await,
         (None, _) => close(&connection, CloseCode::Malformed),
     }
 }
 
-async fn peer(site: Arc<Site>, node: Option<Arc<Node>>, connection: Connection, place: &Place) {
+async fn peer(site: Arc<Site>, (node, assist): (Option<Arc<Node>>, Option<Arc<Assist>>), connection: Connection, place: &Place) {
     let greeted = match handshake::greet(&site, &connection).await {
         Ok(greeted) => greeted,
         Err(fault) => {
@@ -164,6 +167,9 @@ async fn peer(site: Arc<Site>, node: Option<Arc<Node>>, connection: Connection, 
             return close(&connection, CloseCode::Refused);
         }
     };
+    if let (PeerPurpose::Assist, Some(assist)) = (greeted.purpose(), &assist) {
+        return assist::serve(&site, assist, connection, greeted).await;
+    }
     let Some(node) = node else {
         return greeted.refuse(&connection, &refusal(RefusalCode::NotMember, "this node is not a member; ask another one")).await;
     };
@@ -177,6 +183,11 @@ async fn peer(site: Arc<Site>, node: Option<Arc<Node>>, connection: Connection, 
                 return greeted.refuse(&connection, &refusal(RefusalCode::Busy, "too many nodes ask to join at once; try again")).await;
             };
             join(node, connection, greeted).await;
+        }
+        // Whoever has the keys in memory is asked to let others join, not for its disk.
+        PeerPurpose::Assist => {
+            let lives = "this node is a member of the living cluster: there is nothing to recover; start the other nodes with `run`";
+            greeted.refuse(&connection, &refusal(RefusalCode::NotMember, lives)).await;
         }
     }
 }

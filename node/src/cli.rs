@@ -14,7 +14,7 @@ use crate::platform::surroundings::Surroundings;
 use crate::platform::tsm_fs::{REPORTS, ReportFolder};
 use crate::platform::{Hardware, Platform};
 use crate::recover::Plan;
-use crate::run::{NodeError, Providers, recover_node, run_node};
+use crate::run::{Errand, NodeError, Providers, run_from};
 use crate::{clock, endorsements, entropy, hardening, logging, recover};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use ringwall_attest::Anchors;
@@ -80,6 +80,8 @@ enum Command {
 enum RecoverVerb {
     /// Ask custodians for their shares, take up the newest disk, and serve as the first member of a new epoch. One node does this; the others `run` afterwards.
     Start(RecoverFlags),
+    /// Give this machine's disk, over an attested session, to the node that recovers. It has no keys and becomes no member; stop it when the cluster serves, and `run` it.
+    Assist(Flags),
     /// Say how the recovery in the data folder stands.
     Status(Flags),
 }
@@ -91,6 +93,9 @@ struct RecoverFlags {
     /// Data folder of another node of the cluster, copied or mounted here; may be repeated. More can be put into `recovery/disks` later.
     #[arg(long, value_name = "FOLDER")]
     disk: Vec<PathBuf>,
+    /// Address (host:port) of a machine of the cluster that was started with `recover assist`: its disk is fetched from there; may be repeated.
+    #[arg(long, value_name = "ADDRESS")]
+    assist: Vec<String>,
     /// Use a dealing that opened a recovery before, for this reason, which goes on record.
     #[arg(long, value_name = "REASON", value_parser = crate::recover::reason)]
     again: Option<Text<256>>,
@@ -132,12 +137,13 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, platform: Arc<dyn Plat
     let program = platform.program();
     let command = Arguments::command().name(program).bin_name(program);
     let parsed = command.clone().try_get_matches_from(arguments).and_then(|matches| Arguments::from_arg_matches(&matches));
-    let (flags, purpose, plan) = match parsed {
-        Ok(Arguments { command: Command::Found(flags) }) => (flags, Purpose::Found, None),
-        Ok(Arguments { command: Command::Run(flags) }) => (flags, Purpose::Join, None),
-        Ok(Arguments { command: Command::Recover(RecoverVerb::Start(RecoverFlags { flags, disk, again })) }) => {
-            (flags, Purpose::Join, Some(Plan { disks: disk, again }))
+    let (flags, purpose, errand) = match parsed {
+        Ok(Arguments { command: Command::Found(flags) }) => (flags, Purpose::Found, Errand::Serve),
+        Ok(Arguments { command: Command::Run(flags) }) => (flags, Purpose::Join, Errand::Serve),
+        Ok(Arguments { command: Command::Recover(RecoverVerb::Start(RecoverFlags { flags, disk, assist, again })) }) => {
+            (flags, Purpose::Join, Errand::Recover(Plan { disks: disk, assist, again }))
         }
+        Ok(Arguments { command: Command::Recover(RecoverVerb::Assist(flags)) }) => (flags, Purpose::Join, Errand::Assist),
         Ok(Arguments { command: Command::Recover(RecoverVerb::Status(flags)) }) => return standing(&flags, program),
         Ok(Arguments { command: Command::Examine(flags) }) => return look(flags, platform.as_ref()),
         Ok(Arguments { command: Command::Endorsements(action) }) => return endorsements(&action, program),
@@ -151,7 +157,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, platform: Arc<dyn Plat
             return ExitCode::from(u8::try_from(fault.exit_code()).unwrap_or(2));
         }
     };
-    match serve(&flags, (purpose, plan), platform.as_ref()) {
+    match serve(&flags, (purpose, errand), platform.as_ref()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(fault) => {
             // Nobody is left to tell when standard error is gone.
@@ -251,7 +257,7 @@ fn standing(flags: &Flags, program: &str) -> ExitCode {
     }
 }
 
-fn serve(flags: &Flags, (purpose, plan): (Purpose, Option<Plan>), platform: &dyn Platform) -> Result<(), NodeError> {
+fn serve(flags: &Flags, (purpose, errand): (Purpose, Errand), platform: &dyn Platform) -> Result<(), NodeError> {
     hardening::protect_memory()?;
     let config = config::load(flags, purpose)?;
     logging::start(&config.log);
@@ -275,10 +281,7 @@ fn serve(flags: &Flags, (purpose, plan): (Purpose, Option<Plan>), platform: &dyn
                 _ = interrupt.recv() => {}
             }
         };
-        let outcome = match plan {
-            Some(plan) => recover_node(config, providers, plan, stop).await,
-            None => run_node(config, providers, stop).await,
-        };
+        let outcome = run_from(config, providers, errand, stop).await;
         refreshing.abort();
         outcome
     });

@@ -60,8 +60,13 @@ impl Room {
 
     /// Bytes an unprivileged process may still write; none when the system does not say.
     fn free_bytes(&self) -> Option<u64> {
-        rustix::fs::statvfs(&self.folder).ok().map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize))
+        free_bytes(&self.folder)
     }
+}
+
+/// Bytes an unprivileged process may still write to this folder's file system; none when the system does not say.
+pub(crate) fn free_bytes(folder: &std::path::Path) -> Option<u64> {
+    rustix::fs::statvfs(folder).ok().map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize))
 }
 
 #[cfg(test)]

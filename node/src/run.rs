@@ -21,6 +21,7 @@ use crate::life::{Life, LifeCell};
 use crate::peers::pool::PeerPool;
 use crate::platform::PlatformError;
 use crate::platform::chip_keys::{ChipKeys, KeySource};
+use crate::recover::assist::Assist;
 use crate::recover::{self, Plan, RecoverError};
 use crate::renewal::Sessions;
 use crate::ring::Ring;
@@ -144,31 +145,53 @@ impl NodeError {
 
 /// Runs a node until `stop` resolves (then it leaves in good order) or it ends by itself.
 pub async fn run_node(config: Config, providers: Providers, stop: impl Future<Output = ()>) -> Result<(), NodeError> {
-    run_from(config, providers, None, stop).await
+    run_from(config, providers, Errand::Serve, stop).await
 }
 
 /// The same for a node that recovers its cluster from a total outage first.
 pub async fn recover_node(config: Config, providers: Providers, plan: Plan, stop: impl Future<Output = ()>) -> Result<(), NodeError> {
-    run_from(config, providers, Some(plan), stop).await
+    run_from(config, providers, Errand::Recover(plan), stop).await
 }
 
-async fn run_from(config: Config, providers: Providers, plan: Option<Plan>, stop: impl Future<Output = ()>) -> Result<(), NodeError> {
+/// The same for a machine that gives its disk to the node that recovers.
+pub async fn assist_node(config: Config, providers: Providers, stop: impl Future<Output = ()>) -> Result<(), NodeError> {
+    run_from(config, providers, Errand::Assist, stop).await
+}
+
+/// What a process is started for.
+pub(crate) enum Errand {
+    /// To found or to join, and to serve.
+    Serve,
+    /// To recover, and to serve.
+    Recover(Plan),
+    /// To give its disk to whoever recovers.
+    Assist,
+}
+
+pub(crate) async fn run_from(
+    config: Config,
+    providers: Providers,
+    errand: Errand,
+    stop: impl Future<Output = ()>,
+) -> Result<(), NodeError> {
     tokio::pin!(stop);
     let (site, card) = prepare(config, providers)?;
     let own_evidence = tokio::select! {
-        tried = try_own_evidence(&site, plan.is_some()) => tried?,
+        tried = try_own_evidence(&site, !matches!(errand, Errand::Serve)) => tried?,
         () = stop.as_mut() => return Ok(()),
     };
     site.life.step(Life::Unjoined).expect("a booted node is unjoined");
     info!(cluster = %site.cluster_id, slot = %site.slot(), address = %site.config.listen, vendor = %own_evidence.vendor, "own evidence is accepted");
     let (member, members) = watch::channel(None);
     let mut accepting = tokio::task::JoinSet::new();
-    accepting.spawn(accept::run(Arc::clone(&site), members));
+    let assist = matches!(errand, Errand::Assist).then(|| Assist::new(&site));
+    accepting.spawn(accept::run(Arc::clone(&site), members, assist));
     accepting.spawn(renew_on_hangup(Arc::clone(&site)));
-    let begins = match (card, plan) {
+    let begins = match (card, errand) {
         (Some(card), _) => Begins::Founds(Box::new(card)),
-        (None, Some(plan)) => Begins::Recovers(plan),
-        (None, None) => Begins::Joins,
+        (None, Errand::Recover(plan)) => Begins::Recovers(plan),
+        (None, Errand::Assist) => Begins::Assists,
+        (None, Errand::Serve) => Begins::Joins,
     };
     let outcome = live(&site, begins, &own_evidence, &member, stop).await;
     if let Err(fault) = &outcome {
@@ -265,6 +288,8 @@ enum Begins {
     Recovers(Plan),
     /// By asking members.
     Joins,
+    /// It becomes none.
+    Assists,
 }
 
 /// Founds, recovers or joins, then serves.
@@ -277,6 +302,11 @@ async fn live(
 ) -> Result<(), NodeError> {
     tokio::pin!(stop);
     let node = match begins {
+        Begins::Assists => {
+            info!(address = %site.config.listen, "assist: this disk is given to an attested node of the cluster that recovers; stop this process once it serves");
+            stop.await;
+            return Ok(());
+        }
         Begins::Founds(card) => found_group(site, *card, own_evidence).await?,
         Begins::Recovers(plan) => {
             let recovered = tokio::select! {

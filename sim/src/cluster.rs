@@ -261,6 +261,12 @@ impl LocalCluster {
         self.spawn_with(slot, &["recover", "start"], flags)
     }
 
+    /// Starts the node of `slot` again, to give its disk to the one that recovers.
+    pub fn assist(&mut self, slot: u8) -> Result<(), LocalError> {
+        self.kill(slot);
+        self.spawn_with(slot, &["recover", "assist"], &[])
+    }
+
     /// The same on `machine`.
     pub fn recover_on(&mut self, slot: u8, machine: Machine, flags: &[OsString]) -> Result<(), LocalError> {
         self.kill(slot);

@@ -380,3 +380,29 @@ async fn a_cluster_whose_disks_are_gone_comes_back_from_a_backup_that_every_cust
     world.told_where(1, "service", |told| told["step"] == "serving").await;
     world.holds("key", "value").await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_that_assists_gives_its_disk_and_a_living_member_refuses() {
+    let mut world = World::start().await;
+    world.put("key", "value").await;
+    let flags: Vec<OsString> = vec!["--assist".into(), world.cluster.address(2).to_string().into()];
+    world.cluster.recover(1, &flags).unwrap();
+    assert_eq!(world.ended_with(1).await, 18, "{}", local::logs(&world.cluster));
+    local::log_says(&world.cluster, 1, "this node is a member of the living cluster").await;
+    world.kill_all();
+    world.replace_disk(3, None);
+    world.cluster.assist(2).unwrap();
+    world.cluster.recover(1, &flags).unwrap();
+    let offer = world.offer(1).await;
+    local::log_says(&world.cluster, 1, "an assisting machine's disk is here").await;
+    world.answer(1, &offer, (1, 1), None);
+    world.answer(1, &offer, (2, 2), None);
+    world.told_where(1, "service", |told| told["step"] == "serving").await;
+    world.holds("key", "value").await;
+    for slot in [2, 3] {
+        world.cluster.restart(slot).unwrap();
+    }
+    let client = world.client().await;
+    local::voters(&client, &world.cluster, 3).await;
+    client.close().await;
+}

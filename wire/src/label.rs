@@ -154,6 +154,8 @@ labels! {
     AcceptLoss = "accept-loss",
     AcceptLossSigned = "accept-loss-signed",
     RecoveryAccount = "recovery-account",
+    AssistAsk = "assist-ask",
+    AssistReply = "assist-reply",
     AuditEvent = "audit-event",
     LogSealed = "log-sealed",
     SnapshotSealed = "snapshot-sealed",

@@ -6,7 +6,7 @@
 //! - [`codec`], [`mod@shape`], [`bounded`]: the canonical encoding and the types that carry their limits.
 //! - [`ids`], [`evidence`], [`policy`], [`genesis`]: identities, evidence, the appraisal policy, the founding record.
 //! - [`session`], [`admission`], [`request`], [`receipt`]: what clients and nodes say to each other. [`tree`]: Merkle trees.
-//! - [`custody`], [`rotation`], [`custodian`], [`recovery`]: shares, generations of keys, what custodians ask, total outage. [`platform`]: keys wrapped to a chip.
+//! - [`custody`], [`rotation`], [`custodian`], [`recovery`]: shares, generations of keys, what custodians ask, total outage. [`platform`]: keys wrapped to a chip. [`assist`]: disks over the network.
 //! - [`command`], [`peer`]: what the group replicates and how members talk. [`keeping`]: what custodians keep in files.
 //! - [`backup`]: a snapshot with its proof as it is fetched and kept, and data keys sealed to a user's phrase.
 //! - [`workload`]: keys granted to programs in TEEs of their own, and what is written down of it.
@@ -20,6 +20,7 @@ extern crate alloc;
 pub mod shape;
 
 pub mod admission;
+pub mod assist;
 pub mod backup;
 pub mod bounded;
 pub mod codec;

@@ -128,6 +128,12 @@ pub const REWRAP_WORKLOADS: usize = 256;
 pub const ERASE_SPACES: usize = 256;
 /// Bytes of a recovery file: a kept exchange, a manifest of [`CUSTODIANS`] custodians with their keys, the sealed keys.
 pub const RECOVERY_FILE_BYTES: usize = EXCHANGE_BYTES + 96 * 1024;
+/// Files one assisting machine gives: the segments of a log of 512 GiB.
+pub const ASSIST_FILES: usize = 8_192;
+/// Bytes of one part of a file that an assisting machine gives.
+pub const ASSIST_PART_BYTES: usize = 1024 * 1024;
+/// Questions of one session with an assisting machine: parts of 16 TiB.
+pub const ASSIST_ASKS: u64 = 1 << 24;
 /// Events of one recovery's audit a node keeps and shows: a few for every custodian and every disk.
 pub const AUDIT_EVENTS: usize = 256;
 /// Recoveries after total outages that a cluster can go through: each is told to every client that comes back, in 100 bytes without witnesses.

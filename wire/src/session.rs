@@ -269,6 +269,8 @@ choice! {
         1 => Member,
         /// A node asks to join.
         2 => Join,
+        /// A node that recovers asks for a disk.
+        3 => Assist,
     }
 }
 

@@ -14,7 +14,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 /// Its name in the data folder.
-pub const RECOVERY_FILE: &str = "recovery.blob";
+pub const RECOVERY_FILE: &str = ringwall_wire::assist::RECOVERY_NAME;
 /// The next one while it is written.
 const BESIDE: &str = "recovery.blob.new";
 

@@ -214,6 +214,7 @@ fn roles(purpose: PeerPurpose) -> (Role, Role) {
     match purpose {
         PeerPurpose::Member => (Role::PeerInit, Role::PeerResp),
         PeerPurpose::Join => (Role::JoinInit, Role::JoinResp),
+        PeerPurpose::Assist => (Role::Assisted, Role::Assisting),
     }
 }
 
@@ -234,7 +235,7 @@ pub async fn dial(own: Own<'_>, connection: &Connection, purpose: PeerPurpose, e
     if !version::SUPPORTED.contains(&ready.version) {
         return Err(PeerError::Version { offered: vec![ready.version] });
     }
-    if purpose == PeerPurpose::Join {
+    if purpose != PeerPurpose::Member {
         // Nobody told this process in which epoch the cluster is. What it is told here is bound into the handshake and the evidence of both sides.
         own.site.epochs.set(ready.epoch);
     }
@@ -404,7 +405,7 @@ pub async fn answer(
         if slot != hello.from {
             return Err(PeerError::OtherSlot { got: slot, expected: hello.from });
         }
-        match hello.purpose == PeerPurpose::Join || known(&peer) {
+        match hello.purpose != PeerPurpose::Member || known(&peer) {
             true => Ok(peer),
             false => Err(PeerError::NotMember { incarnation: peer.incarnation(), noise: peer.keys().noise }),
         }

@@ -9,18 +9,21 @@
 //! | `session.rs`, `audit.rs` | which submissions count, and what is told of it; no I/O |
 //! | `papers.rs` | the folder through which people and the node hand papers to each other |
 //! | `disks.rs`, `backups.rs`, `heads.rs` | what disks and backups hold and what others have seen, as far as it is authentic |
+//! | `assist.rs`, `fetch.rs` | a machine that gives its disk over the network, and the node that takes it |
 //! | `takeup.rs` | claims, choice, anchors; the account and the start of the epoch; the new lineage |
 //! | `verdict.rs`, `status.rs` | how it is told |
 //!
 //! Keys exist in this process from the moment the threshold of shares is in, or the chip opened them; shares, recovery key and session key are wiped then, master keys if it ends.
 //! Trusts: evidence, signatures and seals; no folder, no operator's word beyond what to look at. Out of scope: the rules of claims and anchors
-//! (`ringwall_consensus::recovery`), drills (`crate::drill`), nodes that assist over the network. Protocol section 6.2.
+//! (`ringwall_consensus::recovery`), drills (`crate::drill`). Protocol section 6.2.
 
+pub(crate) mod assist;
 mod audit;
 mod backups;
 mod dealing;
 pub(crate) mod disks;
 mod earlier;
+pub mod fetch;
 pub(crate) mod heads;
 pub mod papers;
 pub mod session;
@@ -33,6 +36,7 @@ use crate::attesting::{self, Claim, Wanted};
 use crate::context::{Node, Site};
 use crate::join::joiner::OwnEvidence;
 use crate::recover::dealing::Dealing;
+use crate::recover::fetch::NotFetched;
 use crate::recover::papers::{Brought, Papers};
 use crate::recover::session::Session;
 use crate::recover::status::Standing;
@@ -69,6 +73,8 @@ const LOOK: Duration = Duration::from_millis(200);
 pub struct Plan {
     /// Data folders of other nodes, beside this node's own.
     pub disks: Vec<PathBuf>,
+    /// Addresses of machines that give theirs.
+    pub assist: Vec<String>,
     /// Why a dealing that opened a recovery before is used again; none refuses that.
     pub again: Option<Text<256>>,
 }
@@ -79,6 +85,16 @@ pub enum RecoverError {
     /// The folder for papers.
     #[error("the folder for recovery papers: {0}; check the data folder, its owner and its room")]
     Papers(#[from] io::Error),
+    /// A machine that was to assist did not.
+    #[error(
+        "the disk of the machine at {address} did not arrive: {fault}. What did arrive is kept: start again to go on, or leave out --assist {address}"
+    )]
+    NotFetched {
+        /// Where it was asked for.
+        address: String,
+        /// Why.
+        fault: NotFetched,
+    },
     /// No disk tells of a dealing.
     #[error(
         "no disk that was brought tells of a dealing of this cluster's recovery key (recovery.blob): bring the data folder of another node with --disk"
@@ -174,6 +190,11 @@ pub(crate) struct Recovery {
 pub(crate) async fn run(site: &Arc<Site>, own_evidence: &OwnEvidence, plan: &Plan) -> Result<Arc<Node>, RecoverError> {
     let left = earlier::left(&site.config.data);
     let papers = Papers::open(&site.config.data)?;
+    for address in &plan.assist {
+        papers.replace(status::FILE, &status::fetching(address))?;
+        let fetched = fetch::fetch(site, &papers.root().join(papers::ASSISTED), address).await;
+        fetched.map_err(|fault| RecoverError::NotFetched { address: address.clone(), fault })?;
+    }
     let folders = data_folders(site, plan, &papers)?;
     let dealing = dealing::newest(site, &folders).ok_or(RecoverError::NoDealing)?;
     let secrets = Arc::new(NodeSecrets::generate(&mut *(site.entropy)()));
@@ -340,6 +361,7 @@ fn data_folders(site: &Site, plan: &Plan, papers: &Papers) -> io::Result<Vec<Pat
     let mut folders = vec![site.config.data.clone()];
     folders.extend(plan.disks.iter().cloned());
     folders.extend(papers.disks()?);
+    folders.extend(papers.assisted()?);
     folders.dedup();
     Ok(folders)
 }

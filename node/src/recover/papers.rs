@@ -15,6 +15,8 @@ use std::path::{Path, PathBuf};
 
 /// Its name in the data folder.
 pub const FOLDER: &str = "recovery";
+/// Where disks are that other machines gave.
+pub(crate) const ASSISTED: &str = "assisted";
 /// Papers read from one folder at a look.
 const PAPERS: usize = 64;
 /// Bytes of one paper: the larger of a submission and a recovery file.
@@ -41,7 +43,7 @@ impl Papers {
     /// Makes the folder; what an earlier session offered is removed, since its key is gone.
     pub(crate) fn open(data: &Path) -> io::Result<Self> {
         let papers = Papers { root: data.join(FOLDER) };
-        for folder in ["inbox", "disks", "anchors", "backups"] {
+        for folder in ["inbox", "disks", ASSISTED, "anchors", "backups"] {
             std::fs::create_dir_all(papers.root.join(folder))?;
         }
         for old in ["offer", "progress", "evidence.json"] {
@@ -104,6 +106,11 @@ impl Papers {
     /// Data folders that were brought, sorted.
     pub(crate) fn disks(&self) -> io::Result<Vec<PathBuf>> {
         Ok(self.listed("disks")?.into_iter().filter(|path| path.is_dir()).collect())
+    }
+
+    /// Data folders that other machines gave whole, sorted.
+    pub(crate) fn assisted(&self) -> io::Result<Vec<PathBuf>> {
+        Ok(self.listed(ASSISTED)?.into_iter().filter(|path| path.is_dir() && path.extension().is_none()).collect())
     }
 
     /// Backups that were brought, sorted.

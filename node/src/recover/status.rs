@@ -83,6 +83,12 @@ impl Standing {
     }
 }
 
+/// Before there is a session: whose disk is being fetched.
+pub(crate) fn fetching(address: &str) -> Vec<u8> {
+    Standing(json!({ "step": "assist", "words": "a machine that assists gives its disk; the log says how far it is", "address": address }))
+        .to_bytes()
+}
+
 /// The status of the recovery in a data folder, as it was written last; none if there was none.
 pub fn read(data: &Path) -> std::io::Result<Option<String>> {
     match std::fs::File::open(data.join(FOLDER).join(FILE)) {
