@@ -27,6 +27,7 @@ use ringwall_wire::custodian::{CustodianAnswer, CustodianOp};
 use ringwall_wire::ids::Epoch;
 use ringwall_wire::recovery::{CustodyAnchor, LossTerms, SignedOffer};
 use serde_json::json;
+use std::ffi::OsString;
 use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
