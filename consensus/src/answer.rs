@@ -199,6 +199,7 @@ impl Answerer {
                 bytes: incoming.head.bytes,
                 digest: incoming.head.digest,
                 tree: incoming.head.tree,
+                sealed: None,
             },
         };
         match self.raft.install_full_snapshot(vote, snapshot).await {

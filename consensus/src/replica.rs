@@ -32,7 +32,7 @@ use ringwall_wire::admission::IncarnationCert;
 use ringwall_wire::bounded::List;
 use ringwall_wire::codec::Message;
 use ringwall_wire::command::{Command, CommandBody, Founding, Outcomes, SealedWrite};
-use ringwall_wire::ids::Incarnation;
+use ringwall_wire::ids::{Incarnation, KeyEpoch};
 use ringwall_wire::limits::ENTRY_BYTES;
 use ringwall_wire::peer::{ForwardCall, Member, PeerAnswer, PeerCall};
 use ringwall_wire::session::RefusalCode;
@@ -179,6 +179,15 @@ impl Replica {
             reached = progress.wait_for(|progress| progress.applied >= index) => reached.map(|_| ()).map_err(|_| self.inner.read_fenced()),
             () = tokio::time::sleep(limit) => Err(ReadError::Transient),
         }
+    }
+
+    /// Has the newest snapshot sealed under this generation, which the sealer seals with by now. To be called when it changes, and again: a snapshot that was
+    /// being made then is still under the one before. Costs nothing where the seal is right.
+    pub async fn seal_snapshot_under(&self, key_epoch: KeyEpoch) -> Result<(), ReadError> {
+        self.inner.alive()?;
+        let readers = Arc::clone(&self.inner.readers);
+        let sealed = self.inner.ground.done("seal", move || readers.seal_anew(key_epoch)).await;
+        self.inner.fence.watch("snapshot", sealed).map_err(|why| ReadError::Fenced(why.to_string()))
     }
 
     /// Index of the last applied entry that readers see.

@@ -108,16 +108,24 @@ pub(crate) fn seal_path(snapshot: &Path) -> PathBuf {
     snapshot.with_extension("seal")
 }
 
-/// Puts the seal beside a snapshot that is about to get the name `snapshot`: temporary file, fsync, rename. Nothing where nothing is sealed.
-pub(crate) fn seal_snapshot(ground: &Ground, snapshot: &Path, last: Option<LogPosition>, bytes: u64, digest: Digest) -> io::Result<()> {
-    let Some(sealing) = &ground.sealing else { return Ok(()) };
+/// Puts the seal beside a snapshot that is about to get the name `snapshot`: temporary file, fsync, rename. Gives
+/// the generation it is sealed under; none where nothing is sealed.
+pub(crate) fn seal_snapshot(
+    ground: &Ground,
+    snapshot: &Path,
+    last: Option<LogPosition>,
+    bytes: u64,
+    digest: Digest,
+) -> io::Result<Option<KeyEpoch>> {
+    let Some(sealing) = &ground.sealing else { return Ok(None) };
     let seal = (sealing.sealer)(&sealing.owner.snapshot_words(&last, bytes, &digest));
+    let key_epoch = seal.key_epoch;
     let text = SnapshotSeal { last, bytes, digest, seal }.to_bytes();
     let temporary = snapshot.with_extension("sealing");
     let file = ground.disk.create_empty(&temporary)?;
     write_whole(file.as_ref(), 0, &text)?;
     file.sync()?;
-    ground.disk.rename(&temporary, &seal_path(snapshot))
+    ground.disk.rename(&temporary, &seal_path(snapshot)).map(|()| Some(key_epoch))
 }
 
 /// Reads the seal of a snapshot; none where there is none, or something that is no seal.

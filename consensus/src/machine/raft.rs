@@ -24,7 +24,7 @@ use futures_util::{Stream, StreamExt};
 use openraft::storage::{ApplyResponder, EntryResponder, RaftSnapshotBuilder, RaftStateMachine};
 use openraft::type_config::alias::{SnapshotMetaOf, SnapshotOf};
 use openraft::{OptionalSend, Snapshot};
-use ringwall_wire::ids::Digest;
+use ringwall_wire::ids::{Digest, KeyEpoch};
 use ringwall_wire::receipt::TreePoint;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -46,6 +46,8 @@ pub(crate) struct SnapshotFile {
     pub(crate) bytes: u64,
     pub(crate) digest: Digest,
     pub(crate) tree: TreePoint,
+    /// Generation its seal is under; none where it has no seal, or none yet.
+    pub(crate) sealed: Option<KeyEpoch>,
 }
 
 impl fmt::Debug for SnapshotFile {
@@ -136,6 +138,17 @@ impl Readers {
         }
         *published = next;
         self.progress.send_replace(Progress { applied: published.applied, revision: published.revision });
+    }
+
+    /// Seals the current snapshot anew where its seal is under another generation than this one: a snapshot outlives the key it was sealed under, and a
+    /// recovery has no keys but those that are alive. Nothing takes the snapshot's place meanwhile.
+    pub(crate) fn seal_anew(&self, key_epoch: KeyEpoch) -> io::Result<()> {
+        let mut current = self.current.lock().expect("nobody panics with the lock held");
+        let Some((meta, file)) = current.as_mut().filter(|(_, file)| file.sealed.is_some_and(|sealed| sealed != key_epoch)) else {
+            return Ok(());
+        };
+        file.sealed = seal_snapshot(&self.ground, &file.path, types::positions(&meta.last_log_id), file.bytes, file.digest)?;
+        Ok(())
     }
 
     /// Makes `file` the current snapshot and removes the one before.
@@ -297,9 +310,9 @@ impl Machine {
         }
         self.adopt(restored, membership, base)?;
         let path = snapshot_path(&self.ground.dir, applied);
-        seal_snapshot(&self.ground, &path, types::positions(&applied), snapshot.bytes, snapshot.digest)?;
+        let sealed = seal_snapshot(&self.ground, &path, types::positions(&applied), snapshot.bytes, snapshot.digest)?;
         self.ground.disk.rename(&snapshot.path, &path)?;
-        self.readers.keep(meta.clone(), SnapshotFile { path, ..snapshot.clone() });
+        self.readers.keep(meta.clone(), SnapshotFile { path, sealed, ..snapshot.clone() });
         Ok(())
     }
 }
@@ -380,10 +393,10 @@ pub(crate) fn build(capture: &Capture, ground: &Ground) -> io::Result<SnapshotOf
     let file = ground.create(&temporary, STREAM_BLOCK_BYTES)?;
     let (bytes, digest) = capture.write(Flow::of(Arc::clone(&file)))?;
     file.sync()?;
-    seal_snapshot(ground, &path, types::positions(&capture.applied), bytes, digest)?;
+    let sealed = seal_snapshot(ground, &path, types::positions(&capture.applied), bytes, digest)?;
     ground.disk.rename(&temporary, &path)?;
     let meta = Meta { last_log_id: capture.applied, last_membership: capture.membership.clone() };
-    Ok(Snapshot { meta, snapshot: SnapshotFile { file, path, bytes, digest, tree: capture.tree() } })
+    Ok(Snapshot { meta, snapshot: SnapshotFile { file, path, bytes, digest, tree: capture.tree(), sealed } })
 }
 
 #[cfg(test)]

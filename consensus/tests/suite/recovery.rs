@@ -17,6 +17,7 @@ use ringwall_wire::request::Expect;
 use sha2::{Digest as _, Sha256};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 /// Ages a disk, or what somebody has seen, can have.
 const AGES: usize = 4;
@@ -35,8 +36,12 @@ fn judge(words: &[u8], seal: &Seal) -> bool {
 
 /// Three voters that seal what they write, with snapshots now and then if that is wanted.
 async fn kept(key: u8, snapshots: bool) -> Group {
+    kept_by(sealer(key), snapshots).await
+}
+
+async fn kept_by(sealer: Sealer, snapshots: bool) -> Group {
     let tune = move |options: &mut Options| {
-        options.sealer = Some(sealer(key));
+        options.sealer = Some(Arc::clone(&sealer));
         if snapshots {
             options.snapshot_entries = 40;
             options.keep_entries = 5;
@@ -277,6 +282,29 @@ async fn a_log_that_is_cut_off_is_an_earlier_one_and_a_snapshot_that_was_changed
         std::fs::write(&path, bytes).unwrap();
     }
     assert!(matches!(read(&dir, "changed", &source(&at("changed"), lives[0])).await, Err(Unfit::NoSnapshot { .. })));
+}
+
+/// Keys are rotated, and the old one is gone from every memory and every recovery file.
+#[tokio::test]
+async fn a_snapshot_is_sealed_under_the_key_that_is_alive_and_not_under_the_one_it_was_made_under() {
+    let dir = tempfile::tempdir().unwrap();
+    let key = Arc::new(AtomicU8::new(2));
+    let now = Arc::clone(&key);
+    let group = kept_by(Arc::new(move |words| sealer(now.load(Ordering::Relaxed))(words)), true).await;
+    write(&group, 1, 100).await;
+    key.store(1, Ordering::Relaxed);
+    write(&group, 101, 3).await;
+    for (id, replica) in group.all() {
+        let (before, after) = (dir.path().join(format!("{id}-before")), dir.path().join(format!("{id}-after")));
+        let folder = group.folder(id);
+        copy(&folder, &before);
+        let refused = read(&dir, &format!("{id}-1"), &source(&before, id)).await;
+        assert!(matches!(refused, Err(Unfit::NoSnapshot { .. })), "the log begins behind a snapshot under the old key: {refused:?}");
+        replica.seal_snapshot_under(KeyEpoch(1)).await.unwrap();
+        copy(&folder, &after);
+        let found = read(&dir, &format!("{id}-2"), &source(&after, id)).await.unwrap();
+        assert_eq!((found.last.index, found.key_epoch), (replica.applied(), KeyEpoch(1)));
+    }
 }
 
 fn begun(previous: TreePoint, chosen: Incarnation, founding: Founding) -> EpochBegun {

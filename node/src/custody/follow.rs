@@ -62,20 +62,24 @@ async fn look(node: &Arc<Node>, view: View, files: &mut Files) {
         // Not before: a disk that is sealed under a key it cannot be recovered with would count for nothing.
         Ok(()) => {
             files.wrap.follow(node, &rows, &custody).await;
-            seal_under_newest(node, &rows);
+            seal_under_newest(node, &rows).await;
         }
         Err(fault) => warn!(%fault, "the recovery file is not written: after a total outage this disk is of no use for its keys"),
     }
 }
 
-/// What is written from now on is sealed under the newest key the record names and the ring has.
-fn seal_under_newest(node: &Node, rows: &[KeyRow]) {
+/// What is written from now on is sealed under the newest key the record names and the ring has, and so is the snapshot that was written before: the key it
+/// was sealed under may be over by the time somebody has to recover from it.
+async fn seal_under_newest(node: &Node, rows: &[KeyRow]) {
     let held = node.keyring.now().generations();
     let named = |held: &&KeyGeneration| {
         rows.iter().any(|row| row.key_epoch == held.key_epoch && row.commit.is_none_or(|commit| commit == held.commit))
     };
     if let Some(newest) = held.iter().rev().find(named) {
         node.keyring.seal_under(newest.key_epoch);
+        if let Err(fault) = node.replica.seal_snapshot_under(newest.key_epoch).await {
+            warn!(%fault, "the snapshot is not sealed under the newest key");
+        }
     }
 }
 

@@ -1,17 +1,14 @@
-//! Recovery from total outage: one node, at its operator's word, takes up the newest of the disks that are left, once enough custodians have
-//! given their shares, and begins a new epoch with it.
+//! Recovery from total outage: one node takes up the newest of the disks that are left, with custodians' shares, and begins a new epoch with it.
 //!
 //! | file | what it decides |
 //! |---|---|
 //! | `unseal.rs` | whether this machine's own chip opens the keys, where the policy allows it, and nobody has to be asked |
-//! | `dealing.rs` | whose shares are wanted: the newest dealing that disks tell of, judged |
-//! | `earlier.rs` | which session the new one takes the place of, for people |
+//! | `dealing.rs`, `earlier.rs` | whose shares are wanted: the newest dealing that disks tell of; which session the new one takes the place of |
 //! | `session.rs`, `audit.rs` | which submissions count, and what is told of it; no I/O |
 //! | `papers.rs` | the folder through which people and the node hand papers to each other |
 //! | `disks.rs`, `backups.rs`, `heads.rs` | what disks and backups hold and what others have seen, as far as it is authentic |
 //! | `assist.rs`, `fetch.rs` | a machine that gives its disk over the network, and the node that takes it |
-//! | `takeup.rs` | claims, choice, anchors; the account and the start of the epoch; the new lineage |
-//! | `verdict.rs`, `status.rs` | how it is told |
+//! | `takeup.rs`, `verdict.rs`, `status.rs` | claims, choice, anchors; the account and the start of the epoch; the new lineage; how it is told |
 //!
 //! Keys exist in this process from the moment the threshold of shares is in, or the chip opened them; shares, recovery key and session key are wiped then, master keys if it ends.
 //! Trusts: evidence, signatures and seals; no folder, no operator's word beyond what to look at. Out of scope: the rules of claims and anchors

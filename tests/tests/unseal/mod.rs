@@ -64,7 +64,7 @@ impl World {
         scratch.put("gone", "soon").await.unwrap();
         scratch.erase().await.unwrap();
         client.close().await;
-        self.wrapped(NODE, KeyEpoch(2)).await;
+        self.wrapped(NODE, KeyEpoch(3)).await;
         self.put("rotated", "once").await;
     }
 }
@@ -84,7 +84,8 @@ async fn the_same_chip_reopens_the_cluster_and_nothing_else_does_without_custodi
     let mut world =
         World::start_with(LocalOptions { policy: Some(policy()), rotate_s: Some((RARELY.0, ERASE_S)), ..LocalOptions::default() }).await;
     world.put("key", "value").await;
-    world.wrapped(NODE, KeyEpoch(1)).await;
+    // The activation of the dealing was a rotation.
+    world.wrapped(NODE, KeyEpoch(2)).await;
     for slot in [1, 3] {
         assert!(platform_wrap::read(&world.cluster.data_folder(slot)).unwrap().is_none(), "a founder and an Intel machine wrap nothing");
     }
@@ -131,7 +132,7 @@ async fn the_same_chip_reopens_the_cluster_and_nothing_else_does_without_custodi
     assert!(status.voters.iter().all(|voter| voter.incarnation.epoch() == Epoch(2)), "{status:?}");
     client.close().await;
     // The founder's place has a life that joined, and with it a wrap.
-    world.wrapped(1, KeyEpoch(2)).await;
+    world.wrapped(1, KeyEpoch(3)).await;
 }
 
 /// Everything that is not the same chip, build and firmware, or not the newest wrap, asks custodians.
@@ -147,10 +148,10 @@ async fn refuses(world: &mut World, before: &Path, newest: &Path) {
 
     let data = world.cluster.data_folder(NODE);
     put_back(before, &data, &[platform_wrap::WRAP_FILE]);
-    world.asks_custodians(NODE, Machine::honest("turin-1"), "a recovery file says that there is generation 2").await;
+    world.asks_custodians(NODE, Machine::honest("turin-1"), "a recovery file says that there is generation 3").await;
     // With the recovery file from before as well, the disk itself says so.
     put_back(before, &data, &[platform_wrap::WRAP_FILE, blob_file::RECOVERY_FILE]);
-    world.asks_custodians(NODE, Machine::honest("turin-1"), "a disk is sealed under generation 2").await;
+    world.asks_custodians(NODE, Machine::honest("turin-1"), "a disk is sealed under generation 3").await;
     world.kill_all();
     world.replace_disk(NODE, Some(newest));
 }
