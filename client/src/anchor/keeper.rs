@@ -13,7 +13,7 @@ use crate::entropy;
 use crate::exchange::Exchange;
 use ringwall_wire::bounded::{Blob, List};
 use ringwall_wire::codec::Message as _;
-use ringwall_wire::ids::{Digest, Epoch, Nonce};
+use ringwall_wire::ids::{Digest, Epoch, Nonce, SigPublic};
 use ringwall_wire::limits::EPOCHS;
 use ringwall_wire::receipt::{Anchor, EpochStart, Evidence, KnownPoint, Misdeed, Receipt, Receipted, Signer, session_nonce};
 use ringwall_wire::request::{Answer, Reply};
@@ -144,7 +144,7 @@ impl Keeper {
         };
         let anchor = match known.transpose() {
             Ok(anchor) => anchor,
-            Err(pair) => return Err(self.between_processes(pair).await),
+            Err(pair) => return Err(self.between_processes(pair, None).await),
         };
         let mut inner = self.lock();
         inner.anchor.clone_from(&anchor);
@@ -194,8 +194,7 @@ impl Keeper {
                 }
             }
             Ok(Err(AnchorError::Contradiction(pair))) => {
-                self.lock().signers.push(signer);
-                self.between_processes(pair).await;
+                self.between_processes(pair, Some((session.key, signer))).await;
             }
             Ok(Err(fault)) => drop(self.hurt(of_store(fault))),
             Err(_) => drop(self.hurt(ended())),
@@ -242,13 +241,18 @@ impl Keeper {
         }
     }
 
-    async fn between_processes(&self, (what, pair): Pair) -> Trouble {
+    /// `here` is this process's session: two recoveries from one disk make members of one number and two keys, so a receipt is its only if its key signed it.
+    async fn between_processes(&self, (what, pair): Pair, here: Option<(SigPublic, Signer)>) -> Trouble {
         let (known, got) = *pair;
+        let signer = |receipt: &Receipt| match &here {
+            Some((key, signer)) if is_signed(receipt, key) => signer.clone(),
+            _ => self.signer(receipt),
+        };
         let evidence = Evidence {
             misdeed: what.misdeed(),
             from: got.head.tree.size,
-            known_signer: self.signer(&known),
-            got_signer: self.signer(&got),
+            known_signer: signer(&known),
+            got_signer: signer(&got),
             known,
             got,
             opening: Nonce([0; 32]),
@@ -384,7 +388,8 @@ impl Sitting {
             return Trouble::Receipt(ReceiptFault::Signature);
         }
         let signer = signer_of(session, exchange);
-        let known_signer = match known.head.incarnation == signer.incarnation {
+        // Not by its number alone: two recoveries from one disk make two members of one number.
+        let known_signer = match known.head.incarnation == signer.incarnation && is_signed(&known, &session.key) {
             true => signer.clone(),
             false => self.keeper.signer(&known),
         };

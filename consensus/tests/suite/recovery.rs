@@ -291,9 +291,9 @@ async fn a_snapshot_is_sealed_under_the_key_that_is_alive_and_not_under_the_one_
     let key = Arc::new(AtomicU8::new(2));
     let now = Arc::clone(&key);
     let group = kept_by(Arc::new(move |words| sealer(now.load(Ordering::Relaxed))(words)), true).await;
-    write(&group, 1, 100).await;
+    write(&group, 1, 85).await;
     key.store(1, Ordering::Relaxed);
-    write(&group, 101, 3).await;
+    write(&group, 86, 3).await;
     for (id, replica) in group.all() {
         let (before, after) = (dir.path().join(format!("{id}-before")), dir.path().join(format!("{id}-after")));
         let folder = group.folder(id);

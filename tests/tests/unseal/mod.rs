@@ -48,6 +48,11 @@ impl World {
 
     /// Starts a recovery, which must ask custodians because the chip does not open the keys for this reason.
     async fn asks_custodians(&mut self, slot: u8, machine: Machine, why: &'static str) {
+        self.cluster.kill(slot);
+        // What the process before offered and told is not taken for this one's.
+        for paper in ["offer", "status.json"] {
+            let _ = std::fs::remove_file(self.papers(slot).join(paper));
+        }
         self.cluster.recover_on(slot, machine, &[]).unwrap();
         let session = self.offer(slot).await.offer.session.to_string();
         let said = |told: &serde_json::Value| {
