@@ -66,6 +66,12 @@ impl Stage {
         Ok(self.ward.insert(ward))
     }
 
+    /// The same, and no recovery has begun an epoch of it yet.
+    pub(super) async fn fresh_ward(&mut self) -> Result<&mut Ward, DemoError> {
+        self.ward = None;
+        self.ward().await
+    }
+
     /// A cluster of one's own. All three vote.
     pub(super) async fn own(&mut self, name: &str) -> Result<Ground, DemoError> {
         let taps = vec![Tap::new().await?, Tap::new().await?, Tap::new().await?];
