@@ -278,8 +278,10 @@ async fn a_recovery_that_dies_after_any_step_is_begun_again_and_loses_nothing() 
     story.world.holds("after", "all of it").await;
     // Every release is in its custodian's journal, each with the one before it; whoever was never asked has none.
     let (cluster, dealing) = (story.world.cluster_id(), offer.offer.custody_epoch);
-    // Once the epoch was on record before the process died: that is not expected, and everybody is to be asked.
-    assert_eq!(story.desks.iter().map(|desk| desk.expected).collect::<Vec<_>>(), [5, 4, 0]);
+    // Once the epoch was on record before the process died: it may have said by then that it serves, and that a second session is asked for is no longer expected.
+    for desk in story.desks.iter().filter(|desk| desk.released > 0) {
+        assert!((desk.released - 2..desk.released).contains(&desk.expected), "{}: {} of {}", desk.name, desk.expected, desk.released);
+    }
     for (desk, wanted) in story.desks.iter().zip([7, 6, 0]) {
         let released: Vec<_> = desk.shelf.journal.entries().iter().filter_map(|entry| released(entry, &cluster, dealing)).collect();
         assert_eq!((released.len(), desk.released), (wanted, wanted), "{}", desk.name);
