@@ -8,7 +8,7 @@
 //!
 //! - [`field`], [`split`]: arithmetic of GF(2^8) and Shamir's scheme over it, in constant time.
 //! - [`envelope`]: HPKE with X-Wing. [`dealing`]: one dealing. [`share`]: a share judged. [`recovered`]: the recovery key and what it opens.
-//! - [`platform`]: the same keys, wrapped to a chip. [`shadow`]: the dealing of a drill. [`proof`]: that a share exists. [`spelled`]: a share as words, and as one line.
+//! - [`platform`]: the same keys, wrapped to a chip. [`mod@shadow`]: the dealing of a drill. [`proof`]: that a share exists. [`spelled`]: a share as words, and as one line.
 
 pub mod dealing;
 pub mod draws;
