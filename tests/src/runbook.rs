@@ -171,7 +171,7 @@ impl Reader {
         let secrets = self.path("secrets").display().to_string();
         let command = self.replaced.iter().fold(command.to_owned(), |text, (words, place)| text.replace(words, place));
         format!(
-            "set -eu\nringwall() {{ case \"$1 $2 ${{3-}}\" in\n  'custodian submit '*|'custodian drill '?*) command ringwall \"$@\" --yes \
+            "set -eu\nringwall() {{ case \"$1 ${{2-}} ${{3-}}\" in\n  'custodian submit '*|'custodian drill '?*) command ringwall \"$@\" --yes \
              --passphrase-fd 3 3< {secrets};;\n  'custodian '*) command ringwall \"$@\" --passphrase-fd 3 3< {secrets};;\n  *) command ringwall \
              \"$@\";;\nesac; }}\n{}{command}\n",
             self.exported
