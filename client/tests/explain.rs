@@ -1,7 +1,7 @@
 //! Judgements as trees, as data and from files: what `ringwall verify` shows and how it ends.
 //!
 //! Decides: nothing about evidence. The trees of one accepted and some refused nodes are pinned letter by letter
-//! (`RINGWALL_BLESS=1 cargo test -p ringwall-client --test explain` writes them anew); a saved exchange is judged as it was over the network, a
+//! (`RINGWALL_BLESS=1 cargo test -p ringwall-client explain::` writes them anew); a saved exchange is judged as it was over the network, a
 //! damaged one is not judged; bad and cannot-tell end differently. Trusts: simulated evidence, and the vectors' verdicts.
 //! Vectors: `$RINGWALL_VECTORS` or `../shared/vectors` beside the workspace; their absence is a failure in CI.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr)]

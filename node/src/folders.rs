@@ -6,7 +6,7 @@
 
 use ringwall_wire::ids::Incarnation;
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 /// Puts a file in the place of `path`, whole or not at all; durable on return. It is written `beside`, in the same folder, as `options` open it.
@@ -16,6 +16,18 @@ pub fn replace(options: &OpenOptions, beside: &Path, path: &Path, bytes: &[u8]) 
     file.sync_all()?;
     std::fs::rename(beside, path)?;
     File::open(path.parent().unwrap_or_else(|| Path::new(".")))?.sync_all()
+}
+
+/// Reads a file of the node: at most one byte more than `most`, by which the caller knows that it is too large; none if there is none.
+pub(crate) fn read_most(path: &Path, most: usize) -> io::Result<Option<Vec<u8>>> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(fault) => return Err(fault),
+    };
+    let mut bytes = Vec::new();
+    file.take(most as u64 + 1).read_to_end(&mut bytes)?;
+    Ok(Some(bytes))
 }
 
 /// Options of a file that anybody may read.

@@ -11,6 +11,7 @@
 mod tapes;
 mod three;
 
+use ringwall_client::rekey::{Move, Moved, RekeyError, rekey};
 use ringwall_client::{Client, Credential, Expect, KeyMode, NamespaceError, Options, ReadError, UserKey, WriteError};
 use ringwall_keys::derive::{Purpose, expand};
 use ringwall_keys::user::commitment;
@@ -81,6 +82,31 @@ async fn every_operation_works_in_every_mode_from_every_node() {
         assert_eq!(keys, [&b"a/1"[..], b"a/2", b"a/1"], "{mode:?}");
         assert!(here.get("a/1").await.unwrap().is_none());
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_namespace_that_somebody_writes_to_while_it_moves_is_not_erased() {
+    let three = Three::start().await;
+    let (credential, key, other) = (Credential::generate(), user_key(), user_key());
+    let client = at(&three.cluster, 1, &credential, Some(&key)).await;
+    let writer = at(&three.cluster, 2, &credential, Some(&key)).await;
+    let home = client.open_with("home", KeyMode::User).await.unwrap();
+    home.put("a", "one").await.unwrap();
+    home.put("b", "two").await.unwrap();
+    let late = writer.find_with("home", KeyMode::User).await.unwrap();
+    let mut wanted = Move { from: "home".into(), to: "house".into(), mode: KeyMode::User, overwrite: false, erase: true };
+    let (runtime, mut written) = (tokio::runtime::Handle::current(), false);
+    let moved = rekey(&client, &other, &wanted, |_| {
+        if !std::mem::replace(&mut written, true) {
+            tokio::task::block_in_place(|| runtime.block_on(late.put("b", "later"))).unwrap();
+        }
+    });
+    assert!(matches!(moved.await, Err(RekeyError::Changed { from }) if from == "home"));
+    assert_eq!(home.get("b").await.unwrap().unwrap().value, b"later", "what was written meanwhile is where it was written");
+    wanted.overwrite = true;
+    assert_eq!(rekey(&client, &other, &wanted, |_| ()).await.unwrap(), Moved { stored: 2, already: 0, erased: true });
+    let house = client.with_user_key(other).find_with("house", KeyMode::User).await.unwrap();
+    assert_eq!(house.get("b").await.unwrap().unwrap().value, b"later");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,6 +9,8 @@
 mod documents;
 #[path = "tidy/graph.rs"]
 mod graph;
+#[path = "tidy/programs.rs"]
+mod programs;
 #[path = "tidy/promises.rs"]
 mod promises;
 #[path = "tidy/rules.rs"]
@@ -208,6 +210,15 @@ fn what_pages_promise_is_done_by_tests() {
     assert!(pages.len() >= 6, "{pages:?}");
     complaints.extend(pages.into_iter().flat_map(|path| promises::runbook(path, &read(path).unwrap_or_default(), &follower)));
     none("promises", complaints);
+}
+
+#[test]
+fn every_test_file_is_in_a_program() {
+    let files = files();
+    let manifests: Vec<&str> = files.iter().filter_map(|path| path.strip_suffix("/Cargo.toml")).collect();
+    assert!(manifests.len() > 10, "{manifests:?}");
+    let judge = |folder: &&str| programs::complaints(folder, &read(&format!("{folder}/Cargo.toml")).unwrap_or_default(), &files, &read);
+    none("test programs", manifests.iter().flat_map(judge).collect());
 }
 
 #[test]

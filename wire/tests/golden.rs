@@ -2,7 +2,7 @@
 //!
 //! Decides: whether this build still writes the bytes it wrote before. A difference is a change of the wire format: say so in
 //! CHANGELOG.md, raise the version if a release had the old bytes, then write them anew with
-//! `RINGWALL_BLESS=1 cargo test -p ringwall-wire --test golden`.
+//! `RINGWALL_BLESS=1 cargo test -p ringwall-wire golden::`.
 //! Trusts: the sampler; a change of the sampler changes the values and is blessed the same way.
 #![allow(clippy::unwrap_used, clippy::panic)]
 

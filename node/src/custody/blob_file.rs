@@ -10,7 +10,6 @@ use ringwall_wire::codec::{DecodeError, Message as _};
 use ringwall_wire::custody::RecoveryFile;
 use ringwall_wire::ids::{Digest, KeyEpoch};
 use ringwall_wire::limits::RECOVERY_FILE_BYTES;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 /// Its name in the data folder.
@@ -91,13 +90,7 @@ pub(crate) fn put(folder: &Path, file: &RecoveryFile) -> std::io::Result<()> {
 pub fn read(data: &Path) -> Result<Option<RecoveryFile>, BlobFileError> {
     let path = data.join(RECOVERY_FILE);
     let io = |cause| BlobFileError::Io { path: path.clone(), cause };
-    let file = match std::fs::File::open(&path) {
-        Ok(file) => file,
-        Err(fault) if fault.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(fault) => return Err(io(fault)),
-    };
-    let mut bytes = Vec::new();
-    file.take(RECOVERY_FILE_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(io)?;
+    let Some(bytes) = folders::read_most(&path, RECOVERY_FILE_BYTES).map_err(io)? else { return Ok(None) };
     if bytes.len() > RECOVERY_FILE_BYTES {
         return Err(BlobFileError::TooLarge { path, max: RECOVERY_FILE_BYTES });
     }

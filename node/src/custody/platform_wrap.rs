@@ -20,7 +20,7 @@ use ringwall_wire::limits::PLATFORM_WRAP_BYTES;
 use ringwall_wire::platform::{PlatformWrap, WrapPlace};
 use ringwall_wire::policy::PlatformUnseal;
 use ringwall_wire::rotation::KeyGeneration;
-use std::io::{self, Read as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -162,13 +162,7 @@ fn put(data: &Path, wrap: &PlatformWrap) -> io::Result<()> {
 pub fn read(data: &Path) -> Result<Option<PlatformWrap>, WrapFileError> {
     let path = data.join(WRAP_FILE);
     let io = |cause| WrapFileError::Io { path: path.clone(), cause };
-    let file = match std::fs::File::open(&path) {
-        Ok(file) => file,
-        Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(fault) => return Err(io(fault)),
-    };
-    let mut bytes = Vec::new();
-    file.take(PLATFORM_WRAP_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(io)?;
+    let Some(bytes) = folders::read_most(&path, PLATFORM_WRAP_BYTES).map_err(io)? else { return Ok(None) };
     if bytes.len() > PLATFORM_WRAP_BYTES {
         return Err(WrapFileError::TooLarge { path, max: PLATFORM_WRAP_BYTES });
     }
