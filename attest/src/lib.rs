@@ -30,6 +30,7 @@ mod event_log;
 pub mod launch;
 mod memo;
 mod rejection;
+pub mod release;
 mod session;
 mod snp;
 mod step;

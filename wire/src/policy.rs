@@ -356,10 +356,12 @@ choice! {
 record! {
     /// Who signs releases and who witnesses the log.
     pub struct ReleaseSigners {
-        /// Signer identities.
+        /// Signers: `keyless:<issuer> <identity>`, or `key:<verifier key, or base64 of a DER public key>`.
         pub signers: List<Text<256>, 16>,
         /// How many must have signed.
         pub signer_threshold: u8,
+        /// SHA-256 of Sigstore's trusted root, which the proof staples; none: no signer is keyless, and bundles bring no entry of Sigstore's log.
+        pub trusted_root: Option<Digest>,
         /// Keys of the log's witnesses (C2SP verifier keys).
         pub witnesses: List<Text<256>, 16>,
         /// How many must have cosigned.
