@@ -46,6 +46,7 @@ mod profile;
 pub mod published;
 #[cfg(feature = "demo")]
 pub mod salamander;
+pub mod release;
 mod seed;
 mod snp;
 pub mod strict;

@@ -33,6 +33,10 @@ pub const TRUSTED_ROOT_BYTES: usize = 64 * 1024;
 pub const RELEASE_BUNDLES: usize = 16;
 /// Parts of each kind a bundle or a trusted root may repeat: certificates of a chain, log entries, timestamps, keys.
 pub const SIGSTORE_PARTS: usize = 16;
+/// Files, and measurements of one kind, that a statement about a release names: shapes of guests.
+pub const STATEMENT_SHAPES: usize = 256;
+/// Bytes of a verifier key: a name, and the base64 of an ML-DSA-44 key of 1,312 bytes.
+pub const VERIFIER_KEY_BYTES: usize = 2_048;
 /// Hashes of an inclusion path of the release log: the height of a tree with 2^64 leaves.
 pub const LOG_PATH: usize = 64;
 /// Revocations of a release log: the list travels whole with every proof.

@@ -221,14 +221,9 @@ impl SignedNote {
         verified.map(|()| time).ok_or_else(bad)
     }
 
-    /// The bytes signed in the name of `name` with the id `id`, for logs whose keys are no verifier keys (Sigstore's).
-    pub(crate) fn raw(&self, name: &str, id: u32) -> Result<&[u8], NoteError> {
-        let mut own = self.lines.iter().filter(|line| line.id == id && line.name == name);
-        match (own.next(), own.next()) {
-            (Some(line), None) => Ok(&line.signature),
-            (None, _) => Err(NoteError::Missing { name: name.to_string() }),
-            (Some(_), Some(_)) => Err(NoteError::Twice { name: name.to_string() }),
-        }
+    /// The signatures of this id, whatever their names, for logs whose keys are no verifier keys (Sigstore's).
+    pub(crate) fn raw(&self, id: u32) -> impl Iterator<Item = &[u8]> {
+        self.lines.iter().filter(move |line| line.id == id).map(|line| &*line.signature)
     }
 }
 

@@ -124,7 +124,7 @@ pub fn judge_with(verified: Verified, change: impl FnOnce(&mut PolicyDoc, &Claim
     change(&mut policy, verified.claims());
     let boot_config = strict::boot_config();
     let binding = strict::binding(&policy, &boot_config);
-    let expected = Expected { binding: &binding, boot_config: &boot_config, release_proof: &[] };
+    let expected = Expected { binding: &binding, boot_config: &boot_config, release_proof: &[], now_s: 0, last_head: None };
     match appraise(verified, &policy, &expected) {
         // nobody can have signed the binding above: that it holds would be a defect as well
         Ok(_) => Outcome::Panicked("evidence is bound to values nobody published".to_owned()),

@@ -251,7 +251,7 @@ fn attest_messages(bytes: &[u8]) {
                 for role in [Role::ClientServer, answer.role] {
                     let asked = Asked { handshake: &handshake, nonce: &nonce, role, noise: &noise, mode: AttestMode::Standing };
                     let pinned =
-                        Pinned { cluster_id, min_policy_version: PolicyVersion(0), anchors: &original.roots, now_s: original.now_s };
+                        Pinned { cluster_id, min_policy_version: PolicyVersion(0), anchors: &original.roots, now_s: original.now_s, last_head: None };
                     assert!(appraise_session(&answer, &asked, &pinned).is_err(), "nobody attested for this session");
                 }
             }
