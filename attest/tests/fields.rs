@@ -5,6 +5,7 @@
 //! Trusts: minted evidence of `ringwall-sim`, whose honest machines are accepted. Out of scope: real evidence (`vectors.rs`).
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::result_large_err)]
 
+use ringwall_attest::release::ReleaseError;
 use ringwall_attest::{Anchors, Appraised, CertName, Expected, Rejection as R, TcbKind, VerifyError as V, appraise, report_data, verify};
 use ringwall_sim::{Lie, QuoteShape, SimTee, TeeProfile, anchors, foreign_anchors, policy_for, world};
 use ringwall_wire::bounded::{Blob, List, Text};

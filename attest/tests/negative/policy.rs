@@ -98,7 +98,7 @@ fn releases(table: &mut Table, amd: &Amd) {
     let demands = Amd::of(amd.tee.profile().clone(), |policy| policy.release = demanding());
     table.row("policy.release.no_proof", "R::ReleaseProofMissing", demands.with_proof(&[]));
     for len in [1, 100, 4_000] {
-        table.row(format!("policy.release.proof_{len}"), "R::NotReleased", demands.with_proof(&vec![7; len]));
+        table.row(format!("policy.release.proof_{len}"), "R::NotReleased(Malformed…", demands.with_proof(&vec![7; len]));
     }
     let mut production = profile("genoa-1");
     production.boot_config.trust_domain = TrustDomain::Production;
