@@ -8,7 +8,6 @@ use super::{Advice, Facts, Finding, Ruling};
 use crate::release::{BundleError, LogError, ReleaseError};
 use crate::step::{Stage, date};
 use alloc::format;
-use alloc::string::ToString as _;
 
 impl ReleaseError {
     pub(super) fn ruling(&self) -> Ruling {
@@ -69,7 +68,7 @@ impl ReleaseError {
                 ("a list of revocations that was rewritten".into(), format!("one that begins with the {known} known ones"))
             }
             E::Revoked { build, reason, at_s } => {
-                (format!("build {build}, revoked at {}: {}", date(*at_s), reason.to_string()), "a build nobody revoked".into())
+                (format!("build {build}, revoked at {}: {}", date(*at_s), reason), "a build nobody revoked".into())
             }
         }
     }

@@ -209,7 +209,7 @@ pub fn consistent(older: &Checkpoint, newer: &Checkpoint, path: &[Digest]) -> Re
     if first == 0 {
         return if path.is_empty() { Ok(()) } else { nowhere };
     }
-    let seeded = || [&[older.root], path].concat();
+    let seeded = || [&[older.root][..], path].concat();
     if is_consistent(first, &older.root, second, &newer.root, path)
         || (first.is_power_of_two() && is_consistent(first, &older.root, second, &newer.root, &seeded()))
     {

@@ -313,7 +313,8 @@ fn continued(
 /// The head continues the one the caller knows. A head of another log, as after a policy that names another one, says nothing of this log.
 fn continues(proof: &ReleaseProof, rule: &Rule, head: &Checkpoint, since_s: u64, last: Option<&LogHead>) -> Result<(), ReleaseError> {
     let Some(last) = last else { return Ok(()) };
-    let known = match checkpoint(text(&last.note)?, &rule.log) {
+    let note = core::str::from_utf8(&last.note).map_err(|_| ReleaseError::LastHead(LogError::Checkpoint { what: "it is not UTF-8" }))?;
+    let known = match checkpoint(note, &rule.log) {
         Ok(known) => known,
         Err(LogError::Note(NoteError::Missing { .. }) | LogError::OtherLog { .. }) => return Ok(()),
         Err(error) => return Err(ReleaseError::LastHead(error)),

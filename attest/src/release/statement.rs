@@ -181,9 +181,13 @@ impl Statement {
         }
         let digest = |text: &String| read_hex::<32>(text).map(Digest).ok_or(wrong("a SHA-256 is not 64 lower-case hex digits"));
         let register = |text: &String| read_hex::<48>(text).map(MeasurementRegister).ok_or(wrong("a measurement is not 96 lower-case hex digits"));
-        let subject = |one: SubjectJson| Ok(Artefact { digest: digest(&one.digest.sha256)?, name: one.name });
-        let snp = |one: SnpJson| Ok(SnpShape { digest: register(&one.digest)?, cpu: one.cpu, vcpus: one.vcpus });
-        let tdx = |one: TdxJson| {
+        let subject = |one: SubjectJson| -> Result<Artefact, StatementError> {
+            Ok(Artefact { digest: digest(&one.digest.sha256)?, name: one.name })
+        };
+        let snp = |one: SnpJson| -> Result<SnpShape, StatementError> {
+            Ok(SnpShape { digest: register(&one.digest)?, cpu: one.cpu, vcpus: one.vcpus })
+        };
+        let tdx = |one: TdxJson| -> Result<TdxShape, StatementError> {
             let (mrtd, rtmr0) = (register(&one.mrtd)?, register(&one.rtmr0)?);
             let (rtmr1, rtmr2) = (register(&one.rtmr1)?, register(&one.rtmr2)?);
             Ok(TdxShape { shape: one.shape, tuple: TdxTuple { mrtd, rtmr0, rtmr1, rtmr2 } })

@@ -176,7 +176,7 @@ fn judge_consistency(vector: &Value) -> Result<(), LogError> {
     let (older, newer) = (tree(vector, "size1", "root1").ok_or(MALFORMED)?, tree(vector, "size2", "root2").ok_or(MALFORMED)?);
     // a path of RFC 9162 whose older size is a power of two begins with that tree's root, which is left out
     if older.size.is_power_of_two() && older.size < newer.size {
-        let whole = [&[older.root], &path[..]].concat();
+        let whole = [&[older.root][..], &path].concat();
         return match is_consistent(older.size, &older.root, newer.size, &newer.root, &whole) {
             true => Ok(()),
             false => Err(LogError::NoPath { older: older.size, newer: newer.size }),
