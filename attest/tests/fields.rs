@@ -7,13 +7,13 @@
 
 use ringwall_attest::release::ReleaseError;
 use ringwall_attest::{Anchors, Appraised, CertName, Expected, Rejection as R, TcbKind, VerifyError as V, appraise, report_data, verify};
+use ringwall_sim::release::Publisher;
 use ringwall_sim::{Lie, QuoteShape, SimTee, TeeProfile, anchors, foreign_anchors, policy_for, world};
 use ringwall_wire::bounded::{Blob, List, Text};
 use ringwall_wire::codec::Message as _;
 use ringwall_wire::evidence::{Binding, Endorsements, Evidence, Role, SnpEndorsements, TdxEndorsements, TdxEvidence};
 use ringwall_wire::genesis::BootConfig;
 use ringwall_wire::ids::{BootKeys, ClusterId, Digest, Epoch, Incarnation, KemPublic, NoisePublic, SigPublic, Slot, TrustDomain};
-use ringwall_sim::release::Publisher;
 use ringwall_wire::policy::{MeasurementRegister, PolicyDoc, ReleaseRule};
 
 /// 2026-11-24 12:00:00 UTC.
@@ -55,7 +55,8 @@ fn judge(tee: &SimTee, policy: &PolicyDoc) -> Result<Appraised, Refused> {
     let boot = &tee.profile().boot_config;
     let binding = binding(boot, policy);
     let verified = verify(&tee.mint(&report_data(&binding)), &tee.endorse(), &anchors(), NOW_S).map_err(Refused::NotGenuine)?;
-    appraise(verified, policy, &Expected { binding: &binding, boot_config: boot, release_proof: &[], now_s: 0, last_head: None }).map_err(Refused::Rejected)
+    appraise(verified, policy, &Expected { binding: &binding, boot_config: boot, release_proof: &[], now_s: 0, last_head: None })
+        .map_err(Refused::Rejected)
 }
 
 fn one<T, const MAX: usize>(item: T) -> List<T, MAX> {
@@ -425,7 +426,8 @@ fn a_demanded_release_proof_is_never_waved_through() {
     let binding = binding(boot, &policy);
     let with = |proof: &[u8]| {
         let verified = verify(&tee.mint(&report_data(&binding)), &tee.endorse(), &anchors(), NOW_S).unwrap();
-        appraise(verified, &policy, &Expected { binding: &binding, boot_config: boot, release_proof: proof, now_s: 0, last_head: None }).err()
+        appraise(verified, &policy, &Expected { binding: &binding, boot_config: boot, release_proof: proof, now_s: 0, last_head: None })
+            .err()
     };
     assert_eq!(with(&[]), Some(R::ReleaseProofMissing));
     assert!(matches!(with(b"looks like a proof"), Some(R::NotReleased(error)) if matches!(*error, ReleaseError::Malformed(_))));

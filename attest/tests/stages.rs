@@ -9,12 +9,12 @@ use ringwall_attest::{
     AppraisedPeer, Asked, Batch, Finding, Pinned, Rejection as R, SessionError as S, Stage, Trace, VerifyError as V,
     appraise_session_traced, report_data,
 };
+use ringwall_sim::release::Publisher;
 use ringwall_sim::{Lie, SimTee, anchors, policy_for, world};
 use ringwall_wire::bounded::{Blob, List, Text};
 use ringwall_wire::codec::Message as _;
 use ringwall_wire::evidence::{Binding, Endorsements, Role};
 use ringwall_wire::ids::{BootKeys, ClusterId, Digest, Epoch, Incarnation, KemPublic, NoisePublic, Nonce, PolicyVersion, SigPublic, Slot};
-use ringwall_sim::release::Publisher;
 use ringwall_wire::policy::PolicyDoc;
 use ringwall_wire::session::{AttestMode, AttestResp, SessionProof};
 

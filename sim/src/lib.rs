@@ -44,9 +44,9 @@ mod pki;
 mod profile;
 #[cfg(feature = "published")]
 pub mod published;
+pub mod release;
 #[cfg(feature = "demo")]
 pub mod salamander;
-pub mod release;
 mod seed;
 mod snp;
 pub mod strict;

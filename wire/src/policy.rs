@@ -9,7 +9,9 @@ use crate::bounded::{Blob, List, Text};
 use crate::codec::{Field as _, enc};
 use crate::ids::{Digest, PolicyVersion, SigPublic, Signature, Slot, TrustDomain, Vendor};
 use crate::label::Label;
-use crate::limits::{EVENT_DIGESTS, EVENT_LOG_EVENTS, GOVERNORS, POLICY_CHIPS, POLICY_MEASUREMENTS, SLOTS, TDX_REPLAYS, VERIFIER_KEY_BYTES};
+use crate::limits::{
+    EVENT_DIGESTS, EVENT_LOG_EVENTS, GOVERNORS, POLICY_CHIPS, POLICY_MEASUREMENTS, SLOTS, TDX_REPLAYS, VERIFIER_KEY_BYTES,
+};
 use crate::{choice, message, record};
 use alloc::vec::Vec;
 

@@ -53,7 +53,9 @@ impl ReleaseError {
             }
             E::OtherEntry { what } => (format!("a log entry that differs in {what}"), "the entry of this release".into()),
             E::Log(error) => (format!("the release log: {error}"), "checkpoints and paths that verify".into()),
-            E::HeadTooOld { age_s, allowed_s } => (format!("a checkpoint witnessed {age_s} s ago"), format!("one of the last {allowed_s} s")),
+            E::HeadTooOld { age_s, allowed_s } => {
+                (format!("a checkpoint witnessed {age_s} s ago"), format!("one of the last {allowed_s} s"))
+            }
             E::HeadFromFuture { since_s, now_s } => {
                 (format!("a checkpoint witnessed at {}", date(*since_s)), format!("one from before {}", date(*now_s)))
             }
@@ -89,7 +91,9 @@ fn of_log(error: &LogError) -> (Finding, Advice) {
     match error {
         LogError::TooFewWitnesses { .. } | LogError::NoPath { .. } => (Finding::CannotTell, Advice::RefreshProof),
         LogError::Witness { .. } => (Finding::CannotTell, Advice::UpdatePolicy),
-        LogError::Note(_) | LogError::Checkpoint { .. } | LogError::OtherLog { .. } | LogError::NotIncluded { .. } => (Finding::Bad, Advice::DoNotUse),
+        LogError::Note(_) | LogError::Checkpoint { .. } | LogError::OtherLog { .. } | LogError::NotIncluded { .. } => {
+            (Finding::Bad, Advice::DoNotUse)
+        }
         LogError::Shrank { .. } | LogError::Forked { .. } => (Finding::Bad, Advice::DoNotUse),
     }
 }

@@ -29,7 +29,9 @@ pub enum NoteError {
     #[error("verifier key {name} says id {said:08x}, its bytes have {own:08x}: one of the two was changed")]
     KeyId { name: String, said: u32, own: u32 },
     /// A type of signature this program does not know.
-    #[error("verifier key {name} is of type {kind:#04x}: Ed25519 (0x01) and timestamped cosignatures (0x04 with Ed25519, 0x06 with ML-DSA-44) are known")]
+    #[error(
+        "verifier key {name} is of type {kind:#04x}: Ed25519 (0x01) and timestamped cosignatures (0x04 with Ed25519, 0x06 with ML-DSA-44) are known"
+    )]
     KeyType { name: String, kind: u8 },
     /// A note has another shape.
     #[error("this is no signed note: {what}")]

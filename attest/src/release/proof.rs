@@ -80,7 +80,9 @@ pub enum ReleaseError {
     #[error("the release log: {0}")]
     Log(#[from] LogError),
     /// The head is old.
-    #[error("the newest checkpoint of the release log was witnessed {age_s} s ago, at most {allowed_s} s are allowed: what was revoked since is unknown")]
+    #[error(
+        "the newest checkpoint of the release log was witnessed {age_s} s ago, at most {allowed_s} s are allowed: what was revoked since is unknown"
+    )]
     HeadTooOld { age_s: u64, allowed_s: u64 },
     /// The head is from the future.
     #[error("the newest checkpoint was witnessed at {since_s}, it is {now_s} (Unix seconds): is this machine's clock right?")]
@@ -89,7 +91,9 @@ pub enum ReleaseError {
     #[error("the node's checkpoint has {got} entries, {known} were seen before: it has not caught up, or hides what came since")]
     HeadOlder { got: u64, known: u64 },
     /// Nothing leads from the known head to this one.
-    #[error("nothing in the proof leads from the checkpoint of {known} entries that was seen before to the one of {got}: ask a node that refreshed its proof")]
+    #[error(
+        "nothing in the proof leads from the checkpoint of {known} entries that was seen before to the one of {got}: ask a node that refreshed its proof"
+    )]
     HeadUnknown { got: u64, known: u64 },
     /// What the caller kept cannot be read.
     #[error("the checkpoint that was kept cannot be read: {0}; restore it, or give up what it protects by removing it")]

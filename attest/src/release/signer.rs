@@ -127,8 +127,11 @@ impl Rule {
         if log_key.is_cosigner() {
             return Err(RuleError::Key { text: log.to_string(), whose: "log", what: "it is a witness's key".into() });
         }
-        distinct(&log_key, &witnesses)
-            .map_err(|error| RuleError::Key { text: log.to_string(), whose: "log with witnesses", what: error.to_string() })?;
+        distinct(&log_key, &witnesses).map_err(|error| RuleError::Key {
+            text: log.to_string(),
+            whose: "log with witnesses",
+            what: error.to_string(),
+        })?;
         Ok(Rule {
             signers,
             signer_threshold: *signer_threshold,

@@ -154,7 +154,8 @@ impl Statement {
             let got = kind.predicate_type.chars().filter(|c| !c.is_control()).take(128).collect();
             return Err(StatementError::OtherPredicate { got });
         }
-        let json: StatementJson = serde_json::from_slice(payload).map_err(|_| wrong("a member is missing, doubled, unknown or of another kind"))?;
+        let json: StatementJson =
+            serde_json::from_slice(payload).map_err(|_| wrong("a member is missing, doubled, unknown or of another kind"))?;
         if json.kind != STATEMENT {
             return Err(wrong("its version is not statement v1"));
         }
@@ -180,10 +181,10 @@ impl Statement {
             return Err(wrong("its commit is no git object name in full"));
         }
         let digest = |text: &String| read_hex::<32>(text).map(Digest).ok_or(wrong("a SHA-256 is not 64 lower-case hex digits"));
-        let register = |text: &String| read_hex::<48>(text).map(MeasurementRegister).ok_or(wrong("a measurement is not 96 lower-case hex digits"));
-        let subject = |one: SubjectJson| -> Result<Artefact, StatementError> {
-            Ok(Artefact { digest: digest(&one.digest.sha256)?, name: one.name })
-        };
+        let register =
+            |text: &String| read_hex::<48>(text).map(MeasurementRegister).ok_or(wrong("a measurement is not 96 lower-case hex digits"));
+        let subject =
+            |one: SubjectJson| -> Result<Artefact, StatementError> { Ok(Artefact { digest: digest(&one.digest.sha256)?, name: one.name }) };
         let snp = |one: SnpJson| -> Result<SnpShape, StatementError> {
             Ok(SnpShape { digest: register(&one.digest)?, cpu: one.cpu, vcpus: one.vcpus })
         };

@@ -5,12 +5,12 @@
 
 use crate::harness::{Amd, Intel, NOW_S, Table, binding, not_genuine, profile, rejected};
 use ringwall_attest::{Expected, Rejection, appraise, report_data, verify};
+use ringwall_sim::release::Publisher;
 use ringwall_sim::{QuoteShape, anchors, policy_for};
 use ringwall_wire::bounded::{Blob, List, Text};
 use ringwall_wire::evidence::{Binding, Endorsements, Evidence, Role, SnpEvidence};
 use ringwall_wire::genesis::BootConfig;
 use ringwall_wire::ids::{Digest, Slot, TrustDomain};
-use ringwall_sim::release::Publisher;
 use ringwall_wire::policy::{ChipId, PolicyDoc, ReleaseRule};
 
 pub fn rows(table: &mut Table) {
@@ -135,7 +135,8 @@ fn judge_bound(chip_name: &str, change: impl FnOnce(&mut Binding, &mut BootConfi
     let evidence = tee.mint(&report_data(&binding));
     change(&mut binding, &mut boot, &mut policy);
     let verified = verify(&evidence, &tee.endorse(), &anchors(), NOW_S).unwrap();
-    let outcome = appraise(verified, &policy, &Expected { binding: &binding, boot_config: &boot, release_proof: &[], now_s: 0, last_head: None });
+    let outcome =
+        appraise(verified, &policy, &Expected { binding: &binding, boot_config: &boot, release_proof: &[], now_s: 0, last_head: None });
     outcome.map_or_else(|rejection: Rejection| rejected(&rejection), |_| "accepted".into())
 }
 

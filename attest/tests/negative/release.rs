@@ -100,14 +100,23 @@ pub fn rows(table: &mut Table) {
         scene.proof.bundles.push(ManagedKey::p256("stranger").bundle(&payload)).unwrap();
         scene.judge()
     });
-    row("bundles.damaged", "Bundle { at: 0, error: Shape", Scene::edited(|proof| {
-        let json = proof.bundles[0][1..].to_vec();
-        proof.bundles = List::new(vec![ringwall_wire::release::BundleBytes::new(json).unwrap(), proof.bundles[1].clone()]).unwrap();
-    }));
-    row("bundles.doubled_member", "Bundle { at: 0, error: Shape", Scene::edited(|proof| {
-        let json = String::from_utf8(proof.bundles[0].to_vec()).unwrap().replacen('{', "{\"mediaType\":\"x\",", 1);
-        proof.bundles = List::new(vec![ringwall_wire::release::BundleBytes::new(json.into_bytes()).unwrap(), proof.bundles[1].clone()]).unwrap();
-    }));
+    row(
+        "bundles.damaged",
+        "Bundle { at: 0, error: Shape",
+        Scene::edited(|proof| {
+            let json = proof.bundles[0][1..].to_vec();
+            proof.bundles = List::new(vec![ringwall_wire::release::BundleBytes::new(json).unwrap(), proof.bundles[1].clone()]).unwrap();
+        }),
+    );
+    row(
+        "bundles.doubled_member",
+        "Bundle { at: 0, error: Shape",
+        Scene::edited(|proof| {
+            let json = String::from_utf8(proof.bundles[0].to_vec()).unwrap().replacen('{', "{\"mediaType\":\"x\",", 1);
+            proof.bundles =
+                List::new(vec![ringwall_wire::release::BundleBytes::new(json.into_bytes()).unwrap(), proof.bundles[1].clone()]).unwrap();
+        }),
+    );
     row("bundles.other_payload", "OtherStatement { at: 1", {
         let mut scene = Scene::new();
         let mut other = statement_of(&scene.build);
@@ -123,36 +132,56 @@ pub fn rows(table: &mut Table) {
         scene.proof.bundles = List::new(vec![first, scene.proof.bundles[1].clone()]).unwrap();
         scene.judge()
     });
-    row("root.extra", "OtherRoot { got: Some", Scene::edited(|proof| {
-        proof.trusted_root = Some(ringwall_wire::bounded::Blob::new(b"{}".to_vec()).unwrap());
-    }));
+    row(
+        "root.extra",
+        "OtherRoot { got: Some",
+        Scene::edited(|proof| {
+            proof.trusted_root = Some(ringwall_wire::bounded::Blob::new(b"{}".to_vec()).unwrap());
+        }),
+    );
     row("statement.other_build", "OtherBuild", stating(|statement| statement.build = "another".into()));
     row("statement.other_svn", "OtherSvn", stating(|statement| statement.svn += 1));
     row("statement.no_measurement", "NotMeasured", stating(|statement| statement.snp.clear()));
     row("statement.short_commit", "Statement(Shape", stating(|statement| statement.commit = "abc".into()));
     row("entry.other_kind", "OtherEntry { what: \"its kind\"", Scene::edited(|proof| proof.entry = other_entry()));
-    row("entry.other_svn", "OtherEntry { what: \"the security version\"", Scene::edited(|proof| {
-        if let Logged::Release(entry) = &mut proof.entry.what {
-            entry.svn += 1;
-        }
-    }));
-    row("entry.other_build", "OtherEntry { what: \"the build\"", Scene::edited(|proof| {
-        if let Logged::Release(entry) = &mut proof.entry.what {
-            entry.build = Text::new("another").unwrap();
-        }
-    }));
+    row(
+        "entry.other_svn",
+        "OtherEntry { what: \"the security version\"",
+        Scene::edited(|proof| {
+            if let Logged::Release(entry) = &mut proof.entry.what {
+                entry.svn += 1;
+            }
+        }),
+    );
+    row(
+        "entry.other_build",
+        "OtherEntry { what: \"the build\"",
+        Scene::edited(|proof| {
+            if let Logged::Release(entry) = &mut proof.entry.what {
+                entry.build = Text::new("another").unwrap();
+            }
+        }),
+    );
     row("inclusion.other_index", "Log(NotIncluded", Scene::edited(|proof| proof.inclusion.index -= 1));
     row("inclusion.longer", "Log(NotIncluded", Scene::edited(|proof| proof.inclusion.path.push(Digest([0; 32])).unwrap()));
-    row("checkpoint.other_log", "Log(Note(Missing", Scene::edited(|proof| {
-        let mut other = MintedLog::new("log.example/other");
-        other.append(&proof.entry);
-        proof.checkpoint = other.head(&[], NOW_S);
-    }));
-    row("checkpoint.unsigned", "Log(Note", Scene::edited(|proof| {
-        let text = String::from_utf8(proof.checkpoint.to_vec()).unwrap();
-        let body = text.split("\n\n").next().unwrap().to_owned() + "\n\n";
-        proof.checkpoint = ringwall_wire::release::Note::new(body.into_bytes()).unwrap();
-    }));
+    row(
+        "checkpoint.other_log",
+        "Log(Note(Missing",
+        Scene::edited(|proof| {
+            let mut other = MintedLog::new("log.example/other");
+            other.append(&proof.entry);
+            proof.checkpoint = other.head(&[], NOW_S);
+        }),
+    );
+    row(
+        "checkpoint.unsigned",
+        "Log(Note",
+        Scene::edited(|proof| {
+            let text = String::from_utf8(proof.checkpoint.to_vec()).unwrap();
+            let body = text.split("\n\n").next().unwrap().to_owned() + "\n\n";
+            proof.checkpoint = ringwall_wire::release::Note::new(body.into_bytes()).unwrap();
+        }),
+    );
     row("consistency.extra", "Log(NoPath", Scene::edited(|proof| proof.consistency.push(Digest([0; 32])).unwrap()));
     row("consistency.missing", "Log(NoPath", {
         let mut scene = Scene::new();
@@ -162,13 +191,21 @@ pub fn rows(table: &mut Table) {
         scene.judge()
     });
     row("head.one_witness", "Log(TooFewWitnesses { cosigned: 1", Scene::later(NOW_S, |publisher| publisher.cosigning = 1));
-    row("head.one_witness_twice", "Log(Note(Twice", Scene::later(NOW_S, |publisher| {
-        publisher.witnesses = vec![publisher.witnesses[0].clone(), publisher.witnesses[0].clone()];
-        publisher.cosigning = 2;
-    }));
-    row("head.strange_witnesses", "Log(TooFewWitnesses { cosigned: 0", Scene::later(NOW_S, |publisher| {
-        publisher.witnesses = ["a", "b", "c"].map(ringwall_sim::release::Witness::new).to_vec();
-    }));
+    row(
+        "head.one_witness_twice",
+        "Log(Note(Twice",
+        Scene::later(NOW_S, |publisher| {
+            publisher.witnesses = vec![publisher.witnesses[0].clone(), publisher.witnesses[0].clone()];
+            publisher.cosigning = 2;
+        }),
+    );
+    row(
+        "head.strange_witnesses",
+        "Log(TooFewWitnesses { cosigned: 0",
+        Scene::later(NOW_S, |publisher| {
+            publisher.witnesses = ["a", "b", "c"].map(ringwall_sim::release::Witness::new).to_vec();
+        }),
+    );
     row("head.old", "HeadTooOld { age_s: 86401", Scene::later(NOW_S - 86_401, |_| ()));
     row("head.future", "HeadFromFuture", Scene::later(NOW_S + 31, |_| ()));
     row("head.other_history", "Fork { error: Forked", {
@@ -178,9 +215,13 @@ pub fn rows(table: &mut Table) {
         scene.proof.head = other.head(&scene.publisher.witnesses, NOW_S);
         scene.judge()
     });
-    row("revocations.unnamed", "OtherRevocations", Scene::edited(|proof| {
-        proof.revocations.revoked.push(revocation(RevokedBuild::Build(Text::new("another").unwrap()))).unwrap();
-    }));
+    row(
+        "revocations.unnamed",
+        "OtherRevocations",
+        Scene::edited(|proof| {
+            proof.revocations.revoked.push(revocation(RevokedBuild::Build(Text::new("another").unwrap()))).unwrap();
+        }),
+    );
     let build = Scene::new().build;
     let (name, digest) = (build.id.clone(), *build.snp.first().unwrap());
     row("revoked.build", "Revoked", Scene::later(NOW_S, |publisher| publisher.log.revoke(revocation(RevokedBuild::Build(name)))));
@@ -210,9 +251,13 @@ fn rules(row: &mut impl FnMut(&str, &str, String)) {
     row("rule.no_witnesses_needed", "Rule(Threshold { whose: \"witnesses\"", under(|rule| rule.witness_threshold = 0));
     row("rule.too_many_needed", "Rule(Threshold", under(|rule| rule.witness_threshold = 4));
     row("rule.strange_signer", "Rule(Signer", under(|rule| rule.signers.push(Text::new("release@example.org").unwrap()).unwrap()));
-    row("rule.keyless_without_root", "Rule(NoRoot", under(|rule| {
-        rule.signers.push(Text::new("keyless:https://issuer.example release@example.org").unwrap()).unwrap();
-    }));
+    row(
+        "rule.keyless_without_root",
+        "Rule(NoRoot",
+        under(|rule| {
+            rule.signers.push(Text::new("keyless:https://issuer.example release@example.org").unwrap()).unwrap();
+        }),
+    );
     row("rule.signer_twice", "Rule(Twice", under(|rule| rule.signers.push(rule.signers[0].clone()).unwrap()));
     row("rule.witness_twice", "Rule(Key", under(|rule| rule.witnesses.push(rule.witnesses[0].clone()).unwrap()));
     row("rule.witness_for_log", "Rule(Key", under(|rule| rule.log = Text::new(rule.witnesses[0].to_string()).unwrap()));

@@ -228,7 +228,9 @@ pub(super) fn tdx(table: &Table<'_, '_>) -> Result<TdxRules, PolicyFault> {
 fn release_keys(demanded: bool) -> &'static [&'static str] {
     match demanded {
         false => &["demanded"],
-        true => &["demanded", "signers", "signer_threshold", "trusted_root", "witnesses", "witness_threshold", "log", "max_checkpoint_age_s"],
+        true => {
+            &["demanded", "signers", "signer_threshold", "trusted_root", "witnesses", "witness_threshold", "log", "max_checkpoint_age_s"]
+        }
     }
 }
 

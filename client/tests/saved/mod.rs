@@ -6,13 +6,13 @@
 use ringwall_attest::batch::leaf;
 use ringwall_attest::{Batch, report_data};
 use ringwall_client::Exchange;
+use ringwall_sim::release::Publisher;
 use ringwall_sim::{Lie, SimTee, policy_for, world};
 use ringwall_wire::bounded::{Blob, List, Text};
 use ringwall_wire::codec::Message as _;
 use ringwall_wire::evidence::{Binding, Role};
 use ringwall_wire::genesis::ClusterCard;
 use ringwall_wire::ids::{BootKeys, ClusterId, Digest, Epoch, Incarnation, KemPublic, NoisePublic, Nonce, PolicyVersion, SigPublic, Slot};
-use ringwall_sim::release::Publisher;
 use ringwall_wire::policy::PolicyDoc;
 use ringwall_wire::session::{AttestMode, AttestResp, SavedExchange, SessionProof};
 use sha2::{Digest as _, Sha256};

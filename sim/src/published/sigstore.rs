@@ -118,4 +118,3 @@ fn verify(case: &SigstoreCase) -> Result<(), (String, String)> {
         }
     }
 }
-

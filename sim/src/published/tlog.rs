@@ -30,21 +30,35 @@ pub struct TlogCase {
 
 #[derive(Clone, Debug)]
 enum What {
-    Note { note: String, keys: Vec<String> },
+    Note {
+        note: String,
+        keys: Vec<String>,
+    },
     Key(String),
     Inclusion(Value),
     Consistency(Value),
     /// Checkpoint, the one before, the entries, the tile of their hashes, the log's key.
-    Tiles { note: String, before: String, entries: Vec<u8>, tile: Vec<u8>, key: String },
+    Tiles {
+        note: String,
+        before: String,
+        entries: Vec<u8>,
+        tile: Vec<u8>,
+        key: String,
+    },
 }
 
 /// The cases in one JSON file; none when it is of no known form.
 pub(super) fn of_file(path: &Path) -> Result<Vec<TlogCase>, CaseError> {
     let bytes = files::read(path)?;
-    let json: Value = serde_json::from_slice(&bytes)
-        .map_err(|error| CaseError::NotJson { path: path.to_owned(), reason: error.to_string() })?;
+    let json: Value =
+        serde_json::from_slice(&bytes).map_err(|error| CaseError::NotJson { path: path.to_owned(), reason: error.to_string() })?;
     let file = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    let case = |name: String, stated: &str, accepted: bool, what: What| TlogCase { id: format!("{file}#{name}"), stated: stated.to_owned(), accepted, what };
+    let case = |name: String, stated: &str, accepted: bool, what: What| TlogCase {
+        id: format!("{file}#{name}"),
+        stated: stated.to_owned(),
+        accepted,
+        what,
+    };
     let mut cases = Vec::new();
     for (at, one) in json.as_array().into_iter().flatten().enumerate() {
         let note = text(one, "note").to_owned();

@@ -48,7 +48,11 @@ impl Default for Publisher {
         Publisher {
             signers: vec![ManagedKey::p256("first"), ManagedKey::ed25519("second")],
             log,
-            witnesses: vec![Witness::new("witness.example/w1"), Witness::new("witness.example/w2"), Witness::post_quantum("witness.example/w3")],
+            witnesses: vec![
+                Witness::new("witness.example/w1"),
+                Witness::new("witness.example/w2"),
+                Witness::post_quantum("witness.example/w3"),
+            ],
             cosigning: 3,
         }
     }

@@ -5,9 +5,7 @@
 //! Trusts: the trusted root. Out of scope: whether that identity may sign (`proof.rs`).
 //! RFC 5280 and 6962 as far as Fulcio uses them.
 
-use super::der::{
-    BOOLEAN, CONTEXT, INTEGER, OBJECT, OCTET_STRING, Part, SEQUENCE, UTF8_STRING, element, one, time,
-};
+use super::der::{BOOLEAN, CONTEXT, INTEGER, OBJECT, OCTET_STRING, Part, SEQUENCE, UTF8_STRING, element, one, time};
 use super::key::{PublicKey, Scheme};
 use super::root::{Authority, LogKey};
 use crate::release::bundle::BundleError;
@@ -162,7 +160,8 @@ impl<'a> Certificate<'a> {
     /// Whether a log of the root promised to publish it. A promise in a known log's name that does not verify refuses.
     pub(crate) fn is_promised(&self, issuer: &Certificate<'_>, logs: &[LogKey]) -> Result<(), BundleError> {
         let list = self.extension(SCT_LIST).and_then(|value| one(value)?.expect(OCTET_STRING));
-        let promises = list.and_then(promises).ok_or(BundleError::Certificate { what: "it brings no readable promise of a certificate log" })?;
+        let promises =
+            list.and_then(promises).ok_or(BundleError::Certificate { what: "it brings no readable promise of a certificate log" })?;
         let body = self.body_before_logs().ok_or(BundleError::Certificate { what: "it cannot be taken apart" })?;
         let issuer: [u8; 32] = Sha256::digest(issuer.key.der()).into();
         let mut known = 0_usize;
@@ -185,7 +184,10 @@ pub(crate) fn issued<'a>(leaf: &Certificate<'_>, authorities: &'a [Authority], t
     let fits = |authority: &&Authority| {
         authority.chain().is_some_and(|chain| times.iter().all(|at_s| authority.valid.covers(*at_s) && leaf.leads_to(&chain, *at_s)))
     };
-    authorities.iter().find(fits).ok_or(BundleError::Certificate { what: "no authority of the trusted root issued it for the time of signing" })
+    authorities
+        .iter()
+        .find(fits)
+        .ok_or(BundleError::Certificate { what: "no authority of the trusted root issued it for the time of signing" })
 }
 
 fn extension<'a>(part: &Part<'a>) -> Option<Extension<'a>> {
@@ -263,4 +265,3 @@ fn sized(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 pub(crate) fn chain(ders: &[Vec<u8>]) -> Option<Vec<Certificate<'_>>> {
     ders.iter().map(|der| Certificate::read(der)).collect()
 }
-

@@ -32,7 +32,10 @@ impl Hash {
     /// What an `AlgorithmIdentifier` of a hash names.
     pub(crate) fn named(identifier: &[u8]) -> Option<Hash> {
         let object = one(identifier)?.inside(SEQUENCE)?.first()?.expect(OBJECT)?;
-        [(SHA256, Hash::Sha256), (SHA384, Hash::Sha384), (SHA512, Hash::Sha512)].into_iter().find(|(oid, _)| *oid == object).map(|(_, hash)| hash)
+        [(SHA256, Hash::Sha256), (SHA384, Hash::Sha384), (SHA512, Hash::Sha512)]
+            .into_iter()
+            .find(|(oid, _)| *oid == object)
+            .map(|(_, hash)| hash)
     }
 
     /// The hash of `bytes`.
@@ -132,9 +135,7 @@ impl PublicKey {
     fn verify(&self, scheme: Scheme, words: &[u8], signature: &[u8]) -> Option<()> {
         match (scheme, &self.kind) {
             (Scheme::Ecdsa(hash), _) => self.verify_prehashed(&hash.of(words), signature),
-            (Scheme::Ed25519, Kind::Ed25519(key)) => {
-                key.verify_strict(words, &ed25519_dalek::Signature::from_slice(signature).ok()?).ok()
-            }
+            (Scheme::Ed25519, Kind::Ed25519(key)) => key.verify_strict(words, &ed25519_dalek::Signature::from_slice(signature).ok()?).ok(),
             (Scheme::Ed25519, Kind::P256(_) | Kind::P384(_)) => None,
         }
     }

@@ -116,4 +116,3 @@ fn moment(content: &[u8], signature: &[u8]) -> Option<u64> {
     let fits = version.expect(INTEGER)? == [1] && serial.tag == INTEGER && hashed.expect(OCTET_STRING)? == over;
     fits.then(|| time(at)).flatten()
 }
-
