@@ -9,7 +9,7 @@ use ringwall_attest::release::ReleaseError;
 use ringwall_attest::{Anchors, Appraised, CertName, Expected, Rejection as R, TcbKind, VerifyError as V, appraise, report_data, verify};
 use ringwall_sim::release::Publisher;
 use ringwall_sim::{Lie, QuoteShape, SimTee, TeeProfile, anchors, foreign_anchors, policy_for, world};
-use ringwall_wire::bounded::{Blob, List, Text};
+use ringwall_wire::bounded::{Blob, List};
 use ringwall_wire::codec::Message as _;
 use ringwall_wire::evidence::{Binding, Endorsements, Evidence, Role, SnpEndorsements, TdxEndorsements, TdxEvidence};
 use ringwall_wire::genesis::BootConfig;

@@ -11,7 +11,7 @@ use ringwall_attest::{
 };
 use ringwall_sim::release::Publisher;
 use ringwall_sim::{Lie, SimTee, anchors, policy_for, world};
-use ringwall_wire::bounded::{Blob, List, Text};
+use ringwall_wire::bounded::{Blob, List};
 use ringwall_wire::codec::Message as _;
 use ringwall_wire::evidence::{Binding, Endorsements, Role};
 use ringwall_wire::ids::{BootKeys, ClusterId, Digest, Epoch, Incarnation, KemPublic, NoisePublic, Nonce, PolicyVersion, SigPublic, Slot};

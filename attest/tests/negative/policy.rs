@@ -7,7 +7,7 @@ use crate::harness::{Amd, Intel, NOW_S, Table, binding, not_genuine, profile, re
 use ringwall_attest::{Expected, Rejection, appraise, report_data, verify};
 use ringwall_sim::release::Publisher;
 use ringwall_sim::{QuoteShape, anchors, policy_for};
-use ringwall_wire::bounded::{Blob, List, Text};
+use ringwall_wire::bounded::{Blob, List};
 use ringwall_wire::evidence::{Binding, Endorsements, Evidence, Role, SnpEvidence};
 use ringwall_wire::genesis::BootConfig;
 use ringwall_wire::ids::{Digest, Slot, TrustDomain};

@@ -8,7 +8,7 @@ use ringwall_attest::{Batch, report_data};
 use ringwall_client::Exchange;
 use ringwall_sim::release::Publisher;
 use ringwall_sim::{Lie, SimTee, policy_for, world};
-use ringwall_wire::bounded::{Blob, List, Text};
+use ringwall_wire::bounded::{Blob, List};
 use ringwall_wire::codec::Message as _;
 use ringwall_wire::evidence::{Binding, Role};
 use ringwall_wire::genesis::ClusterCard;
