@@ -6,11 +6,13 @@
 //! Trusts: nothing. Out of scope: whether something is refused (the functions that verify and appraise). Protocol section 2.2.
 
 mod rejection;
+mod release;
 mod session;
 mod verify;
 
 use crate::error::VerifyError;
 use crate::rejection::Rejection;
+use crate::release::ReleaseError;
 use crate::session::SessionError;
 use crate::step::Stage;
 use alloc::string::String;
@@ -64,13 +66,15 @@ pub enum Advice {
     UpdateBuild,
     /// There is no proof of release.
     AskForProof,
+    /// The proof of release is older than what is known.
+    RefreshProof,
     /// It is another cluster.
     CompareCard,
 }
 
 impl Advice {
     /// All of them.
-    pub const ALL: [Advice; 10] = [
+    pub const ALL: [Advice; 11] = [
         Advice::DoNotUse,
         Advice::RefreshEndorsements,
         Advice::CompareClocks,
@@ -80,6 +84,7 @@ impl Advice {
         Advice::ChangeSettings,
         Advice::UpdateBuild,
         Advice::AskForProof,
+        Advice::RefreshProof,
         Advice::CompareCard,
     ];
 
@@ -95,6 +100,7 @@ impl Advice {
             Advice::ChangeSettings => "change-settings",
             Advice::UpdateBuild => "update-build",
             Advice::AskForProof => "ask-for-proof",
+            Advice::RefreshProof => "refresh-proof",
             Advice::CompareCard => "compare-card",
         }
     }
@@ -123,6 +129,10 @@ impl Advice {
             Advice::UpdateBuild => "ask the node's operator to start a newer build; do not use the node before that",
             Advice::AskForProof => {
                 "ask the node's operator for the proof that its build was published; do not use the node before it comes with one"
+            }
+            Advice::RefreshProof => {
+                "try another node, or ask this node's operator to staple a newer proof of release with the log's newest checkpoint; do not use \
+                 the node before that"
             }
             Advice::CompareCard => {
                 "compare the cluster card, or the cluster id, and the address with what the founders gave you; if they are right, do not use \
@@ -173,4 +183,4 @@ macro_rules! accounts {
         }
     )*};
 }
-accounts!(VerifyError, Rejection, SessionError);
+accounts!(VerifyError, Rejection, SessionError, ReleaseError);

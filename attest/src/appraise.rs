@@ -16,16 +16,18 @@ use crate::anchors::is_production_root;
 use crate::binding::report_data;
 use crate::claims::Claims;
 use crate::rejection::{Rejection, ReportData};
-use crate::step::{Stage, Trace};
+use crate::release::{Ran, Released, verify_release};
+use crate::step::{Stage, Trace, date};
 use crate::{Appraised, Verified};
 use alloc::boxed::Box;
 use alloc::format;
-use alloc::string::ToString as _;
+use alloc::string::{String, ToString as _};
 use ringwall_wire::codec::Message as _;
 use ringwall_wire::evidence::Binding;
 use ringwall_wire::genesis::{BootConfig, PROTOCOL_VERSION};
 use ringwall_wire::ids::{Digest, TrustDomain};
 use ringwall_wire::policy::{Measurement, MeasurementRegister, PlatformUnseal, PolicyDoc, ReleaseRule, SnpRules, TdxRules};
+use ringwall_wire::release::LogHead;
 use ringwall_wire::without::{Defence, left_out};
 use ringwall_wire::workload::GrantPolicy;
 
@@ -38,6 +40,10 @@ pub struct Expected<'a> {
     pub boot_config: &'a BootConfig,
     /// Proof of release, exact bytes; empty when there is none.
     pub release_proof: &'a [u8],
+    /// Now, Unix seconds: how old the release log's head is.
+    pub now_s: u64,
+    /// The newest head of the release log the caller has verified; none when it has none.
+    pub last_head: Option<&'a LogHead>,
 }
 
 /// The rules about a guest and its machine, which the policy of a cluster and that of a workload key share: one judgement for both.
@@ -75,15 +81,18 @@ pub fn appraise(verified: Verified, policy: &PolicyDoc, expected: &Expected<'_>)
 pub fn appraise_traced(verified: Verified, policy: &PolicyDoc, expected: &Expected<'_>, trace: &mut Trace) -> Result<Appraised, Rejection> {
     let Verified { claims, trace: mut whole } = verified;
     let mut own = Trace::new();
-    let build = judge(&claims, policy, expected, &mut own);
+    let judged = judge(&claims, policy, expected, &mut own);
     trace.absorb(&own);
-    let build = build?;
+    let (build, released) = judged?;
     whole.absorb(&own);
     let (measurement, svn) = (build.id.to_string(), build.svn);
-    Ok(Appraised { claims, measurement, svn, trace: whole })
+    Ok(Appraised { claims, measurement, svn, released, trace: whole })
 }
 
-fn judge<'p>(claims: &Claims, policy: &'p PolicyDoc, expected: &Expected<'_>, trace: &mut Trace) -> Result<&'p Measurement, Rejection> {
+/// The build, and what its proof of release proved where the policy demands one.
+type Judged<'p> = (&'p Measurement, Option<Released>);
+
+fn judge<'p>(claims: &Claims, policy: &'p PolicyDoc, expected: &Expected<'_>, trace: &mut Trace) -> Result<Judged<'p>, Rejection> {
     trust_domain(claims, policy, expected.boot_config)?;
     trace.note(
         Stage::Root,
@@ -122,9 +131,25 @@ fn judge<'p>(claims: &Claims, policy: &'p PolicyDoc, expected: &Expected<'_>, tr
         Stage::Binding,
         format!("the machine was started with this boot configuration (SHA-256 {}), as {field} recorded at launch", binding.boot_config),
     );
-    released(policy, expected.release_proof)?;
-    trace.finish(Stage::Release, "the policy demands no proof of release: its own list of builds decides");
-    Ok(build)
+    let released = released(claims, policy, build, expected)?;
+    trace.finish(Stage::Release, release_words(released.as_ref()));
+    Ok((build, released))
+}
+
+fn release_words(released: Option<&Released>) -> String {
+    let Some(released) = released else {
+        return "the policy demands no proof of release: its own list of builds decides".into();
+    };
+    let (statement, checkpoint) = (released.statement(), released.checkpoint());
+    format!(
+        "the build was published from commit {} by {}, in log {} of {} entries, witnessed since {}; it is not among {} revocations",
+        statement.commit,
+        released.signers().join(" and "),
+        checkpoint.origin,
+        checkpoint.size,
+        date(released.head().since_s),
+        checkpoint.revoked.map_or(0, |(count, _)| count)
+    )
 }
 
 fn trust_domain(claims: &Claims, policy: &PolicyDoc, boot: &BootConfig) -> Result<(), Rejection> {
@@ -172,12 +197,19 @@ fn bound(claims: &Claims, policy: &PolicyDoc, expected: &Expected<'_>) -> Result
     }
 }
 
-fn released(policy: &PolicyDoc, proof: &[u8]) -> Result<(), Rejection> {
-    match &policy.release {
-        ReleaseRule::NotDemanded => Ok(()),
-        ReleaseRule::Demanded(_) if proof.is_empty() => Err(Rejection::ReleaseProofMissing),
-        ReleaseRule::Demanded(_) => Err(Rejection::ReleaseProofNotVerifiable { bytes: proof.len() }),
-    }
+fn released(claims: &Claims, policy: &PolicyDoc, build: &Measurement, expected: &Expected<'_>) -> Result<Option<Released>, Rejection> {
+    let Expected { release_proof, now_s, last_head, binding: _, boot_config: _ } = *expected;
+    let rule = match &policy.release {
+        ReleaseRule::NotDemanded => return Ok(None),
+        ReleaseRule::Demanded(_) if release_proof.is_empty() => return Err(Rejection::ReleaseProofMissing),
+        ReleaseRule::Demanded(rule) => rule,
+    };
+    let ran = match claims {
+        Claims::Snp(claims) => Ran::Snp(claims.measurement),
+        Claims::Tdx(claims) => Ran::Tdx(claims.tuple.clone()),
+    };
+    let released = verify_release(release_proof, rule, build, &ran, now_s, last_head);
+    released.map(Some).map_err(|error| Rejection::NotReleased(Box::new(error)))
 }
 
 /// Writes down which build was found.

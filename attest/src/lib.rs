@@ -30,6 +30,7 @@ mod event_log;
 pub mod launch;
 mod memo;
 mod rejection;
+pub mod release;
 mod session;
 mod snp;
 mod step;
@@ -57,6 +58,7 @@ pub use snp::{FirmwareVersion, Revocation, cert_table};
 pub use step::{Stage, Step, Trace, date};
 pub use tdx::{ExactQuote, PaddingError, exact_quote};
 
+use crate::release::Released;
 use alloc::string::String;
 use ringwall_wire::evidence::{Endorsements, Evidence};
 use ringwall_wire::ids::{Digest, Vendor};
@@ -88,6 +90,7 @@ pub struct Appraised {
     claims: Claims,
     measurement: String,
     svn: u32,
+    released: Option<Released>,
     trace: Trace,
 }
 
@@ -110,6 +113,11 @@ impl Appraised {
     /// Security version of the build.
     pub fn svn(&self) -> u32 {
         self.svn
+    }
+
+    /// What its proof of release proved; none where the policy demands no proof.
+    pub fn released(&self) -> Option<&Released> {
+        self.released.as_ref()
     }
 
     /// What the evidence says.

@@ -5,6 +5,7 @@
 
 use crate::error::{Layer, TcbKind};
 use crate::event_log::EventLogError;
+use crate::release::ReleaseError;
 use crate::snp::{FirmwareVersion, Revocation};
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -62,11 +63,9 @@ pub enum Rejection {
     /// The policy demands a proof of release and there is none.
     #[error("the policy demands a proof of release, the node gave none: nobody can tell whether its build was published")]
     ReleaseProofMissing,
-    /// The policy demands a proof of release, which this release cannot verify.
-    #[error(
-        "the node gave a proof of release ({bytes} bytes), but this version of the program cannot verify one yet, so it refuses: use a version that can"
-    )]
-    ReleaseProofNotVerifiable { bytes: usize },
+    /// The proof of release does not prove it.
+    #[error(transparent)]
+    NotReleased(Box<ReleaseError>),
 
     /// The report's layout version is not accepted.
     #[error("report version {reported} is not among {accepted:?}")]

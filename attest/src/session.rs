@@ -12,6 +12,7 @@ use crate::appraise::{Expected, appraise_traced};
 use crate::batch::{fold, leaf, session_words, standing_leaf};
 use crate::error::{Layer, VerifyError};
 use crate::rejection::Rejection;
+use crate::release::Released;
 use crate::step::{Stage, Trace};
 use crate::{Appraised, verify_traced};
 use alloc::format;
@@ -21,6 +22,7 @@ use ringwall_wire::evidence::{Binding, Evidence, Role};
 use ringwall_wire::genesis::{BootCluster, BootConfig, GenesisRecord};
 use ringwall_wire::ids::{BootKeys, ClusterId, Digest, Epoch, Incarnation, NoisePublic, Nonce, PolicyVersion, Slot, TrustDomain, Vendor};
 use ringwall_wire::policy::PolicyDoc;
+use ringwall_wire::release::LogHead;
 use ringwall_wire::session::{AttestMode, AttestResp, SessionProof, StandingProof};
 use ringwall_wire::without::{Defence, left_out};
 
@@ -38,6 +40,8 @@ pub struct Pinned<'a> {
     pub anchors: &'a Anchors,
     /// Now, Unix seconds.
     pub now_s: u64,
+    /// The newest head of the release log that was verified before; none when none was. Never go back behind it.
+    pub last_head: Option<&'a LogHead>,
 }
 
 /// What the judging side knows about this session.
@@ -206,6 +210,11 @@ impl AppraisedPeer {
         &self.policy
     }
 
+    /// What its proof of release proved, with the log's head to remember; none where the policy demands no proof.
+    pub fn released(&self) -> Option<&Released> {
+        self.appraised.released()
+    }
+
     /// The cluster's founding record.
     pub fn genesis(&self) -> &GenesisRecord {
         &self.genesis
@@ -254,7 +263,13 @@ fn judge(answer: &AttestResp, asked: &Asked<'_>, pinned: &Pinned<'_>, trace: &mu
     };
     let verified =
         verify_traced(&answer.evidence, &answer.endorsements, pinned.anchors, pinned.now_s, trace).map_err(SessionError::Verify)?;
-    let expected = Expected { binding: &binding, boot_config: &boot_config, release_proof: &answer.release_proof };
+    let expected = Expected {
+        binding: &binding,
+        boot_config: &boot_config,
+        release_proof: &answer.release_proof,
+        now_s: pinned.now_s,
+        last_head: pinned.last_head,
+    };
     let appraised = appraise_traced(verified, &answer.policy, &expected, trace).map_err(SessionError::Rejected)?;
     explain(trace, answer, &boot_config);
     Ok(AppraisedPeer {

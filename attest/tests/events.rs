@@ -44,7 +44,7 @@ impl Boot {
         policy.measurements = strict::list(vec![build]);
         let boot_config = strict::boot_config();
         let binding = strict::binding(&policy, &boot_config);
-        let expected = Expected { binding: &binding, boot_config: &boot_config, release_proof: &[] };
+        let expected = Expected { binding: &binding, boot_config: &boot_config, release_proof: &[], now_s: 0, last_head: None };
         appraise(verified, &policy, &expected).map(|_| ()).unwrap_err()
     }
 

@@ -9,12 +9,13 @@ use ringwall_attest::{
     AppraisedPeer, Asked, Batch, Finding, Pinned, Rejection as R, SessionError as S, Stage, Trace, VerifyError as V,
     appraise_session_traced, report_data,
 };
+use ringwall_sim::release::Publisher;
 use ringwall_sim::{Lie, SimTee, anchors, policy_for, world};
-use ringwall_wire::bounded::{Blob, List, Text};
+use ringwall_wire::bounded::{Blob, List};
 use ringwall_wire::codec::Message as _;
 use ringwall_wire::evidence::{Binding, Endorsements, Role};
 use ringwall_wire::ids::{BootKeys, ClusterId, Digest, Epoch, Incarnation, KemPublic, NoisePublic, Nonce, PolicyVersion, SigPublic, Slot};
-use ringwall_wire::policy::{PolicyDoc, ReleaseRule, ReleaseSigners};
+use ringwall_wire::policy::PolicyDoc;
 use ringwall_wire::session::{AttestMode, AttestResp, SessionProof};
 
 /// 2026-11-24 12:00:00 UTC.
@@ -67,7 +68,7 @@ fn answer(chip: &str, lies: &[Lie], change: impl FnOnce(&mut PolicyDoc)) -> (Att
 fn judge_at(answer: &AttestResp, cluster_id: ClusterId, now_s: u64) -> (Result<AppraisedPeer, S>, Trace) {
     let asked = Asked { handshake: &HANDSHAKE, nonce: &NONCE, role: Role::ClientServer, noise: &NOISE, mode: AttestMode::Batched };
     let roots = anchors();
-    let pinned = Pinned { cluster_id, min_policy_version: PolicyVersion(0), anchors: &roots, now_s };
+    let pinned = Pinned { cluster_id, min_policy_version: PolicyVersion(0), anchors: &roots, now_s, last_head: None };
     let mut trace = Trace::new();
     let judged = appraise_session_traced(answer, &asked, &pinned, &mut trace);
     (judged, trace)
@@ -80,16 +81,7 @@ fn told(chip: &str, lies: &[Lie], change: impl FnOnce(&mut PolicyDoc)) -> (S, Tr
 }
 
 fn demanding(policy: &mut PolicyDoc) {
-    let key = || Text::new("example.org/key").unwrap();
-    let keys = || List::new(vec![key()]).unwrap();
-    policy.release = ReleaseRule::Demanded(ReleaseSigners {
-        signers: keys(),
-        signer_threshold: 1,
-        witnesses: keys(),
-        witness_threshold: 1,
-        log: key(),
-        max_checkpoint_age_s: 86_400,
-    });
+    policy.release = Publisher::default().demanded();
 }
 
 const CHIPS: [&str; 4] = ["milan-1", "genoa-1", "turin-1", "tdx-1"];
@@ -233,7 +225,7 @@ fn a_proof_this_version_cannot_verify_cannot_be_told() {
     answer.release_proof = Blob::new(b"looks like a proof".to_vec()).unwrap();
     let (judged, trace) = judge_at(&answer, cluster_id, NOW_S);
     let error = judged.map(|_| ()).unwrap_err();
-    assert!(matches!(error, S::Rejected(R::ReleaseProofNotVerifiable { .. })), "{error}");
+    assert!(matches!(error, S::Rejected(R::NotReleased(_))), "{error}");
     assert_eq!((error.stage(), error.finding()), (Stage::Release, Finding::CannotTell));
     assert!(trace.is_finished(Stage::Binding) && !trace.is_finished(Stage::Release));
 }

@@ -105,7 +105,12 @@ pub async fn judge(site: &Arc<Site>, answer: AttestResp, wanted: Wanted) -> Resu
 pub fn judge_here(site: &Site, answer: &AttestResp, wanted: &Wanted) -> Result<AppraisedPeer, SessionError> {
     let asked =
         Asked { handshake: &wanted.handshake, nonce: &wanted.nonce, role: wanted.role, noise: &wanted.noise, mode: AttestMode::Single };
-    let pinned =
-        Pinned { cluster_id: site.cluster_id, min_policy_version: site.policy.version, anchors: &site.anchors, now_s: site.now_s() };
+    let pinned = Pinned {
+        cluster_id: site.cluster_id,
+        min_policy_version: site.policy.version,
+        anchors: &site.anchors,
+        now_s: site.now_s(),
+        last_head: None,
+    };
     appraise_session(answer, &asked, &pinned)
 }

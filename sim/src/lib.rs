@@ -44,6 +44,7 @@ mod pki;
 mod profile;
 #[cfg(feature = "published")]
 pub mod published;
+pub mod release;
 #[cfg(feature = "demo")]
 pub mod salamander;
 mod seed;

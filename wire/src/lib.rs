@@ -40,6 +40,7 @@ pub mod platform;
 pub mod policy;
 pub mod receipt;
 pub mod recovery;
+pub mod release;
 pub mod request;
 pub mod rotation;
 #[cfg(any(test, feature = "sample"))]

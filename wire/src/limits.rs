@@ -21,6 +21,28 @@ pub const COLLATERAL_JSON_BYTES: usize = 128 * 1024;
 pub const PEM_CHAIN_BYTES: usize = 16 * 1024;
 /// Bytes of a release proof: a bundle with an inclusion proof and cosignatures.
 pub const RELEASE_PROOF_BYTES: usize = 256 * 1024;
+/// Bytes of a signed note: a checkpoint with 16 post-quantum cosignatures of 3.3 KiB each.
+pub const NOTE_BYTES: usize = 64 * 1024;
+/// Signature lines of a signed note; lines of unknown keys are skipped, and skipping costs too.
+pub const NOTE_SIGNATURES: usize = 64;
+/// Bytes of one Sigstore bundle: real ones have 4 to 12 KiB.
+pub const BUNDLE_BYTES: usize = 64 * 1024;
+/// Bytes of Sigstore's trusted root: the public one has 6 KiB, with every key it ever had.
+pub const TRUSTED_ROOT_BYTES: usize = 64 * 1024;
+/// Bundles of one release: as many as signers a policy can name.
+pub const RELEASE_BUNDLES: usize = 16;
+/// Parts of each kind a bundle or a trusted root may repeat: certificates of a chain, log entries, timestamps, keys.
+pub const SIGSTORE_PARTS: usize = 16;
+/// Files, and measurements of one kind, that a statement about a release names: shapes of guests.
+pub const STATEMENT_SHAPES: usize = 256;
+/// Bytes of a verifier key: a name, and the base64 of an ML-DSA-44 key of 1,312 bytes.
+pub const VERIFIER_KEY_BYTES: usize = 2_048;
+/// Hashes of an inclusion path of the release log: the height of a tree with 2^64 leaves.
+pub const LOG_PATH: usize = 64;
+/// Revocations of a release log: the list travels whole with every proof.
+pub const REVOCATIONS: usize = 256;
+/// Earlier heads a proof of release continues: with one proof a week, clients that were away for half a year.
+pub const KNOWN_HEADS: usize = 32;
 /// Bytes of one handshake or attestation message: an answer carries evidence, endorsements, policy and release proof.
 pub const ATTEST_MESSAGE_BYTES: usize = 512 * 1024;
 /// Bytes of a message before the peer is attested, other than the attestation answer.

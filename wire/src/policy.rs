@@ -9,7 +9,9 @@ use crate::bounded::{Blob, List, Text};
 use crate::codec::{Field as _, enc};
 use crate::ids::{Digest, PolicyVersion, SigPublic, Signature, Slot, TrustDomain, Vendor};
 use crate::label::Label;
-use crate::limits::{EVENT_DIGESTS, EVENT_LOG_EVENTS, GOVERNORS, POLICY_CHIPS, POLICY_MEASUREMENTS, SLOTS, TDX_REPLAYS};
+use crate::limits::{
+    EVENT_DIGESTS, EVENT_LOG_EVENTS, GOVERNORS, POLICY_CHIPS, POLICY_MEASUREMENTS, SLOTS, TDX_REPLAYS, VERIFIER_KEY_BYTES,
+};
 use crate::{choice, message, record};
 use alloc::vec::Vec;
 
@@ -356,12 +358,14 @@ choice! {
 record! {
     /// Who signs releases and who witnesses the log.
     pub struct ReleaseSigners {
-        /// Signer identities.
+        /// Signers: `keyless:<issuer> <identity>`, or `key:<verifier key, or base64 of a DER public key>`.
         pub signers: List<Text<256>, 16>,
         /// How many must have signed.
         pub signer_threshold: u8,
+        /// SHA-256 of Sigstore's trusted root, which the proof staples; none: no signer is keyless, and bundles bring no entry of Sigstore's log.
+        pub trusted_root: Option<Digest>,
         /// Keys of the log's witnesses (C2SP verifier keys).
-        pub witnesses: List<Text<256>, 16>,
+        pub witnesses: List<Text<VERIFIER_KEY_BYTES>, 16>,
         /// How many must have cosigned.
         pub witness_threshold: u8,
         /// Verifier key of the log.

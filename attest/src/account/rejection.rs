@@ -52,7 +52,7 @@ impl Rejection {
             R::RootNotProduction { .. } => (Stage::Root, Bad, DoNotUse),
             R::ReleaseRuleMissing => (Stage::Release, Bad, UpdatePolicy),
             R::ReleaseProofMissing => (Stage::Release, CannotTell, AskForProof),
-            R::ReleaseProofNotVerifiable { .. } => (Stage::Release, CannotTell, UpdateProgram),
+            R::NotReleased(error) => error.ruling(),
             R::ReportVersionNotAccepted { .. } | R::ProductNotAccepted { .. } => (Stage::Policy, Bad, UpdatePolicy),
             R::VlekNotAccepted | R::ChipNotListed { .. } => (Stage::Policy, Bad, UpdatePolicy),
             R::ChipDenied { .. } | R::PlatformDenied { .. } => (Stage::Policy, Bad, DoNotUse),
@@ -106,9 +106,7 @@ impl Rejection {
             R::RootNotProduction { reported } => (format!("root {reported}"), "a root of AMD or Intel".into()),
             R::ReleaseRuleMissing => ("a production policy that demands no proof of release".into(), "one that demands it".into()),
             R::ReleaseProofMissing => ("no proof of release".into(), "a proof that the build was published".into()),
-            R::ReleaseProofNotVerifiable { bytes } => {
-                (format!("a proof of release of {bytes} bytes"), "one that this version can verify".into())
-            }
+            R::NotReleased(error) => error.facts(),
             R::ReportVersionNotAccepted { reported, accepted } => (format!("report version {reported}"), format!("one of {accepted:?}")),
             R::ProductNotAccepted { reported, accepted } => (format!("{reported:?}"), format!("one of {accepted:?}")),
             R::VlekNotAccepted => ("a VLEK, which many chips of one provider share".into(), "a VCEK, which one chip holds".into()),

@@ -178,7 +178,7 @@ fn fault_of(rejection: &Rejection) -> GrantFault {
         R::ReportData { .. } | R::BoundBootConfig { .. } | R::BoundPolicy { .. } => GrantFault::OtherSession,
         R::HostData { .. } | R::MrConfigId { .. } => GrantFault::HostData,
         R::BootProtocol { .. } | R::BootTrustDomain { .. } | R::RootNotProduction { .. } => GrantFault::OtherRoots,
-        R::ReleaseRuleMissing | R::ReleaseProofMissing | R::ReleaseProofNotVerifiable { .. } => GrantFault::Measurement,
+        R::ReleaseRuleMissing | R::ReleaseProofMissing | R::NotReleased(_) => GrantFault::Measurement,
         R::Vmpl { .. } | R::GuestPolicyMustBeOne { .. } | R::MigratableGuest { .. } | R::MigrationAgent => GrantFault::Settings,
         R::GuestPolicyBitsMissing { .. } | R::GuestPolicyBitsForbidden { .. } | R::AbiTooOld { .. } => GrantFault::Settings,
         R::PlatformBitsMissing { .. } | R::PlatformBitsForbidden { .. } => GrantFault::Settings,

@@ -104,7 +104,7 @@ fn judge_at(
         Err(error) => return not_genuine(&error),
     };
     let binding = binding(tee, policy);
-    let expected = Expected { binding: &binding, boot_config: &tee.profile().boot_config, release_proof };
+    let expected = Expected { binding: &binding, boot_config: &tee.profile().boot_config, release_proof, now_s, last_head: None };
     match appraise(verified, policy, &expected) {
         Ok(_) => ACCEPTED.into(),
         Err(rejection) => rejected(&rejection),

@@ -8,6 +8,7 @@
 mod harness;
 mod policy;
 mod real;
+mod release;
 mod session;
 #[path = "../shelf/mod.rs"]
 mod shelf;
@@ -30,7 +31,7 @@ const ROWS: usize = 1_400;
 const UNPROVOKED: &[(&str, &str)] = &[];
 
 fn all_rows() -> Vec<Row> {
-    let files: [fn(&mut Table); 9] = [
+    let files: [fn(&mut Table); 10] = [
         snp_report::rows,
         snp_chain::rows,
         tdx_quote::rows,
@@ -40,6 +41,7 @@ fn all_rows() -> Vec<Row> {
         policy::rows,
         session::rows,
         real::rows,
+        release::rows,
     ];
     let filled = |rows: fn(&mut Table)| {
         let mut table = Table::default();

@@ -5,12 +5,13 @@
 
 use crate::harness::{Amd, Intel, NOW_S, Table, binding, not_genuine, profile, rejected};
 use ringwall_attest::{Expected, Rejection, appraise, report_data, verify};
+use ringwall_sim::release::Publisher;
 use ringwall_sim::{QuoteShape, anchors, policy_for};
-use ringwall_wire::bounded::{Blob, List, Text};
+use ringwall_wire::bounded::{Blob, List};
 use ringwall_wire::evidence::{Binding, Endorsements, Evidence, Role, SnpEvidence};
 use ringwall_wire::genesis::BootConfig;
 use ringwall_wire::ids::{Digest, Slot, TrustDomain};
-use ringwall_wire::policy::{ChipId, PolicyDoc, ReleaseRule, ReleaseSigners};
+use ringwall_wire::policy::{ChipId, PolicyDoc, ReleaseRule};
 
 pub fn rows(table: &mut Table) {
     let amd = Amd::new("genoa-1");
@@ -90,23 +91,14 @@ fn floors(table: &mut Table, amd: &Amd, intel: &Intel) {
 }
 
 fn demanding() -> ReleaseRule {
-    let key = || List::new(vec![Text::new("example.org/key").unwrap()]).unwrap();
-    ReleaseRule::Demanded(ReleaseSigners {
-        signers: key(),
-        signer_threshold: 1,
-        witnesses: key(),
-        witness_threshold: 1,
-        log: Text::new("example.org/log").unwrap(),
-        max_checkpoint_age_s: 86_400,
-    })
+    Publisher::default().demanded()
 }
 
 fn releases(table: &mut Table, amd: &Amd) {
     let demands = Amd::of(amd.tee.profile().clone(), |policy| policy.release = demanding());
     table.row("policy.release.no_proof", "R::ReleaseProofMissing", demands.with_proof(&[]));
     for len in [1, 100, 4_000] {
-        let expected = format!("R::ReleaseProofNotVerifiable {{ bytes: {len} }}");
-        table.row(format!("policy.release.proof_{len}"), expected, demands.with_proof(&vec![7; len]));
+        table.row(format!("policy.release.proof_{len}"), "R::NotReleased(Malformed…", demands.with_proof(&vec![7; len]));
     }
     let mut production = profile("genoa-1");
     production.boot_config.trust_domain = TrustDomain::Production;
@@ -143,7 +135,8 @@ fn judge_bound(chip_name: &str, change: impl FnOnce(&mut Binding, &mut BootConfi
     let evidence = tee.mint(&report_data(&binding));
     change(&mut binding, &mut boot, &mut policy);
     let verified = verify(&evidence, &tee.endorse(), &anchors(), NOW_S).unwrap();
-    let outcome = appraise(verified, &policy, &Expected { binding: &binding, boot_config: &boot, release_proof: &[] });
+    let outcome =
+        appraise(verified, &policy, &Expected { binding: &binding, boot_config: &boot, release_proof: &[], now_s: 0, last_head: None });
     outcome.map_or_else(|rejection: Rejection| rejected(&rejection), |_| "accepted".into())
 }
 

@@ -50,7 +50,7 @@ fn report(table: &mut Table, vectors: &Path, case: &str, chip: &str) {
                 let mut boot_config = crate::strict::boot_config();
                 boot_config.trust_domain = TrustDomain::Production;
                 let binding = crate::strict::binding(&policy, &boot_config);
-                let expected = Expected { binding: &binding, boot_config: &boot_config, release_proof: &[] };
+                let expected = Expected { binding: &binding, boot_config: &boot_config, release_proof: &[], now_s: 0, last_head: None };
                 appraise(verified, &policy, &expected).map_or_else(|rejection| rejected(&rejection), |_| "accepted".into())
             }
         }

@@ -53,8 +53,13 @@ fn cluster(table: &mut Table, node: &Node) {
             mode: session.mode,
         };
         let roots = anchors();
-        let pinned =
-            Pinned { cluster_id: node.genesis.cluster_id(), min_policy_version: PolicyVersion(least), anchors: &roots, now_s: NOW_S };
+        let pinned = Pinned {
+            cluster_id: node.genesis.cluster_id(),
+            min_policy_version: PolicyVersion(least),
+            anchors: &roots,
+            now_s: NOW_S,
+            last_head: None,
+        };
         appraise_session(&answer, &asked, &pinned).map_or_else(|error| no_peer(&error), |_| "accepted".into())
     };
     table.row("session.policy.too_old", "S::PolicyTooOld", asked(&SESSION, 2));

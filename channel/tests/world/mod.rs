@@ -129,7 +129,8 @@ impl Cluster {
     }
 
     pub fn judge(&self, answer: &AttestResp, asked: &Asked<'_>) -> Result<AppraisedPeer, SessionError> {
-        let pinned = Pinned { cluster_id: self.id, min_policy_version: PolicyVersion(1), anchors: &self.anchors, now_s: NOW_S };
+        let pinned =
+            Pinned { cluster_id: self.id, min_policy_version: PolicyVersion(1), anchors: &self.anchors, now_s: NOW_S, last_head: None };
         appraise_session(answer, asked, &pinned)
     }
 

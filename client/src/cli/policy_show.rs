@@ -40,7 +40,6 @@ fn obstacles_text(obstacles: &Obstacles) -> String {
             list("No Intel machine is let in, because", &obstacles.intel);
         }
     }
-    list("This version of the program refuses all evidence under it, because", &obstacles.not_built);
     text
 }
 
@@ -97,13 +96,13 @@ fn points_json(points: &[Point]) -> Vec<Value> {
 }
 
 fn head_json(explained: &Explanation) -> Value {
-    let Obstacles { either, amd, intel, not_built } = &explained.obstacles;
+    let Obstacles { either, amd, intel } = &explained.obstacles;
     json!({
         "digest": explained.digest.to_string(),
         "version": explained.version.0,
         "trust_domain": domain(explained.trust_domain),
         "lets_nothing_in": explained.obstacles.lets_nothing_in(),
-        "obstacles": { "either": either, "amd": amd, "intel": intel, "not_built": not_built },
+        "obstacles": { "either": either, "amd": amd, "intel": intel },
         "warnings": points_json(&explained.dangers),
     })
 }

@@ -339,9 +339,13 @@ fn change(policy: &PolicyDoc) -> Vec<Point> {
             ReleaseRule::Demanded(rule) => point(
                 "release.demanded",
                 format!(
-                    "a build must be published: signed by {} of {}, in log \"{}\" cosigned by {} of {}, as of the last {}",
+                    "a build must be published: signed by {} of {} ({}), in log \"{}\" cosigned by {} of {}, as of the last {}",
                     rule.signer_threshold,
                     count(rule.signers.len(), "signer", "signers"),
+                    rule.trusted_root.map_or_else(
+                        || "all with keys of their own".to_owned(),
+                        |root| format!("judged under Sigstore's trusted root {root}")
+                    ),
                     rule.log,
                     rule.witness_threshold,
                     count(rule.witnesses.len(), "witness", "witnesses"),

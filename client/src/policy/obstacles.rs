@@ -6,6 +6,7 @@
 //! Protocol section 2.2.
 
 use super::names::{Bits, GUEST_POLICY, PLATFORM_INFO, TD_ATTRIBUTES, XFAM};
+use ringwall_attest::release::{Rule, RuleError};
 use ringwall_wire::ids::{TrustDomain, Vendor};
 use ringwall_wire::policy::{ChipId, PolicyDoc, ReleaseRule, SnpRules, TdxRules};
 
@@ -31,8 +32,6 @@ pub struct Obstacles {
     pub amd: Vec<String>,
     /// For Intel's.
     pub intel: Vec<String>,
-    /// What this version of the program refuses although the document is complete.
-    pub not_built: Vec<String>,
 }
 
 impl Obstacles {
@@ -58,7 +57,10 @@ pub fn obstacles(policy: &PolicyDoc) -> Obstacles {
                     found.either.push(format!("`release.{what}_threshold` is {threshold} and {list} are listed: no proof can have them"));
                 }
             }
-            found.not_built.push("a proof of release is demanded, which this version cannot verify: it refuses all evidence".into());
+            let counted = |error: &RuleError| matches!(error, RuleError::Threshold { threshold: 1.., .. });
+            if let Some(error) = Rule::read(rule).err().filter(|error| !counted(error)) {
+                found.either.push(format!("`release` proves nothing, so all evidence is refused: {error}"));
+            }
         }
     }
     if policy.slots.is_empty() {

@@ -228,7 +228,18 @@ pub(super) fn tdx(table: &Table<'_, '_>) -> Result<TdxRules, PolicyFault> {
 fn release_keys(demanded: bool) -> &'static [&'static str] {
     match demanded {
         false => &["demanded"],
-        true => &["demanded", "signers", "signer_threshold", "witnesses", "witness_threshold", "log", "max_checkpoint_age_s"],
+        true => {
+            &["demanded", "signers", "signer_threshold", "trusted_root", "witnesses", "witness_threshold", "log", "max_checkpoint_age_s"]
+        }
+    }
+}
+
+/// A digest, or no text for none.
+fn trusted_root(table: &Table<'_, '_>) -> Result<Option<Digest>, PolicyFault> {
+    let text: Text<64> = table.text("trusted_root")?;
+    match text.is_empty() {
+        true => Ok(None),
+        false => Ok(Some(Digest(table.hex("trusted_root")?))),
     }
 }
 
@@ -240,6 +251,7 @@ fn release(root: &Table<'_, '_>) -> Result<ReleaseRule, PolicyFault> {
     Ok(ReleaseRule::Demanded(ReleaseSigners {
         signers: table.list("signers", Node::text)?,
         signer_threshold: table.number("signer_threshold")?,
+        trusted_root: trusted_root(&table)?,
         witnesses: table.list("witnesses", Node::text)?,
         witness_threshold: table.number("witness_threshold")?,
         log: table.text("log")?,

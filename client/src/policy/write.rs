@@ -264,10 +264,11 @@ impl Page {
     fn release(&mut self, rule: &ReleaseRule) {
         self.header("[release]");
         let ReleaseRule::Demanded(rule) = rule else { return self.value("demanded", false) };
-        let ReleaseSigners { signers, signer_threshold, witnesses, witness_threshold, log, max_checkpoint_age_s } = rule;
+        let ReleaseSigners { signers, signer_threshold, trusted_root, witnesses, witness_threshold, log, max_checkpoint_age_s } = rule;
         self.value("demanded", true);
         self.array("signers", signers.iter().map(|signer| string(signer)));
         self.value("signer_threshold", signer_threshold);
+        self.value("trusted_root", quote(trusted_root.map_or_else(String::new, |digest| digest.to_string())));
         self.array("witnesses", witnesses.iter().map(|witness| string(witness)));
         self.value("witness_threshold", witness_threshold);
         self.quoted("log", log);

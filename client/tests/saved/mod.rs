@@ -6,13 +6,14 @@
 use ringwall_attest::batch::leaf;
 use ringwall_attest::{Batch, report_data};
 use ringwall_client::Exchange;
+use ringwall_sim::release::Publisher;
 use ringwall_sim::{Lie, SimTee, policy_for, world};
-use ringwall_wire::bounded::{Blob, List, Text};
+use ringwall_wire::bounded::{Blob, List};
 use ringwall_wire::codec::Message as _;
 use ringwall_wire::evidence::{Binding, Role};
 use ringwall_wire::genesis::ClusterCard;
 use ringwall_wire::ids::{BootKeys, ClusterId, Digest, Epoch, Incarnation, KemPublic, NoisePublic, Nonce, PolicyVersion, SigPublic, Slot};
-use ringwall_wire::policy::{PolicyDoc, ReleaseRule, ReleaseSigners};
+use ringwall_wire::policy::PolicyDoc;
 use ringwall_wire::session::{AttestMode, AttestResp, SavedExchange, SessionProof};
 use sha2::{Digest as _, Sha256};
 
@@ -29,16 +30,7 @@ pub(crate) struct Saved {
 
 /// Demands a proof of release.
 pub(crate) fn demanding(policy: &mut PolicyDoc) {
-    let key = || Text::new("example.org/key").unwrap();
-    let keys = || List::new(vec![key()]).unwrap();
-    policy.release = ReleaseRule::Demanded(ReleaseSigners {
-        signers: keys(),
-        signer_threshold: 1,
-        witnesses: keys(),
-        witness_threshold: 1,
-        log: key(),
-        max_checkpoint_age_s: 86_400,
-    });
+    policy.release = Publisher::default().demanded();
 }
 
 impl Saved {

@@ -82,7 +82,8 @@ fn judge(site: &Site, file: &RecoveryFile) -> Result<(), NotDealt> {
     let asked = Asked { handshake: &handshake, nonce: &nonce, role: Role::Dealing, noise: &exchange.noise, mode: exchange.mode };
     // No later than now: what a file says of its own time is not believed beyond that.
     let now_s = exchange.at_s.min(site.now_s());
-    let pinned = Pinned { cluster_id: site.cluster_id, min_policy_version: site.policy.version, anchors: &site.anchors, now_s };
+    let pinned =
+        Pinned { cluster_id: site.cluster_id, min_policy_version: site.policy.version, anchors: &site.anchors, now_s, last_head: None };
     let peer = appraise_session(&answer, &asked, &pinned).map_err(|fault| refused(&fault))?;
     if (peer.incarnation(), peer.keys().sig) != (manifest.dealer, manifest.dealer_sig) {
         return Err(NotDealt::Evidence("it is another member's than the dealer's".into()));

@@ -68,7 +68,8 @@ impl Left {
         let asked = Asked { handshake: &handshake, nonce: &nonce, role: Role::Recovery, noise: &exchange.noise, mode: exchange.mode };
         // No later than now: what a file says of its own time is not believed beyond that.
         let now_s = exchange.at_s.min(site.now_s());
-        let pinned = Pinned { cluster_id: site.cluster_id, min_policy_version: site.policy.version, anchors: &site.anchors, now_s };
+        let pinned =
+            Pinned { cluster_id: site.cluster_id, min_policy_version: site.policy.version, anchors: &site.anchors, now_s, last_head: None };
         let peer = appraise_session(&answer, &asked, &pinned).map_err(|fault| fault.to_string())?;
         if (peer.keys().sig, peer.boot_config().slot) != (offer.sig, offer.slot) {
             return Err("its evidence is another node's".into());

@@ -29,7 +29,13 @@ pub(crate) fn judge(site: &Site, by: SeenBy, anchor: &CustodyAnchor) -> Result<K
         mode: exchange.mode,
     };
     let now_s = exchange.at_s.min(site.now_s());
-    let pinned = Pinned { cluster_id: site.cluster_id, min_policy_version: exchange.min_policy_version, anchors: &site.anchors, now_s };
+    let pinned = Pinned {
+        cluster_id: site.cluster_id,
+        min_policy_version: exchange.min_policy_version,
+        anchors: &site.anchors,
+        now_s,
+        last_head: None,
+    };
     let peer = appraise_session(&answer, &asked, &pinned).map_err(|fault| fault.to_string())?;
     if (peer.incarnation(), peer.epoch()) != (head.incarnation, head.epoch) {
         return Err("the evidence beside it is another member's".into());

@@ -281,6 +281,7 @@ pub(super) async fn old_build(_: &mut Stage) -> Result<Report, DemoError> {
             min_policy_version: PolicyVersion(node.policy.version.0 + 1),
             anchors: &pinned_anchors,
             now_s: NOW_S,
+            last_head: None,
         },
     );
     report.tried("a policy older than one already seen", outcome);

@@ -25,11 +25,15 @@ pub enum Kind {
     Tdx,
     /// Measured inputs or an event log, and the digests they lead to.
     Measurement,
+    /// A Sigstore bundle with a trusted root.
+    Sigstore,
+    /// Signed notes, verifier keys and proofs of transparency logs.
+    Tlog,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 3] = [Kind::Snp, Kind::Tdx, Kind::Measurement];
+    pub const ALL: [Kind; 5] = [Kind::Snp, Kind::Tdx, Kind::Measurement, Kind::Sigstore, Kind::Tlog];
 
     /// Name of its folder.
     pub fn name(self) -> &'static str {
@@ -37,6 +41,8 @@ impl Kind {
             Kind::Snp => "snp",
             Kind::Tdx => "tdx",
             Kind::Measurement => "measurement",
+            Kind::Sigstore => "sigstore",
+            Kind::Tlog => "tlog",
         }
     }
 
@@ -51,6 +57,7 @@ impl Kind {
             "snp-report" | "snp" => Some(Kind::Snp),
             "tdx-quote" | "sgx-quote" | "tdx" => Some(Kind::Tdx),
             "tdx-rtmr-replay" | "measurement" => Some(Kind::Measurement),
+            "sigstore-bundle" | "sigstore" => Some(Kind::Sigstore),
             _ => None,
         }
     }
@@ -58,6 +65,9 @@ impl Kind {
     /// The kind the files of a case tell.
     fn of_files(folder: &Path) -> Option<Self> {
         let has = |name| files::named(folder, name).is_some();
+        if has("bundle.sigstore.json") {
+            return Some(Kind::Sigstore);
+        }
         match (has("report.bin"), has("quote.bin"), has("ccel.bin")) {
             (true, false, false) => Some(Kind::Snp),
             (false, true, false) => Some(Kind::Tdx),
@@ -93,7 +103,7 @@ pub enum CaseError {
         path: PathBuf,
     },
     /// The kind is not one of the schema's, and neither are folder and files.
-    #[error("{}: unknown kind {kind:?}, known are snp-report, tdx-quote, sgx-quote, tdx-rtmr-replay", path.display())]
+    #[error("{}: unknown kind {kind:?}, known are snp-report, tdx-quote, sgx-quote, tdx-rtmr-replay, sigstore-bundle", path.display())]
     UnknownKind {
         /// The case's folder.
         path: PathBuf,
@@ -245,7 +255,9 @@ impl Case {
         match self.kind {
             Kind::Snp => snp::offer(self),
             Kind::Tdx => tdx::offer(self),
-            Kind::Measurement => Err(CaseError::UnknownKind { path: self.folder.clone(), kind: "measurement".to_owned() }),
+            other @ (Kind::Measurement | Kind::Sigstore | Kind::Tlog) => {
+                Err(CaseError::UnknownKind { path: self.folder.clone(), kind: other.name().to_owned() })
+            }
         }
     }
 }

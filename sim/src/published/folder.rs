@@ -6,13 +6,15 @@
 use super::case::{self, Case, CaseError, Kind};
 use super::files::{self, FOLDER_ENTRIES};
 use super::measurement::{self, MeasurementCase};
+use super::sigstore::{self, SigstoreCase};
+use super::tlog::{self, TlogCase};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Folders that cases share.
 const SHARED: [&str; 3] = ["roots", "crl", "trusted_roots"];
 /// Kinds of a set that a later version judges.
-const LATER: [&str; 4] = ["sigstore", "tlog", "noise", "shamir"];
+const LATER: [&str; 2] = ["noise", "shamir"];
 
 /// A case or folder that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +41,10 @@ pub struct Found {
     pub cases: Vec<Case>,
     /// Cases of measurements, by name.
     pub measurements: Vec<MeasurementCase>,
+    /// Cases of Sigstore bundles, by name.
+    pub bundles: Vec<SigstoreCase>,
+    /// Cases of transparency logs, by name.
+    pub logs: Vec<TlogCase>,
     /// What cannot be read.
     pub unreadable: Vec<Unreadable>,
     /// What this version does not judge.
@@ -61,6 +67,8 @@ pub fn find(folder: &Path, only: Option<Kind>) -> Result<Found, CaseError> {
     }
     found.cases.sort_by(|a, b| (a.kind(), a.id()).cmp(&(b.kind(), b.id())));
     found.measurements.sort_by(|a, b| a.id.cmp(&b.id));
+    found.bundles.sort_by(|a, b| a.id.cmp(&b.id));
+    found.logs.sort_by(|a, b| a.id.cmp(&b.id));
     Ok(found)
 }
 
@@ -96,6 +104,9 @@ impl Found {
     /// A folder of one kind: every folder in it is a case, but for shared ones.
     fn kind_folder(&mut self, folder: &Path, only: Option<Kind>) -> Result<(), CaseError> {
         let kind = Kind::of_folder(&name_of(folder));
+        if kind == Some(Kind::Tlog) {
+            return self.log_folder(folder);
+        }
         for inside in folders(folder)? {
             if !SHARED.contains(&name_of(&inside).to_ascii_lowercase().as_str()) {
                 self.take(&inside, kind, only);
@@ -112,6 +123,28 @@ impl Found {
         Ok(())
     }
 
+    /// A folder of what transparency logs gave: JSON files of cases, and logs of tiles whose key one of these files has.
+    fn log_folder(&mut self, folder: &Path) -> Result<(), CaseError> {
+        for path in entries(folder)?.into_iter().filter(|path| is_json(path)) {
+            match tlog::of_file(&path) {
+                Ok(cases) => self.logs.extend(cases),
+                Err(error) => self.unreadable.push(Unreadable { name: name_of(&path), error }),
+            }
+        }
+        for inside in folders(folder)? {
+            let newest = files::first(&inside, &["checkpoint"])?.unwrap_or_default();
+            let key = tlog::key_for(&self.logs, &String::from_utf8_lossy(&newest));
+            match tlog::of_log(&inside, key) {
+                Ok(cases) if cases.is_empty() => {
+                    self.not_judged.push(NotJudged { name: name_of(&inside), why: "no log of tiles whose key is known" });
+                }
+                Ok(cases) => self.logs.extend(cases),
+                Err(error) => self.unreadable.push(Unreadable { name: name_of(&inside), error }),
+            }
+        }
+        Ok(())
+    }
+
     /// One case. What it says of its kind counts more than the folder it lies in.
     fn take(&mut self, folder: &Path, lies_in: Option<Kind>, only: Option<Kind>) {
         let read = case::facts(folder).and_then(|facts| {
@@ -122,6 +155,7 @@ impl Found {
             let kind = case::kind_of(folder, &facts)?;
             match (kind, only.is_none_or(|only| only == kind)) {
                 (_, false) => Ok(None),
+                (Kind::Sigstore, true) => sigstore::of_folder(folder, &facts).map(Box::new).map(Taken::Bundle).map(Some),
                 (Kind::Measurement, true) => measurement::of_folder(folder).map(Taken::Measurement).map(Some),
                 (_, true) => Case::of(folder, kind, facts).map(Taken::Evidence).map(Some),
             }
@@ -129,6 +163,7 @@ impl Found {
         match read {
             Ok(Some(Taken::Evidence(case))) => self.cases.push(case),
             Ok(Some(Taken::Measurement(case))) => self.measurements.push(case),
+            Ok(Some(Taken::Bundle(case))) => self.bundles.push(*case),
             Ok(None) => self.skipped(folder, only),
             Err(error) if only.is_none() || lies_in.is_none() || lies_in == only => {
                 self.unreadable.push(Unreadable { name: name_of(folder), error });
@@ -148,6 +183,7 @@ impl Found {
 enum Taken {
     Evidence(Case),
     Measurement(MeasurementCase),
+    Bundle(Box<SigstoreCase>),
 }
 
 fn is_json(path: &Path) -> bool {

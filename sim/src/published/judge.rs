@@ -8,7 +8,8 @@
 use super::case::{Case, CaseError, Kind, Offer, Offered};
 use super::expect::{Exception, Expect};
 use super::folder::{Found, NotJudged, Unreadable, find};
-use super::measurement::{self, Measured, MeasurementCase};
+use super::measurement::{self, Measured};
+use super::{sigstore, tlog};
 use crate::strict;
 use ringwall_attest::{Claims, Expected, Layer, Rejection, Verified, VerifyError, appraise, verify};
 use ringwall_wire::policy::PolicyDoc;
@@ -124,7 +125,7 @@ pub fn judge_with(verified: Verified, change: impl FnOnce(&mut PolicyDoc, &Claim
     change(&mut policy, verified.claims());
     let boot_config = strict::boot_config();
     let binding = strict::binding(&policy, &boot_config);
-    let expected = Expected { binding: &binding, boot_config: &boot_config, release_proof: &[] };
+    let expected = Expected { binding: &binding, boot_config: &boot_config, release_proof: &[], now_s: 0, last_head: None };
     match appraise(verified, &policy, &expected) {
         // nobody can have signed the binding above: that it holds would be a defect as well
         Ok(_) => Outcome::Panicked("evidence is bound to values nobody published".to_owned()),
@@ -238,29 +239,29 @@ impl Record {
 }
 
 impl Record {
-    fn of_measurement(case: &MeasurementCase, measured: Measured) -> Self {
+    fn of_measured(kind: Kind, id: &str, stated: &str, measured: Measured) -> Self {
         let Measured { expected, got, agrees, refusal, reason } = measured;
         Record {
-            id: case.id.clone(),
-            kind: Kind::Measurement,
+            id: id.to_owned(),
+            kind,
             expected,
             got,
             accepted: refusal.is_empty(),
             agrees,
-            layer: (!refusal.is_empty()).then(|| "measurement".to_owned()),
+            layer: (!refusal.is_empty()).then(|| kind.name().to_owned()),
             variant: refusal,
             reason,
-            stated: case.stated.clone(),
+            stated: stated.to_owned(),
             exceptions: Vec::new(),
             steps: Vec::new(),
         }
     }
 
-    fn of_panic(case: &MeasurementCase, words: &str) -> Self {
-        let reason = format!("measuring panicked: {words}");
+    fn of_panic(kind: Kind, id: &str, stated: &str, words: &str) -> Self {
+        let reason = format!("judging panicked: {words}");
         let measured =
             Measured { expected: "an answer".to_owned(), got: "panic".to_owned(), agrees: false, refusal: "Panicked".to_owned(), reason };
-        Self::of_measurement(case, measured)
+        Self::of_measured(kind, id, stated, measured)
     }
 }
 
@@ -277,7 +278,7 @@ pub struct Run {
 
 /// Judges every case in `folder`, or those of one kind.
 pub fn run(folder: &Path, only: Option<Kind>) -> Result<Run, CaseError> {
-    let Found { cases, measurements, unreadable, not_judged } = find(folder, only)?;
+    let Found { cases, measurements, bundles, logs, unreadable, not_judged } = find(folder, only)?;
     let mut run = Run { records: Vec::new(), unreadable, not_judged };
     for case in cases {
         match judge(&case) {
@@ -287,13 +288,25 @@ pub fn run(folder: &Path, only: Option<Kind>) -> Result<Run, CaseError> {
     }
     for case in measurements {
         match guarded(|| measurement::judge(&case)) {
-            Ok(Ok(measured)) => run.records.push(Record::of_measurement(&case, measured)),
+            Ok(Ok(measured)) => run.records.push(Record::of_measured(Kind::Measurement, &case.id, &case.stated, measured)),
             Ok(Err(reason)) => {
                 let error = CaseError::Unreadable { path: PathBuf::from(&case.id), reason };
                 run.unreadable.push(Unreadable { name: case.id, error });
             }
-            Err(words) => run.records.push(Record::of_panic(&case, &words)),
+            Err(words) => run.records.push(Record::of_panic(Kind::Measurement, &case.id, &case.stated, &words)),
         }
+    }
+    let mut told = |kind, id: &str, stated: &str, judged: Result<Measured, String>| {
+        run.records.push(match judged {
+            Ok(measured) => Record::of_measured(kind, id, stated, measured),
+            Err(words) => Record::of_panic(kind, id, stated, &words),
+        });
+    };
+    for case in bundles {
+        told(Kind::Sigstore, &case.id, &case.stated, guarded(|| sigstore::judge(&case)));
+    }
+    for case in logs {
+        told(Kind::Tlog, &case.id, &case.stated, guarded(|| tlog::judge(&case)));
     }
     Ok(run)
 }

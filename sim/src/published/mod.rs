@@ -14,8 +14,10 @@ mod folder;
 mod judge;
 mod measurement;
 mod shared;
+mod sigstore;
 mod snp;
 mod tdx;
+mod tlog;
 
 pub use case::{Case, CaseError, Kind, Offer, Offered};
 pub use expect::{Exception, Expect};
@@ -23,3 +25,5 @@ pub use folder::{Found, NotJudged, Unreadable, find};
 pub use judge::{Judged, Outcome, Record, Run, judge, judge_with, run};
 pub use measurement::MeasurementCase;
 pub use shared::vectors;
+pub use sigstore::SigstoreCase;
+pub use tlog::TlogCase;

@@ -40,6 +40,6 @@ pub fn judge_under(tee: &SimTee, policy: &PolicyDoc, anchors: &Anchors) -> Resul
     let binding = binding(tee, policy);
     let evidence = tee.mint(&report_data(&binding));
     let verified = verify(&evidence, &tee.endorse(), anchors, NOW_S).map_err(Refused::NotGenuine)?;
-    let expected = Expected { binding: &binding, boot_config: &tee.profile().boot_config, release_proof: &[] };
+    let expected = Expected { binding: &binding, boot_config: &tee.profile().boot_config, release_proof: &[], now_s: 0, last_head: None };
     appraise(verified, policy, &expected).map_err(Refused::Rejected)
 }

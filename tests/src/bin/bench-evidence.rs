@@ -103,7 +103,13 @@ impl Subject {
 
     fn ours(&self) -> Result<(), String> {
         let verified = verify(&self.evidence, &self.endorsements, &self.anchors, NOW_S).map_err(|error| error.to_string())?;
-        let expected = Expected { binding: &self.binding, boot_config: &self.tee.profile().boot_config, release_proof: &[] };
+        let expected = Expected {
+            binding: &self.binding,
+            boot_config: &self.tee.profile().boot_config,
+            release_proof: &[],
+            now_s: 0,
+            last_head: None,
+        };
         appraise(verified, &self.policy, &expected).map(|_| ()).map_err(|rejection| rejection.to_string())
     }
 }

@@ -12,7 +12,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Judges published evidence (AMD reports, Intel quotes, launch measurements, event logs) and compares each verdict with the stated one.
+/// Judges published evidence (AMD reports, Intel quotes, launch measurements, event logs, Sigstore bundles, transparency logs) and compares each verdict with the stated one.
 #[derive(Debug, Parser)]
 #[command(name = "ringwall-conformance", about, max_term_width = 100)]
 struct Arguments {
@@ -30,7 +30,7 @@ struct Arguments {
 }
 
 fn kind(name: &str) -> Result<Kind, String> {
-    Kind::of_folder(name).ok_or_else(|| "one of snp, tdx, measurement".to_owned())
+    Kind::of_folder(name).ok_or_else(|| "one of snp, tdx, measurement, sigstore, tlog".to_owned())
 }
 
 fn main() -> ExitCode {
@@ -51,7 +51,7 @@ fn main() -> ExitCode {
         return cannot(&format!("the result cannot be written: {error}"));
     }
     if run.records.is_empty() && run.unreadable.is_empty() {
-        return cannot(&format!("{}: no case of a known kind (snp, tdx, measurement) in it", arguments.dir.display()));
+        return cannot(&format!("{}: no case of a known kind (snp, tdx, measurement, sigstore, tlog) in it", arguments.dir.display()));
     }
     match (run.unreadable.is_empty(), run.records.iter().all(|record| record.agrees)) {
         (false, _) => ExitCode::from(2),

@@ -5,6 +5,7 @@
 
 use super::{MINTED, base};
 use ringwall_attest::cert_table::Guid;
+use ringwall_attest::release::Bundle;
 use ringwall_attest::{Batch, report_data};
 use ringwall_sim::{SimTee, genesis_record, policy_for, world};
 use ringwall_wire::bounded::{Blob, List};
@@ -16,6 +17,7 @@ use ringwall_wire::ids::{
     UserId,
 };
 use ringwall_wire::receipt::{self, Anchor, Misdeed, Receipt, ReceiptHead, ReceiptLeaf, SpaceMark, TreeHead};
+use ringwall_wire::release::{ForkProof, ReleaseProof};
 use ringwall_wire::session::{AttestMode, AttestReq, AttestResp, SessionProof};
 use std::io;
 use std::path::Path;
@@ -42,6 +44,26 @@ fn table(certificates: &[(Guid, &[u8])]) -> Vec<u8> {
     [head, vec![0; 24], rest].concat()
 }
 
+/// A proof of release, whole and in its parts.
+fn releases(seeds: &mut Vec<Seed>) {
+    let bytes = &super::release::RELEASE.proof;
+    let proof = ReleaseProof::decode(bytes).expect("minted");
+    let key = ringwall_sim::release::MintedLog::new("log.example/releases").vkey();
+    let bundle = proof.bundles.first().expect("a minted proof has bundles");
+    let statement = Bundle::parse(bundle).ok().and_then(|bundle| bundle.statement().map(<[u8]>::to_vec)).expect("minted");
+    let fork = ForkProof { older: proof.head.clone(), newer: proof.head.clone(), path: List::default() };
+    let parts: [(&str, &[u8]); 7] = [
+        ("key", key.as_bytes()),
+        ("note", &proof.head),
+        ("bundle", bundle),
+        ("root", br#"{"mediaType":"application/vnd.dev.sigstore.trustedroot+json;version=0.1","tlogs":[],"ctlogs":[]}"#),
+        ("statement", &statement),
+        ("fork", &fork.encode()),
+        ("proof", bytes),
+    ];
+    seeds.extend((0u8..).zip(parts).map(|(tag, (name, bytes))| ("release", name.to_owned(), tagged(tag, bytes))));
+}
+
 /// Every seed.
 pub fn seeds() -> Vec<Seed> {
     let mut seeds = Vec::new();
@@ -60,6 +82,7 @@ pub fn seeds() -> Vec<Seed> {
         seeds.push(("cert_table", "vcek-ask".into(), table(&[(Guid::VCEK, &all.vek), (Guid::ASK, &all.ask)])));
         seeds.push(("cert_table", "none".into(), Vec::new()));
     }
+    releases(&mut seeds);
     if let Evidence::Tdx(evidence) = &base(false).subject.evidence {
         seeds.push(("event_log", "minted".into(), evidence.event_log.to_vec()));
     }

@@ -7,6 +7,7 @@
 
 pub mod corpus;
 mod custody;
+mod release;
 
 use crate::mutants::{Dice, Mutant, Original, Subject, Verdict, judge, mutant, originals};
 use ringwall_attest::batch::{fold, leaf};
@@ -40,6 +41,7 @@ pub const TARGETS: &[Target] = &[
     ("attest_messages", attest_messages),
     ("receipts", receipts),
     ("custody", custody::custody),
+    ("release", release::release),
 ];
 
 /// Minted originals of this process.
@@ -250,8 +252,13 @@ fn attest_messages(bytes: &[u8]) {
             for (cluster_id, noise) in [(ClusterId([0; 32]), NoisePublic([0; 32])), (answer.genesis.cluster_id(), answer.keys.noise)] {
                 for role in [Role::ClientServer, answer.role] {
                     let asked = Asked { handshake: &handshake, nonce: &nonce, role, noise: &noise, mode: AttestMode::Standing };
-                    let pinned =
-                        Pinned { cluster_id, min_policy_version: PolicyVersion(0), anchors: &original.roots, now_s: original.now_s };
+                    let pinned = Pinned {
+                        cluster_id,
+                        min_policy_version: PolicyVersion(0),
+                        anchors: &original.roots,
+                        now_s: original.now_s,
+                        last_head: None,
+                    };
                     assert!(appraise_session(&answer, &asked, &pinned).is_err(), "nobody attested for this session");
                 }
             }

@@ -247,6 +247,6 @@ fn judge(
 ) -> Result<AppraisedPeer, SessionError> {
     let asked =
         Asked { handshake: wanted.handshake, nonce: wanted.nonce, role: wanted.role, noise: wanted.noise, mode: AttestMode::Single };
-    let pinned = Pinned { cluster_id: cluster.id, min_policy_version: cluster.policy.version, anchors, now_s };
+    let pinned = Pinned { cluster_id: cluster.id, min_policy_version: cluster.policy.version, anchors, now_s, last_head: None };
     appraise_session(answer, &asked, &pinned)
 }

@@ -77,6 +77,7 @@ field_table! {
     ids { TrustDomain, Vendor, BootKeys, ClusterId, Digest, Nonce, NoisePublic, SigPublic, KemPublic, CredPublic, Signature, UserId, CustodianId, XWingPublic, XWingCiphertext, ClientId, UserTag, DeviceTag, SpaceTag, KeyTag, ClientTag, OwnerMark, Epoch, Slot, Incarnation, KeyEpoch, CustodyEpoch, PolicyVersion, Revision }
     evidence { Evidence, SnpEvidence, TdxEvidence, Endorsements, SnpEndorsements, TdxEndorsements, Role, Binding, BatchPath }
     policy { PolicyDoc, Measurement, TdxTuple, TdxReplay, BootEvent, Rtmr, Presence, SnpProduct, SnpTcb, SnpProductRule, RevocationRule, PlatformUnseal, SnpRules, TdxTcbStatus, TdxRules, SlotRule, EndorseRule, SessionRules, ReleaseRule, ReleaseSigners, Governance, MeasurementRegister, ChipId, Fmspc, SignedPolicy, Approval }
+    release { LogEntry, Logged, LoggedRelease, LoggedPolicy, LoggedEpoch, LoggedCustody, LogProof, RevocationList, Revoked, RevokedBuild, ReleaseProof, KnownHead, LogHead, ForkProof, PolicyNotice }
     genesis { GenesisTemplate, Custodian, GenesisRecord, BootCluster, BootConfig, ClusterCard }
     session { GetDescriptor, NodeDescriptor, AttestMode, AttestReq, SessionProof, StandingProof, AttestResp, SavedExchange, UserAuth, UserReady, MemberHint, RefusalCode, Refusal, PeerPurpose, PeerHello, PeerReady }
     admission { IncarnationCert, JoinRequest, JoinAnswer, JoinReply, KeyGrant, GrantedKey, AdmitPropose, Endorse, Verdict, Admission, AdmissionLink, AdmissionProof, AdmitCommit, CatchUpProof }
@@ -100,6 +101,7 @@ field_table! {
 
 message_table! {
     policy { PolicyDoc, SignedPolicy }
+    release { LogEntry, RevocationList, ReleaseProof, LogHead, ForkProof }
     genesis { GenesisTemplate, GenesisRecord, BootConfig, ClusterCard }
     session { GetDescriptor, NodeDescriptor, AttestReq, AttestResp, SavedExchange, UserAuth, UserReady, Refusal, PeerHello, PeerReady }
     admission { IncarnationCert, JoinRequest, JoinReply, KeyGrant, AdmitPropose, Endorse, AdmissionProof, AdmitCommit, CatchUpProof }

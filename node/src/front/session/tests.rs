@@ -147,7 +147,8 @@ impl House {
         let (handshake, noise) = (*session.handshake(), *session.remote_noise().unwrap());
         let asked = Asked { handshake: &handshake, nonce: &nonce, role: Role::ClientServer, noise: &noise, mode: AttestMode::Batched };
         let (anchors, now_s) = (anchors(), crate::clock::system()() / 1_000);
-        let pinned = Pinned { cluster_id: self.cluster_id, min_policy_version: PolicyVersion(1), anchors: &anchors, now_s };
+        let pinned =
+            Pinned { cluster_id: self.cluster_id, min_policy_version: PolicyVersion(1), anchors: &anchors, now_s, last_head: None };
         let peer = appraise_session(&answer, &asked, &pinned).unwrap();
         let binding = UserBinding { handshake: &handshake, nonce: &nonce, incarnation: peer.incarnation() };
         let auth = sign_user(&binding, &ClientId([name; 16]), &SigningKey::from_bytes(&[seed; 32]));
