@@ -24,7 +24,7 @@ fn public(key: &SigningKey) -> SigPublic {
 
 fn governance(numbers: &[u8], threshold: u8) -> Governance {
     let keys = numbers.iter().map(|number| public(&governor(*number))).collect();
-    Governance { keys: List::new(keys).unwrap(), threshold, timelock_s: 0 }
+    Governance { keys: List::new(keys).unwrap(), threshold, timelock_s: 0, lease_s: 0 }
 }
 
 /// The policy in force: three governors, two must sign.
@@ -241,7 +241,7 @@ fn an_order_takes_enough_distinct_governors_and_nobody_else() {
     assert_eq!(refused(&[2, 2, 2]).order_fault(), OrderFault::TooFew);
     assert_eq!(refused(&[1, 2, 9]), GovernorsError::Stranger { key: public(&governor(9)) });
     assert_eq!(refused(&[1, 2, 9]).order_fault(), OrderFault::Stranger);
-    let nobody = Governance { keys: List::default(), threshold: 1, timelock_s: 0 };
+    let nobody = Governance { keys: List::default(), threshold: 1, timelock_s: 0, lease_s: 0 };
     let unreachable = verify_order(&ordered_by(order(), &[]), &nobody).unwrap_err();
     assert_eq!(unreachable, GovernorsError::Unreachable { threshold: 1, governors: 0 });
     assert_eq!(unreachable.order_fault(), OrderFault::NoGovernors);

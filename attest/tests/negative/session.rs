@@ -4,7 +4,7 @@
 //! Out of scope: fields of evidence (the other files).
 
 use crate::harness::{Table, no_peer};
-use ringwall_attest::{CLOCK_TOLERANCE_S, Pinned, appraise_session};
+use ringwall_attest::{CLOCK_TOLERANCE_S, Pinned, PolicyPin, appraise_session};
 use ringwall_sim::answering::{Handshake, MEMBER, NOW_S, Node, SESSION, STANDING, judge, judge_with, node, node_of, standing};
 use ringwall_sim::{Lie, anchors, foreign_anchors, world};
 use ringwall_wire::bounded::{Blob, List};
@@ -54,7 +54,7 @@ fn cluster(table: &mut Table, node: &Node) {
         };
         let roots = anchors();
         let pinned =
-            Pinned { cluster_id: node.genesis.cluster_id(), min_policy_version: PolicyVersion(least), anchors: &roots, now_s: NOW_S, last_head: None };
+            Pinned { cluster_id: node.genesis.cluster_id(), policy: PolicyPin::Founding { min_version: PolicyVersion(least) }, anchors: &roots, now_s: NOW_S, last_head: None };
         appraise_session(&answer, &asked, &pinned).map_or_else(|error| no_peer(&error), |_| "accepted".into())
     };
     table.row("session.policy.too_old", "S::PolicyTooOld", asked(&SESSION, 2));
