@@ -12,7 +12,7 @@ pub use pin::PolicyPin;
 
 use crate::account::Finding;
 use crate::anchors::Anchors;
-use crate::appraise::{Expected, appraise_traced};
+use crate::appraise::{Expected, appraise_bound};
 use crate::batch::{fold, leaf, session_words, standing_leaf};
 use crate::error::{Layer, VerifyError};
 use crate::governance::StepError;
@@ -307,7 +307,7 @@ fn judge(answer: &AttestResp, asked: &Asked<'_>, pinned: &Pinned<'_>, trace: &mu
         now_s: pinned.now_s,
         last_head: pinned.last_head,
     };
-    let appraised = appraise_traced(verified, &policy, &expected, trace).map_err(SessionError::Rejected)?;
+    let appraised = appraise_bound(verified, &policy, policy_bound, &expected, trace).map_err(SessionError::Rejected)?;
     explain(trace, answer, &boot_config);
     Ok(AppraisedPeer {
         handshake: *asked.handshake,

@@ -1,8 +1,11 @@
 //! Approvals of policies and of orders: enough distinct governors, this very thing, strict signatures, and nothing else.
 //!
 //! Decides: that every way to count short, count twice, or sign something else is refused by name. Row G5 of the register, as far as built.
-//! Trusts: Ed25519; one signature was made by another program (Python's `cryptography`). Out of scope: the delay of a loosening.
-#![allow(clippy::unwrap_used, clippy::panic)]
+//! Trusts: Ed25519; one signature was made by another program (Python's `cryptography`). Out of scope: what a change may do and how it
+//! is followed (`governance/`, tests of this program).
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::result_large_err, clippy::type_complexity)]
+
+mod governance;
 
 use ed25519_dalek::{Signer as _, SigningKey};
 use ringwall_attest::{ApprovalError, Authority, GovernorsError, verify_approval, verify_order};

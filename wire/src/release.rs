@@ -107,7 +107,7 @@ impl LogEntry {
 /// What names these bundles, in this order, in a log entry.
 pub fn bundles_digest(bundles: &[BundleBytes]) -> Digest {
     let parts: Vec<&[u8]> = bundles.iter().map(|bundle| &**bundle).collect();
-    enc_digest(Label::ReleaseBundles, &parts)
+    Digest(enc_digest(Label::ReleaseBundles, &parts))
 }
 
 record! {

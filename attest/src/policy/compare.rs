@@ -342,7 +342,7 @@ impl Found {
         let ReleaseSigners { signers, signer_threshold, trusted_root, witnesses, witness_threshold, log, max_checkpoint_age_s } = old;
         self.set("release.signers", signers, &new.signers, ToString::to_string);
         self.least("release.signer_threshold", *signer_threshold, new.signer_threshold);
-        let root = |root: &Option<_>| root.map_or_else(|| "none".to_owned(), |digest: ringwall_wire::ids::Digest| digest.to_string());
+        let root = |root: &Option<_>| root.map_or_else(|| String::from("none"), |digest: ringwall_wire::ids::Digest| digest.to_string());
         self.exact("release.trusted_root", &root(trusted_root), &root(&new.trusted_root));
         self.set("release.witnesses", witnesses, &new.witnesses, ToString::to_string);
         self.least("release.witness_threshold", *witness_threshold, new.witness_threshold);

@@ -67,7 +67,7 @@ fn from_founding<'a>(
     min_version: PolicyVersion,
 ) -> Result<Followed<'a>, SessionError> {
     let named = answer.genesis.template.policy;
-    let steps = match answer.steps.split_first() {
+    let steps: &[PolicyStep] = match answer.steps.split_first() {
         _ if bound == named => &[],
         None => return Err(SessionError::OtherPolicy { got: bound, named }),
         Some((first, steps)) => {
