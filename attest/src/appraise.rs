@@ -79,9 +79,20 @@ pub fn appraise(verified: Verified, policy: &PolicyDoc, expected: &Expected<'_>)
 
 /// [`appraise`], which also writes what it establishes to `trace`, up to the refusal if there is one.
 pub fn appraise_traced(verified: Verified, policy: &PolicyDoc, expected: &Expected<'_>, trace: &mut Trace) -> Result<Appraised, Rejection> {
+    appraise_bound(verified, policy, Digest(policy.digest()), expected, trace)
+}
+
+/// [`appraise_traced`], for evidence that has to be bound to the policy of this hash: `policy` itself, or one the caller knows it to have replaced.
+pub(crate) fn appraise_bound(
+    verified: Verified,
+    policy: &PolicyDoc,
+    bound: Digest,
+    expected: &Expected<'_>,
+    trace: &mut Trace,
+) -> Result<Appraised, Rejection> {
     let Verified { claims, trace: mut whole } = verified;
     let mut own = Trace::new();
-    let judged = judge(&claims, policy, expected, &mut own);
+    let judged = judge(&claims, policy, &bound, expected, &mut own);
     trace.absorb(&own);
     let (build, released) = judged?;
     whole.absorb(&own);
@@ -92,7 +103,13 @@ pub fn appraise_traced(verified: Verified, policy: &PolicyDoc, expected: &Expect
 /// The build, and what its proof of release proved where the policy demands one.
 type Judged<'p> = (&'p Measurement, Option<Released>);
 
-fn judge<'p>(claims: &Claims, policy: &'p PolicyDoc, expected: &Expected<'_>, trace: &mut Trace) -> Result<Judged<'p>, Rejection> {
+fn judge<'p>(
+    claims: &Claims,
+    policy: &'p PolicyDoc,
+    policy_bound: &Digest,
+    expected: &Expected<'_>,
+    trace: &mut Trace,
+) -> Result<Judged<'p>, Rejection> {
     trust_domain(claims, policy, expected.boot_config)?;
     trace.note(
         Stage::Root,
@@ -116,7 +133,7 @@ fn judge<'p>(claims: &Claims, policy: &'p PolicyDoc, expected: &Expected<'_>, tr
         },
     );
     let build = Rules::of(policy).judge(claims, trace)?;
-    bound(claims, policy, expected)?;
+    bound(claims, policy_bound, expected)?;
     let binding = expected.binding;
     trace.note(
         Stage::Binding,
@@ -171,12 +188,12 @@ fn trust_domain(claims: &Claims, policy: &PolicyDoc, boot: &BootConfig) -> Resul
     }
 }
 
-fn bound(claims: &Claims, policy: &PolicyDoc, expected: &Expected<'_>) -> Result<(), Rejection> {
+fn bound(claims: &Claims, policy: &Digest, expected: &Expected<'_>) -> Result<(), Rejection> {
     let (bound, given) = (expected.binding.boot_config, expected.boot_config.host_data());
     if bound != given {
         return Err(Rejection::BoundBootConfig { bound, given });
     }
-    let (bound, given) = (expected.binding.policy, Digest(policy.digest()));
+    let (bound, given) = (expected.binding.policy, *policy);
     if bound != given {
         return Err(Rejection::BoundPolicy { bound, given });
     }

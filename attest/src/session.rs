@@ -1,25 +1,34 @@
 //! Judging a whole attestation answer for one session.
 //!
-//! Decides: whether the other side of this handshake is a node of the pinned cluster: the founding record hashes to the pinned identity and names
-//! the policy, the answer is for the role and Noise key of this session, the session's leaf leads to the root the evidence is bound to, the boot
+//! Decides: whether the other side of this handshake is a node of the pinned cluster: the founding record hashes to the pinned identity, the policy is
+//! the newest one held or follows from it (`session/pin.rs`), the answer is for the role and Noise key of this session, the session's leaf leads to the root the evidence is bound to, the boot
 //! configuration names this cluster and a slot this vendor may fill; then the evidence itself. The answer's own words are never believed before
 //! they are hashed into the binding the hardware signed.
 //! Trusts: what the caller pinned and asked. Out of scope: the handshake (`channel`), membership (`node`). Protocol section 3.
 
+mod pin;
+
+pub use pin::PolicyPin;
+
 use crate::account::Finding;
 use crate::anchors::Anchors;
-use crate::appraise::{Expected, appraise_traced};
+use crate::appraise::{Expected, appraise_bound};
 use crate::batch::{fold, leaf, session_words, standing_leaf};
 use crate::error::{Layer, VerifyError};
+use crate::governance::StepError;
 use crate::rejection::Rejection;
 use crate::release::Released;
 use crate::step::{Stage, Trace};
 use crate::{Appraised, verify_traced};
 use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use pin::{Followed, followed};
 use ed25519_dalek::{Signature, VerifyingKey};
 use ringwall_wire::codec::{DecodeError, Message as _};
 use ringwall_wire::evidence::{Binding, Evidence, Role};
 use ringwall_wire::genesis::{BootCluster, BootConfig, GenesisRecord};
+use ringwall_wire::governance::PolicyStep;
 use ringwall_wire::ids::{BootKeys, ClusterId, Digest, Epoch, Incarnation, NoisePublic, Nonce, PolicyVersion, Slot, TrustDomain, Vendor};
 use ringwall_wire::policy::PolicyDoc;
 use ringwall_wire::release::LogHead;
@@ -34,8 +43,8 @@ pub const CLOCK_TOLERANCE_S: u64 = 30;
 pub struct Pinned<'a> {
     /// The cluster's identity.
     pub cluster_id: ClusterId,
-    /// Least policy version; a client remembers the newest it saw.
-    pub min_policy_version: PolicyVersion,
+    /// The newest policy it knows.
+    pub policy: PolicyPin<'a>,
     /// Roots of trust.
     pub anchors: &'a Anchors,
     /// Now, Unix seconds.
@@ -72,6 +81,18 @@ pub enum SessionError {
     /// The policy is older than one already seen.
     #[error("the node follows policy version {got}, required at least {required}: it was rolled back or has not caught up")]
     PolicyTooOld { got: PolicyVersion, required: PolicyVersion },
+    /// The policy is another one than the newest held, and nothing leads from that to it.
+    #[error("the node follows policy {got}, and nothing it shows leads there from {held}, the newest one this side holds: two policies replaced one, or it is forged")]
+    PolicyUnrelated { got: Digest, held: Digest },
+    /// The policy was changed, and the one to begin with is not there.
+    #[error("the node shows {changes} changes of the policy without the founding policy they begin with: judge it with the cluster card")]
+    FoundingPolicyMissing { changes: usize },
+    /// The changes of the policy do not hold.
+    #[error("the changes of the policy the node shows do not hold: {0}")]
+    Steps(StepError),
+    /// The changes lead to another policy.
+    #[error("the changes the node shows lead to policy {lead}, it follows {got}")]
+    StepsLeadElsewhere { lead: Digest, got: Digest },
     /// Founding record and policy contradict each other.
     #[error("founding record and policy name different {what}")]
     PolicyContradicts { what: &'static str },
@@ -142,6 +163,8 @@ impl SessionError {
             SessionError::StandingSignature => Layer::Signature,
             SessionError::StandingPeriod { .. } => Layer::Time,
             SessionError::PolicyTooOld { .. } | SessionError::PolicyContradicts { .. } | SessionError::StandingNotOffered => Layer::Policy,
+            SessionError::PolicyUnrelated { .. } | SessionError::FoundingPolicyMissing { .. } => Layer::Policy,
+            SessionError::Steps(_) | SessionError::StepsLeadElsewhere { .. } => Layer::Policy,
             SessionError::SlotUnknown { .. } | SessionError::SlotVendor { .. } | SessionError::StandingForRole { .. } => Layer::Policy,
             _ => Layer::Binding,
         }
@@ -161,6 +184,8 @@ pub struct AppraisedPeer {
     keys: BootKeys,
     boot_config: BootConfig,
     policy: PolicyDoc,
+    policy_bound: Digest,
+    steps: Vec<PolicyStep>,
     genesis: GenesisRecord,
 }
 
@@ -210,6 +235,16 @@ impl AppraisedPeer {
         &self.policy
     }
 
+    /// SHA-256 of the policy its evidence is bound to: of [`Self::policy`], or for a peer that lags of one that was in force before.
+    pub fn policy_bound(&self) -> &Digest {
+        &self.policy_bound
+    }
+
+    /// The changes of the policy it showed and that hold: from the one the judging side held, or from the founding one, to [`Self::policy`].
+    pub fn steps(&self) -> &[PolicyStep] {
+        &self.steps
+    }
+
     /// What its proof of release proved, with the log's head to remember; none where the policy demands no proof.
     pub fn released(&self) -> Option<&Released> {
         self.appraised.released()
@@ -244,13 +279,15 @@ pub fn appraise_session_traced(
 fn judge(answer: &AttestResp, asked: &Asked<'_>, pinned: &Pinned<'_>, trace: &mut Trace) -> Result<AppraisedPeer, SessionError> {
     same_cluster(answer, pinned)?;
     let cluster_id = answer.cluster_id; // The pinned one, as was just compared.
-    trace.note(Stage::Cluster, format!("the founding record hashes to cluster {cluster_id}, which is pinned, and names the node's policy"));
+    let Followed { by: policy, bound: policy_bound, steps } = followed(answer, asked.role, pinned)?;
+    let words = policy_words(&policy, &policy_bound, answer, steps.len());
+    trace.note(Stage::Cluster, format!("the founding record hashes to cluster {cluster_id}, which is pinned, {words}"));
     same_session(answer, asked)?;
     let boot_config = BootConfig::decode(&answer.boot_config).map_err(SessionError::BootConfig)?;
     boots_here(answer, &boot_config)?;
-    slot_fits(answer, boot_config.slot)?;
+    slot_fits(answer, &policy, boot_config.slot)?;
     mode_fits(&answer.proof, asked.mode)?;
-    let batch_root = session_root(answer, asked, pinned.now_s)?;
+    let batch_root = session_root(answer, &policy, asked, pinned.now_s)?;
     let binding = Binding {
         cluster_id,
         epoch: answer.epoch,
@@ -258,7 +295,7 @@ fn judge(answer: &AttestResp, asked: &Asked<'_>, pinned: &Pinned<'_>, trace: &mu
         incarnation: answer.incarnation,
         keys: answer.keys.clone(),
         boot_config: boot_config.host_data(),
-        policy: Digest(answer.policy.digest()),
+        policy: policy_bound,
         batch_root,
     };
     let verified =
@@ -270,7 +307,7 @@ fn judge(answer: &AttestResp, asked: &Asked<'_>, pinned: &Pinned<'_>, trace: &mu
         now_s: pinned.now_s,
         last_head: pinned.last_head,
     };
-    let appraised = appraise_traced(verified, &answer.policy, &expected, trace).map_err(SessionError::Rejected)?;
+    let appraised = appraise_bound(verified, &policy, policy_bound, &expected, trace).map_err(SessionError::Rejected)?;
     explain(trace, answer, &boot_config);
     Ok(AppraisedPeer {
         handshake: *asked.handshake,
@@ -281,33 +318,37 @@ fn judge(answer: &AttestResp, asked: &Asked<'_>, pinned: &Pinned<'_>, trace: &mu
         incarnation: answer.incarnation,
         keys: answer.keys.clone(),
         boot_config,
-        policy: answer.policy.clone(),
+        policy: policy.into_owned(),
+        policy_bound,
+        steps,
         genesis: answer.genesis.clone(),
     })
 }
 
-/// The founding record is the pinned cluster's, and the policy is the one it names.
+/// The founding record is the pinned cluster's.
 fn same_cluster(answer: &AttestResp, pinned: &Pinned<'_>) -> Result<(), SessionError> {
     for got in [answer.genesis.cluster_id(), answer.cluster_id] {
         if got != pinned.cluster_id && !left_out(Defence::ClusterPin) {
             return Err(SessionError::OtherCluster { got, pinned: pinned.cluster_id });
         }
     }
-    let template = &answer.genesis.template;
-    let got = Digest(answer.policy.digest());
-    if got != template.policy {
-        return Err(SessionError::OtherPolicy { got, named: template.policy });
-    }
-    if answer.policy.version < pinned.min_policy_version {
-        return Err(SessionError::PolicyTooOld { got: answer.policy.version, required: pinned.min_policy_version });
-    }
-    if answer.policy.trust_domain != template.trust_domain {
-        return Err(SessionError::PolicyContradicts { what: "trust domains" });
-    }
-    if answer.policy.slots != template.slots {
-        return Err(SessionError::PolicyContradicts { what: "slots" });
-    }
     Ok(())
+}
+
+/// How the policy came to be the one to judge by, for people.
+fn policy_words(policy: &PolicyDoc, bound: &Digest, answer: &AttestResp, steps: usize) -> String {
+    let version = policy.version;
+    if *bound != Digest(policy.digest()) {
+        return format!("and the node is bound to a policy that was in force before; version {version} judges it, the newest one held here");
+    }
+    if *bound == answer.genesis.template.policy {
+        return "and names the node's policy".into();
+    }
+    match steps {
+        0 => format!("and the node's policy is version {version}, the newest one held here"),
+        1 => format!("and one change the governors approved leads to the node's policy, version {version}"),
+        steps => format!("and {steps} changes the governors approved lead to the node's policy, version {version}"),
+    }
 }
 
 /// The answer is for the part and the key of this handshake.
@@ -347,12 +388,12 @@ fn boots_here(answer: &AttestResp, boot: &BootConfig) -> Result<(), SessionError
 }
 
 /// The slot exists and is for the vendor of the evidence.
-fn slot_fits(answer: &AttestResp, slot: Slot) -> Result<(), SessionError> {
+fn slot_fits(answer: &AttestResp, policy: &PolicyDoc, slot: Slot) -> Result<(), SessionError> {
     let vendor = match answer.evidence {
         Evidence::Snp(_) => Vendor::Amd,
         Evidence::Tdx(_) => Vendor::Intel,
     };
-    let rule = answer.policy.slots.iter().find(|rule| rule.slot == slot).ok_or(SessionError::SlotUnknown { got: slot })?;
+    let rule = policy.slots.iter().find(|rule| rule.slot == slot).ok_or(SessionError::SlotUnknown { got: slot })?;
     match rule.vendors.contains(&vendor) {
         true => Ok(()),
         false => Err(SessionError::SlotVendor { slot, got: vendor }),
@@ -378,11 +419,11 @@ fn mode_fits(proof: &SessionProof, asked: AttestMode) -> Result<(), SessionError
 }
 
 /// The root this session leads to: through its own leaf, or through a period key that signed it.
-fn session_root(answer: &AttestResp, asked: &Asked<'_>, now_s: u64) -> Result<Digest, SessionError> {
+fn session_root(answer: &AttestResp, policy: &PolicyDoc, asked: &Asked<'_>, now_s: u64) -> Result<Digest, SessionError> {
     let (leaf, path) = match &answer.proof {
         SessionProof::Batched(path) => (leaf(asked.handshake, asked.nonce), path),
         SessionProof::Standing(proof) => {
-            standing(proof, answer, asked, now_s)?;
+            standing(proof, policy, asked, now_s)?;
             (standing_leaf(&proof.key, proof.period_start_s), &proof.path)
         }
     };
@@ -390,8 +431,8 @@ fn session_root(answer: &AttestResp, asked: &Asked<'_>, now_s: u64) -> Result<Di
 }
 
 /// The period key may serve this role, its period runs, and it signed this session.
-fn standing(proof: &StandingProof, answer: &AttestResp, asked: &Asked<'_>, now_s: u64) -> Result<(), SessionError> {
-    let period_s = u64::from(answer.policy.session.standing_period_s);
+fn standing(proof: &StandingProof, policy: &PolicyDoc, asked: &Asked<'_>, now_s: u64) -> Result<(), SessionError> {
+    let period_s = u64::from(policy.session.standing_period_s);
     if period_s == 0 {
         return Err(SessionError::StandingNotOffered);
     }

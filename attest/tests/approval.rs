@@ -1,8 +1,11 @@
 //! Approvals of policies and of orders: enough distinct governors, this very thing, strict signatures, and nothing else.
 //!
 //! Decides: that every way to count short, count twice, or sign something else is refused by name. Row G5 of the register, as far as built.
-//! Trusts: Ed25519; one signature was made by another program (Python's `cryptography`). Out of scope: the delay of a loosening.
-#![allow(clippy::unwrap_used, clippy::panic)]
+//! Trusts: Ed25519; one signature was made by another program (Python's `cryptography`). Out of scope: what a change may do and how it
+//! is followed (`governance/`, tests of this program).
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::result_large_err, clippy::type_complexity)]
+
+mod governance;
 
 use ed25519_dalek::{Signer as _, SigningKey};
 use ringwall_attest::{ApprovalError, Authority, GovernorsError, verify_approval, verify_order};
@@ -24,7 +27,7 @@ fn public(key: &SigningKey) -> SigPublic {
 
 fn governance(numbers: &[u8], threshold: u8) -> Governance {
     let keys = numbers.iter().map(|number| public(&governor(*number))).collect();
-    Governance { keys: List::new(keys).unwrap(), threshold, timelock_s: 0 }
+    Governance { keys: List::new(keys).unwrap(), threshold, timelock_s: 0, lease_s: 0 }
 }
 
 /// The policy in force: three governors, two must sign.
@@ -241,7 +244,7 @@ fn an_order_takes_enough_distinct_governors_and_nobody_else() {
     assert_eq!(refused(&[2, 2, 2]).order_fault(), OrderFault::TooFew);
     assert_eq!(refused(&[1, 2, 9]), GovernorsError::Stranger { key: public(&governor(9)) });
     assert_eq!(refused(&[1, 2, 9]).order_fault(), OrderFault::Stranger);
-    let nobody = Governance { keys: List::default(), threshold: 1, timelock_s: 0 };
+    let nobody = Governance { keys: List::default(), threshold: 1, timelock_s: 0, lease_s: 0 };
     let unreachable = verify_order(&ordered_by(order(), &[]), &nobody).unwrap_err();
     assert_eq!(unreachable, GovernorsError::Unreachable { threshold: 1, governors: 0 });
     assert_eq!(unreachable.order_fault(), OrderFault::NoGovernors);

@@ -146,7 +146,7 @@ fn an_order_holds_under_enough_signatures_of_this_clusters_governors() {
     let keys: Vec<SigningKey> = (1..=4).map(|seed| SigningKey::from_bytes(&[seed; 32])).collect();
     let [one, two, three, stranger] = keys.as_slice() else { panic!("four keys") };
     let listed = [one, two, three].map(|key| SigPublic(key.verifying_key().to_bytes()));
-    let governance = Governance { keys: List::new(listed.to_vec()).unwrap(), threshold: 2, timelock_s: 0 };
+    let governance = Governance { keys: List::new(listed.to_vec()).unwrap(), threshold: 2, timelock_s: 0, lease_s: 0 };
     let judge = |order: &GrantOrder| verify_grant_order(order, &ClusterId([1; 32]), &governance).map(|approved| approved.approvers().len());
     assert_eq!(judge(&order(&[one, three])), Ok(2));
     let named = |fault| Err(SetFault::Order(fault));
@@ -158,7 +158,7 @@ fn an_order_holds_under_enough_signatures_of_this_clusters_governors() {
     assert_eq!(judge(&GrantOrder { replaces: Some(Digest([1; 32])), ..good.clone() }), named(OrderFault::BadSignature));
     let other = Blob::new(GrantPolicy { grants_per_minute: 61, ..policy() }.encode()).unwrap();
     assert_eq!(judge(&GrantOrder { policy: other, ..good.clone() }), named(OrderFault::BadSignature));
-    let nobody = Governance { keys: List::default(), threshold: 1, timelock_s: 0 };
+    let nobody = Governance { keys: List::default(), threshold: 1, timelock_s: 0, lease_s: 0 };
     assert_eq!(verify_grant_order(&good, &ClusterId([1; 32]), &nobody).err(), Some(SetFault::Order(OrderFault::NoGovernors)));
     let mut nameless = good;
     nameless.policy = Blob::new(GrantPolicy { name: Text::new("../x").unwrap(), ..policy() }.encode()).unwrap();

@@ -7,7 +7,7 @@
 use ed25519_dalek::{Signer as _, SigningKey};
 use ringwall_attest::batch::{leaf, session_words};
 use ringwall_attest::{
-    Anchors, AppraisedPeer, Asked, Batch, CLOCK_TOLERANCE_S, Layer, Pinned, Rejection as R, SessionError as S, VerifyError as V,
+    Anchors, AppraisedPeer, Asked, Batch, CLOCK_TOLERANCE_S, Layer, Pinned, PolicyPin, Rejection as R, SessionError as S, VerifyError as V,
     appraise_session,
 };
 use ringwall_sim::answering::{Handshake, MEMBER, NOW_S, Node, SESSION, STANDING, judge, judge_with, node, node_of, standing};
@@ -138,13 +138,7 @@ fn another_policy_is_refused() {
     refused(judge(&loose, SESSION, &node), Layer::Binding, |e| matches!(e, S::OtherPolicy { .. }));
     let asked = Asked { handshake: &SESSION.hash, nonce: &SESSION.nonce, role: SESSION.role, noise: &SESSION.noise, mode: SESSION.mode };
     let roots = anchors();
-    let newer = Pinned {
-        cluster_id: node.genesis.cluster_id(),
-        min_policy_version: PolicyVersion(2),
-        anchors: &roots,
-        now_s: NOW_S,
-        last_head: None,
-    };
+    let newer = Pinned { cluster_id: node.genesis.cluster_id(), policy: PolicyPin::Founding { min_version: PolicyVersion(2) }, anchors: &roots, now_s: NOW_S, last_head: None };
     refused(appraise_session(&node.answers(SESSION), &asked, &newer), Layer::Policy, |e| matches!(e, S::PolicyTooOld { .. }));
 }
 

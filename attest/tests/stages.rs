@@ -6,7 +6,7 @@
 
 use ringwall_attest::batch::leaf;
 use ringwall_attest::{
-    AppraisedPeer, Asked, Batch, Finding, Pinned, Rejection as R, SessionError as S, Stage, Trace, VerifyError as V,
+    AppraisedPeer, Asked, Batch, Finding, Pinned, PolicyPin, Rejection as R, SessionError as S, Stage, Trace, VerifyError as V,
     appraise_session_traced, report_data,
 };
 use ringwall_sim::release::Publisher;
@@ -57,6 +57,7 @@ fn answer(chip: &str, lies: &[Lie], change: impl FnOnce(&mut PolicyDoc)) -> (Att
         boot_config: Blob::new(boot.encode()).unwrap(),
         genesis,
         policy,
+        steps: Default::default(),
         evidence: tee.mint(&report_data(&binding)),
         endorsements: tee.endorse(),
         proof: SessionProof::Batched(batch.path(0).unwrap()),
@@ -68,7 +69,7 @@ fn answer(chip: &str, lies: &[Lie], change: impl FnOnce(&mut PolicyDoc)) -> (Att
 fn judge_at(answer: &AttestResp, cluster_id: ClusterId, now_s: u64) -> (Result<AppraisedPeer, S>, Trace) {
     let asked = Asked { handshake: &HANDSHAKE, nonce: &NONCE, role: Role::ClientServer, noise: &NOISE, mode: AttestMode::Batched };
     let roots = anchors();
-    let pinned = Pinned { cluster_id, min_policy_version: PolicyVersion(0), anchors: &roots, now_s, last_head: None };
+    let pinned = Pinned { cluster_id, policy: PolicyPin::Founding { min_version: PolicyVersion(0) }, anchors: &roots, now_s, last_head: None };
     let mut trace = Trace::new();
     let judged = appraise_session_traced(answer, &asked, &pinned, &mut trace);
     (judged, trace)

@@ -340,5 +340,7 @@ pub(crate) fn answer_name(answer: &Answer) -> &'static str {
         Answer::UserRefused(_) => "a refused change of a user's record",
         Answer::Backup(_) => "a word about a backup",
         Answer::EscrowKeys(_) => "escrowed data keys",
+        Answer::Governance(_) => "what governs the cluster",
+        Answer::Policy(_) => "the outcome of a step of governance",
     }
 }

@@ -135,7 +135,7 @@ impl NodeDialler {
     /// Steps 3 and 4: evidence for this very session, not judged yet.
     async fn ask(&self, pipe: &mut Pipe, session: &mut Session<Unverified>, nonce: &Nonce) -> Result<Exchange, DialError> {
         let min_policy_version = PolicyVersion(self.min_policy_version.load(Ordering::Relaxed));
-        let question = AttestReq { nonce: *nonce, mode: self.attest, min_policy_version };
+        let question = AttestReq { nonce: *nonce, mode: self.attest, min_policy_version, known_policy: None };
         let sealed = session.seal_attest_req(&question).map_err(of_channel)?;
         pipe.write(&sealed).await?;
         let sealed = pipe.read(SEALED_ATTEST_BYTES).await?;

@@ -7,7 +7,7 @@
 //! docs/formats.md, "Saved exchange".
 
 use crate::verification::{Examined, Verification};
-use ringwall_attest::{Anchors, AppraisedPeer, Asked, Pinned, SessionError, Trace, appraise_session_traced};
+use ringwall_attest::{Anchors, AppraisedPeer, Asked, Pinned, PolicyPin, SessionError, Trace, appraise_session_traced};
 use ringwall_wire::bounded::Blob;
 use ringwall_wire::codec::{DecodeError, Message};
 use ringwall_wire::evidence::Role;
@@ -106,7 +106,7 @@ impl Exchange {
     pub(crate) fn judge(&self, anchors: &Anchors, trace: &mut Trace) -> Result<AppraisedPeer, SessionError> {
         let SavedExchange { cluster_id, min_policy_version, handshake, nonce, noise, mode, at_s, .. } = &self.asked;
         let asked = Asked { handshake, nonce, role: Role::ClientServer, noise, mode: *mode };
-        let pinned = Pinned { cluster_id: *cluster_id, min_policy_version: *min_policy_version, anchors, now_s: *at_s, last_head: None };
+        let pinned = Pinned { cluster_id: *cluster_id, policy: PolicyPin::Founding { min_version: *min_policy_version }, anchors, now_s: *at_s, last_head: None };
         appraise_session_traced(&self.answer, &asked, &pinned, trace)
     }
 
@@ -121,7 +121,7 @@ impl Exchange {
     ) -> Result<AppraisedPeer, SessionError> {
         let SavedExchange { cluster_id, min_policy_version, at_s, .. } = &self.asked;
         let asked = Asked { handshake, nonce, role, noise: &self.answer.keys.noise, mode: AttestMode::Batched };
-        let pinned = Pinned { cluster_id: *cluster_id, min_policy_version: *min_policy_version, anchors, now_s: *at_s, last_head: None };
+        let pinned = Pinned { cluster_id: *cluster_id, policy: PolicyPin::Founding { min_version: *min_policy_version }, anchors, now_s: *at_s, last_head: None };
         appraise_session_traced(&self.answer, &asked, &pinned, trace)
     }
 

@@ -493,6 +493,6 @@ fn shows(body: &Answer) -> Option<Revision> {
         Answer::Conflict(conflict) => Some(conflict.current),
         Answer::Status(status) => Some(status.revision),
         Answer::Refused(_) | Answer::Events(_) | Answer::Done | Answer::Receipt(_) | Answer::User(_) | Answer::UserRefused(_) => None,
-        Answer::Backup(_) | Answer::EscrowKeys(_) => None,
+        Answer::Backup(_) | Answer::EscrowKeys(_) | Answer::Governance(_) | Answer::Policy(_) => None,
     }
 }

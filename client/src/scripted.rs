@@ -293,7 +293,7 @@ impl World {
                 self.watchers.retain(|(number, ..)| *number != cancelled);
                 Answer::Done
             }
-            Op::Status | Op::Erase(_) | Op::User(_) | Op::Backup(_) | Op::EscrowKeys(_) => return None,
+            Op::Status | Op::Erase(_) | Op::User(_) | Op::Backup(_) | Op::EscrowKeys(_) | Op::Governance(_) => return None,
         })
     }
 

@@ -272,6 +272,7 @@ const EDITS: &[(&str, Edit, Change, Change)] = {
         ("governance.keys", |policy| policy.governance.keys.push(SigPublic([9; 32])).unwrap(), L, T),
         ("governance.threshold", |policy| policy.governance.threshold = 3, T, L),
         ("governance.timelock_s", |policy| policy.governance.timelock_s = 0, L, T),
+        ("governance.lease_s", |policy| policy.governance.lease_s = 60, T, L),
         ("trust_domain", |policy| policy.trust_domain = TrustDomain::Production, L, L),
         ("release.demanded", |policy| policy.release = from_toml(template()).unwrap().release, T, L),
         ("order", |policy| policy.measurements = List::new(policy.measurements.iter().rev().cloned().collect()).unwrap(), N, N),

@@ -5,7 +5,7 @@
 //! Trusts: `attest` for the verdict. Out of scope: batches for clients (`front`). Protocol sections 2.2 and 3.
 
 use crate::context::Site;
-use ringwall_attest::{AppraisedPeer, Asked, Batch, CollectError, Pinned, SessionError, appraise_session, batch, report_data};
+use ringwall_attest::{AppraisedPeer, Asked, Batch, CollectError, Pinned, PolicyPin, SessionError, appraise_session, batch, report_data};
 use ringwall_wire::bounded::Blob;
 use ringwall_wire::codec::Message;
 use ringwall_wire::evidence::{Binding, Role};
@@ -74,6 +74,7 @@ fn collect(site: &Site, claim: Claim) -> Result<AttestResp, CollectError> {
         boot_config: Blob::new(boot.encode()).expect("a boot configuration is under 200 bytes"),
         genesis: site.genesis.clone(),
         policy: site.policy.clone(),
+        steps: Default::default(),
         evidence: site.attester.evidence(&report_data(&binding))?,
         endorsements: site.attester.endorsements()?,
         proof: SessionProof::Batched(batch.path(0).expect("the batch has leaf 0")),
@@ -105,12 +106,7 @@ pub async fn judge(site: &Arc<Site>, answer: AttestResp, wanted: Wanted) -> Resu
 pub fn judge_here(site: &Site, answer: &AttestResp, wanted: &Wanted) -> Result<AppraisedPeer, SessionError> {
     let asked =
         Asked { handshake: &wanted.handshake, nonce: &wanted.nonce, role: wanted.role, noise: &wanted.noise, mode: AttestMode::Single };
-    let pinned = Pinned {
-        cluster_id: site.cluster_id,
-        min_policy_version: site.policy.version,
-        anchors: &site.anchors,
-        now_s: site.now_s(),
-        last_head: None,
-    };
+    let pinned =
+        Pinned { cluster_id: site.cluster_id, policy: PolicyPin::Founding { min_version: site.policy.version }, anchors: &site.anchors, now_s: site.now_s(), last_head: None };
     appraise_session(answer, &asked, &pinned)
 }

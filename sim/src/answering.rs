@@ -6,7 +6,7 @@
 use crate::{SimTee, anchors, policy_for, world};
 use ed25519_dalek::{Signer as _, SigningKey};
 use ringwall_attest::batch::{leaf, session_words, standing_leaf};
-use ringwall_attest::{Anchors, AppraisedPeer, Asked, Batch, Pinned, SessionError, appraise_session, report_data};
+use ringwall_attest::{Anchors, AppraisedPeer, Asked, Batch, Pinned, PolicyPin, SessionError, appraise_session, report_data};
 use ringwall_wire::bounded::Blob;
 use ringwall_wire::codec::Message as _;
 use ringwall_wire::evidence::{Binding, Role};
@@ -120,6 +120,7 @@ impl Node {
             boot_config: Blob::new(self.boot.encode()).expect("short"),
             genesis: self.genesis.clone(),
             policy: self.policy.clone(),
+            steps: Default::default(),
             evidence: self.tee.mint(&report_data(&binding)),
             endorsements: self.tee.endorse(),
             proof,
@@ -153,7 +154,7 @@ pub fn judge_with(
     now_s: u64,
 ) -> Result<AppraisedPeer, SessionError> {
     let asked = Asked { handshake: &session.hash, nonce: &session.nonce, role: session.role, noise: &session.noise, mode: session.mode };
-    let pinned = Pinned { cluster_id, min_policy_version: PolicyVersion(1), anchors: roots, now_s, last_head: None };
+    let pinned = Pinned { cluster_id, policy: PolicyPin::Founding { min_version: PolicyVersion(1) }, anchors: roots, now_s, last_head: None };
     appraise_session(answer, &asked, &pinned)
 }
 

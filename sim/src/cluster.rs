@@ -165,6 +165,7 @@ impl LocalCluster {
         let unread = ClusterCard {
             genesis: world::genesis_record(&policy, "local", ringwall_wire::ids::Nonce([0; 32])),
             policy,
+            steps: Default::default(),
             addresses: Default::default(),
         };
         let mut cluster = LocalCluster { folder: folder.to_owned(), launch, places, card: unread, options };

@@ -5,7 +5,7 @@
 
 use ed25519_dalek::{Signer as _, SigningKey};
 use quinn::{Connection, RecvStream, SendStream};
-use ringwall_attest::{Asked, Pinned, appraise_session};
+use ringwall_attest::{Asked, Pinned, PolicyPin, appraise_session};
 use ringwall_channel::{ClientDial, ClientPrologue, Opener, Sealer};
 use ringwall_keys::custody::{Draws, GoodShare, KemSecret, ShareError, answer_challenge, open_share, seal_submission};
 use ringwall_quic::{Alpn, FrameReader, FrameWriter, transport_binding};
@@ -54,7 +54,7 @@ impl Governors {
     /// As a policy names them.
     pub fn governance(&self) -> Governance {
         let keys = self.0.iter().map(|key| SigPublic(key.verifying_key().to_bytes())).collect();
-        Governance { keys: List::new(keys).expect("a policy names two"), threshold: self.0.len() as u8, timelock_s: 0 }
+        Governance { keys: List::new(keys).expect("a policy names two"), threshold: self.0.len() as u8, timelock_s: 0, lease_s: 0 }
     }
 
     /// Their order that shares go to `next` instead of `now`, of whom as many recover as did.
@@ -155,8 +155,7 @@ impl Holder {
         let (handshake, nonce) = manifest.opening();
         let asked = Asked { handshake: &handshake, nonce: &nonce, role: Role::Dealing, noise: &exchange.noise, mode: AttestMode::Single };
         let anchors = crate::anchors();
-        let pinned =
-            Pinned { cluster_id: *cluster_id, min_policy_version: PolicyVersion(1), anchors: &anchors, now_s: now_s(), last_head: None };
+        let pinned = Pinned { cluster_id: *cluster_id, policy: PolicyPin::Founding { min_version: PolicyVersion(1) }, anchors: &anchors, now_s: now_s(), last_head: None };
         let peer = appraise_session(&answer, &asked, &pinned).map_err(|fault| fault.to_string())?;
         if peer.incarnation() != manifest.dealer || peer.keys().sig != manifest.dealer_sig {
             return Err("the evidence is not the dealer's".into());
@@ -190,8 +189,7 @@ impl Holder {
         let (handshake, nonce) = offer.opening();
         let asked = Asked { handshake: &handshake, nonce: &nonce, role: Role::Recovery, noise: &exchange.noise, mode: AttestMode::Single };
         let anchors = crate::anchors();
-        let pinned =
-            Pinned { cluster_id: *cluster_id, min_policy_version: PolicyVersion(1), anchors: &anchors, now_s: now_s(), last_head: None };
+        let pinned = Pinned { cluster_id: *cluster_id, policy: PolicyPin::Founding { min_version: PolicyVersion(1) }, anchors: &anchors, now_s: now_s(), last_head: None };
         let peer = appraise_session(&answer, &asked, &pinned).map_err(|fault| fault.to_string())?;
         if (peer.keys().sig, peer.epoch()) != (offer.sig, offer.epoch) || offer.cluster_id != *cluster_id {
             return Err("the evidence is not of the node that offers".into());
@@ -288,14 +286,14 @@ async fn verified(cluster_id: ClusterId, address: SocketAddr) -> Verified {
     let msg2 = reader.read(HANDSHAKE_MESSAGE_BYTES, STEP).await.expect("an answer");
     let mut session = dial.finish(&msg2).expect("the node has its keys");
     let nonce = ringwall_node::entropy::nonce(&entropy);
-    let ask = AttestReq { nonce, mode: AttestMode::Batched, min_policy_version: PolicyVersion(1) };
+    let ask = AttestReq { nonce, mode: AttestMode::Batched, min_policy_version: PolicyVersion(1), known_policy: None };
     writer.write(&session.seal_attest_req(&ask).expect("sealed"), STEP).await.expect("the node listens");
     let answer = reader.read(ANSWER_BYTES, STEP).await.expect("evidence");
     let answer = session.open_attest_resp(&answer).expect("evidence");
     let (handshake, noise) = (*session.handshake(), *session.remote_noise().expect("a node has a Noise key"));
     let asked = Asked { handshake: &handshake, nonce: &nonce, role: Role::ClientServer, noise: &noise, mode: AttestMode::Batched };
     let anchors = crate::anchors();
-    let pinned = Pinned { cluster_id, min_policy_version: PolicyVersion(1), anchors: &anchors, now_s: now_s(), last_head: None };
+    let pinned = Pinned { cluster_id, policy: PolicyPin::Founding { min_version: PolicyVersion(1) }, anchors: &anchors, now_s: now_s(), last_head: None };
     let peer = appraise_session(&answer, &asked, &pinned).unwrap_or_else(|fault| panic!("the node is refused: {fault}"));
     let incarnation = peer.incarnation();
     let exchange = SavedExchange {

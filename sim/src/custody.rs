@@ -125,7 +125,7 @@ impl Custody {
     pub fn found(template: GenesisTemplate, policy: PolicyDoc, chip: &str, number: u8, now_s: u64) -> Self {
         let genesis = GenesisRecord { nonce: Nonce([number; 32]), template };
         let cluster_id = genesis.cluster_id();
-        let card = ClusterCard { genesis, policy, addresses: List::default() };
+        let card = ClusterCard { genesis, policy, steps: Default::default(), addresses: List::default() };
         let ring = Keyring::found(cluster_id, &mut ChaCha20Rng::from_seed([number; 32]));
         Custody { card, ring, tee: machine(chip, cluster_id, now_s), key: SigningKey::from_bytes(&[number; 32]), now_s }
     }
@@ -357,6 +357,7 @@ impl Custody {
             boot_config: Blob::new(boot.encode()).expect("a boot configuration is short"),
             genesis: self.card.genesis.clone(),
             policy: self.card.policy.clone(),
+            steps: Default::default(),
             evidence: self.tee.mint(&report_data(&binding)),
             endorsements: self.tee.endorse(),
             proof: SessionProof::Batched(batch.path(0).expect("one leaf")),

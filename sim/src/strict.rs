@@ -140,7 +140,7 @@ pub fn policy(claims: &Claims) -> PolicyDoc {
         session: SessionRules { reattest_s: 86_400, standing_period_s: 600 },
         platform_unseal: PlatformUnseal::Never,
         release: ReleaseRule::NotDemanded,
-        governance: Governance { keys: list(vec![]), threshold: 1, timelock_s: 0 },
+        governance: Governance { keys: list(vec![]), threshold: 1, timelock_s: 0, lease_s: 0 },
     }
 }
 

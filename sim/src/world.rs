@@ -160,7 +160,7 @@ impl PolicyBuilder {
             session: SessionRules { reattest_s: 86_400, standing_period_s: 0 },
             platform_unseal: PlatformUnseal::Never,
             release: ReleaseRule::NotDemanded,
-            governance: Governance { keys: List::default(), threshold: 1, timelock_s: 0 },
+            governance: Governance { keys: List::default(), threshold: 1, timelock_s: 0, lease_s: 0 },
             snp: self.snp_rules(),
             tdx: self.tdx_rules(),
         }

@@ -82,7 +82,7 @@ impl Paper {
     fn governed(reader: &Reader) -> Self {
         let governor = |number: u8| GovernorKey::create(&reader.path(&format!("governor-{number}"))).unwrap().public();
         let keys = List::new([1, 2, 3].map(governor).to_vec()).unwrap();
-        let policy = PolicyDoc { governance: Governance { keys, threshold: 2, timelock_s: 0 }, ..policy(CHIPS[0]) };
+        let policy = PolicyDoc { governance: Governance { keys, threshold: 2, timelock_s: 0, lease_s: 0 }, ..policy(CHIPS[0]) };
         std::fs::write(reader.path("policy.toml"), to_toml(&policy)).unwrap();
         Paper { policy, cluster: None }
     }

@@ -7,6 +7,7 @@
 use crate::admission::{AdmitCommit, AdmitPropose, Endorse, IncarnationCert};
 use crate::bounded::{Blob, List};
 use crate::custody::{CustodyCommand, CustodyFault};
+use crate::governance::{PolicyCommand, PolicyOutcome};
 use crate::ids::{ClientTag, Digest, Incarnation, KeyEpoch, KeyTag, OwnerMark, Revision, SpaceTag};
 use crate::limits::{BATCH_MUTATIONS, ENTRY_WRITES, ERASE_SPACES, SEALED_NAME_BYTES, SEALED_VALUE_BYTES};
 use crate::order::OrderFault;
@@ -53,6 +54,8 @@ choice! {
         10 => Keys(Box<KeyCommand>),
         /// A new epoch begins with the log as far as it was recovered.
         11 => Begin(Box<EpochBegun>),
+        /// A step of governance.
+        12 => Policy(Box<PolicyCommand>),
     }
 }
 
@@ -208,6 +211,8 @@ choice! {
         12 => UserRefused(UserFault),
         /// About a workload key.
         13 => Workload(WorkloadOutcome),
+        /// About a step of governance.
+        14 => Policy(PolicyOutcome),
     }
 }
 

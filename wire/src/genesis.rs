@@ -6,6 +6,7 @@
 
 use crate::bounded::{Blob, List, Text};
 use crate::codec::Message;
+use crate::governance::PolicySteps;
 use crate::ids::{ClusterId, CustodianId, Digest, Nonce, SigPublic, Slot, TrustDomain};
 use crate::limits::{CUSTODIANS, SLOTS};
 use crate::policy::{PolicyDoc, SlotRule};
@@ -113,6 +114,8 @@ message! {
         pub genesis: GenesisRecord,
         /// The policy it names.
         pub policy: PolicyDoc,
+        /// The changes of it since: a card with them pins the newest policy.
+        pub steps: PolicySteps,
         /// Where nodes were last seen.
         pub addresses: List<Text<128>, SLOTS>,
     }
@@ -138,7 +141,7 @@ pub enum CardError {
 }
 
 impl ClusterCard {
-    /// The identity, after the parts were found to belong together.
+    /// The identity, after the parts were found to belong together. The changes of the policy it carries are for `attest` to judge.
     pub fn pinned(&self) -> Result<ClusterId, CardError> {
         let template = &self.genesis.template;
         let got = Digest(self.policy.digest());

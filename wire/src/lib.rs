@@ -7,6 +7,7 @@
 //! - [`ids`], [`evidence`], [`policy`], [`genesis`]: identities, evidence, the appraisal policy, the founding record.
 //! - [`session`], [`admission`], [`request`], [`receipt`]: what clients and nodes say to each other. [`tree`]: Merkle trees.
 //! - [`custody`], [`rotation`], [`custodian`], [`recovery`]: shares, generations of keys, what custodians ask, total outage. [`platform`]: keys wrapped to a chip. [`assist`]: disks over the network.
+//! - [`governance`]: how the policy of a running cluster changes.
 //! - [`command`], [`peer`]: what the group replicates and how members talk. [`keeping`]: what custodians keep in files.
 //! - [`backup`]: a snapshot with its proof as it is fetched and kept, and data keys sealed to a user's phrase.
 //! - [`workload`]: keys granted to programs in TEEs of their own, and what is written down of it.
@@ -30,6 +31,7 @@ pub mod custody;
 pub mod drill;
 pub mod evidence;
 pub mod genesis;
+pub mod governance;
 pub mod ids;
 pub mod keeping;
 pub mod label;

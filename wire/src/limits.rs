@@ -43,8 +43,8 @@ pub const LOG_PATH: usize = 64;
 pub const REVOCATIONS: usize = 256;
 /// Earlier heads a proof of release continues: with one proof a week, clients that were away for half a year.
 pub const KNOWN_HEADS: usize = 32;
-/// Bytes of one handshake or attestation message: an answer carries evidence, endorsements, policy and release proof.
-pub const ATTEST_MESSAGE_BYTES: usize = 512 * 1024;
+/// Bytes of one handshake or attestation message: an answer carries evidence, endorsements, policy and its changes, and release proof.
+pub const ATTEST_MESSAGE_BYTES: usize = 768 * 1024;
 /// Bytes of a message before the peer is attested, other than the attestation answer.
 pub const HANDSHAKE_MESSAGE_BYTES: usize = 8 * 1024;
 /// Sessions under one quote: 2^12 leaves keep a path at 12 hashes.
@@ -180,6 +180,14 @@ pub const JOURNAL_ENTRY_BYTES: usize = 1_024;
 pub const GOVERNORS: usize = 32;
 /// Bytes of a policy document.
 pub const POLICY_BYTES: usize = 128 * 1024;
+/// Changes of a cluster's policy since it was founded: who holds the card of the founding must be shown them all in one answer.
+pub const POLICY_STEPS: usize = 32;
+/// Bytes of all of them together: a policy of a few kilobytes with its notice, 32 times. Few large ones fit instead of many small ones.
+pub const POLICY_STEPS_BYTES: usize = 256 * 1024;
+/// Changes that wait for their time at once: governors who disagree may each have theirs seen.
+pub const POLICY_PENDING: usize = 4;
+/// Changes of one policy that were withdrawn and are remembered, so that nobody brings them back.
+pub const POLICY_WITHDRAWN: usize = 64;
 
 /// Sealed writes of one Raft entry.
 pub const ENTRY_WRITES: usize = 4_096;

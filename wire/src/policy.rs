@@ -384,6 +384,8 @@ record! {
         pub threshold: u8,
         /// Seconds a loosening change waits.
         pub timelock_s: u32,
+        /// Seconds for which governors may say at once that this policy stays wanted; past their word members grant no keys. 0: none is demanded.
+        pub lease_s: u32,
     }
 }
 

@@ -6,6 +6,7 @@
 use crate::backup::{BackupAsk, BackupTold, EscrowAsk, EscrowedKeys};
 use crate::bounded::{Blob, List, Text};
 use crate::codec::{Message as _, open_enc};
+use crate::governance::{GovernanceAsk, GovernanceView, PolicyOutcome};
 use crate::ids::{Digest, Revision};
 use crate::limits::{BATCH_MUTATIONS, KEY_BYTES, NAMESPACE_BYTES, PAGE_ENTRIES, VALUE_BYTES, WATCH_EVENTS};
 use crate::receipt::Receipted;
@@ -61,6 +62,8 @@ choice! {
         12 => Backup(BackupAsk),
         /// Have the data keys of the user's namespaces sealed to a key of their recovery phrase.
         13 => EscrowKeys(Box<EscrowAsk>),
+        /// Look at what governs the cluster, or bring a step of it.
+        14 => Governance(GovernanceAsk),
     }
 }
 
@@ -254,6 +257,10 @@ choice! {
         14 => Backup(Box<BackupTold>),
         /// Data keys, sealed.
         15 => EscrowKeys(Box<EscrowedKeys>),
+        /// What is in force and what waits.
+        16 => Governance(Box<GovernanceView>),
+        /// What a step of governance gave.
+        17 => Policy(PolicyOutcome),
     }
 }
 

@@ -6,6 +6,7 @@
 use crate::bounded::{Blob, List, Text};
 use crate::evidence::{BatchPath, Endorsements, Evidence, Role};
 use crate::genesis::GenesisRecord;
+use crate::governance::PolicySteps;
 use crate::ids::{
     BootKeys, ClientId, ClusterId, CredPublic, Digest, Epoch, Incarnation, KemPublic, NoisePublic, Nonce, PolicyVersion, Revision,
     Signature, Slot, UserId, Vendor,
@@ -66,6 +67,8 @@ message! {
         pub mode: AttestMode,
         /// Least policy version.
         pub min_policy_version: PolicyVersion,
+        /// SHA-256 of the newest policy the asker holds: the changes after it are wanted. None: all since the founding.
+        pub known_policy: Option<Digest>,
     }
 }
 
@@ -112,6 +115,8 @@ message! {
         pub genesis: GenesisRecord,
         /// The policy it follows.
         pub policy: PolicyDoc,
+        /// The changes that lead to it: those after the policy the asker knows, or all since the founding.
+        pub steps: PolicySteps,
         /// Evidence.
         pub evidence: Evidence,
         /// Endorsements, stapled.

@@ -17,6 +17,8 @@ impl SessionError {
         match self {
             S::OtherCluster { .. } | S::OtherTrustDomain { .. } | S::BootCluster { .. } => (Stage::Cluster, Bad, CompareCard),
             S::OtherPolicy { .. } | S::PolicyTooOld { .. } | S::PolicyContradicts { .. } => (Stage::Cluster, Bad, DoNotUse),
+            S::PolicyUnrelated { .. } | S::Steps(_) | S::StepsLeadElsewhere { .. } => (Stage::Cluster, Bad, DoNotUse),
+            S::FoundingPolicyMissing { .. } => (Stage::Cluster, CannotTell, CompareCard),
             S::IncarnationUnfit { .. } | S::BootConfig(_) => (Stage::Cluster, Bad, DoNotUse),
             S::SlotUnknown { .. } | S::SlotVendor { .. } => (Stage::Cluster, Bad, UpdatePolicy),
             S::OtherRole { .. } | S::OtherNoiseKey { .. } | S::BatchPath { .. } => (Stage::Binding, Bad, DoNotUse),
@@ -34,6 +36,12 @@ impl SessionError {
             S::OtherCluster { got, pinned } => (format!("cluster {got}"), format!("cluster {pinned}")),
             S::OtherPolicy { got, named } => (format!("policy {got}"), format!("policy {named}, which the founding record names")),
             S::PolicyTooOld { got, required } => (format!("policy version {got}"), format!("version {required} or later")),
+            S::PolicyUnrelated { got, held } => (format!("policy {got}"), format!("policy {held}, or changes that lead on from it")),
+            S::FoundingPolicyMissing { changes } => {
+                (format!("{changes} changes of the policy"), "the founding policy before them, or on the card it is judged with".into())
+            }
+            S::Steps(error) => (format!("changes of the policy that do not hold: {error}"), "changes that hold, each after the one before".into()),
+            S::StepsLeadElsewhere { lead, got } => (format!("policy {got}"), format!("policy {lead}, to which the changes lead")),
             S::PolicyContradicts { what } => (format!("different {what} in founding record and policy"), "the same".into()),
             S::OtherTrustDomain { got, required } => (format!("trust domain {got:?}"), format!("trust domain {required:?}")),
             S::OtherRole { got, required } => (format!("evidence for the part {got:?}"), format!("evidence for {required:?}")),

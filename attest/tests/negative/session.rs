@@ -4,19 +4,25 @@
 //! Out of scope: fields of evidence (the other files).
 
 use crate::harness::{Table, no_peer};
-use ringwall_attest::{CLOCK_TOLERANCE_S, Pinned, appraise_session};
+use ed25519_dalek::{Signer as _, SigningKey};
+use ringwall_attest::{CLOCK_TOLERANCE_S, Pinned, PolicyPin, appraise_session};
 use ringwall_sim::answering::{Handshake, MEMBER, NOW_S, Node, SESSION, STANDING, judge, judge_with, node, node_of, standing};
 use ringwall_sim::{Lie, anchors, foreign_anchors, world};
 use ringwall_wire::bounded::{Blob, List};
 use ringwall_wire::codec::Message as _;
 use ringwall_wire::evidence::{Endorsements, Role};
 use ringwall_wire::genesis::BootConfig;
-use ringwall_wire::ids::{ClusterId, Digest, Epoch, Incarnation, NoisePublic, Nonce, PolicyVersion, Slot, TrustDomain, Vendor};
+use ringwall_wire::governance::PolicyStep;
+use ringwall_wire::ids::{
+    ClusterId, Digest, Epoch, Incarnation, NoisePublic, Nonce, PolicyVersion, SigPublic, Signature, Slot, TrustDomain, Vendor,
+};
+use ringwall_wire::policy::{Approval, Governance, PolicyDoc, SignedPolicy};
 use ringwall_wire::session::{AttestMode, AttestResp, SessionProof};
 
 pub fn rows(table: &mut Table) {
     let amd = node("genoa-1");
     cluster(table, &amd);
+    policy_changes(table);
     this_session(table, &amd);
     boot(table, &amd);
     proofs(table, &amd);
@@ -53,13 +59,8 @@ fn cluster(table: &mut Table, node: &Node) {
             mode: session.mode,
         };
         let roots = anchors();
-        let pinned = Pinned {
-            cluster_id: node.genesis.cluster_id(),
-            min_policy_version: PolicyVersion(least),
-            anchors: &roots,
-            now_s: NOW_S,
-            last_head: None,
-        };
+        let pinned =
+            Pinned { cluster_id: node.genesis.cluster_id(), policy: PolicyPin::Founding { min_version: PolicyVersion(least) }, anchors: &roots, now_s: NOW_S, last_head: None };
         appraise_session(&answer, &asked, &pinned).map_or_else(|error| no_peer(&error), |_| "accepted".into())
     };
     table.row("session.policy.too_old", "S::PolicyTooOld", asked(&SESSION, 2));
@@ -71,6 +72,55 @@ fn cluster(table: &mut Table, node: &Node) {
         node
     };
     table.row("session.policy.contradicts", "S::PolicyContradicts", got(&contradicting.answers(SESSION), SESSION, &contradicting));
+}
+
+/// Answers under a policy that was changed since the founding, by one governor of one.
+fn policy_changes(table: &mut Table) {
+    let governor = SigningKey::from_bytes(&[5; 32]);
+    let key = SigPublic(governor.verifying_key().to_bytes());
+    let governance = Governance { keys: List::new(vec![key]).unwrap(), threshold: 1, timelock_s: 0, lease_s: 0 };
+    let founded = node_of("genoa-1", "governed", |policy| policy.governance = governance.clone());
+    let first = founded.policy.clone();
+    let mut second = first.clone();
+    (second.version.0, second.session.reattest_s) = (2, second.session.reattest_s / 2);
+    let step = |replaces: &PolicyDoc, signed: bool| {
+        let policy = Blob::new(second.encode()).unwrap();
+        let mut change = SignedPolicy { replaces: Some(Digest(replaces.digest())), policy, signatures: List::default() };
+        let signature = Signature(governor.sign(&change.signed_words()).to_bytes());
+        change.signatures = List::new(if signed { vec![Approval { key, signature }] } else { vec![] }).unwrap();
+        PolicyStep { signed: change, notice: None }
+    };
+    let changed = Node { policy: second.clone(), ..founded.clone() };
+    let judged = |node: &Node, steps: Vec<PolicyStep>, policy: PolicyPin<'_>| {
+        let answer = AttestResp { steps: List::new(steps).unwrap(), ..node.answers(SESSION) };
+        let Handshake { hash, nonce, role, noise, mode } = SESSION;
+        let asked = ringwall_attest::Asked { handshake: &hash, nonce: &nonce, role, noise: &noise, mode };
+        let roots = anchors();
+        let pinned = Pinned { cluster_id: node.genesis.cluster_id(), policy, anchors: &roots, now_s: NOW_S, last_head: None };
+        appraise_session(&answer, &asked, &pinned).map_or_else(|error| no_peer(&error), |_| "accepted".into())
+    };
+    let founding = PolicyPin::Founding { min_version: PolicyVersion(1) };
+    let (of_first, of_second) = (PolicyPin::From { policy: &first, earlier: &[] }, PolicyPin::From { policy: &second, earlier: &[] });
+    let before = PolicyStep::founding(&first).unwrap();
+    assert_eq!(judged(&changed, vec![step(&first, true)], of_first), "accepted");
+    assert_eq!(judged(&changed, vec![before.clone(), step(&first, true)], founding), "accepted");
+    table.row("session.steps.none", "S::PolicyUnrelated", judged(&changed, vec![], of_first));
+    table.row("session.steps.unsigned", "S::Steps(Step { number: 1 … TooFew", judged(&changed, vec![step(&first, false)], of_first));
+    table.row("session.steps.of_another_policy", "S::PolicyUnrelated", judged(&changed, vec![step(&second, true)], of_first));
+    let elsewhere = judged(&founded_under(&founded, 3), vec![step(&first, true)], of_first);
+    table.row("session.steps.lead_elsewhere", "S::StepsLeadElsewhere", elsewhere);
+    table.row("session.steps.founding_missing", "S::FoundingPolicyMissing { changes: 1 }", judged(&changed, vec![step(&first, true)], founding));
+    let other = PolicyStep::founding(&second).unwrap();
+    table.row("session.steps.founding_other", "S::OtherPolicy", judged(&changed, vec![other, step(&first, true)], founding));
+    table.row("session.steps.unsigned_from_founding", "S::Steps(Step", judged(&changed, vec![before, step(&first, false)], founding));
+    table.row("session.policy.went_back", "S::PolicyTooOld", judged(&founded, vec![], of_second));
+}
+
+/// The node as it goes by a policy of this version.
+fn founded_under(node: &Node, version: u64) -> Node {
+    let mut node = node.clone();
+    node.policy.version.0 = version;
+    node
 }
 
 fn this_session(table: &mut Table, node: &Node) {

@@ -7,7 +7,7 @@
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 use ringwall_attest::batch::leaf;
-use ringwall_attest::{Anchors, AppraisedPeer, Asked, Batch, Pinned, SessionError, appraise_session, report_data};
+use ringwall_attest::{Anchors, AppraisedPeer, Asked, Batch, Pinned, PolicyPin, SessionError, appraise_session, report_data};
 use ringwall_channel::{ClientDial, ClientPrologue, NodeSecrets, PeerAnswer, PeerDial, PeerPrologue, Session, Unverified, answer_client};
 use ringwall_sim::{SimTee, anchors, genesis_record, world};
 use ringwall_wire::bounded::Blob;
@@ -121,6 +121,7 @@ impl Cluster {
             boot_config: Blob::new(node.boot.encode()).unwrap(),
             genesis: self.genesis.clone(),
             policy: self.policy.clone(),
+            steps: Default::default(),
             evidence: node.tee.mint(&report_data(&binding)),
             endorsements: node.tee.endorse(),
             proof: SessionProof::Batched(batch.path(0).unwrap()),
@@ -129,8 +130,7 @@ impl Cluster {
     }
 
     pub fn judge(&self, answer: &AttestResp, asked: &Asked<'_>) -> Result<AppraisedPeer, SessionError> {
-        let pinned =
-            Pinned { cluster_id: self.id, min_policy_version: PolicyVersion(1), anchors: &self.anchors, now_s: NOW_S, last_head: None };
+        let pinned = Pinned { cluster_id: self.id, policy: PolicyPin::Founding { min_version: PolicyVersion(1) }, anchors: &self.anchors, now_s: NOW_S, last_head: None };
         appraise_session(answer, asked, &pinned)
     }
 
@@ -144,5 +144,5 @@ impl Cluster {
 }
 
 pub fn request(nonce: u8) -> AttestReq {
-    AttestReq { nonce: Nonce([nonce; 32]), mode: AttestMode::Single, min_policy_version: PolicyVersion(1) }
+    AttestReq { nonce: Nonce([nonce; 32]), mode: AttestMode::Single, min_policy_version: PolicyVersion(1), known_policy: None }
 }

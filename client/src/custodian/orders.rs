@@ -216,7 +216,7 @@ mod tests {
     fn card() -> ClusterCard {
         let mut policy = policy("genoa-1");
         let keys = governors().iter().map(GovernorKey::public).collect();
-        policy.governance = Governance { keys: List::new(keys).unwrap(), threshold: 2, timelock_s: 0 };
+        policy.governance = Governance { keys: List::new(keys).unwrap(), threshold: 2, timelock_s: 0, lease_s: 0 };
         let template = GenesisTemplate {
             trust_domain: policy.trust_domain,
             name: Text::new("orders").unwrap(),

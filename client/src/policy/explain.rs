@@ -364,5 +364,13 @@ fn change(policy: &PolicyDoc) -> Vec<Point> {
             format!("a change that lets more in waits {}", span(governance.timelock_s)),
             "there is time to notice it and to leave",
         ),
+        match governance.lease_s {
+            0 => point("governance.lease_s", "members grant keys without a lease", "whoever withholds a change keeps this policy in force"),
+            seconds => point(
+                "governance.lease_s",
+                format!("members grant keys for {} after the governors' last word at most", span(seconds)),
+                "withholding a revocation does not help for longer",
+            ),
+        },
     ]
 }

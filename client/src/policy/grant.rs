@@ -114,7 +114,7 @@ fn as_policy(policy: &GrantPolicy) -> PolicyDoc {
         session: SessionRules { reattest_s: 0, standing_period_s: 0 },
         platform_unseal: PlatformUnseal::Never,
         release: ReleaseRule::NotDemanded,
-        governance: Governance { keys: List::default(), threshold: 0, timelock_s: 0 },
+        governance: Governance { keys: List::default(), threshold: 0, timelock_s: 0, lease_s: 0 },
     }
 }
 

@@ -12,14 +12,12 @@
 //! Out of scope: carrying a policy to a running cluster. Protocol sections 2.2 and 8; docs/policy.md.
 
 mod boot_table;
-mod compare;
 mod dangers;
 mod explain;
 mod fault;
 mod file;
 mod governor;
 mod grant;
-mod names;
 mod obstacles;
 mod read;
 mod repeated;
@@ -27,8 +25,9 @@ mod table;
 mod template;
 mod write;
 
+use ringwall_attest::policy::names;
+
 pub use boot_table::{BootTable, boot_table};
-pub use compare::{Change, Difference, compare};
 pub use dangers::dangers;
 pub use explain::{Explanation, Point, Section, explain};
 pub use fault::{Place, PolicyFault};
@@ -37,5 +36,6 @@ pub use governor::GovernorKey;
 pub use grant::{GrantFile, grant_from_toml, grant_template, grant_to_toml};
 pub use obstacles::{Obstacles, obstacles};
 pub use read::{POLICY_FILE_BYTES, from_toml};
+pub use ringwall_attest::policy::{Change, Difference, compare};
 pub use template::{simulated_template, template};
 pub use write::{replay_to_toml, to_toml};

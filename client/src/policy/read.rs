@@ -61,7 +61,7 @@ const DOCUMENT: &[&str] = &[
 fn document(root: &Table<'_, '_>) -> Result<PolicyDoc, PolicyFault> {
     let endorse = root.table("endorse", &["min_endorsers", "other_vendor"])?;
     let session = root.table("session", &["reattest_s", "standing_period_s"])?;
-    let governance = root.table("governance", &["keys", "threshold", "timelock_s"])?;
+    let governance = root.table("governance", &["keys", "threshold", "timelock_s", "lease_s"])?;
     Ok(PolicyDoc {
         version: PolicyVersion(root.number("version")?),
         trust_domain: root.named("trust_domain")?,
@@ -78,6 +78,7 @@ fn document(root: &Table<'_, '_>) -> Result<PolicyDoc, PolicyFault> {
             keys: governance.list("keys", |node| node.hex().map(SigPublic))?,
             threshold: governance.number("threshold")?,
             timelock_s: governance.number("timelock_s")?,
+            lease_s: governance.number("lease_s")?,
         },
     })
 }

@@ -49,11 +49,12 @@ pub fn to_toml(policy: &PolicyDoc) -> String {
     page.value("reattest_s", reattest_s);
     page.value("standing_period_s", standing_period_s);
     page.release(release);
-    let Governance { keys, threshold, timelock_s } = governance;
+    let Governance { keys, threshold, timelock_s, lease_s } = governance;
     page.header("[governance]");
     page.array("keys", keys.iter().map(quote));
     page.value("threshold", threshold);
     page.value("timelock_s", timelock_s);
+    page.value("lease_s", lease_s);
     page.0
 }
 

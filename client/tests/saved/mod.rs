@@ -86,6 +86,7 @@ impl Saved {
             boot_config: Blob::new(boot.encode()).unwrap(),
             genesis,
             policy,
+            steps: Default::default(),
             evidence: tee.mint(&report_data(&binding)),
             endorsements: tee.endorse(),
             proof: SessionProof::Batched(batch.path(0).unwrap()),
@@ -105,6 +106,6 @@ impl Saved {
 
     /// The card of its cluster.
     pub(crate) fn card(&self) -> ClusterCard {
-        ClusterCard { genesis: self.answer.genesis.clone(), policy: self.answer.policy.clone(), addresses: List::default() }
+        ClusterCard { genesis: self.answer.genesis.clone(), policy: self.answer.policy.clone(), steps: Default::default(), addresses: List::default() }
     }
 }

@@ -23,6 +23,7 @@ use ringwall_wire::codec::{Field, Message};
 use ringwall_wire::command::{
     Command, CommandBody, Denial, OpenSpace, Outcome, SealedChange, SealedMutation, SealedPut, SealedRecord, SealedWrite, SpaceChange,
 };
+use ringwall_wire::governance::{PolicyFault, PolicyOutcome};
 use ringwall_wire::ids::{Digest, KeyTag, Revision, SpaceTag};
 use ringwall_wire::receipt::{CHAIN_DELETE, CHAIN_EXPIRE, CHAIN_PUT, entry_leaf};
 use ringwall_wire::request::{Conflict, Expect};
@@ -201,6 +202,7 @@ impl ReplicatedState {
             }
             CommandBody::Custody(step) => vec![self.custody_step(*step)],
             CommandBody::Keys(step) => vec![self.keys(*step)?],
+            CommandBody::Policy(_) => vec![Outcome::Policy(PolicyOutcome::Refused(PolicyFault::NoGovernors))],
         };
         Ok(Effect { outcomes, mark })
     }

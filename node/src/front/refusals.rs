@@ -107,6 +107,7 @@ pub(crate) fn told(outcome: Outcome, opens: bool, first: bool) -> Answer {
         Outcome::Admitted(_) | Outcome::Denied(_) | Outcome::Workload(_) | Outcome::UserChanged(_) | Outcome::UserRefused(_) => {
             Answer::Refused(unavailable())
         }
+        Outcome::Policy(_) => Answer::Refused(unavailable()),
         Outcome::OutOfWindow => refused(RefusalCode::TooLarge, "the write number is outside the client's window: not applied"),
     }
 }

@@ -147,6 +147,7 @@ impl Desk {
                 self.aside(number, charge, async move { escrow::answer(&front, &user, *ask).await });
                 Ok(None)
             }
+            Op::Governance(_) => Err(refusal(RefusalCode::ModeNotOffered, "this node does not speak about governance")),
             Op::Status => Ok(Some(Answer::Status(cluster_status(self.front.slot, &self.front.replica)))),
         };
         match answer {

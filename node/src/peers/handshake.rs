@@ -445,7 +445,7 @@ async fn ask(site: &Site, session: &mut Session<Unverified>, writer: &mut FrameW
 }
 
 async fn ask_with(site: &Site, session: &mut Session<Unverified>, writer: &mut FrameWriter, nonce: Nonce) -> Result<(), PeerError> {
-    let request = AttestReq { nonce, mode: AttestMode::Single, min_policy_version: site.policy.version };
+    let request = AttestReq { nonce, mode: AttestMode::Single, min_policy_version: site.policy.version, known_policy: None };
     writer.write(&session.seal_attest_req(&request)?, site.step()).await?;
     Ok(())
 }

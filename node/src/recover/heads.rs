@@ -6,7 +6,7 @@
 
 use crate::context::Site;
 use crate::recover::session::is_signed;
-use ringwall_attest::{Asked, Pinned, appraise_session};
+use ringwall_attest::{Asked, Pinned, PolicyPin, appraise_session};
 use ringwall_consensus::recovery::{Known, SeenBy};
 use ringwall_wire::codec::{Field as _, Message as _};
 use ringwall_wire::evidence::Role;
@@ -29,13 +29,7 @@ pub(crate) fn judge(site: &Site, by: SeenBy, anchor: &CustodyAnchor) -> Result<K
         mode: exchange.mode,
     };
     let now_s = exchange.at_s.min(site.now_s());
-    let pinned = Pinned {
-        cluster_id: site.cluster_id,
-        min_policy_version: exchange.min_policy_version,
-        anchors: &site.anchors,
-        now_s,
-        last_head: None,
-    };
+    let pinned = Pinned { cluster_id: site.cluster_id, policy: PolicyPin::Founding { min_version: exchange.min_policy_version }, anchors: &site.anchors, now_s, last_head: None };
     let peer = appraise_session(&answer, &asked, &pinned).map_err(|fault| fault.to_string())?;
     if (peer.incarnation(), peer.epoch()) != (head.incarnation, head.epoch) {
         return Err("the evidence beside it is another member's".into());

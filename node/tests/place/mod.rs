@@ -46,7 +46,7 @@ pub(crate) fn site_of(chip: &str, slot: u8, lies: &[Lie]) -> Arc<Site> {
     let endpoint = ringwall_quic::bind("127.0.0.1:0".parse().unwrap(), Some(ringwall_quic::server_config().unwrap())).unwrap();
     let listen = endpoint.local_addr().unwrap();
     let address = Text::new(listen.to_string()).unwrap();
-    let card = ClusterCard { genesis: genesis.clone(), policy: policy.clone(), addresses: Default::default() };
+    let card = ClusterCard { genesis: genesis.clone(), policy: policy.clone(), steps: Default::default(), addresses: Default::default() };
     let config = Config {
         data: std::env::temp_dir(),
         listen,
@@ -236,7 +236,7 @@ async fn answer_with<F, Fut>(
     let asked = session.open_attest_req(&reader.read(HANDSHAKE_MESSAGE_BYTES, SOON).await.unwrap()).unwrap();
     let shown = show(*session.handshake(), asked.nonce, both).await;
     writer.write(&session.seal_attest_resp(&shown).unwrap(), SOON).await.unwrap();
-    let ask = AttestReq { nonce: entropy::nonce(&hostile.entropy), mode: AttestMode::Single, min_policy_version: hostile.policy.version };
+    let ask = AttestReq { nonce: entropy::nonce(&hostile.entropy), mode: AttestMode::Single, min_policy_version: hostile.policy.version, known_policy: None };
     writer.write(&session.seal_attest_req(&ask).unwrap(), SOON).await.unwrap();
     // A dialler that accepted shows its own evidence, and waits for the first word.
     let Ok(frame) = reader.read(2 * ATTEST_MESSAGE_BYTES, SOON).await else { return };
@@ -285,7 +285,7 @@ pub(crate) async fn misplaced(joiner: &Arc<Site>, said: Slot, answerer: (&Arc<Si
         writer.write(&msg1, SOON).await.unwrap();
         let (msg3, mut session) = noise.finish(&reader.read(HANDSHAKE_MESSAGE_BYTES, SOON).await.unwrap()).unwrap();
         writer.write(&msg3, SOON).await.unwrap();
-        let ask = AttestReq { nonce: entropy::nonce(&joiner.entropy), mode: AttestMode::Single, min_policy_version: joiner.policy.version };
+        let ask = AttestReq { nonce: entropy::nonce(&joiner.entropy), mode: AttestMode::Single, min_policy_version: joiner.policy.version, known_policy: None };
         writer.write(&session.seal_attest_req(&ask).unwrap(), SOON).await.unwrap();
         session.open_attest_resp(&reader.read(2 * ATTEST_MESSAGE_BYTES, SOON).await.unwrap()).unwrap();
         let asked = session.open_attest_req(&reader.read(HANDSHAKE_MESSAGE_BYTES, SOON).await.unwrap()).unwrap();

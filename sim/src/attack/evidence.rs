@@ -278,7 +278,7 @@ pub(super) async fn old_build(_: &mut Stage) -> Result<Report, DemoError> {
         &ringwall_attest::Asked { handshake: &asked.hash, nonce: &asked.nonce, role: asked.role, noise: &asked.noise, mode: asked.mode },
         &ringwall_attest::Pinned {
             cluster_id: node.genesis.cluster_id(),
-            min_policy_version: PolicyVersion(node.policy.version.0 + 1),
+            policy: ringwall_attest::PolicyPin::Founding { min_version: PolicyVersion(node.policy.version.0 + 1) },
             anchors: &pinned_anchors,
             now_s: NOW_S,
             last_head: None,

@@ -34,7 +34,7 @@ fn signed(policy: &PolicyDoc, replaces: Digest, by: &[u8]) -> Result<SignedPolic
 pub(super) async fn loosened(_: &mut Stage) -> Result<Report, DemoError> {
     let mut report = Report::new();
     let keys = List::new((1..=3).map(|number| governor(number).public()).collect()).expect("three fit");
-    let in_force = PolicyDoc { governance: Governance { keys, threshold: 2, timelock_s: 259_200 }, ..world::policy() };
+    let in_force = PolicyDoc { governance: Governance { keys, threshold: 2, timelock_s: 259_200, lease_s: 0 }, ..world::policy() };
     let mut builds = in_force.measurements.to_vec();
     builds.push(BuildImage::new("backdoor", 9).measurement());
     let loosened = PolicyDoc { version: PolicyVersion(2), measurements: List::new(builds).expect("two fit"), ..in_force.clone() };
@@ -47,7 +47,7 @@ pub(super) async fn loosened(_: &mut Stage) -> Result<Report, DemoError> {
     report.tried("signed by one of the two who must", judge(&signed(&loosened, of, &[2])?));
     report.tried("signed by the same governor twice", judge(&signed(&loosened, of, &[2, 2])?));
     let usurped = PolicyDoc {
-        governance: Governance { keys: List::new(vec![governor(9).public()]).expect("one fits"), threshold: 1, timelock_s: 0 },
+        governance: Governance { keys: List::new(vec![governor(9).public()]).expect("one fits"), threshold: 1, timelock_s: 0, lease_s: 0 },
         ..loosened.clone()
     };
     report.did("then named himself the only governor in the new policy, and signed it as such");

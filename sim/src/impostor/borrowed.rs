@@ -51,7 +51,7 @@ impl Genuine {
         let (dialled, msg1) = ClientDial::start(descriptor, &prologue, &mut Generator).ok()?;
         self.writer.write(&msg1, WITHIN).await.ok()?;
         let mut session = dialled.finish(&self.reader.read(HANDSHAKE_MESSAGE_BYTES, WITHIN).await.ok()?).ok()?;
-        let question = AttestReq { nonce, mode: AttestMode::Batched, min_policy_version: PolicyVersion(0) };
+        let question = AttestReq { nonce, mode: AttestMode::Batched, min_policy_version: PolicyVersion(0), known_policy: None };
         self.writer.write(&session.seal_attest_req(&question).ok()?, WITHIN).await.ok()?;
         session.open_attest_resp(&self.reader.read(2 * ATTEST_MESSAGE_BYTES, WITHIN).await.ok()?).ok()
     }

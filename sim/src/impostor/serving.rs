@@ -171,6 +171,7 @@ impl Node {
             boot_config: Blob::new(self.boot.encode()).expect("short"),
             genesis: self.genesis.clone(),
             policy: self.policy.clone(),
+            steps: Default::default(),
             evidence: tee.mint(&report_data(&binding)),
             endorsements: tee.endorse(),
             proof: SessionProof::Batched(batch.path(0).expect("the first leaf")),

@@ -70,7 +70,7 @@ fn words(fault: impl std::fmt::Display) -> String {
 async fn measure(arguments: &Arguments) -> Result<(), String> {
     let folder = tempfile::tempdir().map_err(words)?;
     let governor = GovernorKey::create(&folder.path().join("governor")).map_err(words)?;
-    let governance = Governance { keys: List::new(vec![governor.public()]).map_err(words)?, threshold: 1, timelock_s: 0 };
+    let governance = Governance { keys: List::new(vec![governor.public()]).map_err(words)?, threshold: 1, timelock_s: 0, lease_s: 0 };
     let options = LocalOptions { governance: Some(governance), log: Some(("text", "warn")), ..LocalOptions::default() };
     let machines = ["genoa-1", "turin-1", "tdx-1"].map(Machine::honest);
     let launch = Launch::this_program(NODE_WORD).map_err(words)?;

@@ -79,7 +79,7 @@ fn hold(mut tape: Tape) -> (Box<Held>, [u8; 32], Vec<u8>) {
     let (dial, msg1) = ClientDial::start(&described(&node), &prologue, &mut tape).expect("the descriptor is the node's");
     let (msg2, mut served) = answer_client(&node, &prologue, &msg1, &mut tape).expect("message 1 is genuine");
     let mut dialled = dial.finish(&msg2).expect("message 2 is genuine");
-    let request = AttestReq { nonce: Nonce([9; 32]), mode: AttestMode::Single, min_policy_version: PolicyVersion(1) };
+    let request = AttestReq { nonce: Nonce([9; 32]), mode: AttestMode::Single, min_policy_version: PolicyVersion(1), known_policy: None };
     let sealed = dialled.seal_attest_req(&request).expect("a first record");
     assert_eq!(served.open_attest_req(&sealed).expect("sealed for it"), request);
     let handshake = dialled.handshake().0;

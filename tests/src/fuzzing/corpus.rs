@@ -108,6 +108,7 @@ pub fn seeds() -> Vec<Seed> {
     }
     seeds.extend(documents());
     seeds.extend(super::custody::seeds().into_iter().map(|(name, which, bytes)| ("custody", name.to_owned(), tagged(which, &bytes))));
+    seeds.extend(super::governance::seeds().into_iter().map(|(name, bytes)| ("policy_steps", name.to_owned(), bytes)));
     seeds
 }
 
@@ -138,13 +139,14 @@ fn documents() -> Vec<Seed> {
         boot_config: Blob::new(boot.encode()).expect("short"),
         genesis: genesis.clone(),
         policy: policy.clone(),
+        steps: Default::default(),
         evidence: tee.mint(&report_data(&binding)),
         endorsements: tee.endorse(),
         proof: SessionProof::Batched(path.clone()),
         release_proof: Blob::default(),
     };
-    let ask = AttestReq { nonce: Nonce([5; 32]), mode: AttestMode::Batched, min_policy_version: PolicyVersion(1) };
-    let card = ClusterCard { genesis: genesis.clone(), policy: policy.clone(), addresses: Default::default() };
+    let ask = AttestReq { nonce: Nonce([5; 32]), mode: AttestMode::Batched, min_policy_version: PolicyVersion(1), known_policy: None };
+    let card = ClusterCard { genesis: genesis.clone(), policy: policy.clone(), steps: Default::default(), addresses: Default::default() };
     let (receipt, anchor, evidence) = receipts();
     let seeds: [(&'static str, &str, u8, Vec<u8>); 14] = [
         ("wire_documents", "boot-config", 0, boot.encode()),

@@ -8,10 +8,11 @@
 pub mod corpus;
 mod custody;
 mod release;
+mod governance;
 
 use crate::mutants::{Dice, Mutant, Original, Subject, Verdict, judge, mutant, originals};
 use ringwall_attest::batch::{fold, leaf};
-use ringwall_attest::{Anchors, Asked, EventLog, Pinned, VerifyError, appraise_session, cert_table, verify};
+use ringwall_attest::{Anchors, Asked, EventLog, Pinned, PolicyPin, VerifyError, appraise_session, cert_table, verify};
 use ringwall_client::anchor::{EvidenceFile, against, merge};
 use ringwall_wire::bounded::Blob;
 use ringwall_wire::codec::{Field, Message};
@@ -42,6 +43,7 @@ pub const TARGETS: &[Target] = &[
     ("receipts", receipts),
     ("custody", custody::custody),
     ("release", release::release),
+    ("policy_steps", governance::policy_steps),
 ];
 
 /// Minted originals of this process.
@@ -252,13 +254,8 @@ fn attest_messages(bytes: &[u8]) {
             for (cluster_id, noise) in [(ClusterId([0; 32]), NoisePublic([0; 32])), (answer.genesis.cluster_id(), answer.keys.noise)] {
                 for role in [Role::ClientServer, answer.role] {
                     let asked = Asked { handshake: &handshake, nonce: &nonce, role, noise: &noise, mode: AttestMode::Standing };
-                    let pinned = Pinned {
-                        cluster_id,
-                        min_policy_version: PolicyVersion(0),
-                        anchors: &original.roots,
-                        now_s: original.now_s,
-                        last_head: None,
-                    };
+                    let pinned =
+                        Pinned { cluster_id, policy: PolicyPin::Founding { min_version: PolicyVersion(0) }, anchors: &original.roots, now_s: original.now_s, last_head: None };
                     assert!(appraise_session(&answer, &asked, &pinned).is_err(), "nobody attested for this session");
                 }
             }

@@ -280,7 +280,7 @@ impl Client {
         let mut opening = [0; 32];
         self.dice.fill(&mut opening);
         let nonce = self.memory.lock().unwrap_or_else(PoisonError::into_inner).nonce(&Nonce(opening));
-        let request = AttestReq { nonce, mode: AttestMode::Single, min_policy_version: cluster.policy.version };
+        let request = AttestReq { nonce, mode: AttestMode::Single, min_policy_version: cluster.policy.version, known_policy: None };
         pipe.write(session.seal_attest_req(&request).ok()?);
         let answer = session.open_attest_resp(&pipe.read(PATIENCE_MS).await?).ok()?;
         let noise = *session.remote_noise()?;

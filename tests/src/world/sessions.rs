@@ -282,7 +282,7 @@ pub async fn answer(
 
 fn ask(own: Own<'_>, session: &mut Session<Unverified>, pipe: &Pipe, nonce: Nonce) -> Result<(), Fault> {
     let min_policy_version = own.site.common.cluster.policy.version;
-    let request = AttestReq { nonce, mode: AttestMode::Single, min_policy_version };
+    let request = AttestReq { nonce, mode: AttestMode::Single, min_policy_version, known_policy: None };
     pipe.write(session.seal_attest_req(&request).map_err(|_| Fault::Malformed)?);
     Ok(())
 }

@@ -122,7 +122,7 @@ impl Offices {
         LocalOptions {
             custodians: (self.holders.iter().map(Holder::public).collect(), 2),
             rotate_s: Some((1_000_000, 1_000_000)),
-            governance: Some(Governance { keys: List::new(keys).unwrap(), threshold: 2, timelock_s: 0 }),
+            governance: Some(Governance { keys: List::new(keys).unwrap(), threshold: 2, timelock_s: 0, lease_s: 0 }),
             kbs: Some(self.folder.join("endorsements")),
             kbs_slots: vec![BROKERED],
             backup_users: vec![self.ops.to_string()],

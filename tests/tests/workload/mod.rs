@@ -70,7 +70,7 @@ impl Governed {
         let governors: Vec<GovernorKey> =
             (1..=3).map(|number| GovernorKey::create(&folder.path().join(format!("governor-{number}"))).unwrap()).collect();
         let keys = governors.iter().map(GovernorKey::public).collect();
-        let governance = Governance { keys: List::new(keys).unwrap(), threshold: 2, timelock_s: 0 };
+        let governance = Governance { keys: List::new(keys).unwrap(), threshold: 2, timelock_s: 0, lease_s: 0 };
         let options = LocalOptions { governance: Some(governance), ..options };
         let machines = ["genoa-1", "turin-1", "tdx-1"].map(Machine::honest);
         let started = LocalCluster::start_with(folder.path(), three::launch(), &machines, options);

@@ -9,7 +9,7 @@ use crate::renewal::Sessions;
 use crate::ring::Ring;
 use crate::room::Room;
 use ed25519_dalek::SigningKey;
-use ringwall_attest::{Asked, Pinned, appraise_session};
+use ringwall_attest::{Asked, Pinned, PolicyPin, appraise_session};
 use ringwall_channel::user::sign_user;
 use ringwall_channel::{ClientDial, NodeSecrets};
 use ringwall_consensus::{BoxFuture, Class, Options, Replica, Transport, TransportError};
@@ -83,6 +83,7 @@ async fn house_under(policy: PolicyDoc) -> House {
         replica,
         genesis,
         policy,
+        steps: Default::default(),
         boot_config,
         release_proof: Blob::default(),
         clock,
@@ -141,14 +142,13 @@ impl House {
         writer.write(&msg1, STEP).await.unwrap();
         let mut session = dial.finish(&reader.read(HANDSHAKE_MESSAGE_BYTES, STEP).await.unwrap()).unwrap();
         let nonce = Nonce([seed; 32]);
-        let ask = AttestReq { nonce, mode: AttestMode::Batched, min_policy_version: PolicyVersion(1) };
+        let ask = AttestReq { nonce, mode: AttestMode::Batched, min_policy_version: PolicyVersion(1), known_policy: None };
         writer.write(&session.seal_attest_req(&ask).unwrap(), STEP).await.unwrap();
         let answer = session.open_attest_resp(&reader.read(1 << 20, STEP).await.unwrap()).unwrap();
         let (handshake, noise) = (*session.handshake(), *session.remote_noise().unwrap());
         let asked = Asked { handshake: &handshake, nonce: &nonce, role: Role::ClientServer, noise: &noise, mode: AttestMode::Batched };
         let (anchors, now_s) = (anchors(), crate::clock::system()() / 1_000);
-        let pinned =
-            Pinned { cluster_id: self.cluster_id, min_policy_version: PolicyVersion(1), anchors: &anchors, now_s, last_head: None };
+        let pinned = Pinned { cluster_id: self.cluster_id, policy: PolicyPin::Founding { min_version: PolicyVersion(1) }, anchors: &anchors, now_s, last_head: None };
         let peer = appraise_session(&answer, &asked, &pinned).unwrap();
         let binding = UserBinding { handshake: &handshake, nonce: &nonce, incarnation: peer.incarnation() };
         let auth = sign_user(&binding, &ClientId([name; 16]), &SigningKey::from_bytes(&[seed; 32]));

@@ -61,7 +61,7 @@ pub(super) const ROWS: &[Row] = &[
         breaks: "one governor opens a door for a build of his own",
         defence: "as many governors as the policy in force demands sign exactly this step (the delay, and applying it, are planned)",
         section: "8",
-        code: &["attest/src/approval.rs", "client/src/policy/compare.rs"],
+        code: &["attest/src/approval.rs", "attest/src/policy/compare.rs"],
         shown: Shown::Performed {
             scene: Scene::Verifier,
             perform: |stage| Box::pin(governance::loosened(stage)),

@@ -2,17 +2,24 @@
 //!
 //! Decides: the kind of every difference. A change is a *loosening* when it may make some evidence acceptable that was not, or let more
 //! people change the policy, or sooner: such a change waits for the old policy's delay. In doubt it is one: an exact value that changes
-//! accepts what was refused, whichever way it moves. Every record is taken apart in full, so that no new field is forgotten.
-//! Trusts: both documents to repeat no entry. Out of scope: who approved the change (`attest`). Protocol section 8.
+//! accepts what was refused, whichever way it moves. Every record is taken apart in full, so that no new field is forgotten. Where entries are repeated
+//! or builds overlap, the first one decides, as it does when evidence is judged.
+//! Trusts: nothing. Out of scope: who approved the change (`approval.rs`). Protocol section 8.
 
 use super::names::{Bits, GUEST_POLICY, MITIGATIONS, Named, PLATFORM_INFO, TD_ATTRIBUTES, XFAM};
+use alloc::collections::BTreeSet;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::cmp::Ordering;
+use core::fmt::Display;
+use ringwall_wire::codec::Field;
+use ringwall_wire::ids::TrustDomain;
 use ringwall_wire::policy::{
     EndorseRule, Governance, Measurement, PlatformUnseal, PolicyDoc, ReleaseRule, ReleaseSigners, RevocationRule, SessionRules, SlotRule,
     SnpProductRule, SnpRules, SnpTcb, TdxReplay, TdxRules,
 };
 use sha2::{Digest as _, Sha256};
-use std::cmp::Ordering;
-use std::fmt::Display;
 
 /// What a difference does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -71,16 +78,22 @@ pub fn compare(old: &PolicyDoc, new: &PolicyDoc) -> Vec<Difference> {
     found.most("session.reattest_s", *reattest_s, new.session.reattest_s);
     found.most("session.standing_period_s", *standing_period_s, new.session.standing_period_s);
     found.unseal(*platform_unseal, new.platform_unseal);
-    found.release(release, &new.release);
-    let Governance { keys, threshold, timelock_s } = governance;
+    found.release(release, &new.release, new.trust_domain);
+    let Governance { keys, threshold, timelock_s, lease_s } = governance;
     found.set("governance.keys", keys, &new.governance.keys, |key| key.to_string());
     found.least("governance.threshold", *threshold, new.governance.threshold);
     found.least("governance.timelock_s", *timelock_s, new.governance.timelock_s);
+    found.lease(*lease_s, new.governance.lease_s);
     if found.0.iter().all(|difference| difference.field == "version") {
         let plain = |policy: &PolicyDoc| PolicyDoc { version: *version, ..policy.clone() };
         found.when(plain(old) != plain(new), "order", Change::Neutral, || "entries stand in another order".into());
     }
     found.0
+}
+
+/// What the change from `old` to `new` does as a whole: the greatest kind among its differences.
+pub fn change(old: &PolicyDoc, new: &PolicyDoc) -> Change {
+    compare(old, new).into_iter().map(|difference| difference.change).max().unwrap_or(Change::Neutral)
 }
 
 struct Found(Vec<Difference>);
@@ -125,6 +138,13 @@ impl Found {
     fn unseal(&mut self, old: PlatformUnseal, new: PlatformUnseal) {
         let change = if new == PlatformUnseal::Never { Change::Tightening } else { Change::Loosening };
         self.when(old != new, "platform_unseal", change, || format!("{} becomes {}", old.name(), new.name()));
+    }
+
+    /// How long members grant keys without a word of the governors; 0 is for ever.
+    fn lease(&mut self, old: u32, new: u32) {
+        let most = |seconds: u32| if seconds == 0 { u64::MAX } else { u64::from(seconds) };
+        let change = if most(new) > most(old) { Change::Loosening } else { Change::Tightening };
+        self.when(old != new, "governance.lease_s", change, || format!("{old} becomes {new}"));
     }
 
     /// A list of what is accepted.
@@ -180,6 +200,10 @@ impl Found {
             let says = || format!("{vendor} measurement {entry} of build \"{id}\" is accepted now");
             self.when(true, "measurements", Change::Loosening, says);
         }
+        let (shadows_old, shadows_new) = (Shadows::of(old.0, old.1), Shadows::of(new.0, new.1));
+        self.when(shadows_old.give_way_to(&shadows_new), "measurements", Change::Loosening, || {
+            "entries of builds below the least security version no longer stand before tables of boot events that are accepted".into()
+        });
         // What is left are names and versions of builds without an effect today.
         let plain = |builds: &[Measurement]| builds.iter().map(|build| (build.id.to_string(), build.svn)).collect::<Vec<_>>();
         let (before, after) = (plain(old.0), plain(new.0));
@@ -306,14 +330,19 @@ impl Found {
         }
     }
 
-    fn release(&mut self, old: &ReleaseRule, new: &ReleaseRule) {
+    fn release(&mut self, old: &ReleaseRule, new: &ReleaseRule, domain: TrustDomain) {
         let demanded = |rule: &ReleaseRule| matches!(rule, ReleaseRule::Demanded(_));
-        self.demand("release.demanded", demanded(old), demanded(new));
+        // Production accepts nothing where no proof is demanded.
+        if domain == TrustDomain::Production && !demanded(old) && demanded(new) {
+            self.when(true, "release.demanded", Change::Loosening, || "evidence is accepted at all now, with a proof of release".into());
+        } else {
+            self.demand("release.demanded", demanded(old), demanded(new));
+        }
         let (ReleaseRule::Demanded(old), ReleaseRule::Demanded(new)) = (old, new) else { return };
         let ReleaseSigners { signers, signer_threshold, trusted_root, witnesses, witness_threshold, log, max_checkpoint_age_s } = old;
         self.set("release.signers", signers, &new.signers, ToString::to_string);
         self.least("release.signer_threshold", *signer_threshold, new.signer_threshold);
-        let root = |root: &Option<_>| root.map_or_else(|| "none".to_owned(), |digest: ringwall_wire::ids::Digest| digest.to_string());
+        let root = |root: &Option<_>| root.map_or_else(|| String::from("none"), |digest: ringwall_wire::ids::Digest| digest.to_string());
         self.exact("release.trusted_root", &root(trusted_root), &root(&new.trusted_root));
         self.set("release.witnesses", witnesses, &new.witnesses, ToString::to_string);
         self.least("release.witness_threshold", *witness_threshold, new.witness_threshold);
@@ -325,23 +354,63 @@ impl Found {
 /// A measurement that is accepted: vendor, digest or tuple, name of its build.
 type Accepted = (&'static str, String, String);
 
+/// What these builds accept: of several entries for one thing the first one's build decides.
 fn accepted(builds: &[Measurement], min_svn: u32) -> Vec<Accepted> {
+    let mut seen = BTreeSet::new();
     let mut found = Vec::new();
     for Measurement { id, svn, snp, tdx, tdx_replays } in builds {
-        if *svn < min_svn {
-            continue;
+        let snp = snp.iter().map(|digest| ("AMD", digest.to_string()));
+        let tdx = tdx.iter().map(|registers| ("Intel", ringwall_wire::text::hex(&registers.to_bytes())));
+        for (vendor, entry) in snp.chain(tdx).chain(tdx_replays.iter().map(|table| ("Intel", boot_table(table)))) {
+            if seen.insert((vendor, entry.clone())) && *svn >= min_svn {
+                found.push((vendor, entry, id.to_string()));
+            }
         }
-        found.extend(snp.iter().map(|digest| ("AMD", digest.to_string(), id.to_string())));
-        let tuple = |tuple: &_| ringwall_wire::text::hex(&ringwall_wire::codec::Field::to_bytes(tuple));
-        found.extend(tdx.iter().map(|registers| ("Intel", tuple(registers), id.to_string())));
-        found.extend(tdx_replays.iter().map(|table| ("Intel", boot_table(table), id.to_string())));
     }
     found
 }
 
+/// What a build below the least security version refuses although a table of another build would accept it: its tuples, which are looked for before
+/// all tables, and its tables, which are looked at in the order of the document.
+struct Shadows {
+    tuples: BTreeSet<Vec<u8>>,
+    /// Every table in order, and whether it is accepted.
+    tables: Vec<(Vec<u8>, bool)>,
+}
+
+impl Shadows {
+    fn of(builds: &[Measurement], min_svn: u32) -> Self {
+        let below = builds.iter().filter(|build| build.svn < min_svn);
+        let tuples = below.flat_map(|build| build.tdx.iter().map(Field::to_bytes)).collect();
+        let of_build = |build: &Measurement| -> Vec<(Vec<u8>, bool)> {
+            build.tdx_replays.iter().map(|table| (Sha256::digest(table.to_bytes()).to_vec(), build.svn >= min_svn)).collect()
+        };
+        Shadows { tuples, tables: builds.iter().flat_map(of_build).collect() }
+    }
+
+    fn place(&self, table: &[u8]) -> Option<usize> {
+        self.tables.iter().position(|(known, _)| known == table)
+    }
+
+    /// Whether something stood before an accepted table of `new` and no longer does. That a table is added or accepted anew is told elsewhere.
+    fn give_way_to(&self, new: &Shadows) -> bool {
+        let accepted: Vec<&[u8]> = new.tables.iter().filter(|(_, accepted)| *accepted).map(|(table, _)| table.as_slice()).collect();
+        if accepted.is_empty() {
+            return false;
+        }
+        let moved = |table: &[u8]| {
+            let (before, after) = (self.place(table), new.place(table));
+            accepted.iter().any(|other| self.place(other) > before && new.place(other) < after)
+        };
+        let refused = self.tables.iter().filter(|(_, accepted)| !accepted).map(|(table, _)| table.as_slice());
+        let gives_way = |table: &[u8]| !new.tables.iter().any(|(known, accepted)| known == table && !accepted) || moved(table);
+        !self.tuples.is_subset(&new.tuples) || refused.into_iter().any(gives_way)
+    }
+}
+
 /// A table of boot events, short for people and different for different tables.
 fn boot_table(table: &TdxReplay) -> String {
-    let digest = Sha256::digest(ringwall_wire::codec::Field::to_bytes(table));
+    let digest = Sha256::digest(table.to_bytes());
     format!("MRTD {} with a table of {} boot events (SHA-256 {})", table.mrtd, table.events.len(), ringwall_wire::text::hex(&digest))
 }
 

@@ -1,14 +1,18 @@
 //! Names of everything a policy says with a number: products, statuses, vendors, and every bit the vendors define.
 //!
 //! Decides: one spelling for each value; a bit without a name is written `bit40`, a bit with one only by its name.
-//! Trusts: the vendors' documents, named at each table. Out of scope: what a bit must be (the policy says), judging (`attest`).
+//! Trusts: the vendors' documents, named at each table. Out of scope: what a bit must be (the policy says), judging (`appraise.rs`).
 //! Protocol section 2.2; the tables stand in docs/policy.md as well.
 
+use alloc::borrow::ToOwned as _;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
 use ringwall_wire::ids::{TrustDomain, Vendor};
 use ringwall_wire::policy::{PlatformUnseal, Presence, RevocationRule, Rtmr, SnpProduct, TdxTcbStatus};
 
 /// A closed choice with a name for each value.
-pub(crate) trait Named: Copy + PartialEq + 'static {
+pub trait Named: Copy + PartialEq + 'static {
     /// Every value and its name.
     const NAMES: &'static [(&'static str, Self)];
 
@@ -74,25 +78,25 @@ impl Named for TdxTcbStatus {
 
 /// One bit a vendor defines.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Bit {
+pub struct Bit {
     /// Its number, from 0.
-    pub(crate) at: u32,
+    pub at: u32,
     /// The vendor's name.
-    pub(crate) name: &'static str,
+    pub name: &'static str,
     /// What it means when it is set, for people.
-    pub(crate) meaning: &'static str,
+    pub meaning: &'static str,
 }
 
 /// The defined bits of one 64-bit field, ascending.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Bits(pub(crate) &'static [Bit]);
+pub struct Bits(pub &'static [Bit]);
 
 const fn bit(at: u32, name: &'static str, meaning: &'static str) -> Bit {
     Bit { at, name, meaning }
 }
 
 /// Flags of the guest policy. Source: AMD 56860, SEV Secure Nested Paging Firmware ABI, table "Guest Policy".
-pub(crate) const GUEST_POLICY: Bits = Bits(&[
+pub const GUEST_POLICY: Bits = Bits(&[
     bit(16, "SMT", "the guest may run where hyper-threading is on, so a neighbour on the same core can measure it"),
     bit(17, "MUST_BE_ONE", "reserved by AMD, always set"),
     bit(18, "MIGRATE_MA", "a migration agent may take the guest's memory to another machine"),
@@ -106,7 +110,7 @@ pub(crate) const GUEST_POLICY: Bits = Bits(&[
 ]);
 
 /// Bits of PLATFORM_INFO. Source: AMD 56860, table "PLATFORM_INFO field".
-pub(crate) const PLATFORM_INFO: Bits = Bits(&[
+pub const PLATFORM_INFO: Bits = Bits(&[
     bit(0, "SMT_EN", "hyper-threading is on"),
     bit(1, "TSME_EN", "all memory is encrypted, that of the host too"),
     bit(2, "ECC_EN", "memory has error correction"),
@@ -118,10 +122,10 @@ pub(crate) const PLATFORM_INFO: Bits = Bits(&[
 ]);
 
 /// Bits of the mitigation vectors: AMD's tables number them, and more arrive with every firmware. Source: AMD 56860, "Mitigation vector".
-pub(crate) const MITIGATIONS: Bits = Bits(&[]);
+pub const MITIGATIONS: Bits = Bits(&[]);
 
 /// TD attributes. Source: Intel 348551 (733579), TDX Module ABI reference, "ATTRIBUTES".
-pub(crate) const TD_ATTRIBUTES: Bits = Bits(&[
+pub const TD_ATTRIBUTES: Bits = Bits(&[
     bit(0, "DEBUG", "the host may read and write the TD's memory"),
     bit(4, "HGS_PLUS_PROF", "the TD is part of HGS+ profiling"),
     bit(5, "PERF_PROF", "the TD is part of profiling with performance counters"),
@@ -138,7 +142,7 @@ pub(crate) const TD_ATTRIBUTES: Bits = Bits(&[
 ]);
 
 /// Extended features. Source: Intel SDM volume 1, chapter 13 (XCR0, IA32_XSS); Intel 348551, "XFAM".
-pub(crate) const XFAM: Bits = Bits(&[
+pub const XFAM: Bits = Bits(&[
     bit(0, "X87", "x87 floating point (always on)"),
     bit(1, "SSE", "SSE (always on)"),
     bit(2, "AVX", "AVX"),
@@ -163,22 +167,22 @@ pub(crate) const XFAM: Bits = Bits(&[
 
 impl Bits {
     /// The defined bit at a position.
-    pub(crate) fn at(&self, at: u32) -> Option<&'static Bit> {
+    pub fn at(&self, at: u32) -> Option<&'static Bit> {
         self.0.iter().find(|bit| bit.at == at)
     }
 
     /// The one name of a position.
-    pub(crate) fn name(&self, at: u32) -> String {
+    pub fn name(&self, at: u32) -> String {
         self.at(at).map_or_else(|| format!("bit{at}"), |bit| bit.name.to_owned())
     }
 
     /// Names of all set bits, ascending.
-    pub(crate) fn names(&self, value: u64) -> Vec<String> {
+    pub fn names(&self, value: u64) -> Vec<String> {
         positions(value).map(|at| self.name(at)).collect()
     }
 
     /// The position of a name, by its one spelling.
-    pub(crate) fn of(&self, name: &str) -> Option<u32> {
+    pub fn of(&self, name: &str) -> Option<u32> {
         if let Some(bit) = self.0.iter().find(|bit| bit.name == name) {
             return Some(bit.at);
         }
@@ -187,12 +191,12 @@ impl Bits {
     }
 
     /// Set bits nobody defines.
-    pub(crate) fn unnamed(&self, value: u64) -> u64 {
+    pub fn unnamed(&self, value: u64) -> u64 {
         self.0.iter().fold(value, |rest, bit| rest & !(1 << bit.at))
     }
 
     /// What may be written, for messages.
-    pub(crate) fn allowed(&self) -> String {
+    pub fn allowed(&self) -> String {
         let names: Vec<&str> = self.0.iter().map(|bit| bit.name).collect();
         match names.is_empty() {
             true => "\"bit0\" to \"bit63\"".into(),
@@ -202,7 +206,7 @@ impl Bits {
 }
 
 /// Positions of the set bits, ascending.
-pub(crate) fn positions(value: u64) -> impl Iterator<Item = u32> {
+pub fn positions(value: u64) -> impl Iterator<Item = u32> {
     (0..u64::BITS).filter(move |at| value >> at & 1 == 1)
 }
 
