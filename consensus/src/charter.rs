@@ -1,33 +1,66 @@
-//! What every replica of a cluster is opened with and no entry changes: the cluster's name, whose orders hold, who the first custodians are.
+//! What every replica of a cluster is opened with and no entry changes: the cluster's name, its founding policy, how words of governors are judged,
+//! who the first custodians are.
 //!
-//! Decides: that all of it is the same function in every replica, since entries are judged by it while they are applied. Trusts: the caller to
-//! take it from the cluster's founding documents, which the cluster id pins. Out of scope: counting signatures (`attest`, which this crate
-//! does not know); a policy that changes, with which the judges become part of the state. Protocol sections 4.3 and 6.1.
+//! Decides: that all of it is the same function in every replica, since entries are judged by it while they are applied. Judges are functions of their
+//! arguments alone; whose signatures count they are told with every question: those of the policy in force, which is state (`machine/policy.rs`).
+//! Trusts: the caller to take it from the cluster's founding documents, which the cluster id pins. Out of scope: counting signatures, comparing
+//! policies, proofs of a public log (`attest`, which this crate does not know). Protocol sections 4.3, 6.1 and 8.
 
 use ringwall_wire::bounded::List;
 use ringwall_wire::custody::CustodyManifest;
 use ringwall_wire::genesis::{Custodian, GenesisTemplate};
+use ringwall_wire::governance::PolicyFault;
 use ringwall_wire::ids::ClusterId;
 use ringwall_wire::limits::CUSTODIANS;
 use ringwall_wire::order::{OrderFault, ReplaceOrder};
-use ringwall_wire::policy::Approval;
+use ringwall_wire::policy::{Approval, PolicyDoc, SignedPolicy};
+use ringwall_wire::release::PolicyNotice;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
-/// Judges whether enough governors signed an order: by the order and the cluster's first policy alone.
-pub type OrderJudge = Arc<dyn Fn(&ReplaceOrder) -> Result<(), OrderFault> + Send + Sync>;
-/// Judges whether enough governors signed these words: by words, signatures and the cluster's first policy alone.
-pub type GovernorsJudge = Arc<dyn Fn(&[u8], &[Approval]) -> Result<(), OrderFault> + Send + Sync>;
+/// Judges whether enough of the governors of this policy signed an order: by its arguments alone.
+pub type OrderJudge = Arc<dyn Fn(&ReplaceOrder, &PolicyDoc) -> Result<(), OrderFault> + Send + Sync>;
+/// Judges whether enough of the governors of this policy signed these words: by its arguments alone.
+pub type GovernorsJudge = Arc<dyn Fn(&[u8], &[Approval], &PolicyDoc) -> Result<(), OrderFault> + Send + Sync>;
+/// Judges whether a signed policy may take the place of this one, and whether it has to wait: by its arguments alone.
+pub type StepJudge = Arc<dyn Fn(&SignedPolicy, &PolicyDoc) -> Result<JudgedStep, PolicyFault> + Send + Sync>;
+/// Judges whether a notice shows, under this policy, that its replacement by a signed one was public for long enough: by its arguments alone.
+pub type NoticeJudge = Arc<dyn Fn(&ClusterId, &PolicyNotice, &SignedPolicy, &PolicyDoc) -> Result<(), PolicyFault> + Send + Sync>;
 
-/// A cluster without governors: no order holds in it.
-pub fn no_governors() -> OrderJudge {
-    Arc::new(|_| Err(OrderFault::NoGovernors))
+/// A step from one policy to the next that enough governors approved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JudgedStep {
+    /// The policy it leads to.
+    pub policy: PolicyDoc,
+    /// Whether it accepts anything the one before does not: then it waits.
+    pub loosens: bool,
+    /// Whether the wait has to be shown by a public log's witnesses besides.
+    pub wants_notice: bool,
 }
 
-/// The same, for other words.
-pub fn nobody_governs() -> GovernorsJudge {
-    Arc::new(|_, _| Err(OrderFault::NoGovernors))
+/// How words of governors are judged. As it comes, nothing holds.
+#[derive(Clone)]
+pub struct Judges {
+    /// Orders to replace a node.
+    pub orders: OrderJudge,
+    /// Any other words.
+    pub words: GovernorsJudge,
+    /// Steps from one policy to the next.
+    pub steps: StepJudge,
+    /// Notices that a step was public.
+    pub notices: NoticeJudge,
+}
+
+impl Default for Judges {
+    fn default() -> Self {
+        Judges {
+            orders: Arc::new(|_, _| Err(OrderFault::NoGovernors)),
+            words: Arc::new(|_, _, _| Err(OrderFault::NoGovernors)),
+            steps: Arc::new(|_, _| Err(PolicyFault::NoGovernors)),
+            notices: Arc::new(|_, _, _, _| Err(PolicyFault::NoGovernors)),
+        }
+    }
 }
 
 /// Who has to hold shares of the recovery key, and how many of them recover.
@@ -64,20 +97,46 @@ impl CustodyTerms {
 #[derive(Clone)]
 pub(crate) struct Charter {
     pub(crate) cluster_id: ClusterId,
-    pub(crate) orders: OrderJudge,
-    pub(crate) governors: GovernorsJudge,
+    /// None where nobody governs.
+    pub(crate) policy: Option<Arc<PolicyDoc>>,
+    pub(crate) judges: Judges,
     pub(crate) custody: Option<Arc<CustodyTerms>>,
 }
 
 impl Charter {
     /// Of a cluster without governors and without custodians.
     pub(crate) fn plain(cluster_id: ClusterId) -> Self {
-        Charter { cluster_id, orders: no_governors(), governors: nobody_governs(), custody: None }
+        Charter { cluster_id, policy: None, judges: Judges::default(), custody: None }
     }
 }
 
 impl fmt::Debug for Charter {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "Charter({})", self.cluster_id)
+    }
+}
+
+/// Whose words hold now: the charter's judges, under the policy in force.
+#[derive(Clone, Copy)]
+pub(crate) struct Law<'a> {
+    pub(crate) charter: &'a Charter,
+    /// The policy in force; none where nobody governs.
+    pub(crate) policy: Option<&'a PolicyDoc>,
+}
+
+impl Law<'_> {
+    /// The cluster.
+    pub(crate) fn cluster_id(&self) -> &ClusterId {
+        &self.charter.cluster_id
+    }
+
+    /// Whether enough governors signed an order to replace a node.
+    pub(crate) fn order(&self, order: &ReplaceOrder) -> Result<(), OrderFault> {
+        (self.charter.judges.orders)(order, self.policy.ok_or(OrderFault::NoGovernors)?)
+    }
+
+    /// Whether enough governors signed other words.
+    pub(crate) fn words(&self, words: &[u8], signatures: &[Approval]) -> Result<(), OrderFault> {
+        (self.charter.judges.words)(words, signatures, self.policy.ok_or(OrderFault::NoGovernors)?)
     }
 }

@@ -52,6 +52,8 @@ pub enum Defect {
     RestoresLeader,
     /// A dealing of shares is taken whatever its number.
     AnyDealing,
+    /// A change of the policy that loosens is in force as soon as somebody says so.
+    NoDelay,
     /// Of log writes that became durable together the newest is told first, what openraft could not bear before alpha.34 (#1960).
     NewestFirst,
     /// Of log writes that became durable together Raft never hears of the newest: what it made of that.

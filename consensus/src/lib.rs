@@ -46,9 +46,10 @@ pub mod watch;
 pub mod workers;
 
 pub use backup::HeldSnapshot;
-pub use charter::{CustodyTerms, GovernorsJudge, OrderJudge, no_governors, nobody_governs};
+pub use charter::{CustodyTerms, GovernorsJudge, JudgedStep, Judges, NoticeJudge, OrderJudge, StepJudge};
 pub use machine::custody::{Custody, Held};
 pub use machine::generations::KeyRow;
+pub use machine::policy::{Governed, PendingStep};
 pub use machine::view::{ChangeEvent, MemberRow, MemberStanding, Page, ProposalRow, SpaceRow, StoredRecord, View, device_counts};
 pub use machine::workloads::{WorkloadHead, WorkloadRow};
 pub use options::Options;

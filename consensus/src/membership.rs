@@ -1,11 +1,13 @@
 //! Changes of Raft's membership: learner in, learner to voter, old incarnation out.
 //!
 //! Decides: only an incarnation the log records as live, with the same keys, becomes a learner; only one that has caught up becomes
-//! a voter; every step is guarded by the membership it was decided on; and what an order of the governors is worth as of now. Trusts: the record of admissions (`machine::roster`).
+//! a voter; every step is guarded by the membership it was decided on; and what governors' words are worth as of now. Trusts: the record of admissions (`machine::roster`).
 //! Out of scope: who is admitted (`node`, `machine::roster`). Protocol section 4, step 5.
 
 use crate::answer::Raft;
+use crate::charter::Law;
 use crate::fence::Fence;
+use crate::machine::policy::Governed;
 use crate::machine::view::MemberStanding;
 use crate::replica::{Replica, member_of};
 use crate::report::{MembershipError, Role};
@@ -14,6 +16,7 @@ use crate::types::Types;
 use openraft::async_runtime::WatchReceiver;
 use openraft::errors::{ClientWriteError, ForwardReason, RaftError};
 use openraft::{ChangeMembers, Precondition};
+use ringwall_wire::governance::{PolicyCommand, PolicyOutcome};
 use ringwall_wire::ids::{Incarnation, Slot};
 use ringwall_wire::order::{OrderFault, ReplaceOrder};
 use ringwall_wire::peer::Member;
@@ -85,7 +88,19 @@ impl Replica {
     pub fn order_holds(&self, order: &ReplaceOrder, slot: Slot) -> Result<(), OrderFault> {
         let published = self.inner().readers.published();
         let next = published.applied.saturating_add(1);
-        published.roster.order_holds(order, slot, next, &self.inner().options.charter())
+        let charter = self.inner().options.charter();
+        let law = Law { charter: &charter, policy: published.governed.in_force() };
+        published.roster.order_holds(order, slot, next, law)
+    }
+
+    /// What a step of governance would give by the state that is applied here, and whether it would change anything; asked before it is proposed, so that
+    /// nobody fills the log with what nobody approved. What counts is the same question when it is applied.
+    pub fn weigh(&self, command: PolicyCommand) -> (PolicyOutcome, bool) {
+        let (inner, published) = (self.inner(), self.inner().readers.published());
+        let at = (published.applied.saturating_add(1), published.time_ms.max((inner.options.clock)()));
+        let mut governed = Governed::clone(&published.governed);
+        let outcome = governed.take(command, &inner.options.charter(), at);
+        (outcome.unwrap_or_else(PolicyOutcome::Refused), governed != *published.governed)
     }
 
     /// Ends a change of voters whose leader was lost halfway: two voter sets become the newer one. Nothing to do otherwise.

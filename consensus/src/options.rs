@@ -3,7 +3,7 @@
 //! Decides: the defaults, each with its unit and reason. Trusts: the caller, who is this node's own program.
 //! Out of scope: where the values come from (`node`). Protocol sections 4 and 5.1.
 
-use crate::charter::{Charter, CustodyTerms, GovernorsJudge, OrderJudge, no_governors, nobody_governs};
+use crate::charter::{Charter, CustodyTerms, Judges};
 use crate::defects::{self, Defect};
 use crate::disk::{Disk, OsDisk};
 use crate::report::OpenError;
@@ -14,6 +14,7 @@ use crate::workers::{Threads, Workers};
 use openraft::{Config, SnapshotPolicy};
 use ringwall_wire::ids::{ClusterId, Incarnation};
 use ringwall_wire::limits::{APPEND_ENTRIES, ENTRY_BYTES};
+use ringwall_wire::policy::PolicyDoc;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -27,10 +28,10 @@ pub struct Options {
     pub dir: PathBuf,
     /// The cluster whose verdicts count: their signatures name it. The same in every replica.
     pub cluster_id: ClusterId,
-    /// Judges whether governors signed an order, while it is applied. The same in every replica; as it comes, no order holds.
-    pub orders: OrderJudge,
-    /// Judges whether governors signed other words, while they are applied. The same in every replica; as it comes, nobody governs.
-    pub governors: GovernorsJudge,
+    /// The founding policy; none where nobody governs. The same in every replica.
+    pub policy: Option<Arc<PolicyDoc>>,
+    /// How words of governors are judged while they are applied. The same in every replica; as it comes, nothing holds.
+    pub judges: Judges,
     /// Who has to hold shares at first; none where the founding record names nobody. The same in every replica.
     pub custody: Option<Arc<CustodyTerms>>,
     /// Who this replica is.
@@ -78,8 +79,8 @@ impl Options {
         Options {
             dir: dir.into(),
             cluster_id,
-            orders: no_governors(),
-            governors: nobody_governs(),
+            policy: None,
+            judges: Judges::default(),
             custody: None,
             me,
             clock,
@@ -110,12 +111,7 @@ impl Options {
     }
 
     pub(crate) fn charter(&self) -> Charter {
-        Charter {
-            cluster_id: self.cluster_id,
-            orders: self.orders.clone(),
-            governors: self.governors.clone(),
-            custody: self.custody.clone(),
-        }
+        Charter { cluster_id: self.cluster_id, policy: self.policy.clone(), judges: self.judges.clone(), custody: self.custody.clone() }
     }
 
     /// The same in openraft's form; fails with what does not fit together.

@@ -12,6 +12,7 @@ use crate::files;
 use crate::gate::Known;
 use crate::ground::Ground;
 use crate::log::store::LogStore;
+use crate::machine::policy::Governed;
 use crate::machine::raft::Readers;
 use crate::machine::view::View;
 use crate::membership;
@@ -251,6 +252,11 @@ impl Replica {
     /// Told after each applied batch of entries.
     pub fn subscribe(&self) -> watch::Receiver<Progress> {
         self.inner.readers.progress.subscribe()
+    }
+
+    /// The policy in force and what waits: what it is now, and told when it changes.
+    pub fn governance(&self) -> watch::Receiver<Arc<Governed>> {
+        self.inner.readers.governed.subscribe()
     }
 
     /// As of now.

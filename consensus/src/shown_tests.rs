@@ -4,7 +4,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use crate::charter::Charter;
+use crate::charter::{Charter, Law};
 use crate::gate::{Known, Stopped};
 use crate::machine::roster::{PROPOSAL_ENTRIES, Roster, Voter};
 use crate::machine::view::{MemberRow, MemberStanding};
@@ -376,7 +376,7 @@ impl Living {
             order: None,
         };
         let charter = Charter::plain(CLUSTER);
-        (self.roster.propose(self.index, propose, &charter) == Outcome::Done).then_some(self.index)
+        (self.roster.propose(self.index, propose, Law { charter: &charter, policy: None }) == Outcome::Done).then_some(self.index)
     }
 
     fn decide(&mut self, proposed: u64) -> Option<u64> {

@@ -10,6 +10,7 @@ use ringwall_wire::bounded::Blob;
 use ringwall_wire::codec::Message;
 use ringwall_wire::evidence::{Binding, Role};
 use ringwall_wire::ids::{BootKeys, Digest, Incarnation, NoisePublic, Nonce};
+use ringwall_wire::policy::PolicyDoc;
 use ringwall_wire::session::{AttestMode, AttestResp, SessionProof};
 use std::sync::Arc;
 use std::time::Duration;
@@ -55,6 +56,7 @@ fn collect(site: &Site, claim: Claim) -> Result<AttestResp, CollectError> {
     let leaf = batch::leaf(&claim.handshake, &claim.nonce);
     let batch = Batch::new(vec![leaf]).expect("one leaf is a legal batch");
     let boot = &site.config.boot;
+    let in_force = site.policies.now();
     let binding = Binding {
         cluster_id: site.cluster_id,
         epoch: site.epoch(),
@@ -62,7 +64,7 @@ fn collect(site: &Site, claim: Claim) -> Result<AttestResp, CollectError> {
         incarnation: claim.incarnation,
         keys: claim.keys.clone(),
         boot_config: boot.host_data(),
-        policy: Digest(site.policy.digest()),
+        policy: in_force.digest(),
         batch_root: batch.root(),
     };
     Ok(AttestResp {
@@ -73,8 +75,8 @@ fn collect(site: &Site, claim: Claim) -> Result<AttestResp, CollectError> {
         keys: claim.keys,
         boot_config: Blob::new(boot.encode()).expect("a boot configuration is under 200 bytes"),
         genesis: site.genesis.clone(),
-        policy: site.policy.clone(),
-        steps: Default::default(),
+        policy: PolicyDoc::clone(in_force.policy()),
+        steps: in_force.after(None),
         evidence: site.attester.evidence(&report_data(&binding))?,
         endorsements: site.attester.endorsements()?,
         proof: SessionProof::Batched(batch.path(0).expect("the batch has leaf 0")),
@@ -102,11 +104,24 @@ pub async fn judge(site: &Arc<Site>, answer: AttestResp, wanted: Wanted) -> Resu
     judging.await.expect("judging does not panic and is not aborted")
 }
 
-/// The same on this thread: a few milliseconds of public-key arithmetic.
+/// Judges an answer that was kept, by the policy that was in force when it was made: a later one may exclude who made it. The steps to that policy are this
+/// node's own where it has them: whoever kept the answer may have asked for the last of them only.
+pub(crate) fn judge_kept(site: &Site, mut answer: AttestResp, asked: &Asked<'_>, now_s: u64) -> Result<AppraisedPeer, SessionError> {
+    if let Some(steps) = site.policies.now().up_to(&Digest(answer.policy.digest())) {
+        answer.steps = steps;
+    }
+    let policy = PolicyPin::Founding { min_version: site.founding.version };
+    let pinned = Pinned { cluster_id: site.cluster_id, policy, anchors: &site.anchors, now_s, last_head: None };
+    appraise_session(&answer, asked, &pinned)
+}
+
+/// The same as [`judge`] on this thread: a few milliseconds of public-key arithmetic.
 pub fn judge_here(site: &Site, answer: &AttestResp, wanted: &Wanted) -> Result<AppraisedPeer, SessionError> {
     let asked =
         Asked { handshake: &wanted.handshake, nonce: &wanted.nonce, role: wanted.role, noise: &wanted.noise, mode: AttestMode::Single };
-    let pinned =
-        Pinned { cluster_id: site.cluster_id, policy: PolicyPin::Founding { min_version: site.policy.version }, anchors: &site.anchors, now_s: site.now_s(), last_head: None };
+    let in_force = site.policies.now();
+    // Whoever lags binds its evidence to a policy that was in force before; it is judged by the one that is.
+    let policy = PolicyPin::From { policy: in_force.policy(), earlier: in_force.earlier() };
+    let pinned = Pinned { cluster_id: site.cluster_id, policy, anchors: &site.anchors, now_s: site.now_s(), last_head: None };
     appraise_session(answer, &asked, &pinned)
 }

@@ -9,6 +9,7 @@ use crate::config::Config;
 use crate::custody::CustodyDesk;
 use crate::entropy::Entropy;
 use crate::front::Front;
+use crate::governance::{GovernanceDesk, PolicyCell};
 use crate::life::LifeCell;
 use crate::peers::pool::PeerPool;
 use crate::platform::chip_keys::ChipKeys;
@@ -36,8 +37,10 @@ pub struct Site {
     pub epochs: EpochCell,
     /// Its founding record.
     pub genesis: GenesisRecord,
-    /// The policy it names.
-    pub policy: PolicyDoc,
+    /// The policy it names, which the cluster was founded with.
+    pub founding: PolicyDoc,
+    /// The policy in force, as far as it is known here.
+    pub policies: Arc<PolicyCell>,
     /// Addresses on the card.
     pub card_addresses: Vec<Text<128>>,
     /// Configuration, with the boot configuration in it.
@@ -86,6 +89,11 @@ impl Site {
         Epoch(self.epochs.0.load(Ordering::Acquire))
     }
 
+    /// The policy in force, as far as it is known here.
+    pub fn policy(&self) -> Arc<PolicyDoc> {
+        Arc::clone(self.policies.now().policy())
+    }
+
     /// The slot this node was started for.
     pub fn slot(&self) -> Slot {
         self.config.boot.slot
@@ -128,6 +136,8 @@ pub(crate) struct Node {
     pub(crate) steward: tokio::sync::Notify,
     /// What the tasks of custody share.
     pub(crate) custody: CustodyDesk,
+    /// What the tasks of governance share.
+    pub(crate) governance: GovernanceDesk,
 }
 
 impl Node {

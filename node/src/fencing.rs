@@ -2,12 +2,13 @@
 //!
 //! Decides: a fault of its storage, a newer incarnation in its slot, its retirement or its removal from the membership end it: keys are
 //! wiped with the process, and it says why. One that stood still meanwhile hears of it from a member that retired it, and believes its
-//! successor's admission, never a word. A learner nobody leads any more ends too; only a new life can ask again.
+//! successor's admission, never a word. A policy that excludes its machine or build ends it, too. A learner nobody leads any more ends too; only a new life can ask again.
 //! Trusts: the replicated record as of what is applied here; `peers` for what was shown. Out of scope: ending (`run`). Protocol section
 //! 4, FENCED, 4.6 and IN8.
 
 use crate::clock;
 use crate::context::Node;
+use crate::governance::Unfit;
 use ringwall_consensus::{MemberStanding, Metrics, View};
 use ringwall_wire::ids::Incarnation;
 use std::sync::Arc;
@@ -43,6 +44,14 @@ pub enum FenceReason {
     /// It holds the cluster's keys, and the record says that it was never admitted (IN6).
     #[error("the record has no admission of it, although its keys were granted; this must not happen: keep its log, and start it again")]
     NeverAdmitted,
+    /// The policy in force excludes this machine or its build.
+    #[error("the policy in force excludes it ({0}); start it with a build and on a machine that the policy accepts")]
+    Excluded(String),
+    /// The record has other steps of the policy in force than it was shown.
+    #[error(
+        "the record has another policy in force than this node was shown before, and both are approved: find out which of the two is the cluster's before it is started again"
+    )]
+    OtherPolicy,
     /// Nobody led it on to become a voter.
     #[error("no leader made it a voter within {} s; start it again to join as a new incarnation", STRANDED.as_secs())]
     Stranded,
@@ -74,6 +83,11 @@ fn look(node: &Node, seen: &mut Seen) -> Option<FenceReason> {
     let metrics = node.replica.metrics();
     if let Some(fault) = metrics.fenced {
         return Some(FenceReason::Storage(fault));
+    }
+    match node.governance.unfit.get() {
+        Some(Unfit::Excluded(rule)) => return Some(FenceReason::Excluded(rule.clone())),
+        Some(Unfit::OtherSteps) => return Some(FenceReason::OtherPolicy),
+        None => {}
     }
     if let Some(successor) = node.peers.successor() {
         return Some(FenceReason::Succeeded(successor));

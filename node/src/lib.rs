@@ -9,6 +9,7 @@
 //! - [`clock`], [`entropy`]: the only readers of clock and generator.
 //! - [`context`], [`life`]: what parts share, and which states follow which. - [`found`], `join`, [`folders`], [`room`], [`fencing`]: birth, disk and end.
 //! - [`ring`], [`custody`]: master keys as they come and go, and shares of what recovers them.
+//! - [`governance`]: the policy in force, which changes while a node runs.
 //! - `accept`, [`peers`], `front`: who may connect, members, clients. - [`renewal`]: when their sessions end.
 //!
 //! Trusts: its TEE, and whoever satisfies the policy. The host, the network and the disk are not trusted with anything but liveness.
@@ -32,6 +33,7 @@ pub mod fencing;
 pub mod folders;
 pub mod found;
 pub mod front;
+pub mod governance;
 pub mod hardening;
 pub mod join;
 pub mod kbs;

@@ -1,11 +1,13 @@
 //! How long a session lasts: until its evidence is too old, until all are renewed, or until fresh evidence of the same node is refused.
 //!
-//! Decides: an age that is never above the policy's, the configuration's and a day; the dialling side ends first, so that it attests anew
+//! Decides: an age that is never above the policy's, the configuration's and a day; another policy ends every session, also one whose evidence was asked for
+//! before it and that opens after it; the dialling side ends first, so that it attests anew
 //! before the other side would cut it off. Evidence that is refused ends every session with the node that showed it: with its key, which the
 //! handshake authenticated, so that nobody ends the sessions of another. Ages are measured on a monotonic clock, which can end
 //! something and make nothing safe: a clock that stands still leaves sessions as they are, open to members that were judged once.
 //! Trusts: nothing. Out of scope: judging (`attesting`), dialling again (`peers::pool`). Protocol section 3, SB5.
 
+use crate::clock;
 use ringwall_wire::ids::NoisePublic;
 use ringwall_wire::limits::REATTEST_MOST_S;
 use ringwall_wire::policy::SessionRules;
@@ -32,13 +34,16 @@ pub(crate) enum Over {
 /// The sessions of a node with other nodes, and what bounds those with clients.
 #[derive(Debug)]
 pub struct Sessions {
-    limit: Duration,
+    configured: Duration,
     renewals: watch::Sender<u64>,
     open: Mutex<Open>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Open {
+    limit: Duration,
+    /// When all sessions were opened anew for the last time.
+    renewed: Option<Instant>,
     next: u64,
     sessions: BTreeMap<u64, (NoisePublic, watch::Sender<bool>)>,
 }
@@ -49,6 +54,8 @@ pub(crate) struct Lasting {
     sessions: Arc<Sessions>,
     number: u64,
     until: Instant,
+    /// All sessions were opened anew while this one was being opened.
+    outdated: bool,
     renewals: watch::Receiver<u64>,
     refused: watch::Receiver<bool>,
 }
@@ -56,8 +63,13 @@ pub(crate) struct Lasting {
 impl Sessions {
     /// No session yet. Their age is bounded by the policy and by what this node was configured with.
     pub fn new(policy: &SessionRules, configured: Duration) -> Arc<Self> {
-        let policy = Duration::from_secs(u64::from(policy.reattest_s.min(REATTEST_MOST_S)));
-        Arc::new(Sessions { limit: policy.min(configured), renewals: watch::Sender::new(0), open: Mutex::default() })
+        let open = Open { limit: longest(policy, configured), renewed: None, next: 0, sessions: BTreeMap::new() };
+        Arc::new(Sessions { configured, renewals: watch::Sender::new(0), open: Mutex::new(open) })
+    }
+
+    /// Another policy says how long evidence counts; for sessions that are open, [`Sessions::renew`] ends the matter.
+    pub(crate) fn follow(&self, policy: &SessionRules) {
+        self.lock().limit = longest(policy, self.configured);
     }
 
     fn lock(&self) -> MutexGuard<'_, Open> {
@@ -66,7 +78,7 @@ impl Sessions {
 
     /// How long evidence counts.
     pub(crate) fn limit(&self) -> Duration {
-        self.limit
+        self.lock().limit
     }
 
     /// Whoever holds this is told when all sessions are opened anew.
@@ -74,8 +86,9 @@ impl Sessions {
         self.renewals.subscribe()
     }
 
-    /// Ends every session: whoever still needs one attests anew. What a change of policy will call; an operator may.
+    /// Ends every session: whoever still needs one attests anew. A change of policy calls it; an operator may.
     pub(crate) fn renew(&self) {
+        self.lock().renewed = Some(clock::now());
         self.renewals.send_modify(|number| *number = number.saturating_add(1));
     }
 
@@ -91,28 +104,38 @@ impl Sessions {
 
     /// A session this node dialled, whose evidence was asked for at `since`.
     pub(crate) fn dialled(self: &Arc<Self>, noise: NoisePublic, since: Instant) -> Lasting {
-        self.enter(noise, since + self.limit.saturating_sub((self.limit / 10).min(LEAD_MOST)))
+        let limit = self.limit();
+        self.enter(noise, since, limit.saturating_sub((limit / 10).min(LEAD_MOST)))
     }
 
     /// A session this node answered.
     pub(crate) fn answered(self: &Arc<Self>, noise: NoisePublic, since: Instant) -> Lasting {
-        self.enter(noise, since + self.limit)
+        self.enter(noise, since, self.limit())
     }
 
-    fn enter(self: &Arc<Self>, noise: NoisePublic, until: Instant) -> Lasting {
+    fn enter(self: &Arc<Self>, noise: NoisePublic, since: Instant, lasts: Duration) -> Lasting {
         let (tell, refused) = watch::channel(false);
         let mut open = self.lock();
+        // Its evidence may be bound to the policy before.
+        let outdated = open.renewed.is_some_and(|renewed| since <= renewed);
         let number = open.next;
         open.next = number.saturating_add(1);
         open.sessions.insert(number, (noise, tell));
         drop(open);
-        Lasting { sessions: Arc::clone(self), number, until, renewals: self.renewals(), refused }
+        Lasting { sessions: Arc::clone(self), number, until: since + lasts, outdated, renewals: self.renewals(), refused }
     }
+}
+
+fn longest(policy: &SessionRules, configured: Duration) -> Duration {
+    Duration::from_secs(u64::from(policy.reattest_s.min(REATTEST_MOST_S))).min(configured)
 }
 
 impl Lasting {
     /// Waits until the session has to end.
     pub(crate) async fn over(&mut self) -> Over {
+        if self.outdated {
+            return Over::Renewed;
+        }
         tokio::select! {
             biased;
             // The sending halves live as long as `sessions`.
@@ -133,7 +156,6 @@ impl Drop for Lasting {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::panic)]
     use super::*;
-    use crate::clock;
 
     const DAY: Duration = Duration::from_secs(86_400);
 
@@ -184,5 +206,20 @@ mod tests {
         sessions.renew();
         assert_eq!(one.over().await, Over::Renewed);
         assert!(client.has_changed().unwrap());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn another_policy_ends_what_was_asked_for_before_it_and_says_how_long_the_next_lasts() {
+        let sessions = sessions(100, DAY);
+        let before = clock::now();
+        sessions.follow(&SessionRules { reattest_s: 40, standing_period_s: 0 });
+        sessions.renew();
+        assert_eq!(sessions.dialled(NoisePublic([1; 32]), before).over().await, Over::Renewed, "opened after it, asked for before");
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let since = clock::now();
+        assert_eq!(sessions.answered(NoisePublic([1; 32]), since).over().await, Over::Aged);
+        assert_eq!(since.elapsed(), Duration::from_secs(40));
+        sessions.follow(&SessionRules { reattest_s: 604_800, standing_period_s: 0 });
+        assert_eq!(sessions.limit(), DAY);
     }
 }

@@ -14,6 +14,8 @@ use crate::endorsements::limits::START_WAITS;
 use crate::entropy::{self, Entropy, EntropyError};
 use crate::fencing::{self, FenceReason};
 use crate::found::{self, FIRST_EPOCH, FoundError};
+use crate::governance::judges::NotJudged;
+use crate::governance::{self, GovernanceDesk};
 use crate::hardening::HardeningError;
 use crate::join::joiner::{self, OwnEvidence};
 use crate::join::steward;
@@ -26,10 +28,10 @@ use crate::recover::{self, Plan, RecoverError};
 use crate::renewal::Sessions;
 use crate::ring::Ring;
 use crate::{accept, folders, front};
-use ringwall_attest::{Anchors, Attester, CollectError, SessionError, verify_order, verify_words};
+use ringwall_attest::{Anchors, Attester, CollectError, SessionError};
 use ringwall_channel::NodeSecrets;
 use ringwall_consensus::recovery::{OwnedSealJudge, Source, TakeUpError};
-use ringwall_consensus::{Class, CustodyTerms, GovernorsJudge, Granted, OpenError, Options, OrderJudge, ProposeError, Replica, Transport};
+use ringwall_consensus::{Class, CustodyTerms, Granted, OpenError, Options, ProposeError, Replica, Transport};
 use ringwall_keys::Keyring;
 use ringwall_quic::{Alpn, BindError, PipeError};
 use ringwall_wire::admission::IncarnationCert;
@@ -38,7 +40,6 @@ use ringwall_wire::evidence::Role;
 use ringwall_wire::genesis::ClusterCard;
 use ringwall_wire::ids::{Digest, Incarnation};
 use ringwall_wire::peer::{NamedMember, PeerCall};
-use ringwall_wire::policy::Governance;
 use ringwall_wire::receipt::TreePoint;
 use std::future::Future;
 use std::path::PathBuf;
@@ -119,6 +120,9 @@ pub enum NodeError {
     /// The incarnation is out.
     #[error("this incarnation is out: {0}")]
     Fenced(FenceReason),
+    /// The card's steps of the policy do not hold.
+    #[error("the card: {0}")]
+    Policy(#[from] NotJudged),
     /// The runtime.
     #[error("the runtime cannot start: {0}")]
     Runtime(std::io::Error),
@@ -128,7 +132,7 @@ impl NodeError {
     /// Exit code of the process; stable, listed by `--help`.
     pub fn exit_code(&self) -> u8 {
         match self {
-            NodeError::Config(_) => 10,
+            NodeError::Config(_) | NodeError::Policy(_) => 10,
             NodeError::Platform(_) | NodeError::NoEvidence(_) => 11,
             NodeError::EvidenceRefused(_) => 12,
             NodeError::Bind(_) => 13,
@@ -229,14 +233,16 @@ fn prepare(config: Config, providers: Providers) -> Result<(Arc<Site>, Option<Cl
     };
     let folder = |cause| NodeError::Folder { folder: config.data.clone(), cause };
     std::fs::create_dir_all(&config.data).map_err(folder)?;
+    let policies = governance::file::at_start(&config.data, card.genesis.cluster_id(), &card.policy, &card.steps)?;
     let endpoint = ringwall_quic::bind(config.listen, Some(ringwall_quic::server_config()?))?;
     let site = Site {
         cluster_id: card.genesis.cluster_id(),
         epochs: EpochCell::new(FIRST_EPOCH),
         genesis: card.genesis.clone(),
-        policy: card.policy.clone(),
+        founding: card.policy.clone(),
         card_addresses: card.addresses.to_vec(),
-        sessions: Sessions::new(&card.policy.session, config.limits.reattest),
+        sessions: Sessions::new(&policies.now().policy().session, config.limits.reattest),
+        policies: Arc::new(policies),
         config,
         attester: providers.attester,
         chip_keys: ChipKeys::new(providers.chip_keys),
@@ -337,6 +343,7 @@ async fn live(
     tasks.spawn(become_voter(Arc::clone(&node)));
     tasks.spawn(announce(Arc::clone(&node)));
     custody::spawn(&node, &mut tasks);
+    governance::spawn(&node, &mut tasks);
     let outcome = tokio::select! {
         reason = fencing::out(Arc::clone(&node)) => Err(NodeError::Fenced(reason)),
         () = &mut stop => Ok(()),
@@ -365,8 +372,8 @@ async fn found_group(site: &Arc<Site>, card: ClusterCard, own_evidence: &OwnEvid
 /// How every replica of this cluster is opened, but for whom it knows and what it seals with.
 pub(crate) fn replica_options(site: &Site, dir: PathBuf, incarnation: Incarnation) -> Options {
     let mut options = Options::new(dir, site.cluster_id, incarnation, Arc::clone(&site.clock));
-    options.orders = order_judge(site.policy.governance.clone());
-    options.governors = governors_judge(site.policy.governance.clone());
+    options.policy = Some(Arc::new(site.founding.clone()));
+    options.judges = governance::judges::judges();
     options.custody = CustodyTerms::of(&site.genesis.template).map(Arc::new);
     options.heartbeat_ms = site.config.timing.heartbeat_ms;
     options.election_ms = site.config.timing.election_ms;
@@ -427,17 +434,8 @@ fn member(
         admitting: tokio::sync::Mutex::default(),
         steward: tokio::sync::Notify::new(),
         custody: CustodyDesk::default(),
+        governance: GovernanceDesk::default(),
     })
-}
-
-/// Counts the signatures of an order under the governors of the cluster's first policy, which the cluster id pins: the same in every replica.
-fn order_judge(governance: Governance) -> OrderJudge {
-    Arc::new(move |order| verify_order(order, &governance).map(|_| ()).map_err(|fault| fault.order_fault()))
-}
-
-/// Counts signatures of governors over any other words of theirs, under the same policy.
-fn governors_judge(governance: Governance) -> GovernorsJudge {
-    Arc::new(move |words, signatures| verify_words(words, signatures, &governance).map(|_| ()).map_err(|fault| fault.order_fault()))
 }
 
 /// Tells the members of the grant that this node is up now, so that the leader need not find out.

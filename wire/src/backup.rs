@@ -20,7 +20,7 @@ use alloc::vec::Vec;
 use sha2::{Digest as _, Sha256};
 
 /// First bytes of a snapshot.
-pub const SNAPSHOT_MAGIC: [u8; 4] = *b"RWS5";
+pub const SNAPSHOT_MAGIC: [u8; 4] = *b"RWS6";
 /// First bytes of a backup file.
 pub const BACKUP_MAGIC: [u8; 4] = *b"RWB1";
 
@@ -34,16 +34,18 @@ pub mod item {
     pub const PROPOSAL: u8 = 3;
     /// A dealing.
     pub const DEALING: u8 = 4;
+    /// A step of the policy, in force or waiting.
+    pub const GOVERNED: u8 = 5;
     /// Exactly-once bookkeeping of a client.
-    pub const CLIENT: u8 = 5;
+    pub const CLIENT: u8 = 6;
     /// A change event.
-    pub const EVENT: u8 = 6;
+    pub const EVENT: u8 = 7;
     /// A tile of the log tree under construction.
-    pub const TREE: u8 = 7;
+    pub const TREE: u8 = 8;
     /// A row: `u8 length of the key, key, value`.
-    pub const ROW: u8 = 8;
+    pub const ROW: u8 = 9;
     /// How many items there were.
-    pub const END: u8 = 9;
+    pub const END: u8 = 10;
 }
 
 /// First bytes of the keys of rows that whoever reads a backup looks into.

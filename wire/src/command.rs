@@ -250,6 +250,8 @@ choice! {
         14 => Keys(RotationFault),
         /// It is not the beginning of the next epoch.
         15 => NotNextEpoch,
+        /// The lease of the policy in force is over: nobody is admitted until governors renew it.
+        16 => LeaseOver,
     }
 }
 

@@ -9,6 +9,7 @@ use crate::command::{Outcomes, SealedWrite};
 use crate::custodian::CustodianAnswer;
 use crate::custody::CustodyAsk;
 use crate::drill::DrillCall;
+use crate::governance::PolicyCommand;
 use crate::ids::{Digest, Incarnation, NoisePublic, Slot, Vendor};
 use crate::limits::{APPEND_ENTRIES, ENTRY_BYTES, ENTRY_WRITES, SLOTS, SNAPSHOT_CHUNK_BYTES};
 use crate::receipt::TreePoint;
@@ -148,6 +149,8 @@ choice! {
         16 => Custody(Box<CustodyAsk>),
         /// What a custodian asked another member about a drill: the leader has it.
         17 => Drill(Box<DrillCall>),
+        /// A step of governance that was brought to another member: the leader puts it into the log.
+        18 => Policy(Box<PolicyCommand>),
     }
 }
 

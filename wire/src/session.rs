@@ -253,6 +253,8 @@ choice! {
         25 => DeviceRevoked,
         /// The user was not restored, or not yet; the words say why.
         26 => NotRestored,
+        /// The lease of the cluster's policy is over: members grant no keys until governors renew it.
+        27 => LeaseOver,
     }
 }
 

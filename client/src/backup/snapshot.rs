@@ -166,7 +166,7 @@ impl<R: Read> Snapshot<R> {
                 self.counted.members = self.counted.members.saturating_add(1);
                 Ok(Some(Item::Other))
             }
-            item::PROPOSAL | item::DEALING | item::CLIENT | item::EVENT | item::TREE => Ok(Some(Item::Other)),
+            item::PROPOSAL | item::DEALING | item::GOVERNED | item::CLIENT | item::EVENT | item::TREE => Ok(Some(Item::Other)),
             item::END if u64::from_bytes(&bytes).map_err(content)? == at => {
                 self.over = true;
                 match self.input.read(&mut [0])? {

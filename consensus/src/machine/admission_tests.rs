@@ -14,7 +14,7 @@ use ringwall_wire::bounded::List;
 use ringwall_wire::command::*;
 use ringwall_wire::ids::*;
 use ringwall_wire::order::{OrderFault, ReplaceOrder};
-use ringwall_wire::policy::Approval;
+use ringwall_wire::policy::{Approval, PolicyDoc};
 use ringwall_wire::sample::{Sample, Source};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -312,7 +312,7 @@ fn order(incumbent: Incarnation, signatures: u8) -> ReplaceOrder {
 
 /// Lets orders with two signatures hold.
 fn govern(bench: &mut Bench) {
-    bench.state.charter.orders = Arc::new(|order: &ReplaceOrder| match order.signatures.len() {
+    bench.state.charter.judges.orders = Arc::new(|order: &ReplaceOrder, _: &PolicyDoc| match order.signatures.len() {
         0 | 1 => Err(OrderFault::TooFew),
         _ => Ok(()),
     });

@@ -7,7 +7,7 @@
 //! Trusts: that a member looked at a proof's answer before it was proposed; nobody without keys can. Out of scope: making shares (`keys`, `node`),
 //! generations (`generations`). Protocol section 6.1.
 
-use crate::charter::{Charter, CustodyTerms};
+use crate::charter::{Charter, CustodyTerms, Law};
 use crate::defects::{self, Defect};
 use crate::machine::replicated::ReplicatedState;
 use crate::machine::roster::{Voter, signed};
@@ -200,7 +200,7 @@ fn is_whole(manifest: &CustodyManifest, keys: &DealtKeys, key_epoch: KeyEpoch) -
 
 /// What a dealing is judged by, beside itself.
 pub(crate) struct Facts<'a> {
-    pub(crate) charter: &'a Charter,
+    pub(crate) law: Law<'a>,
     pub(crate) epoch: Option<Epoch>,
     pub(crate) voters: &'a [Voter],
     /// Oldest and newest live generation.
@@ -244,8 +244,8 @@ impl Custody {
 
     fn may_deal(&self, dealing: &Dealing, facts: &Facts<'_>) -> Result<(), CustodyFault> {
         let manifest = &dealing.manifest.manifest;
-        let terms = self.terms(facts.charter).ok_or(CustodyFault::NoCustodians)?;
-        if manifest.cluster_id != facts.charter.cluster_id || Some(manifest.epoch) != facts.epoch {
+        let terms = self.terms(facts.law.charter).ok_or(CustodyFault::NoCustodians)?;
+        if manifest.cluster_id != *facts.law.cluster_id() || Some(manifest.epoch) != facts.epoch {
             return Err(CustodyFault::OtherCluster);
         }
         if self.newest.0.checked_add(1) != Some(manifest.custody_epoch.0) && !defects::on(Defect::AnyDealing) {
@@ -340,13 +340,13 @@ impl Custody {
         }
         let order = order.filter(|_| waiting.recovers()).ok_or(CustodyFault::NotAcknowledged)?;
         let holds = || {
-            if order.cluster_id != facts.charter.cluster_id {
+            if order.cluster_id != *facts.law.cluster_id() {
                 return Err(OrderFault::OtherCluster);
             }
             if Some(order.epoch) != facts.epoch {
                 return Err(OrderFault::OtherEpoch);
             }
-            (facts.charter.governors)(&order.signed_words(), &order.signatures)
+            facts.law.words(&order.signed_words(), &order.signatures)
         };
         if order.manifest != *manifest {
             return Err(CustodyFault::NoDealing);
@@ -382,14 +382,14 @@ impl Custody {
 
     /// The governors name other custodians: the next dealing is theirs, the active one stays until then, and one that waits is dropped.
     pub(crate) fn change(&mut self, order: CustodiansOrder, facts: &Facts<'_>) -> Result<(), CustodyFault> {
-        let terms = self.terms(facts.charter).ok_or(CustodyFault::NoCustodians)?;
-        if order.cluster_id != facts.charter.cluster_id || Some(order.epoch) != facts.epoch {
+        let terms = self.terms(facts.law.charter).ok_or(CustodyFault::NoCustodians)?;
+        if order.cluster_id != *facts.law.cluster_id() || Some(order.epoch) != facts.epoch {
             return Err(CustodyFault::OtherCluster);
         }
         if order.replaces != CustodiansOrder::list_digest(&terms.custodians, terms.threshold) {
             return Err(CustodyFault::OtherPrevious);
         }
-        (facts.charter.governors)(&order.signed_words(), &order.signatures).map_err(CustodyFault::Order)?;
+        facts.law.words(&order.signed_words(), &order.signatures).map_err(CustodyFault::Order)?;
         let next = CustodyTerms::new(order.custodians, order.threshold).ok_or(CustodyFault::OtherCustodians)?;
         self.custodians = Some(Arc::new(next));
         self.waiting = None;
@@ -437,9 +437,10 @@ impl ReplicatedState {
         // The membership is what the leader of the moment wrote; the key must also be the one the voter was admitted with.
         let admitted = |voter: &Voter| self.roster.members.get(&voter.incarnation).is_some_and(|row| row.cert.keys.sig == voter.sig);
         let voters: Vec<Voter> = self.voters().into_iter().filter(admitted).collect();
-        let charter = self.charter.clone();
+        let (charter, governed) = (self.charter.clone(), Arc::clone(&self.governed));
+        let law = Law { charter: &charter, policy: governed.in_force() };
         let keys = (self.generations.oldest(), self.generations.newest());
-        let facts = Facts { charter: &charter, epoch: self.roster.epoch, voters: &voters, keys, now_ms: self.time_ms };
+        let facts = Facts { law, epoch: self.roster.epoch, voters: &voters, keys, now_ms: self.time_ms };
         let done = match command {
             CustodyCommand::Deal(dealing) => self.custody_mut().deal(*dealing, &facts),
             CustodyCommand::Ack(ack) => self.custody_mut().ack(ack),

@@ -18,6 +18,7 @@ pub(crate) mod keys;
 #[cfg(test)]
 mod keys_tests;
 pub(crate) mod log_tree;
+pub mod policy;
 pub(crate) mod raft;
 pub(crate) mod replicated;
 pub(crate) mod roster;

@@ -12,6 +12,7 @@ use crate::ground::Ground;
 use crate::machine::base::Base;
 use crate::machine::expected::Expected;
 use crate::machine::history::History;
+use crate::machine::policy::Governed;
 use crate::machine::replicated::ReplicatedState;
 use crate::machine::snapshot::{self, Capture, Restored};
 use crate::machine::store::Store;
@@ -65,6 +66,8 @@ pub(crate) struct Readers {
     published: RwLock<Published>,
     history: RwLock<Arc<RwLock<History>>>,
     pub(crate) progress: watch::Sender<Progress>,
+    /// What governs, for whoever wants to be told when that changes.
+    pub(crate) governed: watch::Sender<Arc<Governed>>,
     /// Digests of marked states by index: none while it is being computed.
     marks: Mutex<BTreeMap<u64, Option<Digest>>>,
     pub(crate) marked: watch::Sender<()>,
@@ -136,7 +139,11 @@ impl Readers {
             // Nothing is shown of it: whoever asks finds the fence.
             return self.ground.fence.raise(format!("{what} of the state would go back, which IN10 forbids"));
         }
+        let changed = published.governed != next.governed;
         *published = next;
+        if changed {
+            self.governed.send_replace(Arc::clone(&published.governed));
+        }
         self.progress.send_replace(Progress { applied: published.applied, revision: published.revision });
     }
 
@@ -183,6 +190,7 @@ impl Machine {
             published: RwLock::new(state.published()),
             history: RwLock::new(Arc::clone(&state.history)),
             progress: watch::Sender::new(Progress::default()),
+            governed: watch::Sender::new(Arc::clone(&state.governed)),
             marks: Mutex::default(),
             marked: watch::Sender::new(()),
             current: Mutex::default(),
@@ -260,6 +268,7 @@ impl Machine {
         self.state.roster = Arc::new(restored.roster);
         self.state.generations = Arc::new(restored.generations);
         self.state.custody = Arc::new(restored.custody);
+        self.state.governed = Arc::new(restored.governed);
         self.state.clients = restored.clients;
         self.state.tree = restored.tree;
         self.readers.expected.met(&self.state.tree)?;
@@ -270,8 +279,8 @@ impl Machine {
     /// The state before anything is applied here: that of a snapshot whose digest was compared.
     pub(crate) async fn begin_from(&mut self, file: Arc<dyn DiskFile>) -> io::Result<()> {
         self.installed += 1;
-        let (store, name) = (self.state.store.clone(), self.installed);
-        let prepare = move || store.prepare(name, |base| snapshot::read(Flow::of(file), base));
+        let (store, name, founding) = (self.state.store.clone(), self.installed, self.state.charter.policy.clone());
+        let prepare = move || store.prepare(name, |base| snapshot::read(Flow::of(file), base, founding));
         let (base, restored) = self.ground.done("begin", prepare).await?;
         let membership = membership_of(&restored)?;
         self.adopt(restored, membership, base)
@@ -301,7 +310,8 @@ impl Machine {
     async fn install(&mut self, meta: &Meta, snapshot: &SnapshotFile) -> io::Result<()> {
         self.installed += 1;
         let (store, name, file) = (self.state.store.clone(), self.installed, Arc::clone(&snapshot.file));
-        let prepare = move || store.prepare(name, |base| snapshot::read(Flow::of(file), base));
+        let founding = self.state.charter.policy.clone();
+        let prepare = move || store.prepare(name, |base| snapshot::read(Flow::of(file), base, founding));
         let (base, restored) = self.ground.done("install", prepare).await?;
         let applied = types::log_ids(&restored.meta.applied);
         let membership = membership_of(&restored)?;

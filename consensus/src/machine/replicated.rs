@@ -4,13 +4,14 @@
 //! Trusts: nothing in an entry; only its own storage may make it fail, which fences the replica.
 //! Out of scope: agreeing on entries, opening records. Protocol sections 4, 5 and 7.
 
-use crate::charter::Charter;
+use crate::charter::{Charter, Law};
 use crate::defects::{self, Defect};
 use crate::machine::clients::{Admission, At, Clients, LIMITS};
 use crate::machine::custody::Custody;
 use crate::machine::generations::Generations;
 use crate::machine::history::History;
 use crate::machine::log_tree::LogTree;
+use crate::machine::policy::Governed;
 use crate::machine::roster::{Roster, Voter};
 use crate::machine::rows::{self, ChainValue, RecordHead, SpaceValue};
 use crate::machine::store::Store;
@@ -23,7 +24,6 @@ use ringwall_wire::codec::{Field, Message};
 use ringwall_wire::command::{
     Command, CommandBody, Denial, OpenSpace, Outcome, SealedChange, SealedMutation, SealedPut, SealedRecord, SealedWrite, SpaceChange,
 };
-use ringwall_wire::governance::{PolicyFault, PolicyOutcome};
 use ringwall_wire::ids::{Digest, KeyTag, Revision, SpaceTag};
 use ringwall_wire::receipt::{CHAIN_DELETE, CHAIN_EXPIRE, CHAIN_PUT, entry_leaf};
 use ringwall_wire::request::{Conflict, Expect};
@@ -55,6 +55,7 @@ pub(crate) struct ReplicatedState {
     pub(crate) roster: Arc<Roster>,
     pub(crate) generations: Arc<Generations>,
     pub(crate) custody: Arc<Custody>,
+    pub(crate) governed: Arc<Governed>,
     pub(crate) clients: Clients,
     /// One leaf for every applied entry.
     pub(crate) tree: LogTree,
@@ -73,9 +74,11 @@ pub(crate) struct Effect {
 impl ReplicatedState {
     /// The state before the first entry.
     pub(crate) fn new(store: Store, charter: Charter) -> Self {
+        let governed = Arc::new(Governed::new(charter.policy.clone()));
         ReplicatedState {
             store,
             charter,
+            governed,
             applied: None,
             membership: StoredMembership::default(),
             revision: Revision(0),
@@ -101,6 +104,7 @@ impl ReplicatedState {
             roster: Arc::clone(&self.roster),
             generations: Arc::clone(&self.generations),
             custody: Arc::clone(&self.custody),
+            governed: Arc::clone(&self.governed),
             voters: Arc::new(self.membership.voter_ids().collect()),
         }
     }
@@ -175,9 +179,13 @@ impl ReplicatedState {
             }
             CommandBody::Expire => vec![self.expire()?],
             CommandBody::Mark => vec![Outcome::Done],
+            CommandBody::AdmitPropose(_) | CommandBody::AdmitCommit(_) if self.governed.is_lapsed(self.time_ms) => {
+                vec![Outcome::Denied(Denial::LeaseOver)]
+            }
             CommandBody::AdmitPropose(propose) => {
-                let charter = self.charter.clone();
-                vec![self.roster().propose(index, *propose, &charter)]
+                let (charter, governed) = (self.charter.clone(), Arc::clone(&self.governed));
+                let law = Law { charter: &charter, policy: governed.in_force() };
+                vec![self.roster().propose(index, *propose, law)]
             }
             CommandBody::Endorse(endorse) => {
                 let (voters, cluster_id) = (self.voters(), self.charter.cluster_id);
@@ -190,7 +198,11 @@ impl ReplicatedState {
             CommandBody::Retire(incarnation) => vec![self.roster().retire(incarnation)],
             CommandBody::Found(founding) => {
                 self.generations().rotated_ms = self.time_ms;
-                vec![self.roster().found(*founding)]
+                let outcome = self.roster().found(*founding);
+                if matches!(outcome, Outcome::Admitted(_)) {
+                    Arc::make_mut(&mut self.governed).founded(index, self.time_ms);
+                }
+                vec![outcome]
             }
             CommandBody::Begin(begun) => {
                 let cluster_id = self.charter.cluster_id;
@@ -202,7 +214,7 @@ impl ReplicatedState {
             }
             CommandBody::Custody(step) => vec![self.custody_step(*step)],
             CommandBody::Keys(step) => vec![self.keys(*step)?],
-            CommandBody::Policy(_) => vec![Outcome::Policy(PolicyOutcome::Refused(PolicyFault::NoGovernors))],
+            CommandBody::Policy(step) => vec![self.policy_step(index, *step)],
         };
         Ok(Effect { outcomes, mark })
     }
@@ -228,7 +240,8 @@ impl ReplicatedState {
             SealedWrite::Workload(write) => {
                 let at = workloads::Applying {
                     store: &self.store,
-                    charter: &self.charter,
+                    law: Law { charter: &self.charter, policy: self.governed.in_force() },
+                    lapsed: self.governed.is_lapsed(self.time_ms),
                     generations: &self.generations,
                     time_ms: self.time_ms,
                 };

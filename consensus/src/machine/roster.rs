@@ -7,7 +7,7 @@
 //! Trusts: that a voter verified the evidence before it signed; evidence itself is not looked at here, it depends on time.
 //! Out of scope: verification (`attest`, `node`), Raft's own membership (`replica`). Protocol sections 2.1 and 4, IN7.
 
-use crate::charter::Charter;
+use crate::charter::Law;
 use crate::defects::{self, Defect};
 use crate::machine::view::{MemberRow, MemberStanding, ProposalRow};
 use ringwall_wire::admission::{Admission, AdmitPropose, Endorse, IncarnationCert, Verdict};
@@ -117,7 +117,7 @@ impl Roster {
         Outcome::Admitted(founding.incarnation)
     }
 
-    pub(crate) fn propose(&mut self, index: u64, propose: AdmitPropose, charter: &Charter) -> Outcome {
+    pub(crate) fn propose(&mut self, index: u64, propose: AdmitPropose, law: Law<'_>) -> Outcome {
         self.drop_stale(index);
         if self.proposals.len() >= PROPOSALS {
             return Outcome::Denied(Denial::TooManyProposals);
@@ -126,7 +126,7 @@ impl Roster {
             return Outcome::Denied(Denial::KeysKnown);
         }
         if let Some(order) = &propose.order
-            && let Err(fault) = self.order_holds(order, propose.cert.slot, index, charter)
+            && let Err(fault) = self.order_holds(order, propose.cert.slot, index, law)
         {
             return Outcome::Denied(Denial::Order(fault));
         }
@@ -256,8 +256,8 @@ impl Roster {
 
     /// Whether the governors' order lets a joiner be proposed for `slot` at `index` although the incumbent was not asked. It is used up by
     /// what it orders: once another incarnation stands in the slot, it names nobody's incumbent.
-    pub(crate) fn order_holds(&self, order: &ReplaceOrder, slot: Slot, index: u64, charter: &Charter) -> Result<(), OrderFault> {
-        if order.cluster_id != charter.cluster_id {
+    pub(crate) fn order_holds(&self, order: &ReplaceOrder, slot: Slot, index: u64, law: Law<'_>) -> Result<(), OrderFault> {
+        if order.cluster_id != *law.cluster_id() {
             return Err(OrderFault::OtherCluster);
         }
         if Some(order.epoch) != self.epoch {
@@ -272,7 +272,7 @@ impl Roster {
         if order.last_index.is_some_and(|last| index > last) {
             return Err(OrderFault::Expired);
         }
-        (charter.orders)(order)
+        law.order(order)
     }
 
     fn keys_known(&self, cert: &IncarnationCert) -> bool {

@@ -1,6 +1,6 @@
 //! Snapshots: the whole state as one file, the same bytes on every replica at the same index.
 //!
-//! Decides: `"RWS5"`, then items `u32 length, u8 kind, encoding`: meta, members, proposals, dealings, clients, events, open tiles of the log tree, rows in key order, and an
+//! Decides: `"RWS6"`, then items `u32 length, u8 kind, encoding`: meta, members, proposals, dealings, steps of the policy, clients, events, open tiles of the log tree, rows in key order, and an
 //! end that counts the items. No time of day, no order of arrival, no library's layout. The digest of the state is the SHA-256 of it.
 //! Trusts: nothing it reads; an item is bounded before it is held, kinds may only go up, row keys must rise.
 //! Out of scope: sending (`network`, `gate`). Protocol section 4; layout: docs/formats.md, "Snapshots".
@@ -11,6 +11,7 @@ use crate::machine::custody::{Custody, CustodyRecord, HeldRecord};
 use crate::machine::generations::{Generations, GenerationsRecord};
 use crate::machine::history::{EventRecord, History};
 use crate::machine::log_tree::{LogTree, OpenTile, TILE_BYTES};
+use crate::machine::policy::{Governed, GovernedPart, GovernedRecord};
 use crate::machine::replicated::ReplicatedState;
 use crate::machine::roster::{MemberRecord, ProposalRecord, Roster};
 use crate::machine::rows::{self, ChainValue, SpaceValue};
@@ -19,12 +20,13 @@ use crate::machine::workloads;
 use crate::types::{self, LogId, StoredMembership};
 use bytes::Bytes;
 use ringwall_wire::backup::SNAPSHOT_MAGIC as MAGIC;
-use ringwall_wire::backup::item::{CLIENT, DEALING, END, EVENT, MEMBER, META, PROPOSAL, ROW, TREE};
+use ringwall_wire::backup::item::{CLIENT, DEALING, END, EVENT, GOVERNED, MEMBER, META, PROPOSAL, ROW, TREE};
 use ringwall_wire::bounded::List;
 use ringwall_wire::codec::{DecodeError, Field};
 use ringwall_wire::ids::{Digest, Epoch, Revision};
 use ringwall_wire::limits::{EPOCHS, SNAPSHOT_ITEM_BYTES as ITEM_BYTES};
 use ringwall_wire::peer::{LogPosition, Membership};
+use ringwall_wire::policy::PolicyDoc;
 use ringwall_wire::receipt::{EpochStart, TreePoint};
 use ringwall_wire::user::{AuditRow, UserRow};
 use sha2::{Digest as _, Sha256};
@@ -57,6 +59,8 @@ ringwall_wire::record! {
         pub generations: GenerationsRecord,
         /// Shares, beside the dealings themselves.
         pub custody: CustodyRecord,
+        /// Governance, beside its steps and what waits.
+        pub governed: GovernedRecord,
         /// How every epoch but the first began.
         pub epochs: List<EpochStart, EPOCHS>,
     }
@@ -71,6 +75,7 @@ pub(crate) struct Capture {
     roster: Arc<Roster>,
     generations: Arc<Generations>,
     custody: Arc<Custody>,
+    governed: Arc<Governed>,
     clients: Clients,
     history: History,
     tree: LogTree,
@@ -88,6 +93,7 @@ impl Capture {
             roster: Arc::clone(&state.roster),
             generations: Arc::clone(&state.generations),
             custody: Arc::clone(&state.custody),
+            governed: Arc::clone(&state.governed),
             clients: state.clients.clone(),
             history: state.history.read().expect("nobody panics with the lock held").clone(),
             tree: state.tree.clone(),
@@ -105,11 +111,13 @@ impl Capture {
         let mut out = Items { out: io::BufWriter::with_capacity(256 * 1024, out), hash: Sha256::new(), bytes: 0, items: 0 };
         out.raw(&MAGIC)?;
         let (custody, dealings) = self.custody.records();
-        out.item(META, &self.meta(custody)?)?;
+        let (governed, parts) = self.governed.records();
+        out.item(META, &self.meta(custody, governed)?)?;
         let (members, proposals) = self.roster.records();
         members.iter().try_for_each(|member| out.item(MEMBER, member))?;
         proposals.iter().try_for_each(|proposal| out.item(PROPOSAL, proposal))?;
         dealings.iter().try_for_each(|dealing| out.item(DEALING, dealing))?;
+        parts.iter().try_for_each(|part| out.item(GOVERNED, part))?;
         self.clients.records().try_for_each(|client| out.item(CLIENT, &client))?;
         self.history.records().try_for_each(|event| out.item(EVENT, &event))?;
         self.tree.open_tiles().try_for_each(|tile| out.item(TREE, &tile))?;
@@ -144,7 +152,7 @@ impl Capture {
         self.write(io::sink()).map(|(_, digest)| digest)
     }
 
-    fn meta(&self, custody: CustodyRecord) -> io::Result<Meta> {
+    fn meta(&self, custody: CustodyRecord, governed: GovernedRecord) -> io::Result<Meta> {
         Ok(Meta {
             epoch: self.roster.epoch,
             applied: types::positions(&self.applied),
@@ -155,6 +163,7 @@ impl Capture {
             history_floor: self.history.floor(),
             generations: self.generations.record(),
             custody,
+            governed,
             epochs: List::new(self.roster.epochs.clone()).map_err(io::Error::other)?,
         })
     }
@@ -203,13 +212,14 @@ pub(crate) struct Restored {
     pub(crate) roster: Roster,
     pub(crate) generations: Generations,
     pub(crate) custody: Custody,
+    pub(crate) governed: Governed,
     pub(crate) clients: Clients,
     pub(crate) history: History,
     pub(crate) tree: LogTree,
 }
 
-/// Reads a snapshot: rows go to `base`, the rest is given back.
-pub(crate) fn read(input: impl Read, base: &mut Base) -> io::Result<Restored> {
+/// Reads a snapshot: rows go to `base`, the rest is given back. The founding policy is the charter's: it is in no snapshot.
+pub(crate) fn read(input: impl Read, base: &mut Base, founding: Option<Arc<PolicyDoc>>) -> io::Result<Restored> {
     let mut input = io::BufReader::with_capacity(256 * 1024, input);
     let mut magic = [0; 4];
     input.read_exact(&mut magic)?;
@@ -220,8 +230,9 @@ pub(crate) fn read(input: impl Read, base: &mut Base) -> io::Result<Restored> {
     let roster = Roster { epoch: meta.epoch, epochs: meta.epochs.to_vec(), ..Roster::default() };
     let generations = Generations::restore(meta.generations.clone()).ok_or_else(|| illegal("generations"))?;
     let custody = Custody::restore(meta.custody.clone()).ok_or_else(|| illegal("custodians"))?;
+    let governed = Governed::restore(founding, meta.governed.clone());
     let (clients, history, tree) = (Clients::new(LIMITS), History::default(), LogTree::default());
-    let mut restored = Restored { meta, roster, generations, custody, clients, history, tree };
+    let mut restored = Restored { meta, roster, generations, custody, governed, clients, history, tree };
     restored.history.set_floor(restored.meta.history_floor);
     let mut fill = Fill { base, changes: Vec::new(), bytes: 0, last: Vec::new() };
     let (mut items, mut before) = (1_u64, META);
@@ -235,6 +246,7 @@ pub(crate) fn read(input: impl Read, base: &mut Base) -> io::Result<Restored> {
             MEMBER => restored.roster.restore_member(decode::<MemberRecord>(&bytes)?),
             PROPOSAL => restored.roster.restore_proposal(decode::<ProposalRecord>(&bytes)?),
             DEALING if restored.custody.restore_held(decode::<HeldRecord>(&bytes)?) => {}
+            GOVERNED if restored.governed.restore_part(decode::<GovernedPart>(&bytes)?) => {}
             CLIENT => restored.clients.restore(decode::<ClientRecord>(&bytes)?),
             EVENT => restored.history.restore(decode::<EventRecord>(&bytes)?),
             TREE => restored.tree.restore(decode::<OpenTile>(&bytes)?).map_err(io::Error::other)?,

@@ -8,6 +8,7 @@
 use crate::charter::Charter;
 use crate::ground::Ground;
 use crate::machine::clients::{Admission, At, ClientLimits, Clients};
+use crate::machine::policy::tests::founding;
 use crate::machine::raft::Machine;
 use crate::machine::replicated::ReplicatedState;
 use crate::machine::snapshot::{self, Capture};
@@ -42,7 +43,9 @@ impl Bench {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::create(Ground::real(dir.path()), overlay_bytes).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let mut state = ReplicatedState::new(store, Charter::plain(CLUSTER));
+        // Somebody governs; as it comes, no judge takes their word.
+        let charter = Charter { policy: Some(Arc::new(founding())), ..Charter::plain(CLUSTER) };
+        let mut state = ReplicatedState::new(store, charter);
         let first = types::log_id(&LogPosition { term: 1, index: 0 });
         state.apply(&Entry { log_id: first, payload: EntryPayload::Blank }).unwrap();
         Bench { state, index: 0, runtime, _dir: dir }
@@ -88,7 +91,8 @@ impl Bench {
         let mut file = Vec::new();
         Capture::of(&self.state).write(&mut file).unwrap();
         let mut other = Bench::new(overlay_bytes);
-        let (base, restored) = other.state.store.prepare(1, |base| snapshot::read(file.as_slice(), base)).unwrap();
+        let (base, restored) =
+            other.state.store.prepare(1, |base| snapshot::read(file.as_slice(), base, self.state.charter.policy.clone())).unwrap();
         other.state.store.adopt(base).unwrap();
         other.state.applied = types::log_ids(&restored.meta.applied);
         let members = types::membership_in(&restored.meta.membership).unwrap();
@@ -98,6 +102,7 @@ impl Bench {
         other.state.roster = Arc::new(restored.roster);
         other.state.generations = Arc::new(restored.generations);
         other.state.custody = Arc::new(restored.custody);
+        other.state.governed = Arc::new(restored.governed);
         other.state.clients = restored.clients;
         other.state.tree = restored.tree;
         *other.state.history.write().unwrap() = restored.history;
@@ -471,7 +476,7 @@ fn a_damaged_snapshot_is_refused() {
     }
     let mut file = Vec::new();
     Capture::of(&bench.state).write(&mut file).unwrap();
-    let read = |bytes: &[u8]| Bench::new(4_096).state.store.prepare(1, |base| snapshot::read(bytes, base).map(|_| ())).is_ok();
+    let read = |bytes: &[u8]| Bench::new(4_096).state.store.prepare(1, |base| snapshot::read(bytes, base, None).map(|_| ())).is_ok();
     assert!(read(&file));
     for cut in [0, 3, 40, file.len() / 2, file.len() - 1] {
         assert!(!read(&file[..cut]), "cut at {cut}");

@@ -7,6 +7,7 @@ use crate::machine::custody::Custody;
 use crate::machine::generations::{Generations, KeyRow};
 use crate::machine::history::History;
 use crate::machine::log_tree::{Kept, LogTree};
+use crate::machine::policy::Governed;
 use crate::machine::roster::Roster;
 use crate::machine::rows::{self, ChainValue, RecordHead, SpaceValue};
 use crate::machine::{store, users};
@@ -137,6 +138,7 @@ pub(crate) struct Published {
     pub(crate) roster: Arc<Roster>,
     pub(crate) generations: Arc<Generations>,
     pub(crate) custody: Arc<Custody>,
+    pub(crate) governed: Arc<Governed>,
     pub(crate) voters: Arc<BTreeSet<Incarnation>>,
 }
 
@@ -144,6 +146,8 @@ impl Published {
     /// IN10: what of this would be less in `next`.
     pub(crate) fn goes_back(&self, next: &Published) -> Option<&'static str> {
         let tree = |shown: &Published| shown.tree.head.size;
+        let (policy, svn) = self.governed.marks();
+        let (next_policy, next_svn) = next.governed.marks();
         let back = [
             ("the applied index", next.applied < self.applied),
             ("the term", next.term < self.term),
@@ -155,6 +159,8 @@ impl Published {
             ("the oldest key epoch", next.generations.oldest() < self.generations.oldest()),
             ("the custody epoch", next.custody.newest < self.custody.newest),
             ("the active custody epoch", next.custody.active_epoch() < self.custody.active_epoch()),
+            ("the policy version", next_policy < policy),
+            ("the least security version", next_svn < svn),
         ];
         back.iter().find(|(_, back)| *back).map(|(what, _)| *what)
     }
@@ -289,6 +295,11 @@ impl View {
         Arc::clone(&self.published.custody)
     }
 
+    /// The policy in force, how it came to be, and what waits.
+    pub fn governance(&self) -> Arc<Governed> {
+        Arc::clone(&self.published.governed)
+    }
+
     /// A user on record.
     pub fn user(&self, user: &UserTag) -> Result<Option<UserRow>, ReadError> {
         let row = self.rows.read(&rows::user_key(user), |row| row.map(UserRow::from_bytes).transpose());
@@ -410,6 +421,9 @@ fn fenced(why: impl std::fmt::Display) -> ReadError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::machine::policy::tests::founding;
+    use ringwall_wire::ids::PolicyVersion;
+    use ringwall_wire::policy::PolicyDoc;
 
     #[test]
     fn nothing_that_is_shown_goes_back() {
@@ -420,6 +434,7 @@ mod tests {
             revision: Revision(5),
             time_ms: 7,
             roster: roster(1),
+            governed: governed(6, 8),
             ..Published::default()
         };
         fn grown(leaves: u8) -> Arc<PublishedTree> {
@@ -429,6 +444,10 @@ mod tests {
         }
         fn roster(epoch: u32) -> Arc<Roster> {
             Arc::new(Roster { epoch: Some(Epoch(epoch)), ..Roster::default() })
+        }
+        fn governed(version: u64, min_svn: u32) -> Arc<Governed> {
+            let policy = PolicyDoc { version: PolicyVersion(version), min_svn, ..founding() };
+            Arc::new(Governed::new(Some(Arc::new(policy))))
         }
         assert_eq!(Published::default().goes_back(&now()), None);
         assert_eq!(now().goes_back(&now()), None);
@@ -440,6 +459,8 @@ mod tests {
             ("the time", Published { time_ms: 6, ..now() }),
             ("the epoch", Published { roster: roster(0), ..now() }),
             ("the epoch", Published { roster: Arc::default(), ..now() }),
+            ("the policy version", Published { governed: governed(5, 9), ..now() }),
+            ("the least security version", Published { governed: governed(7, 7), ..now() }),
         ] {
             assert_eq!(now().goes_back(&back), Some(what));
         }

@@ -1,12 +1,12 @@
 //! Workload keys as replicas hold them: policies, wrapped keys, how often each was granted, and the audit chain.
 //!
 //! Decides: a policy is set when enough governors signed it and it follows the one in force; an attempt is granted when it was judged by the policy
-//! in force, found no fault, and the policy's grants of this minute are not used up; every outcome but a flood's is one entry of one hash chain.
+//! in force, found no fault, the policy's grants of this minute are not used up, and the lease of the cluster's own policy runs; every outcome but a flood's is one entry of one hash chain.
 //! A request has one entry however often it arrives. Applying is total, opens nothing, and reads the group's time, which never goes back.
 //! Trusts: the member that judged the evidence, as members are trusted with the keys themselves. Out of scope: judging (`attest`), wrapping
 //! (`keys`). Protocol section 10.
 
-use crate::charter::Charter;
+use crate::charter::Law;
 use crate::machine::generations::Generations;
 use crate::machine::rows::{WORKLOAD_AUDIT_ROWS, WORKLOAD_CHAIN, WORKLOAD_HEADS, WORKLOAD_METERS, WORKLOAD_POLICIES, WORKLOAD_REQUESTS};
 use crate::machine::store::{Snapshot, Store};
@@ -198,7 +198,9 @@ pub(crate) fn rewrap(store: &Store, moved: RewrappedWorkload, newest: KeyEpoch) 
 /// A write, and what it is applied to.
 pub(crate) struct Applying<'a> {
     pub(crate) store: &'a Store,
-    pub(crate) charter: &'a Charter,
+    pub(crate) law: Law<'a>,
+    /// Whether the lease of the cluster's policy is over: then no key is granted.
+    pub(crate) lapsed: bool,
     pub(crate) generations: &'a Generations,
     pub(crate) time_ms: u64,
 }
@@ -267,10 +269,10 @@ impl Applying<'_> {
 
     /// The policy, when it is this cluster's and enough governors signed it.
     fn judged(&self, set: &WorkloadSet) -> Result<GrantPolicy, SetFault> {
-        if set.order.cluster_id != self.charter.cluster_id {
+        if set.order.cluster_id != *self.law.cluster_id() {
             return Err(SetFault::Order(OrderFault::OtherCluster));
         }
-        (self.charter.governors)(&set.order.signed_words(), &set.order.signatures).map_err(SetFault::Order)?;
+        self.law.words(&set.order.signed_words(), &set.order.signatures).map_err(SetFault::Order)?;
         GrantPolicy::decode(&set.order.policy).ok().filter(|policy| is_name(&policy.name)).ok_or(SetFault::Malformed)
     }
 
@@ -294,6 +296,7 @@ impl Applying<'_> {
             (None, _) => Some(GrantFault::NoKey),
             (Some(key), _) if attempt.policy != Some(key.policy) => Some(GrantFault::PolicyChanged),
             (Some(_), Some(fault)) => Some(fault),
+            (Some(_), None) if self.lapsed => Some(GrantFault::LeaseOver),
             (Some(key), None) if meter.granted >= key.grants_per_minute => Some(GrantFault::RateLimited),
             (Some(_), None) => None,
         };

@@ -7,6 +7,8 @@
 
 use crate::charter::GovernorsJudge;
 use crate::machine::keys_tests::{founded, keys, refused, rotation};
+use crate::machine::policy::Governed;
+use crate::machine::policy::tests::founding;
 use crate::machine::rows::WORKLOAD_AUDIT_ROWS;
 use crate::machine::tests::{Bench, CLUSTER};
 use crate::machine::workloads::{AuditValue, is_row};
@@ -24,12 +26,12 @@ use std::sync::Arc;
 
 /// Signed is what has signatures at all.
 fn judge() -> GovernorsJudge {
-    Arc::new(|_, signatures| (!signatures.is_empty()).then_some(()).ok_or(OrderFault::TooFew))
+    Arc::new(|_, signatures, _| (!signatures.is_empty()).then_some(()).ok_or(OrderFault::TooFew))
 }
 
 fn bench() -> Bench {
     let mut bench = Bench::new(1 << 20);
-    bench.state.charter.governors = judge();
+    bench.state.charter.judges.words = judge();
     bench
 }
 
@@ -267,7 +269,7 @@ fn moved(policy: &GrantPolicy, from: u32, to: u32) -> KeyCommand {
 #[test]
 fn keys_move_with_the_master_key_and_hold_back_its_end() {
     let (mut bench, me) = founded();
-    bench.state.charter.governors = judge();
+    bench.state.charter.judges.words = judge();
     let (one, two) = (policy("a", 1, 9), policy("a", 2, 9));
     assert_eq!(apply(&mut bench, 0, WorkloadWrite::Set(set(&one, None, 1))), WorkloadOutcome::Set(1));
     let ahead = WorkloadSet { key: WrappedKey { key_epoch: KeyEpoch(2), ..wrapped(1) }, ..set(&policy("b", 1, 9), None, 1) };
@@ -302,4 +304,24 @@ fn keys_move_with_the_master_key_and_hold_back_its_end() {
     assert_eq!(keys(&mut bench, KeyCommand::Retire(KeyEpoch(1))), Outcome::Done);
     let over = WorkloadSet { key: wrapped(1), ..set(&policy("d", 1, 9), None, 1) };
     assert_eq!(apply(&mut bench, 0, WorkloadWrite::Set(over)), refused_set, "nobody has this master key any more");
+}
+
+#[test]
+fn no_key_is_granted_past_the_lease_of_the_clusters_policy_and_that_is_written_down() {
+    let mut bench = bench();
+    let mut first = founding();
+    first.governance.lease_s = 10;
+    bench.state.governed = Arc::new(Governed::new(Some(Arc::new(first))));
+    let one = policy("a", 1, 9);
+    assert_eq!(apply(&mut bench, 1_000, WorkloadWrite::Set(set(&one, None, 1))), WorkloadOutcome::Set(1));
+    let mut ask = |at_ms, request, fault| apply(&mut bench, at_ms, WorkloadWrite::Attempt(attempt(request, &one, fault)));
+    assert_eq!(ask(9_999, 1, None), WorkloadOutcome::Granted(2));
+    assert_eq!(ask(10_000, 2, None), WorkloadOutcome::Refused(GrantFault::LeaseOver));
+    assert_eq!(
+        ask(10_000, 3, Some(GrantFault::Chip)),
+        WorkloadOutcome::Refused(GrantFault::Chip),
+        "what is wrong with the asker comes first"
+    );
+    let events: Vec<AuditEvent> = audit(&bench).into_iter().map(|entry| entry.event).collect();
+    assert_eq!(events[2..], [AuditEvent::Refused(GrantFault::LeaseOver), AuditEvent::Refused(GrantFault::Chip)]);
 }

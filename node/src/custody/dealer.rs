@@ -130,6 +130,7 @@ async fn deal_now(node: &Arc<Node>, custody: &Custody, terms: &CustodyTerms, row
 }
 
 fn plan<'a>(node: &Node, custody: &Custody, terms: &'a CustodyTerms) -> Result<DealPlan<'a>, NotRotated> {
+    let in_force = node.site.policies.now();
     let custody_epoch = CustodyEpoch(custody.newest.0.checked_add(1).ok_or(NotRotated::UsedUp)?);
     Ok(DealPlan {
         epoch: node.site.epoch(),
@@ -137,8 +138,8 @@ fn plan<'a>(node: &Node, custody: &Custody, terms: &'a CustodyTerms) -> Result<D
         threshold: terms.threshold,
         custodians: &terms.custodians,
         previous: custody.active.as_ref().map_or(Digest([0; 32]), |active| active.hash),
-        policy: Digest(node.site.policy.digest()),
-        policy_version: node.site.policy.version,
+        policy: in_force.digest(),
+        policy_version: in_force.policy().version,
         dealer: node.incarnation,
         dealer_sig: node.secrets.public().sig,
     })
@@ -157,7 +158,7 @@ async fn vouched(node: &Arc<Node>, manifest: &CustodyManifest) -> Result<SavedEx
     let _accepted = attesting::judge(&node.site, answer, wanted).await?;
     Ok(SavedExchange {
         cluster_id: node.site.cluster_id,
-        min_policy_version: node.site.policy.version,
+        min_policy_version: node.site.policy().version,
         handshake,
         nonce,
         noise,

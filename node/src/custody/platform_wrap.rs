@@ -90,13 +90,21 @@ pub(crate) struct Wrapped {
     holds: Option<Holds>,
     /// This life never wraps.
     never: bool,
+    /// No wrap lies in the folder, since the policy wants none.
+    forgotten: bool,
     not_before: Option<Instant>,
 }
 
 impl Wrapped {
     /// Wraps again if the record names something else than the file holds.
     pub(crate) async fn follow(&mut self, node: &Arc<Node>, rows: &[KeyRow], custody: &Custody) {
-        if self.never || node.site.policy.platform_unseal == PlatformUnseal::Never {
+        if node.site.policy().platform_unseal == PlatformUnseal::Never {
+            self.holds = None;
+            self.forget(&node.site.config.data);
+            return;
+        }
+        self.forgotten = false;
+        if self.never {
             return;
         }
         if matches!(node.site.config.cluster, ClusterPart::Found(..)) {
@@ -124,6 +132,21 @@ impl Wrapped {
                 warn!(%fault, "the keys are not wrapped to this chip: after a total outage it opens nothing");
             }
         }
+    }
+
+    /// The policy wants no wrap any more: what an earlier one had written goes. Copies of the disk keep it; a rotation is what ends it there.
+    fn forget(&mut self, data: &Path) {
+        if self.forgotten {
+            return;
+        }
+        match std::fs::remove_file(data.join(WRAP_FILE)) {
+            Ok(()) => info!("the policy wants no platform wrap: the one of this node is removed"),
+            Err(fault) if fault.kind() == io::ErrorKind::NotFound => {}
+            Err(fault) => {
+                return warn!(%fault, file = WRAP_FILE, "the policy wants no platform wrap, and the one of this node stays: remove it by hand");
+            }
+        }
+        self.forgotten = true;
     }
 
     async fn write(&mut self, node: &Arc<Node>, ring: &Keyring, holds: &Holds) -> Result<(), NotWrapped> {

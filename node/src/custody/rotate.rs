@@ -85,7 +85,7 @@ fn carried(node: &Node, ring: &Keyring, held: &Held) -> Result<RotatedCustody, N
     let tag = TagKey::new(ring.unwrap_custody(&held.hash, CustodyUse::Tag, &held.dealing.keys.tag)?);
     let mut rng = (node.site.entropy)();
     let mut draws = Draws::new(&mut *rng, &ring.custody_salt(held.custody_epoch()));
-    let recovery = seal_keys(ring, held.manifest(), &tag, node.site.epoch(), node.site.policy.version, &mut draws)?;
+    let recovery = seal_keys(ring, held.manifest(), &tag, node.site.epoch(), node.site.policy().version, &mut draws)?;
     let mut ivs = HedgedIvs::new((node.site.entropy)(), node.incarnation);
     Ok(RotatedCustody { recovery, keys: dealt_under(ring, held, &mut ivs)? })
 }

@@ -83,6 +83,7 @@ pub(super) async fn make(node: &Arc<Node>, active: &Held, ground: &Ground, who: 
 
 fn shadow_of(node: &Node, active: &Held, copy: &TreePoint, session: &Nonce) -> Result<Shadow, ShadowError> {
     let site = &node.site;
+    let in_force = site.policies.now();
     let custodians: Vec<Custodian> = active.manifest().members.iter().map(|member| member.custodian.clone()).collect();
     let plan = DealPlan {
         epoch: site.epoch(),
@@ -90,8 +91,8 @@ fn shadow_of(node: &Node, active: &Held, copy: &TreePoint, session: &Nonce) -> R
         threshold: active.manifest().threshold,
         custodians: &custodians,
         previous: active.hash,
-        policy: Digest(ringwall_wire::codec::Message::digest(&site.policy)),
-        policy_version: site.policy.version,
+        policy: in_force.digest(),
+        policy_version: in_force.policy().version,
         dealer: node.incarnation,
         dealer_sig: node.secrets.public().sig,
     };

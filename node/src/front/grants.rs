@@ -146,7 +146,7 @@ impl Front {
         let refused = |error: &GrantError| (error.fault(), error.to_string());
         let verified = guest.evidence.as_ref().map_err(refused)?;
         let policy = policy.ok_or_else(|| plain(GrantFault::NoKey))?;
-        let expected = GrantExpected { report_data: &guest.report_data, trust_domain: self.policy.trust_domain };
+        let expected = GrantExpected { report_data: &guest.report_data, trust_domain: self.policies.now().policy().trust_domain };
         appraise_grant(verified, policy, &expected).map(|_| ()).map_err(|error| refused(&error))
     }
 
@@ -181,7 +181,7 @@ impl Front {
 
     /// Sets a grant policy its governors signed; the first one makes the key.
     pub(crate) async fn set_grant_policy(&self, order: GrantOrder) -> Result<Result<u64, SetFault>, Refusal> {
-        let approved = match verify_grant_order(&order, &self.cluster_id, &self.policy.governance) {
+        let approved = match verify_grant_order(&order, &self.cluster_id, &self.policies.now().policy().governance) {
             Ok(approved) => approved,
             Err(fault) => return Ok(Err(fault)),
         };
@@ -214,7 +214,7 @@ impl Front {
 
     /// A page of the audit chain, for a governor who signed `words`.
     pub(crate) async fn audit(&self, words: &[u8], governor: &Approval, after: u64) -> Result<AuditPage, Refusal> {
-        if !is_governor(words, governor, &self.policy.governance) {
+        if !is_governor(words, governor, &self.policies.now().policy().governance) {
             return Err(refusal(
                 RefusalCode::NotAuthorized,
                 "the audit chain is read by governors: sign with a governor's key of this cluster, on this session",

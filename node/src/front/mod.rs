@@ -6,6 +6,7 @@
 //! | `record.rs`, `erasure.rs`, `escrow.rs` | what a user's devices see of their record and change of it; whose namespaces are erased; to what data keys are sealed |
 //! | `backup.rs` | who fetches snapshots of the whole state, and what is signed for them |
 //! | `quotes.rs`, `requests.rs`, `spaces.rs` | when a quote is made, and for which sessions; what is sealed under which namespace's keys |
+//! | `governance.rs` | what governs the cluster, as users are shown it, and what governors sign |
 //! | `writes.rs` | how the writes of all sessions become few log entries, and what their clients are told |
 //! | `reads.rs`, `lists.rs`, `index.rs`, `watch.rs` | linearizable reads, pages in key order, changes since a revision |
 //! | `workloads.rs`, `grants.rs` | sessions of workloads and governors, and which keys leave |
@@ -19,6 +20,7 @@ mod custodians;
 mod erasure;
 mod escrow;
 mod expiry;
+mod governance;
 pub(crate) mod grants;
 mod index;
 mod limits;
@@ -44,6 +46,7 @@ mod writes;
 use crate::clock::Clock;
 use crate::context::Node;
 use crate::entropy::Entropy;
+use crate::governance::PolicyCell;
 use crate::kbs;
 use crate::renewal::Sessions;
 use crate::ring::Ring;
@@ -91,8 +94,8 @@ pub struct FrontParts {
     pub replica: Replica,
     /// The founding record.
     pub genesis: GenesisRecord,
-    /// The policy it follows.
-    pub policy: PolicyDoc,
+    /// The policy in force.
+    pub policies: Arc<PolicyCell>,
     /// What it was told at boot.
     pub boot_config: BootConfig,
     /// Proof of release; empty where the policy demands none.
@@ -126,7 +129,7 @@ pub struct Front {
     keyring: Arc<Ring>,
     replica: Replica,
     genesis: GenesisRecord,
-    policy: PolicyDoc,
+    policies: Arc<PolicyCell>,
     boot_config: Blob<4096>,
     release_proof: Blob<RELEASE_PROOF_BYTES>,
     pub(crate) entropy: Entropy,
@@ -162,8 +165,9 @@ impl core::fmt::Debug for Front {
 impl Front {
     /// Opens the door: starts the tasks behind it. Sessions are taken by [`Front::serve`].
     pub fn start(parts: FrontParts) -> Arc<Front> {
-        let FrontParts { cluster_id, epoch, incarnation, slot, secrets, attester, keyring, replica, genesis, policy, boot_config, .. } =
-            parts;
+        let FrontParts {
+            cluster_id, epoch, incarnation, slot, secrets, attester, keyring, replica, genesis, policies, boot_config, ..
+        } = parts;
         let binding = Binding {
             cluster_id,
             epoch,
@@ -171,12 +175,12 @@ impl Front {
             incarnation,
             keys: secrets.public().clone(),
             boot_config: boot_config.host_data(),
-            policy: Digest(policy.digest()),
+            policy: policies.now().digest(),
             batch_root: Digest([0; 32]),
         };
         let clock = parts.clock.clone();
         let now_s = Arc::new(move || clock() / 1_000);
-        let quotes = Quotes::new(Platform { attester, binding }, policy.session.standing_period_s, now_s, (parts.entropy)());
+        let quotes = Quotes::new(Platform { attester, binding, policies: Arc::clone(&policies) }, now_s, (parts.entropy)());
         let (leader, leader_known) = signal(replica.metrics().leader);
         let broker = parts.kbs.as_ref().and_then(|settings| match kbs::Identity::new(&keyring.now(), &settings.names) {
             Ok(identity) => Some(Arc::new(identity)),
@@ -216,7 +220,7 @@ impl Front {
             keyring,
             replica,
             genesis,
-            policy,
+            policies,
             node: parts.node,
         });
         front.spawn_tasks(leader, parts.clock);
@@ -283,11 +287,13 @@ impl Front {
             incarnation: self.incarnation,
             noise: keys.noise,
             kem: keys.kem,
-            policy_version: self.policy.version,
+            policy_version: self.policies.now().policy().version,
         }
     }
 
-    fn attest_resp(&self, bound: Bound) -> AttestResp {
+    /// What was asked for by somebody who knows this policy.
+    fn attest_resp(&self, bound: Bound, known_policy: Option<&Digest>) -> AttestResp {
+        let in_force = &bound.quote.in_force;
         AttestResp {
             cluster_id: self.cluster_id,
             epoch: self.epoch,
@@ -296,8 +302,8 @@ impl Front {
             keys: self.secrets.public().clone(),
             boot_config: self.boot_config.clone(),
             genesis: self.genesis.clone(),
-            policy: self.policy.clone(),
-            steps: Default::default(),
+            policy: PolicyDoc::clone(in_force.policy()),
+            steps: in_force.after(known_policy),
             evidence: bound.quote.evidence.clone(),
             endorsements: bound.quote.endorsements.clone(),
             proof: bound.proof,
@@ -330,8 +336,7 @@ pub(crate) fn open(node: &Arc<Node>) -> Arc<Front> {
             keyring: node.keyring.clone(),
             replica: node.replica.clone(),
             genesis: site.genesis.clone(),
-            policy: site.policy.clone(),
-            steps: Default::default(),
+            policies: Arc::clone(&site.policies),
             boot_config: site.config.boot.clone(),
             release_proof: Blob::default(),
             clock: site.clock.clone(),

@@ -3,11 +3,13 @@
 //! Decides: when a quote is made. The first asker is served at once unless a quote was begun less than one window ago; whoever asks meanwhile
 //! shares the next one. Quotes are at least 1/`QUOTES_PER_SECOND` apart, whatever is asked for; a session that wants one alone waits
 //! its turn. A standing key lives in memory, for one period, and its quote is part of the same budget.
+//! A quote is bound to the policy that was in force when it was made; a standing key under another one serves nobody any more.
 //! Trusts: nothing the asker says. Out of scope: judging evidence (`attest`). Protocol section 3, SB2 and quote budget.
 
 use crate::clock;
 use crate::front::limits::{QUOTE_PATIENCE, SINGLE_WAITING};
 use crate::front::refusals::refusal;
+use crate::governance::{InForce, PolicyCell};
 use ed25519_dalek::{Signer as _, SigningKey};
 use rand_core::CryptoRng;
 use ringwall_attest::batch::{leaf, session_words, standing_leaf};
@@ -33,23 +35,40 @@ const TRIES: usize = 3;
 
 /// Makes evidence over a batch root; blocks for as long as the platform takes.
 pub(crate) trait Maker: Send + Sync + 'static {
-    /// Evidence and endorsements.
-    fn make(&self, root: Digest) -> Result<(Evidence, Endorsements), CollectError>;
+    /// Evidence and endorsements, bound to the policy in force.
+    fn make(&self, root: Digest) -> Result<Quote, CollectError>;
+
+    /// Whether the policy a quote is bound to is still in force.
+    fn is_current(&self, quote: &Quote) -> bool;
+
+    /// Seconds a standing key serves; 0: not offered.
+    fn standing_period_s(&self) -> u64;
 }
 
 /// The platform, with everything evidence of this incarnation is bound to beside the root.
 pub(crate) struct Platform {
     /// Collects.
     pub(crate) attester: Arc<dyn Attester>,
-    /// What does not change from quote to quote.
+    /// What does not change from quote to quote, beside the policy.
     pub(crate) binding: Binding,
+    /// The policy in force.
+    pub(crate) policies: Arc<PolicyCell>,
 }
 
 impl Maker for Platform {
-    fn make(&self, root: Digest) -> Result<(Evidence, Endorsements), CollectError> {
-        let binding = Binding { batch_root: root, ..self.binding.clone() };
+    fn make(&self, root: Digest) -> Result<Quote, CollectError> {
+        let in_force = self.policies.now();
+        let binding = Binding { batch_root: root, policy: in_force.digest(), ..self.binding.clone() };
         let evidence = self.attester.evidence(&report_data(&binding))?;
-        Ok((evidence, self.attester.endorsements()?))
+        Ok(Quote { evidence, endorsements: self.attester.endorsements()?, in_force })
+    }
+
+    fn is_current(&self, quote: &Quote) -> bool {
+        quote.in_force.digest() == self.policies.now().digest()
+    }
+
+    fn standing_period_s(&self) -> u64 {
+        u64::from(self.policies.now().policy().session.standing_period_s)
     }
 }
 
@@ -60,6 +79,8 @@ pub(crate) struct Quote {
     pub(crate) evidence: Evidence,
     /// Endorsements.
     pub(crate) endorsements: Endorsements,
+    /// The policy it is bound to.
+    pub(crate) in_force: Arc<InForce>,
 }
 
 /// A quote and how it reaches one session.
@@ -117,8 +138,6 @@ pub(crate) type Seconds = Arc<dyn Fn() -> u64 + Send + Sync>;
 pub(crate) struct Quotes<M> {
     maker: Arc<M>,
     now_s: Seconds,
-    /// 0: not offered.
-    standing_period_s: u64,
     waiting: Mutex<Waiting>,
     period: Mutex<Option<Arc<Period>>>,
     rng: Mutex<Box<dyn CryptoRng + Send>>,
@@ -127,11 +146,10 @@ pub(crate) struct Quotes<M> {
 
 impl<M: Maker> Quotes<M> {
     /// Nobody waits yet.
-    pub(crate) fn new(maker: M, standing_period_s: u32, now_s: Seconds, rng: Box<dyn CryptoRng + Send>) -> Self {
+    pub(crate) fn new(maker: M, now_s: Seconds, rng: Box<dyn CryptoRng + Send>) -> Self {
         Quotes {
             maker: Arc::new(maker),
             now_s,
-            standing_period_s: u64::from(standing_period_s),
             waiting: Mutex::default(),
             period: Mutex::new(None),
             rng: Mutex::new(rng),
@@ -139,10 +157,15 @@ impl<M: Maker> Quotes<M> {
         }
     }
 
+    /// Whether the policy a quote is bound to is still in force.
+    pub(crate) fn is_current(&self, bound: &Bound) -> bool {
+        self.maker.is_current(&bound.quote)
+    }
+
     /// Evidence for the session with this handshake hash, bound to the asker's nonce.
     pub(crate) async fn ask(&self, handshake: Digest, nonce: Nonce, mode: AttestMode) -> Result<Bound, Refusal> {
         if mode == AttestMode::Standing {
-            if self.standing_period_s == 0 {
+            if self.maker.standing_period_s() == 0 {
                 return Err(refusal(RefusalCode::ModeNotOffered, "this cluster's policy offers no standing evidence; ask for batched"));
             }
             if let Some(period) = self.serving_period() {
@@ -258,7 +281,7 @@ impl<M: Maker> Quotes<M> {
         for _ in 0..TRIES {
             let maker = self.maker.clone();
             match tokio::task::spawn_blocking(move || maker.make(root)).await {
-                Ok(Ok((evidence, endorsements))) => return Ok(Quote { evidence, endorsements }),
+                Ok(Ok(quote)) => return Ok(quote),
                 Ok(Err(CollectError::Throttled { retry_after_ms })) => {
                     tracing::warn!(retry_after_ms, "the platform asks to wait before the next quote");
                     sleep(Duration::from_millis(retry_after_ms).min(QUOTE_PATIENCE / 4)).await;
@@ -281,7 +304,8 @@ impl<M: Maker> Quotes<M> {
         let now_s = (self.now_s)();
         let period = lock(&self.period).clone()?;
         let age_s = now_s.checked_sub(period.start_s)?;
-        (age_s.saturating_mul(4) < self.standing_period_s.saturating_mul(3)).then_some(period)
+        let young = age_s.saturating_mul(4) < self.maker.standing_period_s().saturating_mul(3);
+        (young && self.maker.is_current(&period.quote)).then_some(period)
     }
 }
 

@@ -104,10 +104,12 @@ pub(crate) fn told(outcome: Outcome, opens: bool, first: bool) -> Answer {
         // The master key it was made under is over, or not known yet.
         Outcome::Denied(Denial::Keys(_)) => Answer::Refused(awaiting_key()),
         // Outcomes of commands that are no client's write.
-        Outcome::Admitted(_) | Outcome::Denied(_) | Outcome::Workload(_) | Outcome::UserChanged(_) | Outcome::UserRefused(_) => {
-            Answer::Refused(unavailable())
-        }
-        Outcome::Policy(_) => Answer::Refused(unavailable()),
+        Outcome::Admitted(_)
+        | Outcome::Denied(_)
+        | Outcome::Workload(_)
+        | Outcome::UserChanged(_)
+        | Outcome::UserRefused(_)
+        | Outcome::Policy(_) => Answer::Refused(unavailable()),
         Outcome::OutOfWindow => refused(RefusalCode::TooLarge, "the write number is outside the client's window: not applied"),
     }
 }

@@ -9,6 +9,7 @@ use crate::front::Front;
 use crate::front::backup;
 use crate::front::erasure;
 use crate::front::escrow;
+use crate::front::governance;
 use crate::front::limits::{SESSION_LISTS, SESSION_SPACES};
 use crate::front::outbox::{Charge, Outbox, ReadKey, sum};
 use crate::front::receipts::Touched;
@@ -147,7 +148,11 @@ impl Desk {
                 self.aside(number, charge, async move { escrow::answer(&front, &user, *ask).await });
                 Ok(None)
             }
-            Op::Governance(_) => Err(refusal(RefusalCode::ModeNotOffered, "this node does not speak about governance")),
+            Op::Governance(ask) => {
+                let front = self.front.clone();
+                self.aside(number, charge, async move { governance::answer(&front, ask).await });
+                Ok(None)
+            }
             Op::Status => Ok(Some(Answer::Status(cluster_status(self.front.slot, &self.front.replica)))),
         };
         match answer {

@@ -32,6 +32,7 @@ use ringwall_wire::session::{GetDescriptor, Refusal, RefusalCode, UserReady};
 use ringwall_wire::workload::WorkloadHello;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::watch::Receiver;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use zeroize::Zeroizing;
 
@@ -109,6 +110,8 @@ pub(crate) async fn serve(front: Arc<Front>, connection: Connection) {
     let (Ok(_place), Ok(half_open)) = (front.sessions.clone().try_acquire_owned(), front.half_open.clone().try_acquire_owned()) else {
         return close(&connection, CloseCode::Busy);
     };
+    // From here on: another policy ends a session whose evidence was asked for before it.
+    let renewals = front.lasting.renewals();
     let ended = match timeout(OPENING, open(&front, &connection)).await {
         Ok(Ok(party)) => {
             drop(half_open);
@@ -117,7 +120,7 @@ pub(crate) async fn serve(front: Arc<Front>, connection: Connection) {
                 ringwall_quic::admit(&connection, Alpn::Client);
             }
             match party {
-                Party::User(opened) => converse(&front, *opened).await,
+                Party::User(opened) => converse(&front, *opened, renewals).await,
                 Party::Custodian(opened) => custodians::converse(&front, *opened).await,
                 Party::Workload(visit) => workloads::serve(&front, *visit).await,
             }
@@ -176,9 +179,14 @@ async fn attest(
         Err(ChannelError::Decode(_) | ChannelError::NotOneMessage) => return Err(refuse_sealed(session, writer, malformed()).await),
         Err(fault) => return Err(fault.into()),
     };
-    match front.quotes.ask(*session.handshake(), asked.nonce, asked.mode).await {
+    let mut bound = front.quotes.ask(*session.handshake(), asked.nonce, asked.mode).await;
+    if bound.as_ref().is_ok_and(|bound| !front.quotes.is_current(bound)) {
+        // Another policy came into force while the quote was made.
+        bound = front.quotes.ask(*session.handshake(), asked.nonce, asked.mode).await;
+    }
+    match bound {
         Ok(bound) => {
-            let answer = session.seal_attest_resp(&front.attest_resp(bound))?;
+            let answer = session.seal_attest_resp(&front.attest_resp(bound, asked.known_policy.as_ref()))?;
             writer.write(&answer, STEP).await?;
             Ok((asked.nonce, session.serve()?))
         }
@@ -285,14 +293,14 @@ async fn first_message(opener: &mut Opener, recv: &mut RecvStream) -> Result<Vec
 }
 
 /// Requests and replies until one side ends it.
-async fn converse(front: &Arc<Front>, opened: Opened) -> Ended {
+async fn converse(front: &Arc<Front>, opened: Opened, renewals: Receiver<u64>) -> Ended {
     let Opened { user, told, sealer, mut opener, send, mut recv } = opened;
     let outbox = Arc::new(Outbox::default());
     let sending = tokio::spawn(sender::run(outbox.clone(), sealer, send, front.receipts.clone(), told));
     let mut desk = Desk::new(front.clone(), outbox.clone(), user);
     let cut = sending.abort_handle();
     let ended = tokio::select! {
-        ended = listen(front, &mut desk, &mut opener, &mut recv) => ended,
+        ended = listen(front, &mut desk, (&mut opener, &mut recv), renewals) => ended,
         () = until_finished(&cut) => Ended::TooSlow,
     };
     let last = match &ended {
@@ -328,11 +336,10 @@ async fn settle(outbox: &Outbox, within: Duration) {
     }
 }
 
-async fn listen(front: &Front, desk: &mut Desk, opener: &mut Opener, recv: &mut RecvStream) -> Ended {
+async fn listen(front: &Front, desk: &mut Desk, (opener, recv): (&mut Opener, &mut RecvStream), mut renewals: Receiver<u64>) -> Ended {
     let mut leaving = front.leaving.subscribe();
     let mut tick = interval(DEVICE_LOOK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut renewals = front.lasting.renewals();
     let reattest_by = clock::now() + front.lasting.limit();
     let mut begun: Option<Instant> = None;
     let mut look_at = clock::now();

@@ -6,6 +6,7 @@
 
 use crate::attesting::{Wanted, judge};
 use crate::context::{Node, Site};
+use crate::governance;
 use crate::peers::handshake::refusal;
 use ringwall_attest::AppraisedPeer;
 use ringwall_channel::NodeSecrets;
@@ -105,6 +106,8 @@ pub(crate) async fn answer(node: &Arc<Node>, call: EndorseCall) -> PeerAnswer {
     let (Ok(Ok(())), Some(proposal)) = (applied, proposal) else {
         return PeerAnswer::Refused(refusal(RefusalCode::Unavailable, "the proposal is not applied here; ask again"));
     };
+    // What was in force when it was proposed is what this node judges by, at least.
+    governance::catch_up(node).await;
     let accepts = match second_opinion(&node.site, &call, &proposal.propose).await {
         Ok(()) => true,
         Err(fault) => {

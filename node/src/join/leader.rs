@@ -97,9 +97,16 @@ fn denied(denial: Denial) -> NotAdmitted {
         Denial::Rejected => refused(RefusalCode::EvidenceRefused, "a voter refused the evidence; its log says which rule it broke"),
         Denial::NotEndorsed => refused(RefusalCode::Unavailable, "too few voters endorsed; is a voter of the other vendor down?"),
         Denial::Order(fault) => refused(RefusalCode::OrderRefused, fault.words()),
+        Denial::LeaseOver => lease_over(),
         Denial::KeysKnown => refused(RefusalCode::NotMember, "these keys were proposed before; join again with new ones"),
         _ => refused(RefusalCode::Unavailable, "the group refused the admission right now; try again, with new keys"),
     }
+}
+
+/// Members grant no keys under a policy that nobody says is still wanted.
+fn lease_over() -> NotAdmitted {
+    let words = "the lease of the cluster's policy is over: nobody is admitted until its governors renew it (`ringwall policy lease`)";
+    refused(RefusalCode::LeaseOver, words)
 }
 
 async fn admit(node: &Arc<Node>, request: JoinRequest, asking: &Asking) -> Result<KeyGrant, NotAdmitted> {
@@ -112,6 +119,12 @@ async fn admit(node: &Arc<Node>, request: JoinRequest, asking: &Asking) -> Resul
             None => refused(RefusalCode::Unavailable, "no leader right now; try again"),
         });
     }
+    let view = node.replica.view().map_err(|_| refused(RefusalCode::Fenced, "this node stopped; ask another one"))?;
+    // By this node's clock too: an idle group's time stands still, and the proposal would carry it on.
+    if view.governance().is_lapsed(view.time_ms().max((node.site.clock)())) {
+        return Err(lease_over());
+    }
+    drop(view);
     let turn = tokio::time::timeout(TURN, node.admitting.lock()).await;
     let _turn = turn.map_err(|_| refused(RefusalCode::Busy, "another node is being admitted; try again"))?;
     let incumbent = incumbent(node, &cert)?;
@@ -239,7 +252,7 @@ async fn endorsements(node: &Arc<Node>, admit_index: u64, propose: &AdmitPropose
         }
         return Err(denied(Denial::Rejected));
     }
-    if !satisfied(node.site.policy.endorse, &voters, &live, &verdicts, propose.cert.vendor) {
+    if !satisfied(node.site.policy().endorse, &voters, &live, &verdicts, propose.cert.vendor) {
         return Err(denied(Denial::NotEndorsed));
     }
     for verdict in verdicts {

@@ -18,6 +18,7 @@ use crate::attesting::{self, Claim, Wanted};
 use crate::clock;
 use crate::context::Site;
 use crate::entropy;
+use crate::governance::{self, cell};
 use crate::peers::introduction;
 use crate::peers::records::Records;
 use quinn::{Connection, ConnectionError};
@@ -272,7 +273,8 @@ pub async fn dial(own: Own<'_>, connection: &Connection, purpose: PeerPurpose, e
             return Err(fault);
         }
     };
-    attest(own, &mut session, &mut writer, own_role, asked.nonce).await?;
+    governance::learn(own.site, purpose, peer.steps());
+    attest(own, &mut session, &mut writer, own_role, &asked).await?;
     let mut opened = opened(session, peer, reader, writer, (evidence, nonce, since))?;
     if purpose == PeerPurpose::Member {
         introduction::introduce(own, &mut opened.records, EVIDENCE_WAIT).await?;
@@ -395,7 +397,7 @@ pub async fn answer(
         close(connection, CloseCode::Busy);
         return Err(PeerError::Crowded);
     }
-    attest(own, &mut session, &mut writer, own_role, asked.nonce).await?;
+    attest(own, &mut session, &mut writer, own_role, &asked).await?;
     drop(turn);
     let since = clock::now();
     ask_with(own.site, &mut session, &mut writer, nonce).await?;
@@ -445,7 +447,8 @@ async fn ask(site: &Site, session: &mut Session<Unverified>, writer: &mut FrameW
 }
 
 async fn ask_with(site: &Site, session: &mut Session<Unverified>, writer: &mut FrameWriter, nonce: Nonce) -> Result<(), PeerError> {
-    let request = AttestReq { nonce, mode: AttestMode::Single, min_policy_version: site.policy.version, known_policy: None };
+    let (mode, known) = (AttestMode::Single, site.policies.now());
+    let request = AttestReq { nonce, mode, min_policy_version: known.policy().version, known_policy: Some(known.digest()) };
     writer.write(&session.seal_attest_req(&request)?, site.step()).await?;
     Ok(())
 }
@@ -455,10 +458,11 @@ async fn attest(
     session: &mut Session<Unverified>,
     writer: &mut FrameWriter,
     role: Role,
-    nonce: Nonce,
+    asked: &AttestReq,
 ) -> Result<(), PeerError> {
-    let claim = Claim { role, incarnation: own.incarnation, keys: own.secrets.public().clone(), handshake: *session.handshake(), nonce };
-    let answer = attesting::answer(own.site, claim).await?;
+    let (keys, handshake, nonce) = (own.secrets.public().clone(), *session.handshake(), asked.nonce);
+    let mut answer = attesting::answer(own.site, Claim { role, incarnation: own.incarnation, keys, handshake, nonce }).await?;
+    answer.steps = cell::after(&answer.policy, &answer.steps, asked.known_policy.as_ref());
     writer.write(&session.seal_attest_resp(&answer)?, own.site.step()).await?;
     Ok(())
 }

@@ -71,6 +71,7 @@ pub(crate) fn carries(class: Class, call: &PeerCall) -> bool {
         | PeerCall::AskKey(_)
         | PeerCall::Custody(_)
         | PeerCall::Drill(_)
+        | PeerCall::Policy(_)
         | PeerCall::Leaving
         | PeerCall::Alive => class == Class::Control,
         // Before any stream: `introduction`.

@@ -448,7 +448,7 @@ mod tests {
     /// How many sessions a pool opens with a member that never ends one itself, until it was as many as wanted or was tried long enough.
     async fn opened(lasting: Duration, wanted: usize, word: impl Fn(&Site)) -> usize {
         let (mut ours, theirs) = (place::site_of("genoa-1", 1, &[]), place::site_of("tdx-1", 2, &[]));
-        place::change(&mut ours, |site| site.sessions = Sessions::new(&site.policy.session, lasting));
+        place::change(&mut ours, |site| site.sessions = Sessions::new(&site.founding.session, lasting));
         let (own, other) = (Arc::new(NodeSecrets::generate(&mut *(ours.entropy)())), NodeSecrets::generate(&mut *(theirs.entropy)()));
         let (me, to) = (Incarnation::new(ours.epoch(), 1), Incarnation::new(ours.epoch(), 9));
         let keys = other.public().clone();

@@ -10,6 +10,7 @@ use crate::context::Node;
 use crate::custody::{asks, keys};
 use crate::drill;
 use crate::front;
+use crate::governance;
 use crate::join::endorse;
 use crate::peers::handshake::{self, Greeted, Own, PeerError, Turn};
 use crate::peers::introduction;
@@ -236,6 +237,7 @@ fn answer(node: &Arc<Node>, from: Incarnation, call: PeerCall) -> BoxFuture<Peer
         PeerCall::AskKey(generation) => Box::pin(std::future::ready(keys::give(&node, from, &generation))),
         PeerCall::Custody(ask) => Box::pin(async move { asks::answer(&node, from, *ask).await }),
         PeerCall::Drill(call) => Box::pin(async move { drill::answer(&node, from, *call).await }),
+        PeerCall::Policy(command) => Box::pin(async move { governance::asks::answer(&node, from, *command).await }),
         PeerCall::CatchUp(index) => Box::pin(async move { endorse::caught_up(&node, index).await }),
         PeerCall::Forward(_) if !node.replica.may_forward(from) => {
             debug!(%from, "a forwarded write was stopped at the gate");
@@ -274,7 +276,7 @@ pub(crate) mod gate_tests {
     use crate::renewal::Sessions;
     use crate::ring::Ring;
     use ringwall_channel::NodeSecrets;
-    use ringwall_consensus::{Options, Replica, Transport};
+    use ringwall_consensus::{Replica, Transport};
     use ringwall_keys::Keyring;
     use ringwall_wire::bounded::{List, Text};
     use ringwall_wire::command::CommandBody;
@@ -289,12 +291,17 @@ pub(crate) mod gate_tests {
     /// The same with sessions that last so long.
     async fn alone_for(folder: &std::path::Path, lasting: Duration) -> Arc<Node> {
         let mut site = place::site_of("genoa-1", 1, &[]);
-        place::change(&mut site, |site| site.sessions = Sessions::new(&site.policy.session, lasting));
+        place::change(&mut site, |site| site.sessions = Sessions::new(&site.founding.session, lasting));
+        alone_at(folder, site).await
+    }
+
+    /// The same on this site.
+    pub(crate) async fn alone_at(folder: &std::path::Path, site: Arc<crate::context::Site>) -> Arc<Node> {
         let secrets = Arc::new(NodeSecrets::generate(&mut *(site.entropy)()));
         let incarnation = Incarnation::new(site.epoch(), 1);
         let peers = PeerPool::new(Arc::clone(&site), Arc::clone(&secrets), incarnation);
         let transport: Arc<dyn Transport> = peers.clone();
-        let options = Options::new(folder.join("inc"), site.cluster_id, incarnation, Arc::clone(&site.clock));
+        let options = crate::run::replica_options(&site, folder.join("inc"), incarnation);
         let replica = Replica::open(options, transport).await.unwrap();
         let own = OwnEvidence { vendor: Vendor::Amd, chip: Digest([0; 32]), measurement: Text::default() };
         replica.found(cert(&site, &secrets, &own)).await.unwrap();
@@ -312,6 +319,7 @@ pub(crate) mod gate_tests {
             admitting: Default::default(),
             steward: tokio::sync::Notify::new(),
             custody: Default::default(),
+            governance: Default::default(),
         })
     }
 

@@ -5,10 +5,11 @@
 //! been revoked since does not unmake a dealing. Of one dealing all blobs are kept, the newest keys first; their tags are compared later.
 //! Trusts: the roots and the pinned cluster. Out of scope: shares (`session.rs`). Protocol section 6.2, DR0.
 
+use crate::attesting;
 use crate::context::Site;
 use crate::custody::blob_file;
 use crate::recover::session::is_signed;
-use ringwall_attest::{Asked, Pinned, PolicyPin, appraise_session};
+use ringwall_attest::Asked;
 use ringwall_wire::codec::Message as _;
 use ringwall_wire::custody::{CustodyManifest, RecoveryBlob, RecoveryFile};
 use ringwall_wire::evidence::Role;
@@ -82,8 +83,7 @@ fn judge(site: &Site, file: &RecoveryFile) -> Result<(), NotDealt> {
     let asked = Asked { handshake: &handshake, nonce: &nonce, role: Role::Dealing, noise: &exchange.noise, mode: exchange.mode };
     // No later than now: what a file says of its own time is not believed beyond that.
     let now_s = exchange.at_s.min(site.now_s());
-    let pinned = Pinned { cluster_id: site.cluster_id, policy: PolicyPin::Founding { min_version: site.policy.version }, anchors: &site.anchors, now_s, last_head: None };
-    let peer = appraise_session(&answer, &asked, &pinned).map_err(|fault| refused(&fault))?;
+    let peer = attesting::judge_kept(site, answer, &asked, now_s).map_err(|fault| refused(&fault))?;
     if (peer.incarnation(), peer.keys().sig) != (manifest.dealer, manifest.dealer_sig) {
         return Err(NotDealt::Evidence("it is another member's than the dealer's".into()));
     }

@@ -5,10 +5,11 @@
 //! said to people, who know it or ask, and nothing rests on it.
 //! Trusts: the roots and the pinned cluster. Out of scope: whether a custodian answers again (`client`). Protocol section 6.2, DR0.
 
+use crate::attesting;
 use crate::context::Site;
 use crate::recover::papers::{self, FOLDER};
 use crate::recover::session::is_signed;
-use ringwall_attest::{Asked, Pinned, PolicyPin, appraise_session};
+use ringwall_attest::Asked;
 use ringwall_wire::codec::Message as _;
 use ringwall_wire::custodian::{CustodianAnswer, CustodianReply, RecoveryStep};
 use ringwall_wire::custody::CustodyManifest;
@@ -68,8 +69,7 @@ impl Left {
         let asked = Asked { handshake: &handshake, nonce: &nonce, role: Role::Recovery, noise: &exchange.noise, mode: exchange.mode };
         // No later than now: what a file says of its own time is not believed beyond that.
         let now_s = exchange.at_s.min(site.now_s());
-        let pinned = Pinned { cluster_id: site.cluster_id, policy: PolicyPin::Founding { min_version: site.policy.version }, anchors: &site.anchors, now_s, last_head: None };
-        let peer = appraise_session(&answer, &asked, &pinned).map_err(|fault| fault.to_string())?;
+        let peer = attesting::judge_kept(site, answer, &asked, now_s).map_err(|fault| fault.to_string())?;
         if (peer.keys().sig, peer.boot_config().slot) != (offer.sig, offer.slot) {
             return Err("its evidence is another node's".into());
         }

@@ -4,9 +4,10 @@
 //! is left aside with a warning: whoever can bring a false head can as well bring none. Evidence is judged as of the time it was made.
 //! Trusts: the roots and the pinned cluster. Out of scope: comparing (`ringwall_consensus::recovery`). Protocol section 6.2, DR5.
 
+use crate::attesting;
 use crate::context::Site;
 use crate::recover::session::is_signed;
-use ringwall_attest::{Asked, Pinned, PolicyPin, appraise_session};
+use ringwall_attest::Asked;
 use ringwall_consensus::recovery::{Known, SeenBy};
 use ringwall_wire::codec::{Field as _, Message as _};
 use ringwall_wire::evidence::Role;
@@ -29,8 +30,7 @@ pub(crate) fn judge(site: &Site, by: SeenBy, anchor: &CustodyAnchor) -> Result<K
         mode: exchange.mode,
     };
     let now_s = exchange.at_s.min(site.now_s());
-    let pinned = Pinned { cluster_id: site.cluster_id, policy: PolicyPin::Founding { min_version: exchange.min_policy_version }, anchors: &site.anchors, now_s, last_head: None };
-    let peer = appraise_session(&answer, &asked, &pinned).map_err(|fault| fault.to_string())?;
+    let peer = attesting::judge_kept(site, answer, &asked, now_s).map_err(|fault| fault.to_string())?;
     if (peer.incarnation(), peer.epoch()) != (head.incarnation, head.epoch) {
         return Err("the evidence beside it is another member's".into());
     }

@@ -5,6 +5,7 @@
 //! | `unseal.rs` | whether this machine's own chip opens the keys, where the policy allows it, and nobody has to be asked |
 //! | `dealing.rs`, `earlier.rs` | whose shares are wanted: the newest dealing that disks tell of; which session the new one takes the place of |
 //! | `session.rs`, `audit.rs` | which submissions count, and what is told of it; no I/O |
+//! | `policy.rs` | which policy it goes by, and that the chosen log agrees |
 //! | `papers.rs` | the folder through which people and the node hand papers to each other |
 //! | `disks.rs`, `backups.rs`, `heads.rs` | what disks and backups hold and what others have seen, as far as it is authentic |
 //! | `assist.rs`, `fetch.rs` | a machine that gives its disk over the network, and the node that takes it |
@@ -23,6 +24,7 @@ mod earlier;
 pub mod fetch;
 pub(crate) mod heads;
 pub mod papers;
+mod policy;
 pub mod session;
 pub mod status;
 mod takeup;
@@ -49,7 +51,7 @@ use ringwall_wire::bounded::{Blob, List, Text};
 use ringwall_wire::codec::Message as _;
 use ringwall_wire::custodian::RecoveryStep;
 use ringwall_wire::evidence::Role;
-use ringwall_wire::ids::{CustodyEpoch, Incarnation, KeyEpoch, Nonce};
+use ringwall_wire::ids::{CustodyEpoch, Incarnation, KeyEpoch, Nonce, PolicyVersion};
 use ringwall_wire::recovery::{RecoveryFault, RecoveryOffer, RecoveryPurpose, SignedOffer};
 use ringwall_wire::secret::{Secret, wash_stack};
 use ringwall_wire::session::{AttestMode, SavedExchange};
@@ -141,6 +143,18 @@ pub enum RecoverError {
         /// What the disk names.
         named: KeyEpoch,
     },
+    /// Two rows of approved changes exist.
+    #[error(
+        "the chosen log has another policy in force than this node knows (version {known}), and both are approved. Nothing was recovered: find out which is the cluster's, \
+         and bring its disks and its card alone"
+    )]
+    OtherPolicy {
+        /// What is known here.
+        known: PolicyVersion,
+    },
+    /// The policy does not let a chip open the keys.
+    #[error("the policy in force does not let a chip open the keys: custodians have to be asked")]
+    ChipForbidden,
     /// Something that was seen is not on any disk.
     #[error("{verdict}: {first}. Nothing was recovered. Every disagreement is in {}; bring newer disks", .evidence.display())]
     Disagrees {
@@ -193,6 +207,7 @@ pub(crate) async fn run(site: &Arc<Site>, own_evidence: &OwnEvidence, plan: &Pla
         fetched.map_err(|fault| RecoverError::NotFetched { address: address.clone(), fault })?;
     }
     let folders = data_folders(site, plan, &papers)?;
+    policy::learn(site, &folders);
     let dealing = dealing::newest(site, &folders).ok_or(RecoverError::NoDealing)?;
     let secrets = Arc::new(NodeSecrets::generate(&mut *(site.entropy)()));
     let replaces = left.and_then(|left| left.replaced(site, &dealing.manifest));
@@ -373,7 +388,10 @@ fn laps() -> impl Fn(&str) + Sync {
 fn shares_reach_further(fault: &RecoverError) -> bool {
     matches!(
         fault,
-        RecoverError::OldWrap { .. } | RecoverError::NotChosen(NotChosen::NoClaims) | RecoverError::Ended(RecoveryFault::NoSession)
+        RecoverError::OldWrap { .. }
+            | RecoverError::ChipForbidden
+            | RecoverError::NotChosen(NotChosen::NoClaims)
+            | RecoverError::Ended(RecoveryFault::NoSession)
     )
 }
 
@@ -438,7 +456,7 @@ pub(crate) async fn vouch(site: &Arc<Site>, secrets: &NodeSecrets, offer: Recove
     let _accepted = attesting::judge(site, answer, Wanted { role: Role::Recovery, handshake, nonce, noise }).await?;
     let exchange = SavedExchange {
         cluster_id: site.cluster_id,
-        min_policy_version: site.policy.version,
+        min_policy_version: site.policy().version,
         handshake,
         nonce,
         noise,

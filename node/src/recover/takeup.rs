@@ -11,7 +11,7 @@ use crate::folders;
 use crate::join::joiner::{self, OwnEvidence};
 use crate::recover::backups;
 use crate::recover::disks::{self, Evidence, Refused};
-use crate::recover::{RecoverError, Recovery, heads, verdict};
+use crate::recover::{RecoverError, Recovery, heads, policy, verdict};
 use crate::ring::Ring;
 use crate::run;
 use ringwall_consensus::KeyRow;
@@ -93,6 +93,7 @@ impl<'a> TakeUp<'a> {
         self.read_disks().await?;
         lap("the disks are read");
         let decision = self.decide().await?;
+        policy::agree(&self.recovery.site, &self.found(&decision.claim).found.view().governance(), self.by)?;
         self.catch_up_keys(&decision)?;
         self.recovery.session.forget();
         lap("a log is chosen, and holds all that is known to have been seen");

@@ -55,7 +55,7 @@ pub enum NotUnsealed {
 
 /// The keys this machine's chip opens.
 pub(crate) async fn open(site: &Site, dealing: &Dealing) -> Result<Keyring, NotUnsealed> {
-    if site.policy.platform_unseal == PlatformUnseal::Never {
+    if site.policy().platform_unseal == PlatformUnseal::Never {
         return Err(NotUnsealed::Never);
     }
     // Who has no such key says so first, whatever lies in the folder.

@@ -7,6 +7,7 @@ use ringwall_channel::{NodeSecrets, PeerAnswer, PeerDial, PeerPrologue};
 use ringwall_node::attesting::{self, Claim};
 use ringwall_node::config::{ClusterPart, Config, Limits, LogConfig, Timing};
 use ringwall_node::context::Site;
+use ringwall_node::governance::PolicyCell;
 use ringwall_node::life::LifeCell;
 use ringwall_node::peers::handshake::{self, Expected, Opened, Own, PeerError, Turn};
 use ringwall_node::{clock, entropy};
@@ -18,6 +19,7 @@ use ringwall_wire::genesis::{ClusterCard, GenesisRecord};
 use ringwall_wire::ids::{BootKeys, Digest, Incarnation, NoisePublic, Nonce, Slot};
 use ringwall_wire::limits::{ATTEST_MESSAGE_BYTES, HANDSHAKE_MESSAGE_BYTES};
 use ringwall_wire::peer::PeerReply;
+use ringwall_wire::policy::PolicyDoc;
 use ringwall_wire::session::{AttestMode, AttestReq, AttestResp, PeerHello, PeerPurpose, PeerReady};
 use std::future::Future;
 use std::sync::Arc;
@@ -32,13 +34,21 @@ const SOON: Duration = Duration::from_secs(20);
 
 /// The founding record of the test cluster.
 pub(crate) fn world(nonce: Nonce) -> GenesisRecord {
-    ringwall_sim::genesis_record(&sim_world::policy(), "refusals", nonce)
+    world_under(&sim_world::policy(), nonce)
+}
+
+fn world_under(policy: &PolicyDoc, nonce: Nonce) -> GenesisRecord {
+    ringwall_sim::genesis_record(policy, "refusals", nonce)
 }
 
 /// A node on this machine, in this slot, telling these lies.
 pub(crate) fn site_of(chip: &str, slot: u8, lies: &[Lie]) -> Arc<Site> {
-    let policy = sim_world::policy();
-    let genesis = world(Nonce([4; 32]));
+    site_under(sim_world::policy(), (chip, slot), lies)
+}
+
+/// The same in a cluster that was founded with this policy.
+pub(crate) fn site_under(policy: PolicyDoc, (chip, slot): (&str, u8), lies: &[Lie]) -> Arc<Site> {
+    let genesis = world_under(&policy, Nonce([4; 32]));
     let boot = sim_world::joining_config(genesis.cluster_id(), Slot(slot));
     let clock = clock::system();
     let now = Arc::clone(&clock);
@@ -75,7 +85,8 @@ pub(crate) fn site_of(chip: &str, slot: u8, lies: &[Lie]) -> Arc<Site> {
         sessions: ringwall_node::renewal::Sessions::new(&policy.session, Duration::from_secs(86_400)),
         epochs: ringwall_node::context::EpochCell::new(ringwall_node::found::FIRST_EPOCH),
         genesis,
-        policy,
+        founding: policy.clone(),
+        policies: Arc::new(PolicyCell::founding(policy)),
         card_addresses: Vec::new(),
         config,
         attester: Arc::new(tee),
@@ -236,7 +247,12 @@ async fn answer_with<F, Fut>(
     let asked = session.open_attest_req(&reader.read(HANDSHAKE_MESSAGE_BYTES, SOON).await.unwrap()).unwrap();
     let shown = show(*session.handshake(), asked.nonce, both).await;
     writer.write(&session.seal_attest_resp(&shown).unwrap(), SOON).await.unwrap();
-    let ask = AttestReq { nonce: entropy::nonce(&hostile.entropy), mode: AttestMode::Single, min_policy_version: hostile.policy.version, known_policy: None };
+    let ask = AttestReq {
+        nonce: entropy::nonce(&hostile.entropy),
+        mode: AttestMode::Single,
+        min_policy_version: hostile.policy().version,
+        known_policy: None,
+    };
     writer.write(&session.seal_attest_req(&ask).unwrap(), SOON).await.unwrap();
     // A dialler that accepted shows its own evidence, and waits for the first word.
     let Ok(frame) = reader.read(2 * ATTEST_MESSAGE_BYTES, SOON).await else { return };
@@ -285,7 +301,12 @@ pub(crate) async fn misplaced(joiner: &Arc<Site>, said: Slot, answerer: (&Arc<Si
         writer.write(&msg1, SOON).await.unwrap();
         let (msg3, mut session) = noise.finish(&reader.read(HANDSHAKE_MESSAGE_BYTES, SOON).await.unwrap()).unwrap();
         writer.write(&msg3, SOON).await.unwrap();
-        let ask = AttestReq { nonce: entropy::nonce(&joiner.entropy), mode: AttestMode::Single, min_policy_version: joiner.policy.version, known_policy: None };
+        let ask = AttestReq {
+            nonce: entropy::nonce(&joiner.entropy),
+            mode: AttestMode::Single,
+            min_policy_version: joiner.policy().version,
+            known_policy: None,
+        };
         writer.write(&session.seal_attest_req(&ask).unwrap(), SOON).await.unwrap();
         session.open_attest_resp(&reader.read(2 * ATTEST_MESSAGE_BYTES, SOON).await.unwrap()).unwrap();
         let asked = session.open_attest_req(&reader.read(HANDSHAKE_MESSAGE_BYTES, SOON).await.unwrap()).unwrap();

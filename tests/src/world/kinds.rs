@@ -3,7 +3,7 @@
 //! Decides: the closed list; a suite fails when a kind never fired ([`missing`]). A kind counts as fired when it changed
 //! something: a frame that was damaged, a sync that failed, a quote that was presented. New kinds come last, so that older seeds stay what
 //! they were. Kinds of the plan that no world has are in [`LEFT_OUT`], ours that are not of the plan in [`BESIDE`]. Trusts: nothing. Out of scope:
-//! what a kind does (`strikes`, `pipes`, `hostile`, `custody`).
+//! what a kind does (`strikes`, `pipes`, `hostile`, `custody`, `governors`).
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -21,6 +21,8 @@ pub enum Blame {
     Host,
     /// A custodian, or whoever stands between custodians and nodes.
     Custody,
+    /// A host in whose interest governors signed, or too few of them.
+    Governor,
 }
 
 macro_rules! kinds {
@@ -168,11 +170,15 @@ kinds! {
         /// A custodian that acknowledges nothing and gives no share.
         CustodianAbsent,
     }
+    Governor {
+        /// A loosening of the policy is called for before its time.
+        PrematureLoosening,
+    }
 }
 
-/// Kinds of the plan that no world has: public logs and changes of policy are not built; recoveries need disks and folders, which worlds do not read
-/// (tests/tests/recover.rs does).
-pub const LEFT_OUT: [&str; 4] = ["double recovery", "split view of the public log", "witness missing", "premature loosening of the policy"];
+/// Kinds of the plan that no world has: nobody asks a public log in one; recoveries need disks and folders, which worlds do not
+/// read (tests/tests/recover.rs does).
+pub const LEFT_OUT: [&str; 3] = ["double recovery", "split view of the public log", "witness missing"];
 
 /// How often each kind fired.
 #[derive(Default)]

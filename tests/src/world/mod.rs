@@ -19,6 +19,7 @@ pub mod disks;
 pub mod drills;
 pub mod flaws;
 pub mod front;
+pub mod governors;
 pub mod hostile;
 mod images;
 pub mod impostor;

@@ -296,6 +296,8 @@ impl Boot {
         let clock_site = Arc::clone(site);
         let mut options = Options::new(format!("inc-{incarnation}"), common.cluster.id, incarnation, Arc::new(move || clock_site.now_ms()));
         options.granted = granted.map(Arc::new);
+        options.policy = Some(Arc::new(common.cluster.policy.clone()));
+        options.judges = ringwall_node::governance::judges::judges();
         options.custody = CustodyTerms::of(&common.cluster.template).map(Arc::new);
         let granted = options.granted.as_ref().map_or_else(Vec::new, |granted| granted.members.clone());
         (self.tune)(&mut options);

@@ -9,6 +9,7 @@ use crate::world::custody;
 use crate::world::dice::Dice;
 use crate::world::drills::drill;
 use crate::world::flaws::{Flaw, Flaws};
+use crate::world::governors;
 use crate::world::judge::replicas::States;
 use crate::world::judge::watch::Watch;
 use crate::world::judge::{Rule, Violation, linear, order};
@@ -110,6 +111,7 @@ fn cluster(seed: u64, dice: &Dice, flaws: &Flaws) -> Cluster {
         builder = builder.build(&BuildImage::new("ringwall-sim-0", 1));
     }
     let mut policy = builder.finish();
+    policy.governance = governors::governance(seed);
     if flaws.has(Flaw::AnyFirmware) {
         let any = |rule: SnpProductRule| SnpProductRule { min_tcb: SnpTcb::default(), ..rule };
         policy.snp.products = List::new(policy.snp.products.into_vec().into_iter().map(any).collect()).expect("as many as before");

@@ -5,6 +5,7 @@
 //! kinds of hosts that show false evidence (`hostile`).
 
 use crate::world::custody;
+use crate::world::governors;
 use crate::world::hostile;
 use crate::world::kinds::{Blame, Kind};
 use crate::world::machines::{SLOTS, World};
@@ -30,6 +31,7 @@ pub async fn strike(world: Arc<World>, kind: Kind) {
         Blame::Disk => disk(&world, kind).await,
         Blame::Host => host(&world, kind).await,
         Blame::Custody => custody::strike(&world, kind).await,
+        Blame::Governor => governors::strike(&world).await,
     }
     world.common.trace.note(format_args!("over: {kind:?}"));
 }

@@ -36,12 +36,14 @@ choice! {
         12 => PolicyChanged,
         /// No evidence was shown in this session.
         13 => NoEvidence,
+        /// The lease of the cluster's own policy is over.
+        14 => LeaseOver,
     }
 }
 
 impl GrantFault {
     /// All of them, for tables.
-    pub const ALL: [GrantFault; 13] = [
+    pub const ALL: [GrantFault; 14] = [
         GrantFault::NotGenuine,
         GrantFault::OtherRoots,
         GrantFault::OtherSession,
@@ -55,6 +57,7 @@ impl GrantFault {
         GrantFault::RateLimited,
         GrantFault::PolicyChanged,
         GrantFault::NoEvidence,
+        GrantFault::LeaseOver,
     ];
 
     /// The code people and programs see.
@@ -73,6 +76,7 @@ impl GrantFault {
             GrantFault::RateLimited => "RATE_LIMITED",
             GrantFault::PolicyChanged => "POLICY_CHANGED",
             GrantFault::NoEvidence => "NO_EVIDENCE",
+            GrantFault::LeaseOver => "LEASE_OVER",
         }
     }
 
@@ -92,6 +96,7 @@ impl GrantFault {
             GrantFault::RateLimited => "as many grants as the policy allows were given in this minute; try again later",
             GrantFault::PolicyChanged => "the grant policy changed while the evidence was judged; ask again",
             GrantFault::NoEvidence => "no evidence was shown in this session; attest first",
+            GrantFault::LeaseOver => "the lease of the cluster's policy is over: no key is granted until the governors renew it",
         }
     }
 }

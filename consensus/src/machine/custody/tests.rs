@@ -14,7 +14,7 @@ use ringwall_wire::bounded::Text;
 use ringwall_wire::command::{CommandBody, WrappedKey};
 use ringwall_wire::custody::{ManifestMember, ShareEnvelope, SignedManifest, WrappedProofKey};
 use ringwall_wire::ids::{Incarnation, KeyEpoch, Nonce, SigPublic, Signature, Vendor, XWingPublic};
-use ringwall_wire::policy::Approval;
+use ringwall_wire::policy::{Approval, PolicyDoc};
 use ringwall_wire::rotation::{KeyCommand, KeyRotate};
 use ringwall_wire::sample::{Sample, Source};
 
@@ -40,7 +40,7 @@ fn terms(numbers: &[u8], threshold: u8) -> CustodyTerms {
 fn scene() -> (Bench, Incarnation) {
     let (mut bench, me) = founded();
     bench.state.charter.custody = Some(Arc::new(terms(&[1, 2, 3], 2)));
-    bench.state.charter.governors = Arc::new(|_: &[u8], signatures: &[Approval]| match signatures.len() {
+    bench.state.charter.judges.words = Arc::new(|_: &[u8], signatures: &[Approval], _: &PolicyDoc| match signatures.len() {
         0 => Err(OrderFault::TooFew),
         _ => Ok(()),
     });

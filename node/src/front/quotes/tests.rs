@@ -20,10 +20,20 @@ struct Fake {
     takes: Duration,
     throttled: AtomicU64,
     broken: bool,
+    standing_period_s: u64,
+    /// Steps of the policy so far.
+    steps: AtomicU64,
+}
+
+/// The policy after so many steps; what they are does not matter here.
+fn in_force(steps: u64) -> Arc<InForce> {
+    let mut policy = ringwall_sim::world::policy();
+    policy.version.0 += steps;
+    Arc::new(InForce::founding(policy))
 }
 
 impl Maker for Arc<Fake> {
-    fn make(&self, root: Digest) -> Result<(Evidence, Endorsements), CollectError> {
+    fn make(&self, root: Digest) -> Result<Quote, CollectError> {
         lock(&self.roots).push((root, Instant::now()));
         std::thread::sleep(self.takes);
         if self.broken {
@@ -35,7 +45,15 @@ impl Maker for Arc<Fake> {
         }
         let evidence = Evidence::Snp(SnpEvidence { report: Blob::new(root.0).unwrap() });
         let endorsements = SnpEndorsements { vek: Blob::default(), ask: Blob::default(), crl: Blob::default() };
-        Ok((evidence, Endorsements::Snp(endorsements)))
+        Ok(Quote { evidence, endorsements: Endorsements::Snp(endorsements), in_force: in_force(self.steps.load(Ordering::SeqCst)) })
+    }
+
+    fn is_current(&self, quote: &Quote) -> bool {
+        quote.in_force.digest() == in_force(self.steps.load(Ordering::SeqCst)).digest()
+    }
+
+    fn standing_period_s(&self) -> u64 {
+        self.standing_period_s
     }
 }
 
@@ -46,10 +64,10 @@ struct World {
 }
 
 fn world(fake: Fake, standing_period_s: u32) -> World {
-    let fake = Arc::new(fake);
+    let fake = Arc::new(Fake { standing_period_s: u64::from(standing_period_s), ..fake });
     let now_s = Arc::new(AtomicU64::new(1_000));
     let clock = now_s.clone();
-    let quotes = Quotes::new(fake.clone(), standing_period_s, Arc::new(move || clock.load(Ordering::SeqCst)), rng());
+    let quotes = Quotes::new(fake.clone(), Arc::new(move || clock.load(Ordering::SeqCst)), rng());
     let quotes = Arc::new(quotes);
     tokio::spawn(quotes.clone().run());
     World { fake, quotes, now_s }
@@ -150,6 +168,17 @@ async fn a_standing_key_serves_its_period_and_no_longer() {
     world.now_s.store(500, Ordering::SeqCst);
     world.ask(51, AttestMode::Standing).await.unwrap();
     assert_eq!(world.quotes_made(), 3, "a clock that went back ends the period");
+}
+
+#[tokio::test]
+async fn a_standing_key_is_over_with_the_policy_it_is_bound_to() {
+    let world = world(Fake::default(), 600);
+    let first = world.ask(1, AttestMode::Standing).await.unwrap();
+    world.fake.steps.store(1, Ordering::SeqCst);
+    let second = world.ask(2, AttestMode::Standing).await.unwrap();
+    assert_ne!(second, first);
+    assert_eq!(world.ask(3, AttestMode::Standing).await, Ok(second));
+    assert_eq!(world.quotes_made(), 2);
 }
 
 #[tokio::test]

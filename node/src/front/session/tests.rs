@@ -82,8 +82,7 @@ async fn house_under(policy: PolicyDoc) -> House {
         keyring,
         replica,
         genesis,
-        policy,
-        steps: Default::default(),
+        policies: Arc::new(crate::governance::PolicyCell::founding(policy)),
         boot_config,
         release_proof: Blob::default(),
         clock,
@@ -147,8 +146,8 @@ impl House {
         let answer = session.open_attest_resp(&reader.read(1 << 20, STEP).await.unwrap()).unwrap();
         let (handshake, noise) = (*session.handshake(), *session.remote_noise().unwrap());
         let asked = Asked { handshake: &handshake, nonce: &nonce, role: Role::ClientServer, noise: &noise, mode: AttestMode::Batched };
-        let (anchors, now_s) = (anchors(), crate::clock::system()() / 1_000);
-        let pinned = Pinned { cluster_id: self.cluster_id, policy: PolicyPin::Founding { min_version: PolicyVersion(1) }, anchors: &anchors, now_s, last_head: None };
+        let (anchors, now_s, policy) = (anchors(), crate::clock::system()() / 1_000, PolicyPin::Founding { min_version: PolicyVersion(1) });
+        let pinned = Pinned { cluster_id: self.cluster_id, policy, anchors: &anchors, now_s, last_head: None };
         let peer = appraise_session(&answer, &asked, &pinned).unwrap();
         let binding = UserBinding { handshake: &handshake, nonce: &nonce, incarnation: peer.incarnation() };
         let auth = sign_user(&binding, &ClientId([name; 16]), &SigningKey::from_bytes(&[seed; 32]));

@@ -36,7 +36,7 @@ pub enum Rule {
     FencedSilence,
     /// IN9: a read that began after a write was acknowledged shows it.
     ReadsAcknowledged,
-    /// IN10: the key epoch never decreases; in one life neither do applied index, revision, time, epoch and custody epochs.
+    /// IN10: the key epoch never decreases; in one life neither do applied index, revision, time, epoch, custody epochs, policy version and least security version.
     NeverBack,
     /// V1, V2: entries and requests for votes are heeded of an incarnation that was admitted, and of nobody else.
     FollowsMembers,
@@ -80,6 +80,8 @@ pub enum Rule {
     FreshIv,
     /// DR1, DR2: what counts is the share that was dealt to its custodian, for the session it was given to, and fewer than the threshold open nothing.
     SharesAsDealt,
+    /// A policy is in force when enough governors approved it, and not before its time.
+    PolicyInTime,
 }
 
 /// A broken rule.

@@ -38,7 +38,7 @@ struct Seen {
 }
 
 /// What a node shows of its state that never goes back in one life (IN10), by name.
-type Shown = [(&'static str, u64); 6];
+type Shown = [(&'static str, u64); 8];
 
 #[derive(Default)]
 struct Inner {
@@ -157,7 +157,8 @@ impl Watch {
     /// What a node shows of its state now: nothing of it goes back in one life.
     pub fn shows(&self, who: Incarnation, view: &View) {
         let epoch = view.epoch().map_or(0, |epoch| epoch.0);
-        let custody = view.custody();
+        let (custody, governed) = (view.custody(), view.governance());
+        let policy = governed.in_force();
         let now = [
             ("applied index", view.applied()),
             ("revision", view.revision().0),
@@ -165,6 +166,8 @@ impl Watch {
             ("epoch", u64::from(epoch)),
             ("newest dealing", u64::from(custody.newest.0)),
             ("active dealing", u64::from(custody.active_epoch().0)),
+            ("policy version", policy.map_or(0, |policy| policy.version.0)),
+            ("least security version", policy.map_or(0, |policy| u64::from(policy.min_svn))),
         ];
         self.showed(who, now);
     }

@@ -156,7 +156,16 @@ async fn what_was_acknowledged_and_is_not_on_the_disk() {
 
 #[tokio::test]
 async fn what_a_node_shows_of_its_state_does_not_go_back() {
-    let now = [("applied index", 9), ("revision", 5), ("time", 7), ("epoch", 1), ("newest dealing", 3), ("active dealing", 2)];
+    let now = [
+        ("applied index", 9),
+        ("revision", 5),
+        ("time", 7),
+        ("epoch", 1),
+        ("newest dealing", 3),
+        ("active dealing", 2),
+        ("policy version", 4),
+        ("least security version", 6),
+    ];
     for place in 0..now.len() {
         let watch = watch();
         let mut next = now;

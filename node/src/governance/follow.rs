@@ -1,0 +1,147 @@
+//! What a member does when another policy is in force.
+//!
+//! Decides: what the record has in force is what this node goes by from then on. It is written down first, so that the next start does not go back; then it
+//! takes the place of the old one, every session ends and is opened anew with evidence bound to it, and this node judges its own evidence by it as others
+//! will: one that is refused ends this incarnation. All of it looks at the record alone, so whatever was missed is made up for at the next look. A record
+//! with other steps than this node was shown ends it too: two approved rows exist, and it cannot know which is the cluster's.
+//! Trusts: the record. Out of scope: proposing (`lead`), ending (`fencing`), judging others (`attesting`). Protocol section 8, "Changes".
+
+use crate::attesting::{self, Claim, Wanted};
+use crate::context::{Node, Site};
+use crate::entropy;
+use crate::governance::file;
+use crate::governance::{InForce, Unfit};
+use ringwall_attest::Finding;
+use ringwall_wire::bounded::List;
+use ringwall_wire::evidence::Role;
+use ringwall_wire::governance::{PolicyStep, PolicySteps};
+use ringwall_wire::ids::Digest;
+use ringwall_wire::session::PeerPurpose;
+use std::sync::Arc;
+use std::time::Duration;
+use tracing::{error, info, warn};
+
+/// How often the record is looked at when nothing of it changes: what was not written or not judged is tried again.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// How many steps are in the file.
+#[derive(Debug, Default)]
+pub(crate) struct Written(usize);
+
+/// Runs until the node ends.
+pub(crate) async fn run(node: Arc<Node>) {
+    let mut changes = node.replica.governance();
+    let mut judged = 0;
+    loop {
+        catch_up(&node).await;
+        judge(&node, &mut judged).await;
+        // The timeout only bounds the wait.
+        let _ = tokio::time::timeout(LOOK, changes.changed()).await;
+    }
+}
+
+/// Goes by what the record has in force; called besides by whoever judges something the record was applied for.
+pub(crate) async fn catch_up(node: &Arc<Node>) {
+    let mut written = node.governance.turn.lock().await;
+    let Ok(view) = node.replica.view() else { return };
+    let governed = view.governance();
+    drop(view);
+    let now = node.site.policies.now();
+    if governed.count() > now.steps().len() || governed.policy().is_some_and(|policy| !now.holds(&policy)) {
+        match InForce::by(&node.site.founding, governed.steps()) {
+            Ok(next) if next.is_of_one_row_with(&now) => take_over(node, next, &mut written).await,
+            Ok(_) => differs(node),
+            Err(fault) => {
+                error!(%fault, "the record's steps of the policy do not follow one another");
+                differs(node);
+            }
+        }
+    }
+    write(node, &mut written).await;
+}
+
+fn differs(node: &Node) {
+    error!("the record has another policy in force than this node was shown: this node ends");
+    node.governance.unfit.get_or_init(|| Unfit::OtherSteps);
+}
+
+async fn take_over(node: &Arc<Node>, next: InForce, written: &mut Written) {
+    let (version, digest, steps) = (next.policy().version, next.digest(), next.steps().clone());
+    // First what the next start goes by.
+    if write_steps(node, steps).await {
+        written.0 = next.steps().len();
+    }
+    let rules = next.policy().session;
+    if !node.site.policies.go_on(next) {
+        return;
+    }
+    info!(%version, policy = %digest, "another policy is in force: all sessions are opened anew");
+    node.site.sessions.follow(&rules);
+    node.site.sessions.renew();
+    node.steward.notify_one();
+}
+
+/// A process that is no member yet goes by the policy that a member proved to be in force, in an answer that was judged: these are the steps that lead there
+/// from what is known here. Members go by their record.
+pub(crate) fn learn(site: &Site, purpose: PeerPurpose, steps: &[PolicyStep]) {
+    if purpose == PeerPurpose::Member || steps.is_empty() {
+        return;
+    }
+    let known = site.policies.now();
+    let all = known.steps().iter().chain(steps.iter()).cloned().collect();
+    let next = List::new(all).ok().and_then(|steps| InForce::by(&site.founding, steps).ok());
+    if next.is_some_and(|next| site.policies.go_on(next)) {
+        let policy = site.policy();
+        site.sessions.follow(&policy.session);
+        info!(version = %policy.version, "a member proves that a newer policy is in force: this node goes by it");
+    }
+}
+
+/// What is in force is in the data folder, also what a joiner was shown before it had a record.
+async fn write(node: &Arc<Node>, written: &mut Written) {
+    let steps = node.site.policies.now().steps().clone();
+    let count = steps.len();
+    if count > written.0 && write_steps(node, steps).await {
+        written.0 = count;
+    }
+}
+
+async fn write_steps(node: &Arc<Node>, steps: PolicySteps) -> bool {
+    let (data, cluster_id) = (node.site.config.data.clone(), node.site.cluster_id);
+    let writing = tokio::task::spawn_blocking(move || file::write(&data, cluster_id, &steps)).await;
+    match writing.unwrap_or_else(|fault| Err(std::io::Error::other(fault.to_string()))) {
+        Ok(()) => true,
+        Err(fault) => {
+            warn!(%fault, file = file::POLICY_FILE, "the policy is not written down: a start before that goes by an older one until a member tells it");
+            false
+        }
+    }
+}
+
+/// Judges this node's own evidence by the policy in force, as every other node will; once for each: `judged` says by how many steps.
+pub(super) async fn judge(node: &Arc<Node>, judged: &mut usize) {
+    let site = &node.site;
+    let in_force = site.policies.now();
+    if in_force.steps().len() <= *judged || node.governance.unfit.get().is_some() {
+        return;
+    }
+    let (handshake, nonce) = (Digest(entropy::nonce(&site.entropy).0), entropy::nonce(&site.entropy));
+    let keys = node.secrets.public().clone();
+    let wanted = Wanted { role: Role::PeerResp, handshake, nonce, noise: keys.noise };
+    let claim = Claim { role: Role::PeerResp, incarnation: node.incarnation, keys, handshake, nonce };
+    let verdict = match attesting::answer(site, claim).await {
+        Ok(answer) => attesting::judge(site, answer, wanted).await,
+        Err(fault) => return warn!(%fault, "this node has no evidence to judge by the policy in force; trying again"),
+    };
+    match verdict {
+        Ok(_fits) => *judged = in_force.steps().len(),
+        // Nobody can tell, for want of a document: others cannot either, and what is missing may come.
+        Err(fault) if fault.finding() == Finding::CannotTell => {
+            warn!(%fault, "nobody can tell whether this node satisfies the policy in force; trying again");
+        }
+        Err(fault) => {
+            error!(%fault, version = %in_force.policy().version, "the policy in force excludes this node: it ends");
+            node.governance.unfit.get_or_init(|| Unfit::Excluded(fault.to_string()));
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! Which policy a recovery goes by.
+//!
+//! Decides: before custodians are asked, the newest policy that any brought folder proves is what this node attests under, so that custodians who know it
+//! are not asked under an older one. The chosen log must agree: its policy and the one known here are of one row, either may be further along. A log that
+//! is further along is believed, since replicas judged its steps; one that is behind lost a change, which the first leader of the new epoch brings again. A
+//! log whose policy forbids it is not reopened by a chip. Trusts: steps that were judged; the chosen log. Out of scope: choosing it (`takeup`).
+//! Protocol sections 6.2 and 8.
+
+use crate::context::Site;
+use crate::governance::{InForce, file};
+use crate::recover::RecoverError;
+use crate::recover::takeup::OpenedBy;
+use ringwall_consensus::Governed;
+use ringwall_wire::policy::PlatformUnseal;
+use std::path::PathBuf;
+use tracing::{info, warn};
+
+/// Goes by the newest policy that one of these folders proves, of the row that is known here.
+pub(crate) fn learn(site: &Site, folders: &[PathBuf]) {
+    for folder in folders {
+        let Ok(found) = file::at_start(folder, site.cluster_id, &site.founding, site.policies.now().steps()) else { continue };
+        let found = InForce::clone(&found.now());
+        let version = found.policy().version;
+        if site.policies.go_on(found) {
+            info!(folder = %folder.display(), %version, "recovery: this folder proves a newer policy");
+        }
+    }
+    site.sessions.follow(&site.policy().session);
+}
+
+/// Whether the chosen log and what is known here are of one cluster's row; what is newer in the log is gone by from here on.
+pub(crate) fn agree(site: &Site, governed: &Governed, by: OpenedBy) -> Result<(), RecoverError> {
+    let known = site.policies.now();
+    let other = || RecoverError::OtherPolicy { known: known.policy().version };
+    let found = InForce::by(&site.founding, governed.steps()).map_err(|_| other())?;
+    if !found.is_of_one_row_with(&known) {
+        return Err(other());
+    }
+    if found.steps().len() < known.steps().len() {
+        warn!(
+            found = %found.policy().version, known = %known.policy().version,
+            "recovery: the chosen log ends before a change of the policy that is known here: the change is brought again"
+        );
+    }
+    // Whatever is newer forbids.
+    let forbids = |policy: &InForce| policy.policy().platform_unseal == PlatformUnseal::Never;
+    if by == OpenedBy::Chip && (forbids(&found) || forbids(&known)) {
+        return Err(RecoverError::ChipForbidden);
+    }
+    if site.policies.go_on(found) {
+        site.sessions.follow(&site.policy().session);
+        info!(version = %site.policy().version, "recovery: the chosen log has a newer policy in force than was known here");
+    }
+    Ok(())
+}
