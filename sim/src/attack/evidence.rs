@@ -280,7 +280,8 @@ pub(super) async fn old_build(_: &mut Stage) -> Result<Report, DemoError> {
             cluster_id: node.genesis.cluster_id(),
             policy: ringwall_attest::PolicyPin::Founding { min_version: PolicyVersion(node.policy.version.0 + 1) },
             anchors: &pinned_anchors,
-            now_s: NOW_S, last_head: None,
+            now_s: NOW_S,
+            last_head: None,
         },
     );
     report.tried("a policy older than one already seen", outcome);
