@@ -3,15 +3,17 @@
 //! Decides: a card is bounded, canonical, and consistent before anything in it is used. Trusts: whoever handed over the file; a cluster
 //! id given beside it (`--cluster`) must match. Out of scope: how cards are made (`node`). Protocol section 2.1.
 
+use ringwall_attest::governance::{StepError, verify_steps};
 use ringwall_wire::codec::{DecodeError, Message};
 use ringwall_wire::genesis::{CardError, ClusterCard};
 use ringwall_wire::ids::ClusterId;
-use ringwall_wire::limits::POLICY_BYTES;
+use ringwall_wire::limits::{POLICY_BYTES, POLICY_STEPS_BYTES};
+use ringwall_wire::policy::PolicyDoc;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-/// Bytes of a card file: a policy of the full size, a genesis record and addresses.
-pub const CARD_FILE_BYTES: usize = 2 * POLICY_BYTES;
+/// Bytes of a card file: a policy of the full size, its changes, a genesis record and addresses.
+pub const CARD_FILE_BYTES: usize = 2 * POLICY_BYTES + POLICY_STEPS_BYTES;
 
 /// Why a card was not read.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +50,14 @@ pub enum ReadCardError {
         /// How.
         source: CardError,
     },
+    /// Its changes of the policy do not hold.
+    #[error("the changes of the policy in {} do not hold: {source}; ask whoever runs the cluster for a good card", .path.display())]
+    Changes {
+        /// Where.
+        path: PathBuf,
+        /// Which, and why.
+        source: StepError,
+    },
     /// It is another cluster's.
     #[error("{} is the card of cluster {got}, expected {expected}; use the card of the cluster you mean", .path.display())]
     OtherCluster {
@@ -68,9 +78,21 @@ impl ReadCardError {
             ReadCardError::TooLarge { .. } => "RW-C-CARD-TOO-LARGE",
             ReadCardError::Malformed { .. } => "RW-C-CARD-MALFORMED",
             ReadCardError::Contradiction { .. } => "RW-C-CARD-CONTRADICTION",
+            ReadCardError::Changes { .. } => "RW-C-CARD-POLICY",
             ReadCardError::OtherCluster { .. } => "RW-C-CARD-OTHER-CLUSTER",
         }
     }
+}
+
+/// The policies of a card, oldest first: the founding one and what each change made. A card that was read is whole, so none is left out.
+pub fn policies(card: &ClusterCard) -> impl Iterator<Item = PolicyDoc> {
+    let changed = card.steps.iter().filter_map(|step| PolicyDoc::decode(&step.signed.policy).ok());
+    std::iter::once(card.policy.clone()).chain(changed)
+}
+
+/// The newest policy a card pins.
+pub fn newest_policy(card: &ClusterCard) -> PolicyDoc {
+    policies(card).last().unwrap_or_else(|| card.policy.clone())
 }
 
 /// Reads a card file and compares it with the expected cluster, if one is given.
@@ -84,6 +106,9 @@ pub fn read_card(path: &Path, expected: Option<ClusterId>) -> Result<ClusterCard
     }
     let card = ClusterCard::decode(&bytes).map_err(|source| ReadCardError::Malformed { path: path.into(), source })?;
     let got = card.pinned().map_err(|source| ReadCardError::Contradiction { path: path.into(), source })?;
+    if let Err(source) = verify_steps(&got, &card.policy, &card.steps) {
+        return Err(ReadCardError::Changes { path: path.into(), source });
+    }
     match expected {
         Some(expected) if expected != got => Err(ReadCardError::OtherCluster { path: path.into(), got, expected }),
         _ => Ok(card),

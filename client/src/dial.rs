@@ -4,18 +4,19 @@
 //! the only things sent are the protocol versions, handshake messages and the request for evidence; the types allow nothing else.
 //! Trusts: `channel` and `attest` for their verdicts, the roots it is given. Out of scope: which node is tried when (`seek.rs`).
 
-use crate::anchor::{self, AnchorStore, InMemory, Keeper, Sitting};
+use crate::anchor::{self, AnchorStore, Governed, InMemory, Keeper, Sitting, log_lied, verified};
 use crate::client::GOODBYE;
 use crate::clock;
 use crate::credential::Credential;
 use crate::entropy::{self, Entropy};
-use crate::error::{Attempt, ConnectError, code_name};
+use crate::error::{ConnectError, code_name, went_back};
 use crate::exchange::Exchange;
 use crate::link::{Dial, DialError, Link, LinkError, Opened};
 use crate::options::Options;
 use crate::refused::RefusedNodes;
 use crate::verification::{Examined, Verification};
 use ed25519_dalek::SigningKey;
+use ringwall_attest::release::Released;
 use ringwall_attest::{Anchors, SessionError, Trace};
 use ringwall_channel::user::{UserBinding, sign_restore, sign_user_as};
 use ringwall_channel::{Attested, ChannelError, ClientDial, ClientPrologue, Opener, Sealer, Session, Unverified};
@@ -31,7 +32,6 @@ use ringwall_wire::session::{
 use ringwall_wire::version::SUPPORTED;
 use ringwall_wire::without::{Defence, left_out};
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -55,8 +55,9 @@ pub(crate) struct NodeDialler {
     user: UserId,
     restore: Option<Secret<32>>,
     keeper: Arc<Keeper>,
+    governed: Governed,
     attest: AttestMode,
-    min_policy_version: AtomicU64,
+    min_policy_version: PolicyVersion,
     refused: Mutex<RefusedNodes>,
 }
 
@@ -70,8 +71,13 @@ impl NodeDialler {
             Some(endpoint) => endpoint,
             None => endpoint()?,
         };
+        let bad_card = |cause: String| ConnectError::CardPolicy { cause };
+        let given =
+            options.policy.map(|known| verified(known, &options.cluster_id)).transpose().map_err(|fault| bad_card(fault.to_string()))?;
+        let governed = Governed::new(Arc::clone(&anchor), given).map_err(|fault| bad_card(fault.to_string()))?;
         Ok(NodeDialler {
             endpoint,
+            governed,
             config: ringwall_quic::dial_config(Alpn::Client).map_err(|fault| failed(fault.to_string()))?,
             cluster_id: options.cluster_id,
             anchors: options.anchors,
@@ -80,7 +86,7 @@ impl NodeDialler {
             credential: options.credential,
             keeper: Keeper::new(anchor),
             attest: options.attest,
-            min_policy_version: AtomicU64::new(options.min_policy_version.0),
+            min_policy_version: options.min_policy_version,
             refused: Mutex::new(RefusedNodes::default()),
         })
     }
@@ -134,8 +140,11 @@ impl NodeDialler {
 
     /// Steps 3 and 4: evidence for this very session, not judged yet.
     async fn ask(&self, pipe: &mut Pipe, session: &mut Session<Unverified>, nonce: &Nonce) -> Result<Exchange, DialError> {
-        let min_policy_version = PolicyVersion(self.min_policy_version.load(Ordering::Relaxed));
-        let question = AttestReq { nonce: *nonce, mode: self.attest, min_policy_version, known_policy: None };
+        let remembered = self.governed.remembered().await?;
+        let known = remembered.policy.as_deref();
+        let min_policy_version = known.map_or(self.min_policy_version, |known| known.policy.version.max(self.min_policy_version));
+        let known_policy = known.map(|known| known.record.digest());
+        let question = AttestReq { nonce: *nonce, mode: self.attest, min_policy_version, known_policy };
         let sealed = session.seal_attest_req(&question).map_err(of_channel)?;
         pipe.write(&sealed).await?;
         let sealed = pipe.read(SEALED_ATTEST_BYTES).await?;
@@ -151,7 +160,7 @@ impl NodeDialler {
             at_s: clock::now_s(),
             answer: Blob::default(),
         };
-        Ok(Exchange::new(asked, answer))
+        Ok(Exchange::new(asked, answer, remembered))
     }
 
     /// Step 5: the evidence is judged here.
@@ -161,8 +170,11 @@ impl NodeDialler {
         exchange: &Exchange,
         trace: &mut Trace,
     ) -> Result<Session<Attested>, DialError> {
-        let peer = exchange.judge(&self.anchors, trace).map_err(|error| self.refuse(session.remote_noise(), error))?;
-        self.min_policy_version.fetch_max(peer.policy().version.0, Ordering::Relaxed);
+        let peer = exchange.judge(&self.anchors, trace).map_err(|error| match log_lied(&error) {
+            Some((proof, what)) => DialError::History(self.governed.lied(proof, what)),
+            None => self.refuse(session.remote_noise(), error),
+        })?;
+        self.governed.learned(exchange.remembered(), exchange.learned(&peer), peer.released().map(Released::head))?;
         session.establish(peer).map_err(of_channel)
     }
 
@@ -173,6 +185,9 @@ impl NodeDialler {
     /// Remembers a refused node by its key: for a while it is not even asked again.
     fn refuse(&self, noise: Option<&NoisePublic>, error: SessionError) -> DialError {
         let error = Arc::new(error);
+        if went_back(&error) {
+            return DialError::OldPolicy(error);
+        }
         if let Some(noise) = noise {
             self.refused.lock().unwrap_or_else(PoisonError::into_inner).note(*noise, &error, clock::now());
         }
@@ -209,14 +224,14 @@ impl NodeDialler {
     }
 
     /// Steps 0 to 5, and what was said on the way; then the node is left.
-    async fn examine(&self, address: &str, until: Instant) -> Result<(Exchange, Examined), DialError> {
+    pub(crate) async fn examine(&self, address: &str, until: Instant) -> Result<(Exchange, Examined), DialError> {
         let connection = self.connect(address, until).await?;
         let asked = self.question(&connection, &Nonce(entropy::bytes()), until).await;
         let seen = asked.and_then(|(_, session, exchange)| {
             let mut trace = Trace::new();
             let verdict = match self.attest(session, &exchange, &mut trace) {
                 Ok(session) => Ok(explain(&session, address)),
-                Err(DialError::Evidence(error)) => Err(error),
+                Err(DialError::Evidence(error) | DialError::OldPolicy(error)) => Err(error),
                 Err(fault) => return Err(fault),
             };
             let examined = Examined { place: address.into(), at_s: exchange.at_s(), verdict, trace };
@@ -295,29 +310,6 @@ impl Dial for NodeDialler {
         }
         opened
     }
-}
-
-/// Verifies the node at `address` and leaves without saying who asked: no credential is used, nothing of the user is sent.
-pub async fn verify_node(options: &Options, address: &str) -> Result<Verification, ConnectError> {
-    let (_, examined) = examine_node(options, address).await?;
-    examined.verdict.map_err(|error| ConnectError::of_evidence(address.to_owned(), error, Vec::new()))
-}
-
-/// [`verify_node`] with all its reasons, whichever way it ended, and the exchange itself, which can be kept and judged again. An error means
-/// that there is nothing to judge.
-pub async fn examine_node(options: &Options, address: &str) -> Result<(Exchange, Examined), ConnectError> {
-    let dialler = NodeDialler::new(options.clone())?;
-    let until = clock::now() + options.timeouts.dial;
-    let seen = dialler.examine(address, until).await;
-    let (address, tried) = (address.to_owned(), Vec::new());
-    seen.map_err(|fault| match fault {
-        DialError::Evidence(error) => ConnectError::of_evidence(address, error, tried),
-        DialError::OtherCluster { claimed, pinned } => ConnectError::OtherCluster { address, claimed, pinned, tried },
-        fault => {
-            let waited_ms = clock::millis(options.timeouts.dial);
-            ConnectError::Unavailable { waited_ms, tried: vec![Attempt { address, cause: fault.to_string(), refused: false }] }
-        }
-    })
 }
 
 /// Opens an endpoint of this process' own: both address families where the machine has them.

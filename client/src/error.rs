@@ -6,6 +6,7 @@
 
 mod connect;
 
+pub(crate) use connect::went_back;
 pub use connect::{Attempt, ConnectError};
 
 use ringwall_wire::ids::Revision;

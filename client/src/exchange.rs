@@ -2,16 +2,20 @@
 //!
 //! Decides: that both judgements are the same function over the same facts; what a file of it holds and that a damaged one is not read. A file is
 //! a record: it shows what was proved to the session that asked, at the time it names, and nothing about who answers now. The checksum at its
-//! end finds damage; whoever can write the file can write the checksum too, which is why the evidence inside is judged anew.
+//! end finds damage; whoever can write the file can write the checksum too, which is why the evidence inside is judged anew. It is judged from the newest policy
+//! of whoever asked; its file has every change since the founding, so that a reader who knows no more than the cluster id comes to the same end.
 //! Trusts: nothing in the file; the cluster is pinned by whoever judges. Out of scope: the judging (`attest`). Protocol section 3.1, steps 3 to 5;
 //! docs/formats.md, "Saved exchange".
 
+use crate::anchor::{Newest, Remembered};
 use crate::verification::{Examined, Verification};
 use ringwall_attest::{Anchors, AppraisedPeer, Asked, Pinned, PolicyPin, SessionError, Trace, appraise_session_traced};
-use ringwall_wire::bounded::Blob;
+use ringwall_wire::bounded::{Blob, List};
 use ringwall_wire::codec::{DecodeError, Message};
 use ringwall_wire::evidence::Role;
+use ringwall_wire::governance::{PolicyStep, PolicySteps};
 use ringwall_wire::ids::{ClusterId, Digest, Nonce, PolicyVersion};
+use ringwall_wire::known::KnownPolicy;
 use ringwall_wire::limits::ATTEST_MESSAGE_BYTES;
 use ringwall_wire::session::{AttestMode, AttestResp, SavedExchange};
 use sha2::{Digest as _, Sha256};
@@ -27,6 +31,8 @@ pub const EXCHANGE_FILE_BYTES: usize = ATTEST_MESSAGE_BYTES + 1_024;
 pub struct Exchange {
     asked: SavedExchange,
     answer: AttestResp,
+    /// What whoever asked remembered; nothing of it is in a file.
+    remembered: Remembered,
 }
 
 /// Why a file holds no exchange.
@@ -73,8 +79,43 @@ impl ReadExchangeError {
 
 impl Exchange {
     /// The question and its answer. `asked.answer` is left empty: it is written when the exchange is.
-    pub(crate) fn new(asked: SavedExchange, answer: AttestResp) -> Self {
-        Exchange { asked, answer }
+    pub(crate) fn new(asked: SavedExchange, answer: AttestResp, remembered: Remembered) -> Self {
+        Exchange { asked, answer, remembered }
+    }
+
+    /// What whoever asked remembered.
+    pub(crate) fn remembered(&self) -> &Remembered {
+        &self.remembered
+    }
+
+    /// The newest policy that is known after an answer that was judged and believed, by the changes that hold; none when the record cannot take it.
+    pub(crate) fn learned(&self, peer: &AppraisedPeer) -> Option<KnownPolicy> {
+        let known = match &self.remembered.policy {
+            Some(known) => known.record.clone(),
+            None => {
+                let first = self.answer.steps.first().and_then(PolicyStep::as_founding);
+                let founding = first.unwrap_or_else(|| self.answer.policy.clone());
+                KnownPolicy { cluster_id: peer.cluster_id(), founding, steps: PolicySteps::default() }
+            }
+        };
+        known.followed_by(peer.steps()).ok()
+    }
+
+    /// The answer with all changes since the founding, so that its reader needs nothing of what whoever asked knew. One that does not follow from that stays as
+    /// it came.
+    fn complete(&self) -> Option<AttestResp> {
+        let known = &self.remembered.policy.as_deref()?.record;
+        let follows = match self.answer.steps.first() {
+            Some(step) => step.signed.replaces == Some(known.digest()),
+            None => Digest(self.answer.policy.digest()) == known.digest(),
+        };
+        let changes = [&*known.steps, &*self.answer.steps].concat();
+        if !follows || changes.is_empty() {
+            return None;
+        }
+        let founding = PolicyStep::founding(&known.founding).ok()?;
+        let steps = List::new([vec![founding], changes].concat()).ok()?;
+        Some(AttestResp { steps, ..self.answer.clone() })
     }
 
     /// The cluster that was pinned when the node was asked.
@@ -102,11 +143,20 @@ impl Exchange {
         self
     }
 
+    /// The newest policy of whoever asked, or for whoever has none the founding one.
+    fn pin(&self, min_version: PolicyVersion) -> PolicyPin<'_> {
+        match self.remembered.policy.as_deref() {
+            Some(Newest { policy, .. }) => PolicyPin::From { policy, earlier: &[] },
+            None => PolicyPin::Founding { min_version },
+        }
+    }
+
     /// Judges it, and writes down why.
     pub(crate) fn judge(&self, anchors: &Anchors, trace: &mut Trace) -> Result<AppraisedPeer, SessionError> {
         let SavedExchange { cluster_id, min_policy_version, handshake, nonce, noise, mode, at_s, .. } = &self.asked;
         let asked = Asked { handshake, nonce, role: Role::ClientServer, noise, mode: *mode };
-        let pinned = Pinned { cluster_id: *cluster_id, policy: PolicyPin::Founding { min_version: *min_policy_version }, anchors, now_s: *at_s, last_head: None };
+        let policy = self.pin(*min_policy_version);
+        let pinned = Pinned { cluster_id: *cluster_id, policy, anchors, now_s: *at_s, last_head: self.remembered.head.as_ref() };
         appraise_session_traced(&self.answer, &asked, &pinned, trace)
     }
 
@@ -121,7 +171,8 @@ impl Exchange {
     ) -> Result<AppraisedPeer, SessionError> {
         let SavedExchange { cluster_id, min_policy_version, at_s, .. } = &self.asked;
         let asked = Asked { handshake, nonce, role, noise: &self.answer.keys.noise, mode: AttestMode::Batched };
-        let pinned = Pinned { cluster_id: *cluster_id, policy: PolicyPin::Founding { min_version: *min_policy_version }, anchors, now_s: *at_s, last_head: None };
+        let policy = self.pin(*min_policy_version);
+        let pinned = Pinned { cluster_id: *cluster_id, policy, anchors, now_s: *at_s, last_head: None };
         appraise_session_traced(&self.answer, &asked, &pinned, trace)
     }
 
@@ -145,7 +196,9 @@ impl Exchange {
 
     /// The exchange without the checksum of a file.
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let answer = Blob::new(self.answer.encode()).expect("an answer that was decoded is within the limits of the protocol");
+        let complete = self.complete().and_then(|answer| Blob::new(answer.encode()).ok());
+        let as_it_came = || Blob::new(self.answer.encode()).expect("an answer that was decoded is within the limits of the protocol");
+        let answer = complete.unwrap_or_else(as_it_came);
         SavedExchange { answer, ..self.asked.clone() }.encode()
     }
 
@@ -171,6 +224,6 @@ impl Exchange {
         let mut asked = SavedExchange::decode(body)?;
         let answer = AttestResp::decode(&asked.answer)?;
         asked.answer = Blob::default();
-        Ok(Exchange { asked, answer })
+        Ok(Exchange { asked, answer, remembered: Remembered::default() })
     }
 }

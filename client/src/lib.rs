@@ -17,7 +17,8 @@
 //! ([`Timeouts`]) and fails with an error that has a stable code. Trusts: the card or cluster id it is given, its roots, its machine.
 //! What the cluster confirmed is remembered ([`anchor`]): a rollback or a fork is noticed, proven, and ends all writing.
 //! A program in a guest of its own is granted keys through [`workload`]; [`guest`] collects its evidence. A user has devices and a recovery phrase
-//! (docs/recovery.md), and [`rekey`] replaces the key they hold themselves; [`backup`] fetches the whole state, sealed, and imports a user's part of one into another cluster. Out of scope: carrying a changed policy to a cluster. [`policy`] reads, writes and explains policies.
+//! (docs/recovery.md), and [`rekey`] replaces the key they hold themselves; [`backup`] fetches the whole state, sealed, and imports a user's part of one into another cluster. What governs
+//! the cluster is shown by [`Client::governance`], and the newest policy that was verified is never gone back from. [`policy`] reads, writes and explains policies.
 
 pub mod anchor;
 pub mod backup;
@@ -33,10 +34,12 @@ mod driver;
 mod entropy;
 mod error;
 mod escrow;
+mod examine;
 mod exchange;
 mod explain;
 #[cfg(test)]
 mod failover;
+mod governance;
 pub mod guest;
 mod lane;
 mod link;
@@ -64,16 +67,18 @@ pub mod workload;
 pub use batch::Batch;
 pub use client::Client;
 pub use credential::{Credential, CredentialError};
-pub use dial::{examine_node, verify_node};
+pub use examine::{examine_node, verify_node};
 pub use error::{Attempt, ConnectError, NamespaceError, ReadError, WatchError, WriteError};
 pub use escrow::{EscrowError, read_escrow, write_escrow};
 pub use exchange::{EXCHANGE_FILE_BYTES, Exchange, ReadExchangeError};
 pub use explain::{Explanation, Mark, RefusalAccount, StageAccount, Verdict};
+pub use governance::GovernanceError;
 pub use listing::{Item, Listing};
 pub use namespace::{Found, NamespaceHandle, PutOptions};
 pub use options::{Options, Timeouts};
 pub use ringwall_attest::{Advice, Anchors, Finding, SessionError, Stage, Step, Trace};
 pub use ringwall_keys::{Phrase, PhraseError, UserKey};
+pub use ringwall_wire::governance::GovernanceView;
 pub use ringwall_wire::ids::{ClusterId, Revision, UserId};
 pub use ringwall_wire::request::{ClusterStatus, Expect, KeyMode};
 pub use seed_file::SeedFileError;

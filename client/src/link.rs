@@ -96,6 +96,9 @@ pub(crate) enum DialError {
     /// The evidence was refused, now or when this node was tried before.
     #[error("its evidence was refused: {0}")]
     Evidence(Arc<SessionError>),
+    /// It follows an older policy than is known, or one that does not follow from it. It may only not have caught up, so it is asked again.
+    #[error("{0}")]
+    OldPolicy(Arc<SessionError>),
     /// Its history went back when it was used before.
     #[error("it answered as of revision {got} after {known} had been confirmed")]
     WentBack { known: Revision, got: Revision },

@@ -10,6 +10,7 @@ use ringwall_attest::Anchors;
 use ringwall_keys::UserKey;
 use ringwall_wire::genesis::{CardError, ClusterCard};
 use ringwall_wire::ids::{ClusterId, PolicyVersion, UserId};
+use ringwall_wire::known::KnownPolicy;
 use ringwall_wire::secret::Secret;
 use ringwall_wire::session::AttestMode;
 use std::sync::Arc;
@@ -53,6 +54,8 @@ pub struct Options {
     pub attest: AttestMode,
     /// Least policy version; later versions that were seen raise it.
     pub min_policy_version: PolicyVersion,
+    /// The newest policy of a card, with the changes that led to it; these are judged before anybody is dialled. None: the founding policy is learned.
+    pub policy: Option<KnownPolicy>,
     /// Patience.
     pub timeouts: Timeouts,
     /// Where what the cluster confirmed is remembered (protocol section 5.2): [`crate::anchor::AnchorFiles`] keeps it for later processes, the
@@ -81,6 +84,7 @@ impl Options {
             restore: None,
             attest: AttestMode::Batched,
             min_policy_version: PolicyVersion(0),
+            policy: None,
             timeouts: Timeouts::default(),
             anchor: Arc::new(InMemory::default()),
             endpoint: None,
@@ -98,6 +102,7 @@ impl Options {
         let addresses = card.addresses.iter().map(|address| address.to_string()).collect();
         let mut options = Options::pinned(cluster_id, addresses, anchors, credential);
         options.min_policy_version = card.policy.version;
+        options.policy = Some(KnownPolicy { cluster_id, founding: card.policy.clone(), steps: card.steps.clone() });
         Ok(options)
     }
 }

@@ -188,6 +188,7 @@ fn verification(address: &str) -> Verification {
         measurement: "build".into(),
         svn: 1,
         policy_version: PolicyVersion(1),
+        policy: Arc::new(ringwall_sim::world::policy()),
         platform_unseal: ringwall_wire::policy::PlatformUnseal::Never,
         steps: vec![ringwall_attest::Step::new(ringwall_attest::Stage::Cluster, "scripted")],
     }

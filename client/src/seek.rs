@@ -140,6 +140,18 @@ impl Book {
         self.places.iter().filter_map(attempt).collect()
     }
 
+    /// No node was refused for good: where one has an older policy than is known, that is told before who is out of reach.
+    fn behind(&self, waited_ms: u64, tried: Vec<Attempt>) -> ConnectError {
+        let behind = self.places.iter().find_map(|place| match &place.trouble {
+            Some(DialError::OldPolicy(error)) => Some((place.address.clone(), Arc::clone(error))),
+            _ => None,
+        });
+        match behind {
+            Some((address, error)) => ConnectError::of_evidence(address, error, tried),
+            None => ConnectError::Unavailable { waited_ms, tried },
+        }
+    }
+
     /// What stands in the way, after `waited_ms`: a bad node is told before one nobody can tell of, and that before one out of reach.
     pub(crate) fn trouble(&self, waited_ms: u64) -> ConnectError {
         let tried = self.tried();
@@ -152,7 +164,7 @@ impl Book {
             Some((address, DialError::OtherCluster { claimed, pinned })) => ConnectError::OtherCluster { address, claimed, pinned, tried },
             Some((address, DialError::History(trouble))) => ConnectError::of_history(address, trouble, tried),
             Some((address, DialError::WentBack { known, got })) => ConnectError::WentBack { address, known, got, tried },
-            _ => ConnectError::Unavailable { waited_ms, tried },
+            _ => self.behind(waited_ms, tried),
         }
     }
 }

@@ -5,7 +5,7 @@
 
 use ringwall_attest::{AppraisedPeer, SessionError, Step, Trace};
 use ringwall_wire::ids::{ClusterId, Digest, Epoch, Incarnation, PolicyVersion, TrustDomain, Vendor};
-use ringwall_wire::policy::PlatformUnseal;
+use ringwall_wire::policy::{PlatformUnseal, PolicyDoc};
 use std::sync::Arc;
 
 /// Why a node was believed.
@@ -31,6 +31,8 @@ pub struct Verification {
     pub svn: u32,
     /// Version of the policy it was judged by.
     pub policy_version: PolicyVersion,
+    /// That policy: the founding one, or what verified changes made of it.
+    pub policy: Arc<PolicyDoc>,
     /// Whether that policy lets the cluster's own chips open its keys after a total outage, without custodians.
     pub platform_unseal: PlatformUnseal,
     /// The chain of reasons, for people, in the order of the stages.
@@ -52,6 +54,7 @@ impl Verification {
             measurement: appraised.measurement().into(),
             svn: appraised.svn(),
             policy_version: peer.policy().version,
+            policy: Arc::new(peer.policy().clone()),
             platform_unseal: peer.policy().platform_unseal,
             steps: appraised.steps().to_vec(),
         }

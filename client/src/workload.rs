@@ -421,7 +421,7 @@ fn keep(old: WorkloadError, new: WorkloadError) -> WorkloadError {
 fn unusable(address: &str, options: &Options, fault: DialError) -> WorkloadError {
     let (address, tried) = (address.to_owned(), Vec::new());
     WorkloadError::Connect(match fault {
-        DialError::Evidence(error) => ConnectError::of_evidence(address, error, tried),
+        DialError::Evidence(error) | DialError::OldPolicy(error) => ConnectError::of_evidence(address, error, tried),
         DialError::OtherCluster { claimed, pinned } => ConnectError::OtherCluster { address, claimed, pinned, tried },
         fault => {
             let waited_ms = clock::millis(options.timeouts.dial);

@@ -10,8 +10,10 @@ use ringwall_client::{Client, ConnectError, Credential, Options, Timeouts, Write
 use ringwall_sim::impostor::{Act, Impostor, Tale};
 use ringwall_wire::bounded::{Blob, List};
 use ringwall_wire::codec::Message as _;
-use ringwall_wire::ids::{Digest, Epoch, Incarnation, Signature};
+use ringwall_wire::governance::PolicyStep;
+use ringwall_wire::ids::{Digest, Epoch, Incarnation, PolicyVersion, Signature};
 use ringwall_wire::limits::{ATTEST_MESSAGE_BYTES, EPOCHS, RECEIPT_EVIDENCE_BYTES};
+use ringwall_wire::policy::{PolicyDoc, SignedPolicy};
 use ringwall_wire::receipt::{EpochStart, Evidence, ReceiptHead, Signer, session_nonce};
 use ringwall_wire::sample::{Sample as _, Source};
 use std::path::Path;
@@ -155,6 +157,25 @@ async fn a_member_that_is_behind_is_asked_again_and_accuses_nobody() {
     home.impostor.tell(Tale::True);
     Client::connect(home.options(20_000)).await.unwrap().close().await;
     assert!(!home.files().path("detected").exists());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_older_policy_than_was_verified_is_told_and_nothing_is_sent() {
+    let home = Home::new();
+    home.remember().await;
+    let founding = ringwall_sim::world::policy();
+    let known = home.files().governed().unwrap().policy.unwrap();
+    assert_eq!((known.digest(), known.steps.len()), (Digest(founding.digest()), 0), "who knows the cluster id learns the founding policy");
+    let newer = PolicyDoc { version: PolicyVersion(2), ..founding };
+    let policy = Blob::new(newer.encode()).unwrap();
+    let signed = SignedPolicy { replaces: Some(known.digest()), policy, signatures: List::default() };
+    let known = known.followed_by(&[PolicyStep { signed, notice: None }]).unwrap();
+    home.files().save_policy(&known).unwrap();
+    let told = home.impostor.bytes_after_evidence();
+    let fault = Client::connect(home.options(700)).await.unwrap_err();
+    assert!(matches!(&fault, ConnectError::PolicyWentBack { .. }) && fault.code() == "RW-C-POLICY-WENT-BACK", "{fault}");
+    assert_eq!(home.impostor.bytes_after_evidence(), told, "something was sent to a node that follows an older policy");
+    assert_eq!(home.files().governed().unwrap().policy.unwrap(), known, "what is known is not gone back from");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,20 +1,23 @@
-//! `ringwall slot` as governors type it: the real program, files, exit codes.
+//! `ringwall slot`, and what governors say of a policy, as governors type it: the real program, files, exit codes.
 //!
-//! Decides: an order is made, signed and verified for one cluster, and everything that could never hold is refused where it is typed;
-//! nothing is overwritten. Trusts: nothing. Out of scope: what a cluster does with an order (tests/tests/orders.rs).
+//! Decides: an order, a withdrawal, a lease is made, signed and verified for one cluster, and everything that could never hold is refused where it is typed;
+//! nothing is overwritten; a card with changes pins the newest policy. Trusts: nothing. Out of scope: what a cluster does with it (tests/tests/orders.rs,
+//! tests/tests/governance.rs).
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod program;
 
 use program::{done, fails, json, run};
-use ringwall_client::policy::GovernorKey;
+use ringwall_attest::governance::{verify_lease, verify_withdrawal};
+use ringwall_client::policy::{GovernorKey, PolicyFile};
 use ringwall_sim::world;
-use ringwall_wire::bounded::List;
+use ringwall_wire::bounded::{Blob, List};
 use ringwall_wire::codec::Message as _;
 use ringwall_wire::genesis::ClusterCard;
-use ringwall_wire::ids::{Epoch, Incarnation, Nonce, Slot};
+use ringwall_wire::governance::{PolicyLease, PolicyStep, PolicyWithdrawal};
+use ringwall_wire::ids::{Digest, Epoch, Incarnation, Nonce, PolicyVersion, Slot};
 use ringwall_wire::order::ReplaceOrder;
-use ringwall_wire::policy::Governance;
+use ringwall_wire::policy::{Governance, PolicyDoc, SignedPolicy};
 use std::path::Path;
 
 /// A card of the simulated world; `nonce` makes it another cluster.
@@ -89,4 +92,73 @@ fn what_could_never_hold_is_refused_where_it_is_typed() {
     fails(folder, "slot verify moved", 10, "does not verify");
     let (code, _, err) = run(folder, "slot verify moved --json");
     assert_eq!((code, json(&err)["error"]["code"].as_str()), (10, Some("RW-C-ORDER-NOT-APPROVED")));
+}
+
+#[test]
+fn words_about_a_policy_are_made_and_signed_without_a_network() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let governors = governors(folder);
+    let card = card(&folder.join("card"), 1, &governors, 2);
+    let cluster = card.genesis.cluster_id();
+    let mut next = PolicyDoc { version: PolicyVersion(2), ..card.policy.clone() };
+    next.governance.lease_s = 86_400;
+    std::fs::write(folder.join("old"), card.policy.encode()).unwrap();
+    std::fs::write(folder.join("next"), next.encode()).unwrap();
+    let told = json(&done(folder, "policy diff next --json"));
+    assert_eq!(
+        (told["kind"].as_str(), told["wait_s"].as_u64()),
+        (Some("tightening"), Some(0)),
+        "the card's policy is compared with: {told}"
+    );
+    assert!(done(folder, "policy diff old --against next").contains("The change LOOSENS"));
+
+    done(folder, "policy approve next --against old --key g1 --out step.1");
+    done(folder, "policy withdraw step.1 --key g1 --out no.1");
+    fails(folder, "policy withdraw no.1 --key g1 --out x", 10, "signed it already");
+    fails(folder, "policy withdraw no.1 --key g9 --out x", 10, "is none of the policy in force");
+    fails(folder, "policy withdraw next --key g1 --out x", 10, "it is no withdrawal of governors");
+    fails(folder, "policy withdraw step.1 --out x", 2, "--key");
+    done(folder, "policy withdraw no.1 --key g3 --out no.2");
+    let word = PolicyWithdrawal::decode(&std::fs::read(folder.join("no.2")).unwrap()).unwrap();
+    let PolicyFile::Signed(_, step) = PolicyFile::read(&folder.join("step.1")).unwrap() else { panic!("a signed policy") };
+    assert_eq!(verify_withdrawal(&word, &cluster, &card.policy), Ok(step.change()));
+
+    // A lease is of the policy in force: the card's, unless a newer one is named.
+    done(folder, "policy lease --until 2000000000 --policy next --key g2 --out lease.1");
+    fails(folder, "policy lease lease.1 --key g2 --out x", 10, "signed it already");
+    done(folder, "policy lease lease.1 --key g1 --out lease.2");
+    let lease = PolicyLease::decode(&std::fs::read(folder.join("lease.2")).unwrap()).unwrap();
+    assert_eq!(verify_lease(&lease, &cluster, &next), Ok(2_000_000_000));
+    fails(folder, "policy lease --days 30", 2, "--key");
+    fails(folder, "policy lease --key g1 --out x", 2, "--days");
+    self::card(&folder.join("other.card"), 2, &governors, 2);
+    fails(folder, "policy lease lease.2 --key g3 --out x --card other.card", 10, "is for another cluster than the card");
+    assert!(!folder.join("x").exists(), "what is refused writes nothing");
+}
+
+#[test]
+fn a_card_with_changes_pins_the_newest_policy_and_one_that_was_altered_is_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let governors = governors(folder);
+    let founded = card(&folder.join("founded.card"), 1, &governors, 2);
+    let mut policy = PolicyDoc { version: PolicyVersion(2), ..founded.policy.clone() };
+    policy.governance.keys = List::new(governors[..2].iter().map(GovernorKey::public).collect()).unwrap();
+    let bytes = Blob::new(policy.encode()).unwrap();
+    let mut signed = SignedPolicy { replaces: Some(Digest(founded.policy.digest())), policy: bytes, signatures: List::default() };
+    signed.signatures.push(governors[0].approve(&signed)).unwrap();
+    let few = PolicyStep { signed: signed.clone(), notice: None };
+    signed.signatures.push(governors[2].approve(&signed)).unwrap();
+    let enough = PolicyStep { signed, notice: None };
+    let write = |step: PolicyStep| {
+        let card = ClusterCard { steps: List::new(vec![step]).unwrap(), ..founded.clone() };
+        std::fs::write(folder.join("card"), card.encode()).unwrap();
+    };
+    write(few);
+    fails(folder, "slot order --slot 2 --incumbent 1/17 --out order", 10, "RW-C-CARD-POLICY");
+    write(enough);
+    done(folder, "slot order --slot 2 --incumbent 1/17 --out order");
+    fails(folder, "slot sign order --key g3 --out x", 10, "is no governor of this cluster");
+    done(folder, "slot sign order --key g2 --out once");
 }

@@ -2,7 +2,7 @@
 //!
 //! Decides: who the others of a page are and what they do where it has a comment for them; which cluster a page is followed on (one for as many pages as
 //! the order allows). A page without a test here, or with a block that is not run, is refused by `tests/tests/tidy.rs`.
-//! Trusts: `sh`, `sed`, `awk`, `grep`, `cmp`. Out of scope: how a page is read and run (`tests/src/runbook.rs`), whether its words are good ones.
+//! Trusts: `sh`, `sed`, `awk`, `grep`, `cmp`, `date`. Out of scope: how a page is read and run (`tests/src/runbook.rs`), whether its words are good ones.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod three;
@@ -171,6 +171,8 @@ async fn the_pages_of_users_workloads_and_rotation() {
     std::fs::write(machine.join("ringwalld.toml"), config).unwrap();
     reader.replace("/var/log/ringwall/node-1.log", &governed.cluster.log(1));
     follow(&mut reader, "rotation.md", include_str!("../../docs/runbooks/rotation.md"), &logs);
+    // The last one: it leaves the cluster under another policy.
+    follow(&mut reader, "policy.md", include_str!("../../docs/runbooks/policy.md"), &logs);
 }
 
 fn workloads(reader: &mut Reader, logs: &dyn Fn() -> String) {

@@ -106,6 +106,8 @@ labels! {
     ReceiptSigner = "receipt-signer",
     ReceiptEvidence = "receipt-evidence",
     Anchor = "anchor",
+    KnownPolicy = "known-policy",
+    NoticePaper = "notice-paper",
     Leaf = "leaf",
     UserDigest = "ud",
     EpochStart = "epoch-start",

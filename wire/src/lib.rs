@@ -34,6 +34,7 @@ pub mod genesis;
 pub mod governance;
 pub mod ids;
 pub mod keeping;
+pub mod known;
 pub mod label;
 pub mod limits;
 pub mod order;

@@ -184,6 +184,12 @@ pub const POLICY_BYTES: usize = 128 * 1024;
 pub const POLICY_STEPS: usize = 32;
 /// Bytes of all of them together: a policy of a few kilobytes with its notice, 32 times. Few large ones fit instead of many small ones.
 pub const POLICY_STEPS_BYTES: usize = 256 * 1024;
+/// Bytes of a client's record of a policy: the founding one, every change, and a checksum.
+pub const KNOWN_POLICY_BYTES: usize = POLICY_BYTES + POLICY_STEPS_BYTES + 64 * 1024;
+/// Bytes of a client's record of the newest head of the release log: a note, a time and a checksum.
+pub const LOG_HEAD_BYTES: usize = NOTE_BYTES + 1_024;
+/// Bytes of a proof that a release log lied: two notes, a path and a checksum.
+pub const FORK_PROOF_BYTES: usize = 2 * NOTE_BYTES + 16 * 1024;
 /// Changes that wait for their time at once: governors who disagree may each have theirs seen.
 pub const POLICY_PENDING: usize = 4;
 /// Changes of one policy that were withdrawn and are remembered, so that nobody brings them back.

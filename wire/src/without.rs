@@ -86,6 +86,12 @@ defences! {
     ClosedTries = "closed-tries",
     /// A master key that nothing is wrapped under any more ends.
     KeyRetirement = "key-retirement",
+    /// Those who sign a release are named by the policy.
+    NamedSigners = "named-signers",
+    /// A policy that loosens was public for the delay of the one it replaces.
+    Timelock = "timelock",
+    /// As many witnesses cosign the head of the release log as the policy demands.
+    Witnesses = "witnesses",
 }
 
 /// Bytes that stand in every program that can leave a defence out, and in no other.

@@ -13,6 +13,7 @@ use ringwall_wire::governance::{PolicyStep, steps_bytes};
 use ringwall_wire::ids::{ClusterId, Digest};
 use ringwall_wire::limits::{POLICY_STEPS, POLICY_STEPS_BYTES};
 use ringwall_wire::policy::PolicyDoc;
+use ringwall_wire::without::{Defence, left_out};
 
 /// Why a chain of changes does not hold.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -77,6 +78,7 @@ fn one(cluster_id: &ClusterId, in_force: &PolicyDoc, step: &PolicyStep) -> Resul
     match (judged.wants_notice(), &step.notice) {
         (false, None) => {}
         (false, Some(_)) => return Err(NoticeError::NotNeeded.into()),
+        (true, None) if left_out(Defence::Timelock) => {}
         (true, None) => return Err(NoticeError::Missing.into()),
         (true, Some(notice)) => verify_notice(cluster_id, &step.signed, notice, in_force)?,
     }

@@ -22,6 +22,7 @@ use ringwall_wire::policy::{Measurement, MeasurementRegister, ReleaseSigners, Td
 use ringwall_wire::release::{
     ConsistencyPath, ForkProof, LogEntry, LogHead, Logged, LoggedRelease, Note, ReleaseProof, RevocationList, RevokedBuild, bundles_digest,
 };
+use ringwall_wire::without::{Defence, left_out};
 use sha2::{Digest as _, Sha256};
 
 /// What the hardware reported of the build that runs.
@@ -183,11 +184,15 @@ fn signed(proof: &ReleaseProof, rule: &Rule, now_s: u64) -> Result<(Statement, V
         if Digest(Sha256::digest(payload).into()) != entry.statement {
             return Err(ReleaseError::OtherStatement { at });
         }
-        let signer = signer(&bundle, rule, root.as_ref(), now_s, at)?;
-        if signers.iter().any(|other| other == signer.text()) {
-            return Err(ReleaseError::SignerTwice { signer: signer.text().to_string() });
+        let signer = match signer(&bundle, rule, root.as_ref(), now_s, at) {
+            Ok(signer) => signer.text().to_string(),
+            Err(ReleaseError::Stranger { at, who }) if left_out(Defence::NamedSigners) => alloc::format!("{who} ({at})"),
+            Err(fault) => return Err(fault),
+        };
+        if signers.contains(&signer) {
+            return Err(ReleaseError::SignerTwice { signer });
         }
-        signers.push(signer.text().to_string());
+        signers.push(signer);
         statement = Some(payload.to_vec());
     }
     match statement {

@@ -2,17 +2,23 @@
 //!
 //! Decides: `BASE.anchor` is replaced whole (written beside, synced, renamed, folder synced) under an exclusive lock on `BASE.lock`, so that two
 //! processes of one user never lose each other's; what is there is read again and merged, never overwritten by less. `BASE.signer-ID` is written
-//! before an anchor that needs it. `BASE.detected` is the evidence of the first detection; while it lies there, no session is opened.
+//! before an anchor that needs it. `BASE.detected` is the evidence of the first detection; while it lies there, no session is opened. `BASE.policy` is the newest
+//! policy that was verified, with the changes that led to it; it is replaced by a longer record alone. `BASE.log-head` is
+//! the newest head of the release log, `BASE.log-lied` the proof that this log lied; while that lies there, no session is opened either.
 //! Trusts: the file system to keep files and locks. Out of scope: what is in them (`merge.rs`, `evidence.rs`). docs/formats.md, "Receipts".
 
 use super::evidence::EvidenceFile;
+use super::heads::{LogForkFile, newer_head};
 use super::merge::merge;
-use super::store::{AnchorError, AnchorStore, KeptAnchor};
+use super::policies::newer_policy;
+use super::store::{AnchorError, AnchorStore, KeptAnchor, KeptGovernance};
 use ringwall_wire::bounded::Blob;
-use ringwall_wire::codec::Message as _;
+use ringwall_wire::codec::Message;
 use ringwall_wire::ids::{ClusterId, Incarnation};
-use ringwall_wire::limits::{ANCHOR_BYTES, ATTEST_MESSAGE_BYTES};
+use ringwall_wire::known::KnownPolicy;
+use ringwall_wire::limits::{ANCHOR_BYTES, ATTEST_MESSAGE_BYTES, KNOWN_POLICY_BYTES, LOG_HEAD_BYTES};
 use ringwall_wire::receipt::{Anchor, Misdeed, Signer};
+use ringwall_wire::release::LogHead;
 use sha2::{Digest as _, Sha256};
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read as _, Write as _};
@@ -42,13 +48,12 @@ impl AnchorFiles {
 
     /// Reads an anchor file; none when there is none.
     pub fn read_anchor(path: &Path) -> Result<Option<Anchor>, AnchorError> {
-        let Some(bytes) = read(path, ANCHOR_BYTES)? else { return Ok(None) };
-        let malformed = || AnchorError::Malformed { path: path.into() };
-        let (body, checksum) = bytes.split_last_chunk::<32>().ok_or_else(malformed)?;
-        match Anchor::decode(body) {
-            Ok(anchor) if Sha256::digest(body).as_slice() == checksum => Ok(Some(anchor)),
-            _ => Err(malformed()),
-        }
+        read_summed(path, ANCHOR_BYTES)
+    }
+
+    /// Reads the record of a policy; none when there is none.
+    pub fn read_policy(path: &Path) -> Result<Option<KnownPolicy>, AnchorError> {
+        read_summed(path, KNOWN_POLICY_BYTES)
     }
 
     fn lock(&self) -> Result<File, AnchorError> {
@@ -118,10 +123,7 @@ impl AnchorStore for AnchorFiles {
         for signer in signers.iter().filter(|signer| !self.signer_path(signer.incarnation).exists()) {
             replace(&self.signer_path(signer.incarnation), &signer.exchange)?;
         }
-        let mut bytes = merged.encode();
-        let checksum = Sha256::digest(&bytes);
-        bytes.extend_from_slice(&checksum);
-        replace(&path, &bytes)?;
+        replace_summed(&path, merged.encode())?;
         self.tidy(&merged);
         Ok(())
     }
@@ -131,6 +133,50 @@ impl AnchorStore for AnchorFiles {
         let path = self.path("detected");
         if !path.exists() {
             replace(&path, &evidence.to_bytes())?;
+        }
+        Ok(path.display().to_string())
+    }
+
+    fn governed(&self) -> Result<KeptGovernance, AnchorError> {
+        let _held = self.lock()?;
+        let path = self.path("log-lied");
+        let detected = path.exists().then(|| {
+            let misdeed = LogForkFile::read(&path).map_or(Misdeed::Fork, |proof| proof.misdeed());
+            (misdeed, path.display().to_string())
+        });
+        let head = read_summed(&self.path("log-head"), LOG_HEAD_BYTES)?;
+        Ok(KeptGovernance { policy: Self::read_policy(&self.path("policy"))?, head, detected })
+    }
+
+    fn save_policy(&self, policy: &KnownPolicy) -> Result<KnownPolicy, AnchorError> {
+        let _held = self.lock()?;
+        let path = self.path("policy");
+        let before = Self::read_policy(&path)?;
+        let newest = match &before {
+            Some(before) => newer_policy(before, policy)?,
+            None => policy.clone(),
+        };
+        if before.as_ref() != Some(&newest) {
+            replace_summed(&path, newest.encode())?;
+        }
+        Ok(newest)
+    }
+
+    fn save_head(&self, head: &LogHead) -> Result<(), AnchorError> {
+        let _held = self.lock()?;
+        let path = self.path("log-head");
+        let before: Option<LogHead> = read_summed(&path, LOG_HEAD_BYTES)?;
+        match &before {
+            Some(before) if newer_head(before, head) == before => Ok(()),
+            _ => replace_summed(&path, head.encode()),
+        }
+    }
+
+    fn log_lied(&self, proof: &LogForkFile) -> Result<String, AnchorError> {
+        let _held = self.lock()?;
+        let path = self.path("log-lied");
+        if !path.exists() {
+            replace(&path, &proof.to_bytes())?;
         }
         Ok(path.display().to_string())
     }
@@ -158,6 +204,23 @@ fn read(path: &Path, most: usize) -> Result<Option<Vec<u8>>, AnchorError> {
         true => Err(AnchorError::Malformed { path: path.into() }),
         false => Ok(Some(bytes)),
     }
+}
+
+/// A message with its checksum behind it; none when there is no file.
+fn read_summed<M: Message>(path: &Path, most: usize) -> Result<Option<M>, AnchorError> {
+    let Some(bytes) = read(path, most)? else { return Ok(None) };
+    let malformed = || AnchorError::Malformed { path: path.into() };
+    let (body, checksum) = bytes.split_last_chunk::<32>().ok_or_else(malformed)?;
+    match M::decode(body) {
+        Ok(message) if Sha256::digest(body).as_slice() == checksum => Ok(Some(message)),
+        _ => Err(malformed()),
+    }
+}
+
+fn replace_summed(path: &Path, mut bytes: Vec<u8>) -> Result<(), AnchorError> {
+    let checksum = Sha256::digest(&bytes);
+    bytes.extend_from_slice(&checksum);
+    replace(path, &bytes)
 }
 
 /// Puts a file in place of what is there, whole or not at all, on stable storage when this returns.

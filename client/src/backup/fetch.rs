@@ -7,8 +7,8 @@
 
 use super::file::{self, BackupError, Proven, front, judge};
 use crate::client::{Client, answer_name};
-use crate::dial::examine_node;
 use crate::error::{ConnectError, refusal_code};
+use crate::examine::examine_node;
 use crate::exchange::Exchange;
 use crate::lane::{Ask, Failure};
 use crate::options::Options;

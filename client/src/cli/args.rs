@@ -9,6 +9,7 @@ use super::custodian_args::{CUSTODIAN_HELP, CustodianArgs};
 use super::custody::{CUSTODY_HELP, CustodyVerb};
 use super::drill_args::{DRILL_HELP, DrillArgs};
 use super::erase::Erase;
+use super::governance::ClusterVerb;
 use super::policy_args::PolicyVerb;
 use super::receipt::ReceiptVerb;
 use super::recovery::{RecoveryVerb, Restore};
@@ -165,11 +166,18 @@ pub(crate) enum Verb {
         #[command(subcommand)]
         verb: ReceiptVerb,
     },
-    /// Write, inspect, explain, sign and verify appraisal policies (no network)
+    /// Write, inspect, explain, sign and verify appraisal policies; change the one of a running cluster
+    #[command(after_help = POLICY_HELP)]
     Policy {
         /// What to do with it.
         #[command(subcommand)]
         verb: PolicyVerb,
+    },
+    /// Show how a cluster is and what governs it; write its card anew
+    Cluster {
+        /// What to do.
+        #[command(subcommand)]
+        verb: ClusterVerb,
     },
     /// Order, as governors, that a node which still answers is replaced (no network)
     #[command(after_help = SLOT_HELP)]
@@ -255,6 +263,17 @@ const RECEIPT_HELP: &str = "\
 A client remembers what the cluster confirmed, in CREDENTIAL.CLUSTER.anchor beside the credential file.
 When the cluster later shows less, or something else, it writes nothing more and keeps the proof in
 CREDENTIAL.CLUSTER.detected, which anybody can verify with `ringwall receipt verify`.";
+
+const POLICY_HELP: &str = "\
+  ringwall policy diff next.toml                                     what it tightens, what it loosens
+  ringwall policy approve next.toml --against old --key GOVERNOR --out step.1   each governor in turn
+  ringwall policy propose step.2                                     anybody brings it to the cluster
+  ringwall policy status                                             what is in force, what waits, the lease
+  ringwall policy withdraw step.2 --key GOVERNOR --out no.1          each governor in turn, then --bring
+  ringwall policy lease --days 30 --key GOVERNOR --out lease.1       each governor in turn, then --bring
+
+A change that only tightens is in force at once; one that loosens waits as long as the policy it replaces
+says, where everybody can see it. docs/runbooks/policy.md goes through it.";
 
 const SLOT_HELP: &str = "\
   ringwall slot order --slot 3 --incumbent 1/17 --out order     names who has to go

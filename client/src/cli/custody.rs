@@ -13,7 +13,7 @@ use super::input::bounded_file;
 use super::policy::{cards, say, write_new};
 use super::slot::{Sign, Verify};
 use super::{custodian_show as layout, show};
-use crate::card::read_card;
+use crate::card::{newest_policy, read_card};
 use crate::custodian::dealing::{Judge, judge_dealing};
 use crate::custodian::orders::{Listed, OrderError, follows};
 use crate::custodian::shelf::Shelf;
@@ -253,7 +253,7 @@ fn in_force(card: &ClusterCard, after: &[PathBuf]) -> Result<(Listed, Vec<Custod
 }
 
 fn begin(card: &ClusterCard, anchors: &Anchors, arguments: &Order, json: bool) -> Result<Exit, Trouble> {
-    let governance = &card.policy.governance;
+    let governance = &newest_policy(card).governance;
     if governance.threshold == 0 || usize::from(governance.threshold) > governance.keys.len() {
         let words = "the cluster's policy names no governors, or fewer than must sign: no order can hold in it";
         return Err(Trouble::new("RW-C-ORDER-NO-GOVERNORS", words));
@@ -313,7 +313,7 @@ fn sign(card: &ClusterCard, arguments: &Sign, json: bool) -> Result<Exit, Troubl
     let mut order = AnyOrder::read(card, &arguments.file)?;
     let key = GovernorKey::read(&arguments.key)?;
     let refused = |words: String| Trouble::new("RW-C-ORDER-NOT-SIGNED", format!("{}: {words}", arguments.file.display()));
-    if !card.policy.governance.keys.contains(&key.public()) {
+    if !newest_policy(card).governance.keys.contains(&key.public()) {
         return Err(refused(format!("key {} is no governor of this cluster; the order would be refused", key.public())));
     }
     if order.signatures().iter().any(|approval| approval.key == key.public()) {
@@ -345,7 +345,7 @@ fn verify(card: &ClusterCard, file: &Path, json: bool) -> Result<Exit, Trouble> 
 /// The governors who signed, if they are enough.
 fn complete(card: &ClusterCard, order: &AnyOrder, file: &Path) -> Result<Vec<SigPublic>, Trouble> {
     let refused = |fault: GovernorsError| Trouble::new("RW-C-ORDER-NOT-APPROVED", format!("{}: {fault}", file.display()));
-    verify_words(&order.signed_words(), order.signatures(), &card.policy.governance).map_err(refused)
+    verify_words(&order.signed_words(), order.signatures(), &newest_policy(card).governance).map_err(refused)
 }
 
 async fn bring(run: &mut Run<'_>, file: &Path) -> Result<Exit, Trouble> {

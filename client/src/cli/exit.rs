@@ -14,6 +14,7 @@ use crate::custodian::locked::LockError;
 use crate::error::{ConnectError, NamespaceError, ReadError, WatchError, WriteError};
 use crate::escrow::EscrowError;
 use crate::exchange::ReadExchangeError;
+use crate::governance::GovernanceError;
 use crate::rekey::RekeyError;
 use crate::users::UserError;
 use serde_json::{Value, json};
@@ -79,14 +80,18 @@ impl Exit {
             "RW-C-EVIDENCE"
             | "RW-C-OTHER-CLUSTER"
             | "RW-C-WENT-BACK"
+            | "RW-C-POLICY-WENT-BACK"
             | "RW-C-RECEIPT"
             | "RW-C-DEALING-REFUSED"
             | "RW-C-OFFER-REFUSED"
             | "RW-C-BACKUP-REFUSED"
             | "RW-C-NOT-AUTHENTIC" => Exit::Evidence,
-            "RW-C-ROLLBACK-DETECTED" | "RW-C-FORK-DETECTED" | "RW-C-AUDIT-ROLLBACK" | "RW-C-AUDIT-FORK" | "RW-C-AUDIT-BROKEN" => {
-                Exit::Detected
-            }
+            "RW-C-POLICIES-FORKED"
+            | "RW-C-ROLLBACK-DETECTED"
+            | "RW-C-FORK-DETECTED"
+            | "RW-C-AUDIT-ROLLBACK"
+            | "RW-C-AUDIT-FORK"
+            | "RW-C-AUDIT-BROKEN" => Exit::Detected,
             "RW-C-CANNOT-TELL" | "RW-C-EPOCH-UNPROVEN" | "RW-C-CUSTODIAN-BEHIND" => Exit::CannotTell,
             "RW-C-NOT-FOUND" | "RW-C-NO-NAMESPACE" | "RW-C-CUSTODIAN-NOTHING" => Exit::NotFound,
             "RW-C-CONFLICT" | "RW-C-SECOND-SESSION" | "RW-C-OLD-EPOCH" | "RW-C-NOT-CONFIRMED" | "RW-C-SHARE-HELD" => Exit::Conflict,
@@ -182,6 +187,7 @@ troubles!(
     ReceiptError,
     LockError,
     UserError,
+    GovernanceError,
     EscrowError,
     BackupError,
     FetchError,

@@ -1,12 +1,14 @@
 //! What each verb of `ringwall policy` does.
 //!
 //! Decides: which library call a verb is, what it writes and how it ends. Nothing here talks to anybody; files that are written are new.
-//! Trusts: the library. Out of scope: parsing (`policy_args.rs`), layout (`policy_show.rs`). Protocol section 8.
+//! Trusts: the library. Out of scope: parsing (`policy_args.rs`), layout (`policy_show.rs`), verbs about a running cluster (`governance.rs`). Protocol section 8.
 
+use super::args::SharedOptions;
 use super::exit::{Exit, Trouble};
 use super::input::bounded_file;
 use super::policy_args::{self, PolicyVerb};
-use super::{policy_show, show};
+use super::{governance, policy_notice, policy_show, show};
+use crate::Anchors;
 use crate::custodian::keys::{CARDS_BYTES, read_cards};
 use crate::policy::{
     GovernorKey, PolicyFault, PolicyFile, boot_table, compare, explain, replay_to_toml, simulated_template, template, to_toml,
@@ -23,7 +25,21 @@ use std::io::Write as _;
 use std::path::Path;
 
 /// Runs one verb.
-pub(crate) fn run(verb: PolicyVerb, json: bool) -> Result<Exit, Trouble> {
+pub(crate) async fn run(shared: &SharedOptions, anchors: Anchors, verb: PolicyVerb) -> Result<Exit, Trouble> {
+    match verb {
+        PolicyVerb::Propose(propose) => governance::propose(shared, anchors, &propose).await,
+        PolicyVerb::Publish(publish) => policy_notice::publish(shared, &publish),
+        PolicyVerb::Notice(notice) => policy_notice::notice(shared, &notice),
+        PolicyVerb::Withdraw(withdraw) => governance::withdraw(shared, anchors, &withdraw).await,
+        PolicyVerb::Lease(lease) => governance::lease(shared, anchors, &lease).await,
+        PolicyVerb::Status => governance::status(shared, anchors).await,
+        PolicyVerb::Diff(diff) => governance::differences(shared, &diff),
+        verb => offline(verb, shared.json),
+    }
+}
+
+/// Runs one verb that reads and writes files alone.
+fn offline(verb: PolicyVerb, json: bool) -> Result<Exit, Trouble> {
     match verb {
         PolicyVerb::New(new) => begin(&new, json),
         PolicyVerb::Check(one) => inspect(&one.file, json),
@@ -45,17 +61,18 @@ pub(crate) fn run(verb: PolicyVerb, json: bool) -> Result<Exit, Trouble> {
         PolicyVerb::Sign(sign) => approve(&sign, json),
         PolicyVerb::Verify(verify) => verify_signed(&verify, json),
         PolicyVerb::Genesis(genesis) => founding(&genesis, json),
+        other => Err(Trouble::new("RW-C-USAGE", format!("{other:?} needs a cluster"))),
     }
 }
 
-fn read(path: &Path) -> Result<PolicyFile, Trouble> {
+pub(super) fn read(path: &Path) -> Result<PolicyFile, Trouble> {
     PolicyFile::read(path).map_err(|fault| match &fault {
         PolicyFault::Io { .. } => Trouble::new(fault.code(), fault.to_string()),
         _ => Trouble::new(fault.code(), format!("{}: {fault}", path.display())),
     })
 }
 
-fn digest(policy: &PolicyDoc) -> Digest {
+pub(super) fn digest(policy: &PolicyDoc) -> Digest {
     Digest(policy.digest())
 }
 
@@ -153,7 +170,7 @@ fn tabulate(arguments: &policy_args::Events, json: bool) -> Result<Exit, Trouble
     show::print((head + &toml).as_bytes()).map(|()| Exit::Done)
 }
 
-fn refused(path: &Path, words: impl std::fmt::Display) -> Trouble {
+pub(super) fn refused(path: &Path, words: impl std::fmt::Display) -> Trouble {
     Trouble::new("RW-C-POLICY-NOT-SIGNED", format!("{}: {words}", path.display()))
 }
 

@@ -1,6 +1,7 @@
 //! The command line of `ringwall policy`: what can be typed.
 //!
-//! Decides: names and shapes of verbs and options. Keys are named by file, never typed. What is written goes to a new file.
+//! Decides: names and shapes of verbs and options. Keys are named by file, never typed. What is written goes to a new file. Verbs that make and read files are one
+//! kind, verbs that bring something to the cluster or look at it another: the first need no network, the second no governor's key.
 //! Trusts: nothing. Out of scope: what verbs do (`policy.rs`).
 
 use clap::{ArgGroup, Args, Subcommand};
@@ -27,10 +28,25 @@ pub(crate) enum PolicyVerb {
     Events(Events),
     /// Make a governor's key file (mode 0600) and print its public half; never overwrites
     Keygen(Keygen),
+    /// Say what a change tightens and what it loosens, against the newest policy of the card or another one
+    Diff(Diff),
     /// Approve a policy as a governor
+    #[command(visible_alias = "approve")]
     Sign(Sign),
     /// Verify that enough governors approved a policy
     Verify(VerifyPolicy),
+    /// Bring an approved policy to the cluster: in force at once if it only tightens, else it waits (network)
+    Propose(Propose),
+    /// Publish an approved policy in the log of releases of the policy it replaces (network)
+    Publish(Publish),
+    /// Write the notice that an approved policy was public for the delay (network)
+    Notice(Notice),
+    /// Make and sign the governors' word that a change shall not come into force, or bring it (--bring: network)
+    Withdraw(Withdraw),
+    /// Make and sign the governors' word that the policy in force is still wanted, or bring it (--bring: network)
+    Lease(Lease),
+    /// Show the policy in force, changes that wait and until when, and the lease (network)
+    Status,
     /// Write the founding template of a cluster under a policy, for `ringwalld found`
     Genesis(Genesis),
 }
@@ -71,6 +87,105 @@ pub(crate) struct Explain {
     /// Older policy: say what the change tightens and what it loosens
     #[arg(long, value_name = "OLD")]
     pub(crate) against: Option<PathBuf>,
+}
+
+/// Arguments of `policy diff`.
+#[derive(Debug, Args)]
+pub(crate) struct Diff {
+    /// Policy
+    pub(crate) file: PathBuf,
+    /// Older policy; without it, the newest one of the card
+    #[arg(long, value_name = "OLD")]
+    pub(crate) against: Option<PathBuf>,
+}
+
+/// Arguments of `policy propose`.
+#[derive(Debug, Args)]
+pub(crate) struct Propose {
+    /// Signed policy
+    pub(crate) file: PathBuf,
+    /// Notice that the change is public (`ringwall policy notice` makes it); without it, the change itself is brought
+    #[arg(long, value_name = "NOTICE")]
+    pub(crate) notice: Option<PathBuf>,
+}
+
+/// Arguments of `policy publish`.
+#[derive(Debug, Args)]
+pub(crate) struct Publish {
+    /// Signed policy
+    pub(crate) file: PathBuf,
+    /// Policy in force, which names the log and its witnesses
+    #[arg(long, value_name = "OLD")]
+    pub(crate) against: PathBuf,
+    /// Address of the log
+    #[arg(long, value_name = "URL")]
+    pub(crate) log_url: String,
+    /// New file for the witnessed checkpoint that has the change
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) out: PathBuf,
+}
+
+/// Arguments of `policy notice`.
+#[derive(Debug, Args)]
+pub(crate) struct Notice {
+    /// Signed policy
+    pub(crate) file: PathBuf,
+    /// Policy in force, which names the log and its witnesses
+    #[arg(long, value_name = "OLD")]
+    pub(crate) against: PathBuf,
+    /// Checkpoint that `policy publish` wrote
+    #[arg(long, value_name = "FILE")]
+    pub(crate) published: PathBuf,
+    /// Address of the log
+    #[arg(long, value_name = "URL")]
+    pub(crate) log_url: String,
+    /// New file for the notice
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) out: PathBuf,
+}
+
+/// Arguments of `policy withdraw`.
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("what").required(true).args(["key", "bring"]))]
+pub(crate) struct Withdraw {
+    /// Signed policy to withdraw, or a withdrawal to add a signature to or to bring
+    pub(crate) file: PathBuf,
+    /// Governor's key file
+    #[arg(long, value_name = "FILE", requires = "out")]
+    pub(crate) key: Option<PathBuf>,
+    /// New file for the withdrawal with this signature
+    #[arg(long, short, value_name = "FILE", requires = "key")]
+    pub(crate) out: Option<PathBuf>,
+    /// Bring it to the cluster
+    #[arg(long)]
+    pub(crate) bring: bool,
+}
+
+/// Arguments of `policy lease`.
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("what").required(true).args(["key", "bring"]))]
+#[command(group = ArgGroup::new("of").required(true).args(["file", "until", "days"]))]
+pub(crate) struct Lease {
+    /// Lease to add a signature to or to bring
+    pub(crate) file: Option<PathBuf>,
+    /// Make one until this moment, Unix seconds
+    #[arg(long, value_name = "SECONDS", requires = "key")]
+    pub(crate) until: Option<u64>,
+    /// Make one for so many days from now, by this machine's clock
+    #[arg(long, value_name = "COUNT", requires = "key", value_parser = clap::value_parser!(u64).range(1..=36_500))]
+    pub(crate) days: Option<u64>,
+    /// Policy in force, if it is newer than the newest one of the card
+    #[arg(long, value_name = "POLICY", requires = "key")]
+    pub(crate) policy: Option<PathBuf>,
+    /// Governor's key file
+    #[arg(long, value_name = "FILE", requires = "out")]
+    pub(crate) key: Option<PathBuf>,
+    /// New file for the lease with this signature
+    #[arg(long, short, value_name = "FILE", requires = "key")]
+    pub(crate) out: Option<PathBuf>,
+    /// Bring it to the cluster
+    #[arg(long)]
+    pub(crate) bring: bool,
 }
 
 /// Arguments of `policy events`.

@@ -137,7 +137,7 @@ pub(super) fn verdict_text(changed: &Changed<'_>) -> String {
     }
 }
 
-fn changes_text(changed: &Changed<'_>) -> String {
+pub(super) fn changes_text(changed: &Changed<'_>) -> String {
     let (old, differences) = changed;
     let mut text = format!("\nCompared with policy version {}, {}\n", old.version, Digest(old.digest()));
     for change in [Change::Loosening, Change::Tightening, Change::Neutral] {

@@ -7,18 +7,19 @@ use super::args::SharedOptions;
 use super::exit::{Exit, Trouble};
 use super::{input, show};
 use crate::Anchors;
-use crate::anchor::{Anchor, AnchorFiles, Contradiction, EvidenceFile, Findings, Misdeed, Receipt, merge};
-use crate::card::read_card;
+use crate::anchor::{Anchor, AnchorFiles, Contradiction, EvidenceFile, Findings, LogForkFile, Misdeed, Receipt, merge};
+use crate::card::{newest_policy, read_card};
 use clap::Subcommand;
 use ringwall_attest::date;
 use ringwall_wire::ids::ClusterId;
+use ringwall_wire::policy::ReleaseRule;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
 /// Verbs of `ringwall receipt`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ReceiptVerb {
-    /// Verify a file of evidence: two receipts of one cluster that cannot both be true
+    /// Verify a file of evidence: two receipts of one cluster, or two checkpoints of one release log, that cannot both be true
     Verify {
         /// The file
         file: PathBuf,
@@ -72,7 +73,39 @@ fn read(path: &Path) -> Result<Anchor, Trouble> {
     AnchorFiles::read_anchor(path)?.ok_or_else(missing)
 }
 
+/// A proof that a release log lied: it counts for whoever relies on that log, so the card's policy has to name it.
+fn log_lied(shared: &SharedOptions, proof: &LogForkFile, path: &Path) -> Result<Exit, Trouble> {
+    let card =
+        shared.card.as_deref().ok_or_else(|| Trouble::new("RW-C-USAGE", "name the card: its policy says which log the proof is about"))?;
+    let policy = newest_policy(&read_card(card, shared.cluster)?);
+    let ReleaseRule::Demanded(signers) = &policy.release else {
+        return Err(Trouble::new("RW-C-USAGE", "the card's policy names no release log: the proof is about nothing it relies on"));
+    };
+    let (exit, object, text) = match proof.verify(signers) {
+        Ok(Some(what)) => {
+            let misdeed = name(proof.misdeed());
+            let words = "Both checkpoints are signed by the log that the card's policy names. No honest log signs both.";
+            let object = json!({ "proven": true, "misdeed": misdeed, "what": what, "log": "release" });
+            (Exit::Done, object, format!("{}: {misdeed}: {what}\n{}", path.display(), show::wrap(words, 2)))
+        }
+        Ok(None) => nothing(path, "one checkpoint continues the other, and names no fewer revocations"),
+        Err(fault) => nothing(path, &fault.to_string()),
+    };
+    match shared.json {
+        true => show::line(object.to_string())?,
+        false => show::print(text.as_bytes())?,
+    }
+    Ok(exit)
+}
+
+fn nothing(path: &Path, why: &str) -> (Exit, Value, String) {
+    (Exit::Evidence, json!({ "proven": false, "undecided": false, "why": why }), format!("{}: proves nothing: {why}\n", path.display()))
+}
+
 fn verify(shared: &SharedOptions, anchors: &Anchors, path: &Path) -> Result<Exit, Trouble> {
+    if let Ok(proof) = LogForkFile::read(path) {
+        return log_lied(shared, &proof, path);
+    }
     let evidence = EvidenceFile::read(path)?;
     let (exit, object, text) = match evidence.verify(anchors) {
         Ok(found) => (Exit::Done, findings_json(&found), findings_text(&found, path)),

@@ -252,6 +252,7 @@ mod tests {
             measurement: "release-1".into(),
             svn: 3,
             policy_version: PolicyVersion(2),
+            policy: std::sync::Arc::new(ringwall_sim::world::policy()),
             platform_unseal: PlatformUnseal::SameChips,
             steps: vec![Step::new(Stage::Report, "the report is signed")],
         }

@@ -9,7 +9,7 @@ use super::exit::{Exit, Trouble};
 use super::input::bounded_file;
 use super::policy::{say, write_new};
 use super::show;
-use crate::card::read_card;
+use crate::card::{newest_policy, read_card};
 use crate::policy::GovernorKey;
 use clap::{Args, Subcommand};
 use ringwall_attest::{GovernorsError, verify_order};
@@ -152,7 +152,7 @@ fn with(mut object: Value, key: &str, value: impl Into<Value>) -> Value {
 }
 
 fn begin(card: &ClusterCard, arguments: &Order, json: bool) -> Result<Exit, Trouble> {
-    let governance = &card.policy.governance;
+    let governance = &newest_policy(card).governance;
     if governance.threshold == 0 || usize::from(governance.threshold) > governance.keys.len() {
         let words = "the cluster's policy names no governors, or fewer than must sign: no order can hold in it";
         return Err(Trouble::new("RW-C-ORDER-NO-GOVERNORS", words));
@@ -177,7 +177,7 @@ fn sign(card: &ClusterCard, arguments: &Sign, json: bool) -> Result<Exit, Troubl
     let mut order = read(card, &arguments.file)?;
     let key = GovernorKey::read(&arguments.key)?;
     let refused = |words: String| Trouble::new("RW-C-ORDER-NOT-SIGNED", format!("{}: {words}", arguments.file.display()));
-    if !card.policy.governance.keys.contains(&key.public()) {
+    if !newest_policy(card).governance.keys.contains(&key.public()) {
         return Err(refused(format!("key {} is no governor of this cluster; the order would be refused", key.public())));
     }
     if order.signatures.iter().any(|approval| approval.key == key.public()) {
@@ -194,7 +194,7 @@ fn sign(card: &ClusterCard, arguments: &Sign, json: bool) -> Result<Exit, Troubl
 fn verify(card: &ClusterCard, file: &Path, json: bool) -> Result<Exit, Trouble> {
     let order = read(card, file)?;
     let not_approved = |fault: GovernorsError| Trouble::new("RW-C-ORDER-NOT-APPROVED", format!("{}: {fault}", file.display()));
-    let approved = verify_order(&order, &card.policy.governance).map_err(not_approved)?;
+    let approved = verify_order(&order, &newest_policy(card).governance).map_err(not_approved)?;
     let governors: Vec<String> = approved.approvers().iter().map(ToString::to_string).collect();
     let mut text = format!("{}\nis ordered by:", words(&order));
     governors.iter().for_each(|governor| text.push_str(&format!("\n  governor {governor}")));

@@ -35,7 +35,8 @@ pub(crate) async fn run(arguments: Arguments, anchors: Anchors, guest: Option<Ar
             show::print(&script).map(|()| Exit::Done)
         }
         Verb::Receipt { verb } => super::receipt::run(&shared, &anchors, verb),
-        Verb::Policy { verb } => super::policy::run(verb, shared.json),
+        Verb::Policy { verb } => super::policy::run(&shared, anchors, verb).await,
+        Verb::Cluster { verb } => super::governance::cluster(&shared, anchors, verb).await,
         Verb::Slot { verb } => super::slot::run(&shared, verb),
         Verb::Custodian(arguments) => super::custodian::run(&shared, anchors, arguments).await,
         Verb::Custody { verb } => super::custody::run(&shared, anchors, verb).await,

@@ -7,16 +7,21 @@
 use super::args::{At, SharedOptions, Verify};
 use super::exit::{Exit, Trouble};
 use super::verbs::{options, spinner, write_new};
-use super::{evidence, input, show};
-use crate::card::read_card;
-use crate::dial::examine_node;
+use super::{evidence, governance_show, input, show};
+use crate::card::{newest_policy, read_card};
 use crate::error::ConnectError;
+use crate::examine::examine_node;
 use crate::verification::Examined;
-use crate::{Anchors, Credential, Exchange, Explanation, clock};
+use crate::{Anchors, Client, Credential, Exchange, Explanation, GovernanceView, Options, clock};
 use ringwall_attest::{Claims, SessionError, Trace, date, verify_traced};
 use ringwall_wire::evidence::{Endorsements, Evidence};
+use ringwall_wire::policy::PolicyDoc;
 use serde_json::{Value, json};
 use std::path::Path;
+use std::sync::Arc;
+
+/// What governs a cluster, and the policy in force.
+type Governance = (GovernanceView, Arc<PolicyDoc>);
 
 /// Runs the verb.
 pub(crate) async fn run(shared: &SharedOptions, anchors: Anchors, verify: &Verify) -> Result<Exit, Trouble> {
@@ -50,7 +55,11 @@ async fn nodes(shared: &SharedOptions, anchors: Anchors, verify: &Verify) -> Res
                 if let Some(path) = &verify.save {
                     write_new(path, &exchange.to_bytes())?;
                 }
-                show_examined(shared, verify.explain, &examined, None)?
+                let governance = match verify.explain && examined.verdict.is_ok() {
+                    true => governance(&options, &address).await,
+                    false => None,
+                };
+                show_examined(shared, verify.explain, &examined, None, governance.as_ref())?
             }
             Err(fault) => {
                 let trouble = Trouble::from(fault);
@@ -66,20 +75,30 @@ async fn nodes(shared: &SharedOptions, anchors: Anchors, verify: &Verify) -> Res
     Ok(worst)
 }
 
+/// Changes that wait and the lease, which a node tells to users alone: asked as one who is made for the question and forgotten.
+async fn governance(options: &Options, address: &str) -> Option<Governance> {
+    let nobody = Options { addresses: vec![address.to_owned()], credential: Credential::generate(), ..options.clone() };
+    let client = Client::connect(nobody).await.ok()?;
+    let seen = client.verification();
+    let view = client.governance().await;
+    client.close().await;
+    Some((view.ok()?, Arc::clone(&seen.policy)))
+}
+
 /// Judges a saved exchange again.
 fn saved(shared: &SharedOptions, anchors: &Anchors, verify: &Verify, path: &Path) -> Result<Exit, Trouble> {
     let exchange = Exchange::read(path)?;
     let (exchange, pinned_by) = match (&shared.card, shared.cluster) {
         (Some(card), expected) => {
             let card = read_card(card, expected)?;
-            (exchange.pinned_to(card.genesis.cluster_id(), card.policy.version), "card")
+            (exchange.pinned_to(card.genesis.cluster_id(), newest_policy(&card).version), "card")
         }
         (None, Some(cluster)) => (exchange.pinned_to(cluster, Default::default()), "cluster"),
         (None, None) => (exchange, "file"),
     };
     let at_s = at(verify, exchange.at_s());
     let examined = exchange.as_of(at_s).examine(anchors, &path.display().to_string());
-    show_examined(shared, verify.explain, &examined, Some(pinned_by))
+    show_examined(shared, verify.explain, &examined, Some(pinned_by), None)
 }
 
 /// Judges a vendor's raw files as far as they go.
@@ -112,7 +131,13 @@ fn at(verify: &Verify, usual_s: u64) -> u64 {
     }
 }
 
-fn show_examined(shared: &SharedOptions, explain: bool, examined: &Examined, pinned_by: Option<&str>) -> Result<Exit, Trouble> {
+fn show_examined(
+    shared: &SharedOptions,
+    explain: bool,
+    examined: &Examined,
+    pinned_by: Option<&str>,
+    governance: Option<&Governance>,
+) -> Result<Exit, Trouble> {
     let Examined { place, at_s, verdict, trace } = examined;
     let seen = match verdict {
         Ok(seen) => seen,
@@ -122,6 +147,9 @@ fn show_examined(shared: &SharedOptions, explain: bool, examined: &Examined, pin
     if shared.json {
         let mut object = merged(show::verification_json(seen), &explanation);
         put_pinned(&mut object, pinned_by);
+        if let Some((view, policy)) = governance {
+            object["governance"] = governance_show::view_json(view, policy);
+        }
         show::line(object.to_string())?;
         return Ok(Exit::Done);
     }
@@ -129,6 +157,10 @@ fn show_examined(shared: &SharedOptions, explain: bool, examined: &Examined, pin
     text.push_str(&offline_words(*at_s, pinned_by));
     if explain {
         text.push_str(&explanation.tree());
+    }
+    if let Some((view, policy)) = governance {
+        text.push_str("  what governs the cluster, in the node's words:\n");
+        governance_show::view_text(view, policy).lines().for_each(|line| text.push_str(&show::wrap(line, 4)));
     }
     show::print(text.as_bytes()).map(|()| Exit::Done)
 }

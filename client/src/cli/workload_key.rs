@@ -12,7 +12,7 @@ use super::slot::Sign;
 use super::verbs::options;
 use super::workload_audit;
 use super::{show, verbs};
-use crate::card::read_card;
+use crate::card::{newest_policy, read_card};
 use crate::guest::KernelGuest;
 use crate::policy::{GovernorKey, GrantFile, PolicyFault, grant_template, grant_to_toml};
 use crate::workload::{WorkloadError, anywhere, request_workload_key};
@@ -214,7 +214,7 @@ fn begin(new: &New, json: bool) -> Result<Exit, Trouble> {
 }
 
 fn draft(card: &ClusterCard, arguments: &Order, json: bool) -> Result<Exit, Trouble> {
-    let governance = &card.policy.governance;
+    let governance = &newest_policy(card).governance;
     if governance.threshold == 0 || usize::from(governance.threshold) > governance.keys.len() {
         let words = "the cluster's policy names no governors, or fewer than must sign: workload keys cannot be created in it";
         return Err(Trouble::new("RW-C-ORDER-NO-GOVERNORS", words));
@@ -259,7 +259,7 @@ fn sign(card: &ClusterCard, arguments: &Sign, json: bool) -> Result<Exit, Troubl
     if order.cluster_id != ours {
         return Err(refused(format!("the order is for cluster {}, the card is of {ours}", order.cluster_id)));
     }
-    if !card.policy.governance.keys.contains(&key.public()) {
+    if !newest_policy(card).governance.keys.contains(&key.public()) {
         return Err(refused(format!("key {} is no governor of this cluster; the order would be refused", key.public())));
     }
     if order.signatures.iter().any(|approval| approval.key == key.public()) {
@@ -277,7 +277,7 @@ fn sign(card: &ClusterCard, arguments: &Sign, json: bool) -> Result<Exit, Troubl
 fn verify(card: &ClusterCard, file: &Path, json: bool) -> Result<Exit, Trouble> {
     let (policy, order) = order(file)?;
     let not_approved = |words: &str| Trouble::new("RW-C-ORDER-NOT-APPROVED", format!("{}: {words}", file.display()));
-    let judged = verify_grant_order(&order, &card.genesis.cluster_id(), &card.policy.governance);
+    let judged = verify_grant_order(&order, &card.genesis.cluster_id(), &newest_policy(card).governance);
     let approved = judged.map_err(|fault| not_approved(fault.words()))?;
     let governors: Vec<String> = approved.approvers().iter().map(ToString::to_string).collect();
     let mut text = format!("{}\nis ordered by:", words(&policy, &order));

@@ -6,6 +6,7 @@
 //! Out of scope: keeping and acknowledging (`ceremony.rs`). Protocol section 6.1.
 
 use super::orders::as_named;
+use crate::card::newest_policy;
 use crate::exchange::Exchange;
 use crate::verification::Verification;
 use ed25519_dalek::VerifyingKey;
@@ -106,7 +107,7 @@ pub(crate) struct Vouched {
 pub(crate) fn vouched(judge: &Judge<'_>, bytes: &[u8], role: Role, opening: &(Digest, Nonce), place: &str) -> Result<Vouched, VouchError> {
     let cluster_id = judge.card.genesis.cluster_id();
     let exchange = Exchange::decode(bytes).map_err(VouchError::Malformed)?;
-    let exchange = exchange.pinned_to(cluster_id, judge.card.policy.version).as_of(judge.now_s);
+    let exchange = exchange.pinned_to(cluster_id, newest_policy(judge.card).version).as_of(judge.now_s);
     let mut trace = Trace::new();
     match exchange.judge_unasked(role, opening, judge.anchors, &mut trace) {
         Ok(peer) => Ok(Vouched { verification: Verification::of(&peer, place), peer, trace }),

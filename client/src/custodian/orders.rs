@@ -1,10 +1,11 @@
 //! Who may hold shares: the list of the founding record, and the lists that governors put in its place.
 //!
-//! Decides: an order counts if enough governors of the pinned card signed it for this cluster and it replaces a list that is known here: the founding record's, or one that an order
+//! Decides: an order counts if enough governors of a policy of the pinned card, the newest or an earlier one, signed it for this cluster and it replaces a list that is known here: the founding record's, or one that an order
 //! which counts has named. A dealing has to be to one of these lists, exactly. Which of them is in force the cluster's record alone can say, and a genuine dealer deals to that one.
 //! Trusts: the pinned card, whose policy names the governors. Out of scope: making and bringing orders (`cli`), keeping them (`shelf.rs`). Protocol sections 6.1 and 8.
 
 use super::dealing::DealingError;
+use crate::card::policies;
 use ringwall_attest::{GovernorsError, verify_words};
 use ringwall_wire::bounded::List;
 use ringwall_wire::custody::{CustodiansOrder, CustodyManifest};
@@ -126,7 +127,14 @@ pub fn approved(card: &ClusterCard, order: &CustodiansOrder) -> Result<(Listed, 
         return Err(OrderError::OtherCluster { got: order.cluster_id, pinned });
     }
     let listed = Listed::new(order.custodians.clone(), order.threshold)?;
-    let governors = verify_words(&order.signed_words(), &order.signatures, &card.policy.governance)?;
+    // An order counts under the governors of its time. Which list is in force the cluster's record alone can say, and a genuine dealer deals to that one.
+    let mut judged =
+        policies(card).map(|policy| verify_words(&order.signed_words(), &order.signatures, &policy.governance)).collect::<Vec<_>>();
+    let newest = judged.pop().unwrap_or(Err(GovernorsError::NoThreshold));
+    let governors = match judged.into_iter().find_map(Result::ok) {
+        Some(earlier) if newest.is_err() => earlier,
+        _ => newest?,
+    };
     Ok((listed, governors))
 }
 

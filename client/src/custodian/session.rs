@@ -64,7 +64,9 @@ impl CustodianSession {
             let until = deadline.min(clock::now() + options.timeouts.dial);
             match Self::open_at(&dialler, address, keys, until).await {
                 Ok(session) => return Ok(CustodianSession { until: deadline, ..session }),
-                Err(DialError::Evidence(error)) => return Err(ConnectError::of_evidence(address.clone(), error, tried)),
+                Err(DialError::Evidence(error) | DialError::OldPolicy(error)) => {
+                    return Err(ConnectError::of_evidence(address.clone(), error, tried));
+                }
                 Err(DialError::OtherCluster { claimed, pinned }) => {
                     return Err(ConnectError::OtherCluster { address: address.clone(), claimed, pinned, tried });
                 }

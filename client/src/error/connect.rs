@@ -19,6 +19,11 @@ pub struct Attempt {
     pub refused: bool,
 }
 
+/// Whether a node was refused because it follows an older policy than is known, or one that does not follow from that.
+pub(crate) fn went_back(error: &SessionError) -> bool {
+    matches!(error, SessionError::PolicyTooOld { .. } | SessionError::PolicyUnrelated { .. })
+}
+
 /// Addresses and causes on one line each, for messages.
 fn tried_lines(tried: &[Attempt]) -> String {
     tried.iter().map(|attempt| format!("\n  {}: {}", attempt.address, attempt.cause)).collect()
@@ -114,6 +119,24 @@ pub enum ConnectError {
         /// Where the evidence lies.
         evidence: String,
     },
+    /// A node follows an older policy than the newest one this client has verified: it was rolled back, or has not caught up. Nothing was sent to it.
+    #[error(
+        "{address} follows an older policy than this client knows to be in force: {error}; nothing was sent to it. If it only has not caught up, try again;          if it stays so, the cluster was rolled back: tell the operators and the governors"
+    )]
+    PolicyWentBack {
+        /// The node.
+        address: String,
+        /// What the appraisal found.
+        error: Arc<SessionError>,
+        /// All addresses that were tried.
+        tried: Vec<Attempt>,
+    },
+    /// The card's changes of the policy do not hold.
+    #[error("the cluster card's policy cannot be used: {cause}; ask the founders, or whoever runs the cluster, for a good card")]
+    CardPolicy {
+        /// What is wrong.
+        cause: String,
+    },
     /// An attested node sent something in place of a receipt.
     #[error("{address} is not used: its receipt is refused: {fault}; tell the operators")]
     Receipt {
@@ -187,6 +210,9 @@ pub enum ConnectError {
 impl ConnectError {
     /// A refusal of the node at `address`, by what it says of the node.
     pub(crate) fn of_evidence(address: String, error: Arc<SessionError>, tried: Vec<Attempt>) -> Self {
+        if went_back(&error) {
+            return ConnectError::PolicyWentBack { address, error, tried };
+        }
         match error.finding() {
             Finding::Bad => ConnectError::Evidence { address, error, tried },
             Finding::CannotTell => ConnectError::CannotTell { address, error, tried },
@@ -220,6 +246,8 @@ impl ConnectError {
             ConnectError::WentBack { .. } => "RW-C-WENT-BACK",
             ConnectError::RollbackDetected { .. } => "RW-C-ROLLBACK-DETECTED",
             ConnectError::ForkDetected { .. } => "RW-C-FORK-DETECTED",
+            ConnectError::PolicyWentBack { .. } => "RW-C-POLICY-WENT-BACK",
+            ConnectError::CardPolicy { .. } => "RW-C-CARD-POLICY",
             ConnectError::Receipt { .. } => "RW-C-RECEIPT",
             ConnectError::EpochUnproven { .. } => "RW-C-EPOCH-UNPROVEN",
             ConnectError::Anchor { code, .. } => code,
@@ -238,6 +266,7 @@ impl ConnectError {
             | ConnectError::CannotTell { tried, .. }
             | ConnectError::OtherCluster { tried, .. }
             | ConnectError::WentBack { tried, .. }
+            | ConnectError::PolicyWentBack { tried, .. }
             | ConnectError::Receipt { tried, .. }
             | ConnectError::EpochUnproven { tried, .. }
             | ConnectError::Unavailable { tried, .. } => tried,
@@ -249,12 +278,12 @@ impl ConnectError {
     pub fn is_refused_evidence(&self) -> bool {
         match self {
             ConnectError::Evidence { .. } | ConnectError::CannotTell { .. } => true,
-            ConnectError::OtherCluster { .. } | ConnectError::WentBack { .. } => true,
+            ConnectError::OtherCluster { .. } | ConnectError::WentBack { .. } | ConnectError::PolicyWentBack { .. } => true,
             ConnectError::RollbackDetected { .. } | ConnectError::ForkDetected { .. } => true,
             ConnectError::Receipt { .. } | ConnectError::EpochUnproven { .. } => true,
             ConnectError::NoAddress | ConnectError::Endpoint { .. } | ConnectError::NotAuthorized { .. } => false,
             ConnectError::Anchor { .. } | ConnectError::DeviceRevoked { .. } | ConnectError::NotRestored { .. } => false,
-            ConnectError::Unavailable { .. } | ConnectError::Closed => false,
+            ConnectError::Unavailable { .. } | ConnectError::Closed | ConnectError::CardPolicy { .. } => false,
         }
     }
 }

@@ -1,13 +1,14 @@
 //! The key of a governor: one who may approve changes of the policy and order nodes away.
 //!
 //! Decides: like a user's credential, the key stands in a file of its own for its owner alone, is made once and never overwritten; the
-//! two kinds of file are told apart by their first line. It signs the step from one policy to the next, an order to replace a node, an order about a workload key or about
+//! two kinds of file are told apart by their first line. It signs the step from one policy to the next, that a step is withdrawn, that the policy in force is still wanted, an order to replace a node, an order about a workload key or about
 //! custodians, and that it reads the audit chain of workload keys in one session.
 //! Trusts: the file system to keep permissions. Out of scope: whether a governor's word counts (`attest`). Protocol section 8.
 
 use crate::seed_file::{self, SeedFileError};
 use ed25519_dalek::{Signer as _, SigningKey};
 use ringwall_wire::custody::{ActivateOrder, CustodiansOrder};
+use ringwall_wire::governance::{PolicyLease, PolicyWithdrawal};
 use ringwall_wire::ids::{SigPublic, Signature};
 use ringwall_wire::order::ReplaceOrder;
 use ringwall_wire::policy::{Approval, SignedPolicy};
@@ -64,6 +65,16 @@ impl GovernorKey {
     /// Signs an order about a workload key.
     pub fn grant(&self, order: &GrantOrder) -> Approval {
         self.sign(&order.signed_words())
+    }
+
+    /// Signs that a change shall not come into force.
+    pub fn withdrawal(&self, withdrawal: &PolicyWithdrawal) -> Approval {
+        self.sign(&withdrawal.signed_words())
+    }
+
+    /// Signs that the policy in force is still wanted.
+    pub fn lease(&self, lease: &PolicyLease) -> Approval {
+        self.sign(&lease.signed_words())
     }
 
     /// Signs an order that names other custodians.

@@ -3,7 +3,7 @@
 //! Decides: the command line `ringwall-attack`; an attack that was held off ends with code 0, one that succeeded with 1, one that could not be performed with
 //! 3. Everything printed comes from what happened. Nothing is left behind: processes and folders end with the program.
 //! Trusts: nothing. Out of scope: the rows (`register`), the performing (`disks`, `worlds`, `shares`, `returning`, `times`, `network`, `evidence`,
-//! `joiners`, `keys`, `governance`, `strangers`). docs/attacks.md is made from it (`page`). Protocol section 1.2.
+//! `joiners`, `keys`, `governance`, `releases`, `strangers`). docs/attacks.md is made from it (`page`). Protocol section 1.2.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the program's whole output passes here")]
 
 mod disks;
@@ -14,6 +14,7 @@ mod keys;
 mod network;
 mod page;
 pub mod register;
+mod releases;
 mod report;
 mod returning;
 mod shares;

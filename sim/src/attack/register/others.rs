@@ -3,20 +3,23 @@
 //! Decides: these rows. Trusts: nothing. Out of scope: members (`members.rs`), evidence (`evidence.rs`). Protocol section 1.2.
 
 use super::{Row, Scene, Shown};
-use crate::attack::{evidence, governance, joiners, keys, network, returning, shares, strangers};
+use crate::attack::{evidence, governance, joiners, keys, network, releases, returning, shares, strangers};
 use ringwall_wire::without::Defence;
-
-const NO_LOG: Shown = Shown::Planned("there is no public log of releases yet");
 
 pub(super) const ROWS: &[Row] = &[
     Row {
         id: "G1",
-        attack: "publishes a bad build in the public log",
+        attack: "publishes a bad build in the public log, and pushes a policy that lets it in",
         breaks: "a rule that says no more than that a build is logged",
-        defence: "named signers and a delay",
+        defence: "as many named signers as the policy demands sign a release; a policy that loosens was public, before witnesses, for the whole delay",
         section: "8",
-        code: &[],
-        shown: NO_LOG,
+        code: &["attest/src/release/proof.rs", "attest/src/governance/chain.rs", "attest/src/governance/notice.rs"],
+        shown: Shown::Performed {
+            scene: Scene::Verifier,
+            perform: |stage| Box::pin(releases::logged(stage)),
+            remains: "the entry in the log; the signed step with its notice",
+            without: &[Defence::NamedSigners, Defence::Timelock],
+        },
     },
     Row {
         id: "G2",
@@ -36,10 +39,15 @@ pub(super) const ROWS: &[Row] = &[
         id: "G3",
         attack: "shows the log with two faces",
         breaks: "one victim gets a build nobody else sees",
-        defence: "witnesses",
+        defence: "as many witnesses as the policy demands cosign the head; a client goes on from the head it remembers and keeps the proof of a fork",
         section: "8",
-        code: &[],
-        shown: NO_LOG,
+        code: &["attest/src/release/log.rs", "client/src/anchor/heads.rs", "client/src/anchor/governed.rs"],
+        shown: Shown::Performed {
+            scene: Scene::Verifier,
+            perform: |stage| Box::pin(releases::two_faces(stage)),
+            remains: "a file with both heads, which anybody verifies who knows the log's key",
+            without: &[Defence::Witnesses],
+        },
     },
     Row {
         id: "G4",
@@ -59,7 +67,7 @@ pub(super) const ROWS: &[Row] = &[
         id: "G5",
         attack: "loosens the policy with too few signatures, or other ones",
         breaks: "one governor opens a door for a build of his own",
-        defence: "as many governors as the policy in force demands sign exactly this step (the delay, and applying it, are planned)",
+        defence: "as many governors as the policy in force demands sign exactly this step, and every member, joiner and client judges that",
         section: "8",
         code: &["attest/src/approval.rs", "attest/src/policy/compare.rs"],
         shown: Shown::Performed {
