@@ -69,6 +69,7 @@ pub(crate) fn site_of(chip: &str, slot: u8, lies: &[Lie]) -> Arc<Site> {
         replace_order: None,
         kbs: None,
         backup_users: Vec::new(),
+        staple: ringwall_node::stapling::Staple::none(),
     };
     Arc::new(Site {
         cluster_id: genesis.cluster_id(),

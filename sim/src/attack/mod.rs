@@ -14,6 +14,7 @@ mod keys;
 mod network;
 mod page;
 pub mod register;
+mod releases;
 mod report;
 mod returning;
 mod shares;

@@ -3,10 +3,8 @@
 //! Decides: these rows. Trusts: nothing. Out of scope: members (`members.rs`), evidence (`evidence.rs`). Protocol section 1.2.
 
 use super::{Row, Scene, Shown};
-use crate::attack::{evidence, governance, joiners, keys, network, returning, shares, strangers};
+use crate::attack::{evidence, governance, joiners, keys, network, releases, returning, shares, strangers};
 use ringwall_wire::without::Defence;
-
-const NO_LOG: Shown = Shown::Planned("there is no public log of releases yet");
 
 pub(super) const ROWS: &[Row] = &[
     Row {
@@ -15,8 +13,13 @@ pub(super) const ROWS: &[Row] = &[
         breaks: "a rule that says no more than that a build is logged",
         defence: "named signers and a delay",
         section: "8",
-        code: &[],
-        shown: NO_LOG,
+        code: &["attest/src/release/proof.rs", "attest/src/release/signer.rs"],
+        shown: Shown::Performed {
+            scene: Scene::Verifier,
+            perform: |stage| Box::pin(releases::logged_by_a_stranger(stage)),
+            remains: "the entry in the log, which everybody sees",
+            without: &[],
+        },
     },
     Row {
         id: "G2",
@@ -38,8 +41,13 @@ pub(super) const ROWS: &[Row] = &[
         breaks: "one victim gets a build nobody else sees",
         defence: "witnesses",
         section: "8",
-        code: &[],
-        shown: NO_LOG,
+        code: &["attest/src/release/log.rs", "attest/src/release/proof.rs", "client/src/release/witness.rs"],
+        shown: Shown::Performed {
+            scene: Scene::Verifier,
+            perform: |stage| Box::pin(releases::two_faces(stage)),
+            remains: "both heads, signed by the log",
+            without: &[],
+        },
     },
     Row {
         id: "G4",
