@@ -123,6 +123,11 @@ impl Exchange {
         self.asked.cluster_id
     }
 
+    /// The proof of release the node handed out; nothing is said about it.
+    pub fn release_proof(&self) -> &[u8] {
+        &self.answer.release_proof
+    }
+
     /// When it was judged first, Unix seconds by that client's clock.
     pub fn at_s(&self) -> u64 {
         self.asked.at_s

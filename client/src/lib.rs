@@ -44,6 +44,7 @@ pub mod guest;
 mod lane;
 mod link;
 mod listing;
+pub mod measure;
 #[cfg(test)]
 mod modes;
 mod namespace;
@@ -52,6 +53,7 @@ mod options;
 pub mod policy;
 mod refused;
 pub mod rekey;
+pub mod release;
 #[cfg(test)]
 mod scripted;
 mod seed_file;

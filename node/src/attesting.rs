@@ -4,8 +4,12 @@
 //! and the asker's nonce. Judging runs off the async threads; both directions use the same `attest` functions as everybody else.
 //! Trusts: `attest` for the verdict. Out of scope: batches for clients (`front`). Protocol sections 2.2 and 3.
 
+use crate::config::ClusterPart;
 use crate::context::Site;
 use ringwall_attest::{AppraisedPeer, Asked, Batch, CollectError, Pinned, PolicyPin, SessionError, appraise_session, batch, report_data};
+use crate::entropy;
+use crate::stapling::Proof;
+use ringwall_channel::NodeSecrets;
 use ringwall_wire::bounded::Blob;
 use ringwall_wire::codec::Message;
 use ringwall_wire::evidence::{Binding, Role};
@@ -80,8 +84,30 @@ fn collect(site: &Site, claim: Claim) -> Result<AttestResp, CollectError> {
         evidence: site.attester.evidence(&report_data(&binding))?,
         endorsements: site.attester.endorsements()?,
         proof: SessionProof::Batched(batch.path(0).expect("the batch has leaf 0")),
-        release_proof: Blob::default(),
+        release_proof: site.config.staple.current(),
     })
+}
+
+/// Whether this node's evidence would be believed with another proof of release: judged as its first evidence was, before anybody is shown it.
+pub(crate) async fn with_proof(site: &Arc<Site>, proof: Proof) -> Result<(), ProofRefused> {
+    let secrets = NodeSecrets::generate(&mut *(site.entropy)());
+    let (handshake, nonce) = (Digest(entropy::nonce(&site.entropy).0), entropy::nonce(&site.entropy));
+    let role = if let ClusterPart::Found(..) = site.config.cluster { Role::Genesis } else { Role::JoinInit };
+    let claim = Claim { role, incarnation: Incarnation(0), keys: secrets.public().clone(), handshake, nonce };
+    let answered = AttestResp { release_proof: proof, ..answer(site, claim).await? };
+    judge(site, answered, Wanted { role, handshake, nonce, noise: secrets.public().noise }).await?;
+    Ok(())
+}
+
+/// Why another proof of release is not handed out.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ProofRefused {
+    /// No evidence to judge it with.
+    #[error(transparent)]
+    Collect(#[from] CollectError),
+    /// It would be refused.
+    #[error(transparent)]
+    Refused(#[from] SessionError),
 }
 
 /// What the judged side must have attested to.

@@ -8,12 +8,14 @@
 mod backup;
 mod custody;
 mod logs;
+mod release;
 
 pub use logs::{LogFormat, LogLevel};
 
 use crate::custody::schedule::Timetable;
 use crate::endorsements::settings::{FileEndorsements, Settings};
 use crate::kbs::settings::{FileKbs, Settings as KbsSettings};
+use crate::stapling::Staple;
 use ringwall_wire::bounded::Text;
 use ringwall_wire::codec::Message;
 use ringwall_wire::genesis::{BootCluster, BootConfig, ClusterCard, GenesisTemplate, PROTOCOL_VERSION};
@@ -24,6 +26,7 @@ use ringwall_wire::policy::PolicyDoc;
 use serde::Deserialize;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Bytes of a configuration file: a real one has under 4 KiB.
@@ -84,6 +87,7 @@ struct FileConfig {
     listen: Option<String>,
     advertise: Option<String>,
     advertise_clients: Option<String>,
+    release_proof: Option<PathBuf>,
     #[serde(default)]
     cluster: FileCluster,
     #[serde(default)]
@@ -261,6 +265,8 @@ pub struct Config {
     pub kbs: Option<KbsSettings>,
     /// Users who may fetch snapshots of the whole state, sealed as it is. Operational: the operator has the same bytes on the disk.
     pub backup_users: Vec<UserId>,
+    /// The proof of release it hands out.
+    pub staple: Arc<Staple>,
     /// What is bound into the evidence.
     pub boot: BootConfig,
     /// The governors' order this node joins with. Whether it holds, the cluster says.
@@ -370,6 +376,7 @@ impl Reading<'_> {
             endorsements,
             kbs,
             backup_users: self.backup_users(&raw.backup)?,
+            staple: self.staple(raw.release_proof.as_deref())?,
             boot,
             replace_order,
         })

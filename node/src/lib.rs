@@ -5,6 +5,7 @@
 //!
 //! - [`cli`], [`config`], [`logging`], [`hardening`]: the process. - [`platform`]: the TEE and its roots, behind one interface.
 //! - [`endorsements`]: what the vendors say about this machine. - [`attesting`]: evidence of this node, and judging others'.
+//! - [`stapling`]: the proof of release that goes with it.
 //! - [`kbs`]: workload keys for guests that speak the key broker protocol.
 //! - [`clock`], [`entropy`]: the only readers of clock and generator.
 //! - [`context`], [`life`]: what parts share, and which states follow which. - [`found`], `join`, [`folders`], [`room`], [`fencing`]: birth, disk and end.
@@ -46,3 +47,4 @@ pub mod renewal;
 pub mod ring;
 pub mod room;
 pub mod run;
+pub mod stapling;

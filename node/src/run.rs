@@ -27,7 +27,7 @@ use crate::recover::assist::Assist;
 use crate::recover::{self, Plan, RecoverError};
 use crate::renewal::Sessions;
 use crate::ring::Ring;
-use crate::{accept, folders, front};
+use crate::{accept, folders, front, stapling};
 use ringwall_attest::{Anchors, Attester, CollectError, SessionError};
 use ringwall_channel::NodeSecrets;
 use ringwall_consensus::recovery::{OwnedSealJudge, Source, TakeUpError};
@@ -191,6 +191,7 @@ pub(crate) async fn run_from(
     let assist = matches!(errand, Errand::Assist).then(|| Assist::new(&site));
     accepting.spawn(accept::run(Arc::clone(&site), members, assist));
     accepting.spawn(renew_on_hangup(Arc::clone(&site)));
+    accepting.spawn(stapling::follow(Arc::clone(&site)));
     let begins = match (card, errand) {
         (Some(card), _) => Begins::Founds(Box::new(card)),
         (None, Errand::Recover(plan)) => Begins::Recovers(plan),

@@ -33,6 +33,7 @@ fn folder(text: &str) -> (tempfile::TempDir, Flags) {
     std::fs::write(folder.path().join("cluster.card"), card.encode()).unwrap();
     std::fs::write(folder.path().join("genesis.template"), card.genesis.template.encode()).unwrap();
     std::fs::write(folder.path().join("cluster.policy"), card.policy.encode()).unwrap();
+    std::fs::write(folder.path().join("release.proof"), b"a proof").unwrap();
     let config = folder.path().join("node.toml");
     std::fs::write(&config, text).unwrap();
     (folder, Flags { config, ..Flags::default() })
@@ -71,6 +72,7 @@ fn the_example_file_is_complete_and_legal() {
     assert_eq!(joining.log.format, LogFormat::Json);
     assert_eq!(joining.peers.len(), 2);
     assert_eq!(&*joining.advertise_clients, "ringwall-1.example.org:7400");
+    assert_eq!(&*joining.staple.current(), b"a proof");
     assert!(matches!(load(&flags, Purpose::Found).unwrap().cluster, ClusterPart::Found(..)));
     // Without its comments the example is what the defaults are, so the documented defaults are the real ones.
     let (_folder, flags) = folder(GOOD);
@@ -91,6 +93,16 @@ fn whoever_backs_up_is_named_and_nobody_is_by_default() {
         let fault = load(&flags, Purpose::Join).unwrap_err();
         assert!(matches!(fault, ConfigError::Field { field: "backup.users", .. }), "{fault}");
     }
+}
+
+#[test]
+fn a_proof_of_release_that_is_named_is_there() {
+    let (_folder, flags) = folder(GOOD);
+    assert!(load(&flags, Purpose::Join).unwrap().staple.current().is_empty());
+    let (_folder, flags) = folder(&format!("release_proof = \"nowhere\"\n{GOOD}"));
+    let fault = load(&flags, Purpose::Join).unwrap_err();
+    assert!(matches!(fault, ConfigError::Field { field: "release_proof", .. }), "{fault}");
+    assert!(fault.to_string().contains("ringwall release staple"), "{fault}");
 }
 
 #[test]

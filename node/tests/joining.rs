@@ -49,6 +49,7 @@ fn config(folder: &Path, port: u16, cluster: ClusterPart, boot: BootConfig, peer
         replace_order: None,
         kbs: None,
         backup_users: Vec::new(),
+        staple: ringwall_node::stapling::Staple::none(),
     }
 }
 

@@ -109,6 +109,8 @@ pub struct LocalOptions {
     pub kbs_slots: Vec<u8>,
     /// Ids of users who may back the cluster up.
     pub backup_users: Vec<String>,
+    /// The proof of release every node hands out.
+    pub release_proof: Option<PathBuf>,
 }
 
 /// One slot and the process that stands in it.
@@ -372,6 +374,9 @@ impl LocalCluster {
         let _ = writeln!(text, "data = {}\nslot = {slot}\nlisten = \"{address}\"", quoted(folder));
         if let Some(address) = advertise {
             let _ = writeln!(text, "advertise = \"{address}\"");
+        }
+        if let Some(proof) = &self.options.release_proof {
+            let _ = writeln!(text, "release_proof = {}", quoted(proof));
         }
         let _ = writeln!(text, "[cluster]\ncard = {}", quoted(&self.card_path()));
         let _ = writeln!(text, "template = {}", quoted(&self.folder.join("genesis.template")));

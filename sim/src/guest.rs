@@ -5,6 +5,7 @@
 //! Trusts: nothing, protects nothing. Out of scope: what it is granted.
 
 use crate::daemon::lie_named;
+use crate::logs::program;
 use crate::profile::{BuildImage, GuestConfig};
 use crate::tee::SimTee;
 use crate::world;
@@ -49,8 +50,12 @@ pub fn guest(line: &str) -> Option<SimTee> {
     Some(SimTee::new(profile, 0).with_clock(now_s))
 }
 
-/// The `ringwall` command line with simulated roots, in the guest the environment describes.
+/// The `ringwall` command line with simulated roots, in the guest the environment describes; or the simulated log and its witnesses.
 pub fn client(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    if program::is_meant(&arguments) {
+        return program::run(arguments);
+    }
     let machine = std::env::var(GUEST).ok().and_then(|line| guest(&line));
     let machine = machine.map(|guest| Arc::new(guest) as Arc<dyn Attester>);
     ringwall_client::cli::run_in(arguments, crate::anchors(), machine)

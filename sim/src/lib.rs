@@ -37,6 +37,8 @@ pub mod guest;
 pub mod impostor;
 mod intel;
 mod lie;
+#[cfg(feature = "demo")]
+pub mod logs;
 mod mint_snp;
 mod mint_tdx;
 mod minted;

@@ -10,10 +10,14 @@ mod workload;
 
 use ringwall_client::Credential;
 use ringwall_client::custodian::keys::read_cards;
+use ringwall_client::measure::{MeasurementSet, SnpMeasurement, TdxMeasurement};
 use ringwall_client::policy::{GovernorKey, grant_from_toml, grant_to_toml, to_toml};
+use ringwall_client::release::key::ReleaseKey;
 use ringwall_node::custody::blob_file;
 use ringwall_sim::cluster::{LocalCluster, LocalOptions, Machine};
 use ringwall_sim::custody::{Custody, Dealing, policy};
+use ringwall_sim::logs::local::LocalLog;
+use ringwall_sim::world;
 use ringwall_tests::local::{self, PATIENCE};
 use ringwall_tests::runbook::{Reader, Run, Step, read};
 use ringwall_wire::bounded::List;
@@ -21,7 +25,7 @@ use ringwall_wire::codec::Message as _;
 use ringwall_wire::custody::CustodiansOrder;
 use ringwall_wire::genesis::GenesisTemplate;
 use ringwall_wire::ids::Digest;
-use ringwall_wire::policy::{Governance, PolicyDoc};
+use ringwall_wire::policy::{Governance, PolicyDoc, ReleaseRule};
 use ringwall_wire::recovery::RecoveryPurpose;
 use std::net::UdpSocket;
 use std::os::unix::fs::PermissionsExt as _;
@@ -310,4 +314,64 @@ async fn the_pages_of_backup_and_recovery() {
     let new = Town::start(&reader).await;
     std::fs::copy(new.cluster.card_path(), reader.path("new.card")).unwrap();
     whole(&after[1..], &mut reader, &new.cluster);
+}
+
+/// What others do on the pages about releases.
+fn released(reader: &Reader, log: &LocalLog, what: &str) {
+    match what {
+        "the policy names both signers, the log and its witnesses" => {
+            let signers = ["ana.key", "ben.key"].map(|name| ReleaseKey::read(&reader.path(name)).unwrap().signer());
+            let release = ReleaseRule::Demanded(log.rule(&signers, 2, 2, 7 * 86_400));
+            std::fs::write(reader.path("policy.toml"), to_toml(&PolicyDoc { release, ..world::policy() })).unwrap();
+        }
+        "the image is built and measured" => {
+            let build = world::build().measurement();
+            let snp = build.snp.iter().map(|digest| SnpMeasurement { vcpus: 4, model: "EPYC-v4".into(), digest: *digest });
+            let tdx = build.tdx.iter().map(|tuple| TdxMeasurement {
+                shape: "4 vCPUs".into(),
+                mrtd: tuple.mrtd,
+                rtmr0: tuple.rtmr0,
+                rtmr1: tuple.rtmr1,
+                rtmr2: tuple.rtmr2,
+            });
+            let set = MeasurementSet { build_id: build.id.to_string(), svn: build.svn, snp: snp.collect(), tdx: tdx.collect() };
+            std::fs::write(reader.path("measurements.json"), serde_json::to_string(&set).unwrap()).unwrap();
+            std::fs::write(reader.path("initrd"), "the image").unwrap();
+            std::fs::write(reader.path("flake.lock"), "{}").unwrap();
+        }
+        // A simulated machine has no source to build: what it measures to follows from the name of the build.
+        "the commit is checked out and built" => assert!(reader.path("measurements.json").exists()),
+        other => panic!("nobody knows how to do this: {other}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_pages_of_releases_and_of_an_audit() {
+    let mut reader = reader();
+    let folder = tempfile::tempdir().unwrap();
+    let log = LocalLog::start(Path::new(env!("CARGO_BIN_EXE_sim-ringwall")), folder.path(), 3).unwrap();
+    reader.replace("https://log.example.org", Path::new(log.url()));
+    let steps = page("releases.md", include_str!("../../docs/runbooks/releases.md"));
+    // The audit is of a release that was not revoked yet.
+    let revoking = |step: &Step| matches!(step, Step::Run(run) if run.command.starts_with("export BUILD="));
+    let (before, after) = steps.split_at(steps.iter().position(revoking).unwrap());
+    let all = |steps: &[Step], reader: &mut Reader, logs: &dyn Fn() -> String| {
+        for step in steps {
+            match step {
+                Step::Run(run) => drop(reader.run(run, &[], logs)),
+                Step::Then { what, .. } => released(reader, &log, what),
+            }
+        }
+    };
+    all(before, &mut reader, &String::new);
+
+    let policy = ringwall_client::policy::PolicyFile::read(&reader.path("policy.toml")).unwrap().into_policy();
+    let options = LocalOptions { policy: Some(policy), release_proof: Some(reader.path("release.proof")), ..LocalOptions::default() };
+    let cluster = LocalCluster::start_with(folder.path(), three::launch(), &[Machine::honest(CHIPS[0])], options).unwrap();
+    let user = local::client(&cluster).await;
+    local::voters(&user, &cluster, 1).await;
+    user.close().await;
+    std::fs::copy(cluster.card_path(), reader.path("cluster.card")).unwrap();
+    all(&page("audit.md", include_str!("../../docs/audit.md")), &mut reader, &|| local::logs(&cluster));
+    all(after, &mut reader, &|| local::logs(&cluster));
 }

@@ -180,6 +180,27 @@ pub fn prove_consistency<N: Nodes>(nodes: &N, first: u64, second: u64) -> Result
     Ok(Some(path))
 }
 
+/// The siblings that lead from leaf `index` to the root of the tree of `size` leaves, from below; none when there is no such leaf or what it needs is no
+/// longer kept.
+pub fn prove_inclusion<N: Nodes>(nodes: &N, index: u64, size: u64) -> Result<Option<Vec<Digest>>, N::Fault> {
+    if index >= size {
+        return Ok(None);
+    }
+    let (mut start, mut end) = (0, size);
+    let mut path = Vec::new();
+    while end - start > 1 {
+        let split = start + split_of(end - start);
+        let sibling = match index < split {
+            true => range_root(nodes, split, core::mem::replace(&mut end, split))?,
+            false => range_root(nodes, core::mem::replace(&mut start, split), split)?,
+        };
+        let Some(sibling) = sibling else { return Ok(None) };
+        path.push(sibling);
+    }
+    path.reverse();
+    Ok(Some(path))
+}
+
 /// Largest power of two below `width`, which is at least 2.
 fn split_of(width: u64) -> u64 {
     1 << (63 - (width - 1).leading_zeros())

@@ -58,6 +58,7 @@ fn every_inclusion_path_leads_to_the_root_and_no_other_does() {
         for (index, leaf) in all.iter().enumerate() {
             let path = levels.siblings(index).unwrap();
             assert_eq!(inclusion_root(leaf, index as u64, size, &path), Some(levels.root()));
+            assert_eq!(prove_inclusion(&All(all.clone()), index as u64, size).unwrap().as_ref(), Some(&path), "from subtrees, the same");
             let mut longer = path.clone();
             longer.push(*leaf);
             assert_eq!(inclusion_root(leaf, index as u64, size, &longer), None);
@@ -66,6 +67,7 @@ fn every_inclusion_path_leads_to_the_root_and_no_other_does() {
             }
         }
         assert!(levels.siblings(all.len()).is_none());
+        assert!(prove_inclusion(&All(all.clone()), size, size).unwrap().is_none());
         assert_eq!(inclusion_root(&empty_root(), size, size, &[]), None);
     }
 }

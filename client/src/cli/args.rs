@@ -12,6 +12,7 @@ use super::erase::Erase;
 use super::governance::ClusterVerb;
 use super::policy_args::PolicyVerb;
 use super::receipt::ReceiptVerb;
+use super::release_args::{RELEASE_HELP, ReleaseVerb};
 use super::recovery::{RecoveryVerb, Restore};
 use super::slot::SlotVerb;
 use super::user::{DeviceVerb, UserVerb};
@@ -199,6 +200,13 @@ pub(crate) enum Verb {
     /// Rehearse a recovery on the living cluster, with shares of a key made for it; verify its receipt
     #[command(after_help = DRILL_HELP)]
     Drill(DrillArgs),
+    /// Make, sign, publish, witness, staple and verify releases
+    #[command(after_help = RELEASE_HELP)]
+    Release {
+        /// What to do.
+        #[command(subcommand)]
+        verb: ReleaseVerb,
+    },
     /// Keys granted to programs in TEEs of their own: order, bring, ask for, audit
     WorkloadKey {
         /// What to do.

@@ -85,14 +85,16 @@ impl Exit {
             | "RW-C-DEALING-REFUSED"
             | "RW-C-OFFER-REFUSED"
             | "RW-C-BACKUP-REFUSED"
-            | "RW-C-NOT-AUTHENTIC" => Exit::Evidence,
+            | "RW-C-NOT-AUTHENTIC"
+            | "RW-C-RELEASE-REFUSED" => Exit::Evidence,
             "RW-C-POLICIES-FORKED"
             | "RW-C-ROLLBACK-DETECTED"
             | "RW-C-FORK-DETECTED"
             | "RW-C-AUDIT-ROLLBACK"
             | "RW-C-AUDIT-FORK"
-            | "RW-C-AUDIT-BROKEN" => Exit::Detected,
-            "RW-C-CANNOT-TELL" | "RW-C-EPOCH-UNPROVEN" | "RW-C-CUSTODIAN-BEHIND" => Exit::CannotTell,
+            | "RW-C-AUDIT-BROKEN"
+            | "RW-C-RELEASE-FORK" => Exit::Detected,
+            "RW-C-CANNOT-TELL" | "RW-C-RELEASE-UNPROVEN" | "RW-C-EPOCH-UNPROVEN" | "RW-C-CUSTODIAN-BEHIND" => Exit::CannotTell,
             "RW-C-NOT-FOUND" | "RW-C-NO-NAMESPACE" | "RW-C-CUSTODIAN-NOTHING" => Exit::NotFound,
             "RW-C-CONFLICT" | "RW-C-SECOND-SESSION" | "RW-C-OLD-EPOCH" | "RW-C-NOT-CONFIRMED" | "RW-C-SHARE-HELD" => Exit::Conflict,
             "RW-C-UNAVAILABLE" | "RW-C-ENDPOINT" | "RW-C-CLOSED" => Exit::Unavailable,
@@ -115,6 +117,7 @@ impl Exit {
                 "RW-C-OFFER-",
                 "RW-C-ESCROW-",
                 "RW-C-BACKUP-",
+                "RW-C-RELEASE-",
             ]
             .iter()
             .any(|start| code.starts_with(start)) =>
@@ -234,6 +237,10 @@ mod tests {
             (Trouble::new("RW-C-DEALING-MALFORMED", ""), 10),
             (Trouble::new("RW-C-BACKUP-ALTERED", ""), 10),
             (Trouble::new("RW-C-BACKUP-REFUSED", ""), 3),
+            (Trouble::new("RW-C-RELEASE-BUNDLE", ""), 10),
+            (Trouble::new("RW-C-RELEASE-REFUSED", ""), 3),
+            (Trouble::new("RW-C-RELEASE-FORK", ""), 13),
+            (Trouble::new("RW-C-RELEASE-UNPROVEN", ""), 12),
         ] {
             assert_eq!(trouble.exit() as u8, exit, "{}", trouble.code);
         }

@@ -37,6 +37,7 @@ pub(crate) async fn run(arguments: Arguments, anchors: Anchors, guest: Option<Ar
         Verb::Receipt { verb } => super::receipt::run(&shared, &anchors, verb),
         Verb::Policy { verb } => super::policy::run(&shared, anchors, verb).await,
         Verb::Cluster { verb } => super::governance::cluster(&shared, anchors, verb).await,
+        Verb::Release { verb } => super::release::run(&shared, &anchors, verb),
         Verb::Slot { verb } => super::slot::run(&shared, verb),
         Verb::Custodian(arguments) => super::custodian::run(&shared, anchors, arguments).await,
         Verb::Custody { verb } => super::custody::run(&shared, anchors, verb).await,

@@ -51,6 +51,7 @@ use crate::kbs;
 use crate::renewal::Sessions;
 use crate::ring::Ring;
 use crate::room::Room;
+use crate::stapling::Staple;
 use quinn::Connection;
 use quotes::{Bound, Platform, Quotes};
 use ringwall_attest::{Anchors, Attester};
@@ -62,7 +63,7 @@ use ringwall_wire::codec::Message as _;
 use ringwall_wire::evidence::{Binding, Role};
 use ringwall_wire::genesis::{BootConfig, GenesisRecord};
 use ringwall_wire::ids::{ClusterId, Digest, Epoch, Incarnation, Slot, SpaceTag, UserId};
-use ringwall_wire::limits::{HANDSHAKE_MESSAGE_BYTES, RELEASE_PROOF_BYTES};
+use ringwall_wire::limits::HANDSHAKE_MESSAGE_BYTES;
 use ringwall_wire::peer::{ForwardCall, PeerAnswer};
 use ringwall_wire::policy::PolicyDoc;
 use ringwall_wire::session::{AttestResp, NodeDescriptor, Refusal, RefusalCode};
@@ -99,7 +100,7 @@ pub struct FrontParts {
     /// What it was told at boot.
     pub boot_config: BootConfig,
     /// Proof of release; empty where the policy demands none.
-    pub release_proof: Blob<RELEASE_PROOF_BYTES>,
+    pub staple: Arc<Staple>,
     /// The clock: Unix milliseconds.
     pub clock: Clock,
     /// The generator.
@@ -131,7 +132,7 @@ pub struct Front {
     genesis: GenesisRecord,
     policies: Arc<PolicyCell>,
     boot_config: Blob<4096>,
-    release_proof: Blob<RELEASE_PROOF_BYTES>,
+    staple: Arc<Staple>,
     pub(crate) entropy: Entropy,
     /// The certificate of the key broker protocol, where it is offered.
     broker: Option<Arc<kbs::Identity>>,
@@ -199,7 +200,7 @@ impl Front {
             incarnation,
             slot,
             boot_config: Blob::new(boot_config.encode()).expect("a boot configuration is under 200 bytes"),
-            release_proof: parts.release_proof,
+            staple: parts.staple,
             entropy: parts.entropy,
             quotes: Arc::new(quotes),
             writes: Arc::new(writes::Writes::new(replica.clone(), leader_known, parts.room)),
@@ -307,7 +308,7 @@ impl Front {
             evidence: bound.quote.evidence.clone(),
             endorsements: bound.quote.endorsements.clone(),
             proof: bound.proof,
-            release_proof: self.release_proof.clone(),
+            release_proof: self.staple.current(),
         }
     }
 
@@ -338,7 +339,7 @@ pub(crate) fn open(node: &Arc<Node>) -> Arc<Front> {
             genesis: site.genesis.clone(),
             policies: Arc::clone(&site.policies),
             boot_config: site.config.boot.clone(),
-            release_proof: Blob::default(),
+            staple: Arc::clone(&site.config.staple),
             clock: site.clock.clone(),
             entropy: site.entropy.clone(),
             room: Room::new(site.config.data.clone(), site.config.limits.disk_reserve_bytes),

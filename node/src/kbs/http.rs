@@ -1,4 +1,5 @@
-//! HTTP/1.1 as far as the key broker protocol needs it: one request, one answer, on a connection that may carry several.
+//! HTTP/1.1 as far as the key broker protocol needs it: one request, one answer, on a connection that may carry several. The simulated log and its
+//! witnesses answer through it too: there is one reader of requests.
 //!
 //! Decides: which bytes are a request. Head and body are bounded before they are kept, a body comes with its length, lines end in CR LF, and whatever
 //! two readers could take for different things is refused: two lengths, chunks, folded lines, spaces before a colon, escapes in a path.
@@ -13,54 +14,69 @@ const HEAD_LINES: usize = 64;
 /// Bytes of a path: a name of the full size, and the prefix.
 const PATH_BYTES: usize = 256;
 /// Bytes of a body: a TDX event log and a quote in base64, or a report and its certificates as lists of numbers.
-pub(super) const BODY_BYTES: usize = 512 * 1024;
+pub const BODY_BYTES: usize = 512 * 1024;
 /// Bytes read at once.
 const CHUNK_BYTES: usize = 16 * 1024;
 
 /// What is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Method {
+pub enum Method {
+    /// Something is read.
     Get,
+    /// Something is handed in.
     Post,
+    /// Anything else, which nobody answers.
     Other,
 }
 
 /// A request.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Request {
-    pub(super) method: Method,
-    pub(super) path: String,
-    pub(super) cookie: Option<String>,
-    pub(super) bearer: Option<String>,
-    pub(super) body: Vec<u8>,
-    pub(super) keep_alive: bool,
+pub struct Request {
+    /// What is asked.
+    pub method: Method,
+    /// Of what, without a query.
+    pub path: String,
+    /// The session of a cookie.
+    pub cookie: Option<String>,
+    /// The token of an authorization.
+    pub bearer: Option<String>,
+    /// What came with it, at most [`BODY_BYTES`].
+    pub body: Vec<u8>,
+    /// Whether another request may follow.
+    pub keep_alive: bool,
 }
 
 /// Why there is no request.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Bad {
+pub enum Bad {
+    /// Nobody is there any more.
     #[error("the client left")]
     Left,
+    /// In the middle of a request.
     #[error("the connection broke")]
     Broken,
+    /// A limit was passed.
     #[error("head or body is longer than any of this protocol")]
     TooLarge,
+    /// Something two readers could read differently.
     #[error("not HTTP/1.1 as this protocol uses it: {0}")]
     Malformed(&'static str),
 }
 
 /// Requests of one connection.
-pub(super) struct Reader {
+#[derive(Debug, Default)]
+pub struct Reader {
     kept: Vec<u8>,
 }
 
 impl Reader {
-    pub(super) fn new() -> Self {
-        Reader { kept: Vec::new() }
+    /// Nothing was read yet.
+    pub fn new() -> Self {
+        Reader::default()
     }
 
     /// The next request.
-    pub(super) async fn next(&mut self, input: &mut (impl AsyncRead + Unpin)) -> Result<Request, Bad> {
+    pub async fn next(&mut self, input: &mut (impl AsyncRead + Unpin)) -> Result<Request, Bad> {
         let end = loop {
             if let Some(end) = self.kept.windows(4).position(|four| four == b"\r\n\r\n") {
                 break end;
@@ -181,10 +197,15 @@ fn session_of(value: &str) -> Option<String> {
 
 /// An answer.
 #[derive(Debug)]
-pub(super) struct Response {
-    pub(super) status: u16,
-    pub(super) session: Option<String>,
-    pub(super) body: zeroize::Zeroizing<Vec<u8>>,
+pub struct Response {
+    /// Its status.
+    pub status: u16,
+    /// Type of its body.
+    pub kind: &'static str,
+    /// A session, set as a cookie.
+    pub session: Option<String>,
+    /// What is told.
+    pub body: zeroize::Zeroizing<Vec<u8>>,
 }
 
 fn phrase(status: u16) -> &'static str {
@@ -195,16 +216,18 @@ fn phrase(status: u16) -> &'static str {
         403 => "Forbidden",
         404 => "Not Found",
         405 => "Method Not Allowed",
+        409 => "Conflict",
         413 => "Content Too Large",
+        422 => "Unprocessable Content",
         _ => "Service Unavailable",
     }
 }
 
 impl Response {
     /// The bytes that are sent.
-    pub(super) fn to_bytes(&self, keep_alive: bool) -> Vec<u8> {
+    pub fn to_bytes(&self, keep_alive: bool) -> Vec<u8> {
         let mut head = format!("HTTP/1.1 {} {}\r\n", self.status, phrase(self.status));
-        head.push_str(&format!("content-type: application/json\r\ncontent-length: {}\r\ncache-control: no-store\r\n", self.body.len()));
+        head.push_str(&format!("content-type: {}\r\ncontent-length: {}\r\ncache-control: no-store\r\n", self.kind, self.body.len()));
         if let Some(session) = &self.session {
             head.push_str(&format!("set-cookie: kbs-session-id={session}; Path=/kbs; Secure; HttpOnly\r\n"));
         }
@@ -213,7 +236,7 @@ impl Response {
     }
 
     /// Sends it.
-    pub(super) async fn send(&self, output: &mut (impl AsyncWrite + Unpin), keep_alive: bool) -> Result<(), Bad> {
+    pub async fn send(&self, output: &mut (impl AsyncWrite + Unpin), keep_alive: bool) -> Result<(), Bad> {
         let sent = output.write_all(&self.to_bytes(keep_alive)).await;
         sent.map_err(|_| Bad::Broken)?;
         output.flush().await.map_err(|_| Bad::Broken)
@@ -287,7 +310,7 @@ mod tests {
 
     #[test]
     fn an_answer_has_its_length_and_its_cookie() {
-        let answer = Response { status: 200, session: Some("abc".into()), body: b"{}".to_vec().into() };
+        let answer = Response { status: 200, kind: "application/json", session: Some("abc".into()), body: b"{}".to_vec().into() };
         let text = String::from_utf8(answer.to_bytes(true)).unwrap();
         assert_eq!(
             text,

@@ -15,7 +15,7 @@
 //! Source: confidential-containers/trustee, `kbs/docs/kbs_attestation_protocol.md`, protocol 0.4. Decision 0032; protocol section 10.
 
 mod evidence;
-mod http;
+pub mod http;
 mod identity;
 mod jwe;
 mod protocol;

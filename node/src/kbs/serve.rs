@@ -34,6 +34,8 @@ const STEP: Duration = Duration::from_secs(15);
 const REQUESTS: u32 = 1_024;
 
 const PREFIX: &str = "/kbs/v0/";
+/// Every body of this protocol.
+const JSON: &str = "application/json";
 
 struct Desk {
     front: Arc<Front>,
@@ -102,11 +104,11 @@ async fn connection(desk: &Desk, tls: TlsAcceptor, stream: TcpStream) -> Result<
 }
 
 fn ok(session: Option<String>, body: impl Into<Zeroizing<Vec<u8>>>) -> Response {
-    Response { status: 200, session, body: body.into() }
+    Response { status: 200, kind: JSON, session, body: body.into() }
 }
 
 fn failed(status: u16, kind: &str, detail: &str) -> Response {
-    Response { status, session: None, body: protocol::error(kind, detail).into() }
+    Response { status, kind: JSON, session: None, body: protocol::error(kind, detail).into() }
 }
 
 fn refused(refusal: &Refusal) -> Response {

@@ -79,6 +79,7 @@ pub(crate) fn site_under(policy: PolicyDoc, (chip, slot): (&str, u8), lies: &[Li
         replace_order: None,
         kbs: None,
         backup_users: Vec::new(),
+        staple: ringwall_node::stapling::Staple::none(),
     };
     Arc::new(Site {
         cluster_id: genesis.cluster_id(),

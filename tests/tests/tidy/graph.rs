@@ -17,7 +17,7 @@ pub(crate) const ARROWS: [(&str, &[&str], usize); 10] = [
     ("quic", &[], 65),
     ("consensus", &["wire"], 84),
     ("node", &["wire", "attest", "channel", "keys", "quic", "consensus"], 237),
-    ("client", &["wire", "attest", "channel", "keys", "quic"], 210),
+    ("client", &["wire", "attest", "channel", "keys", "quic"], 217),
     ("sim", &["wire", "attest", "channel", "keys", "quic", "node", "client"], 250),
     ("tests", &["wire", "attest", "channel", "keys", "quic", "consensus", "node", "client", "sim"], 303),
 ];

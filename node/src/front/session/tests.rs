@@ -84,7 +84,7 @@ async fn house_under(policy: PolicyDoc) -> House {
         genesis,
         policies: Arc::new(crate::governance::PolicyCell::founding(policy)),
         boot_config,
-        release_proof: Blob::default(),
+        staple: crate::stapling::Staple::none(),
         clock,
         entropy,
         room: Room::new(folder.path().to_owned(), 0),

@@ -1,0 +1,315 @@
+//! Releases as people make and check them, against a log and witnesses that are processes of their own, and nodes that carry the proof.
+//!
+//! Decides: nothing; each test is a promise of protocol section 8, "Releases": sessions need nobody but the node; what was revoked is refused by whoever is
+//! shown it; a log that shrinks or forks is noticed and the proof of it kept; "nobody can tell" is not "bad". Commands are the shipped command line.
+//! Trusts: the simulated roots. Out of scope: each rule of a proof (`attest/tests`), bundles of other tools.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod three;
+
+use ringwall_attest::release::note::VerifierKey;
+use ringwall_attest::release::signer::Rule;
+use ringwall_attest::release::statement::Statement;
+use ringwall_attest::release::verify_fork;
+use ringwall_client::measure::{MeasurementSet, SnpMeasurement, TdxMeasurement};
+use ringwall_client::policy::to_toml;
+use ringwall_client::release::http::Http;
+use ringwall_client::release::key::ReleaseKey;
+use ringwall_client::release::note::{NoteKey, NoteKind};
+use ringwall_client::release::staple::{Signed, Stapling};
+use ringwall_sim::cluster::{LocalCluster, LocalOptions, Machine};
+use ringwall_sim::logs::local::LocalLog;
+use ringwall_sim::world;
+use ringwall_tests::local;
+use ringwall_wire::bounded::Text;
+use ringwall_wire::codec::Message as _;
+use ringwall_wire::policy::{PolicyDoc, ReleaseRule, ReleaseSigners};
+use ringwall_wire::release::{ForkProof, ReleaseProof};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Exit codes of the command line that are asserted here.
+const BAD: i32 = 3;
+const CONFLICT: i32 = 5;
+const CANNOT_TELL: i32 = 12;
+const DETECTED: i32 = 13;
+/// Seconds a head may be old.
+const AGE_S: u32 = 86_400;
+/// The commit a release is built from.
+const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
+
+/// Those who publish releases: two signers, a log, witnesses; and the folder they work in.
+struct Makers {
+    folder: tempfile::TempDir,
+    log: Option<LocalLog>,
+}
+
+/// How a command ended.
+struct Ended {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+fn program() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_sim-ringwall"))
+}
+
+/// What the build of the simulated world measures to, as a prediction says it.
+fn predicted() -> MeasurementSet {
+    let build = world::build().measurement();
+    MeasurementSet {
+        build_id: build.id.to_string(),
+        svn: build.svn,
+        snp: build.snp.iter().map(|digest| SnpMeasurement { vcpus: 4, model: "EPYC-v4".into(), digest: *digest }).collect(),
+        tdx: build
+            .tdx
+            .iter()
+            .map(|tuple| TdxMeasurement {
+                shape: "4 vCPUs".into(),
+                mrtd: tuple.mrtd,
+                rtmr0: tuple.rtmr0,
+                rtmr1: tuple.rtmr1,
+                rtmr2: tuple.rtmr2,
+            })
+            .collect(),
+    }
+}
+
+impl Makers {
+    /// Everything up to a published release; nothing is stapled yet.
+    fn publish(witnesses: usize) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let log = LocalLog::start(program(), &folder.path().join("witnesses"), witnesses).unwrap();
+        let makers = Makers { folder, log: Some(log) };
+        let signers = ["ana", "ben"].map(|name| {
+            makers.done(&format!("release keygen {name} --public {name}.pem"));
+            ReleaseKey::read(&makers.path(name)).unwrap().signer()
+        });
+        makers.write("measurements.json", serde_json::to_string(&predicted()).unwrap());
+        makers.write("initrd", "the image");
+        makers.write("flake.lock", "{}");
+        makers.done(&format!(
+            "release make --measurements measurements.json --artefact initrd --source https://code.example/ringwall --commit {COMMIT} \
+             --recipe flake.lock --out statement"
+        ));
+        for name in ["ana", "ben"] {
+            makers.done(&format!("release sign statement --key {name} --out {name}.bundle"));
+        }
+        let published = makers.done(&format!("release publish ana.bundle ben.bundle --log-url {}", makers.log().url()));
+        assert_eq!(published["index"], 0);
+        let rule = makers.log().rule(&signers, 2, 2, AGE_S);
+        let policy = PolicyDoc { release: ReleaseRule::Demanded(rule), ..world::policy() };
+        makers.write("policy.toml", to_toml(&policy));
+        makers
+    }
+
+    fn log(&self) -> &LocalLog {
+        self.log.as_ref().expect("the log still runs")
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn write(&self, name: &str, text: impl AsRef<[u8]>) {
+        std::fs::write(self.path(name), text).unwrap();
+    }
+
+    fn policy(&self) -> PolicyDoc {
+        ringwall_client::policy::PolicyFile::read(&self.path("policy.toml")).unwrap().into_policy()
+    }
+
+    fn rule(&self) -> ReleaseSigners {
+        let ReleaseRule::Demanded(rule) = self.policy().release else { panic!("the policy demands a proof") };
+        rule
+    }
+
+    fn run(&self, line: &str) -> Ended {
+        let mut command = Command::new(program());
+        command.args(line.split_whitespace()).arg("--json").current_dir(self.folder.path());
+        for name in ["RINGWALL_CARD", "RINGWALL_CREDENTIAL", "RINGWALL_CUSTODIAN"] {
+            command.env_remove(name);
+        }
+        let ended = command.output().unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Ended { code: ended.status.code().unwrap_or(-1), out: text(&ended.stdout), err: text(&ended.stderr) }
+    }
+
+    #[track_caller]
+    fn done(&self, line: &str) -> Value {
+        let ended = self.run(line);
+        assert_eq!(ended.code, 0, "{line}: {}{}", ended.out, ended.err);
+        serde_json::from_str(ended.out.lines().last().unwrap_or("null")).unwrap()
+    }
+
+    #[track_caller]
+    fn fails(&self, line: &str, code: i32, words: &str) {
+        let ended = self.run(line);
+        assert_eq!(ended.code, code, "{line}: {}{}", ended.out, ended.err);
+        assert!(ended.err.contains(words), "{line}: {}", ended.err);
+    }
+
+    fn staple_line(&self, out: &str) -> String {
+        format!("release staple ana.bundle ben.bundle --log-url {} --policy policy.toml --renew --out {out}", self.log().url())
+    }
+
+    /// Adds entries of others to the log.
+    fn grow(&self, entries: &[&str]) {
+        entries.iter().for_each(|entry| drop(self.log().log().add(entry.as_bytes()).unwrap()));
+    }
+
+    /// A proof as somebody staples it who does not look whether it is any good.
+    fn careless(&self, note: &str, log: &ringwall_client::release::tiles::TileLog, earlier: Option<&ReleaseProof>) -> ReleaseProof {
+        let signed = Signed::new(["ana.bundle", "ben.bundle"].map(|name| std::fs::read(self.path(name)).unwrap()).to_vec()).unwrap();
+        let stated = Statement::parse(signed.statement()).unwrap();
+        let entry = signed.entry(Text::new(stated.build.as_str()).unwrap(), stated.svn);
+        let key = VerifierKey::parse(&self.log().key()).unwrap();
+        Stapling { log, key: &key, signed: &signed, entry, trusted_root: None, earlier }.staple(note).unwrap()
+    }
+
+    fn proof(&self, name: &str) -> ReleaseProof {
+        ReleaseProof::decode(&std::fs::read(self.path(name)).unwrap()).unwrap()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sessions_need_nobody_but_the_node() {
+    let mut makers = Makers::publish(3);
+    let stapled = makers.done(&makers.staple_line("proof"));
+    assert_eq!((&stapled["size"], &stapled["revoked"]), (&1.into(), &0.into()));
+    // Whoever publishes and watches is gone before the first node starts.
+    let policy = makers.policy();
+    makers.log = None;
+
+    let machines = ["genoa-1", "tdx-1"].map(Machine::honest);
+    let options = LocalOptions { policy: Some(policy), release_proof: Some(makers.path("proof")), ..LocalOptions::default() };
+    let cluster = LocalCluster::start_with(&makers.path("cluster"), three::launch(), &machines, options).unwrap();
+    // The second joined the first: each has judged the other's proof.
+    let user = local::client(&cluster).await;
+    local::voters(&user, &cluster, 2).await;
+    let notes = user.namespace("notes").await.unwrap();
+    notes.put("todo", "water the plants").await.unwrap();
+    user.close().await;
+
+    let card = cluster.card_path().display().to_string();
+    for slot in [1, 2] {
+        makers.done(&format!("verify --card {card} --address {} --save exchange-{slot}", cluster.address(slot)));
+        let found =
+            makers.done(&format!("release verify --from exchange-{slot} --card {card} --measurements measurements.json --known head"));
+        assert_eq!((&found["commit"], &found["reported"]), (&COMMIT.into(), &true.into()), "node {slot}");
+    }
+    // What somebody else built is not what runs.
+    let mut other = predicted();
+    other.snp[0].digest.0[0] ^= 1;
+    makers.write("other.json", serde_json::to_string(&other).unwrap());
+    makers.fails(&format!("release verify --from exchange-1 --card {card} --measurements other.json"), BAD, "SNP launch digests");
+    // A year later nobody can tell, although nothing is bad.
+    let later = now_s() + 366 * 86_400;
+    makers.fails(&format!("release verify proof --policy policy.toml --at {later}"), CANNOT_TELL, "witnessed");
+}
+
+/// Unix seconds by this machine's clock.
+fn now_s() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
+}
+
+#[test]
+fn who_saw_an_older_head_learns_what_was_revoked_since() {
+    let makers = Makers::publish(3);
+    makers.done(&makers.staple_line("proof"));
+    let verify = "release verify --policy policy.toml --known head";
+    makers.done(&format!("{verify} proof"));
+    makers.done(&format!("release record proof --folder {}", makers.folder.path().display()));
+
+    let build = predicted().build_id;
+    makers.done(&format!("release revoke --list revoked --build {build} --reason leaks --log-url {}", makers.log().url()));
+    makers.fails(&format!("release revoke --list revoked --build {build} --reason again"), CONFLICT, "revoked already");
+    makers.grow(&["another"]);
+    // Nobody who looks staples it, and the good proof stays.
+    let before = std::fs::read(makers.path("proof")).unwrap();
+    makers.fails(&makers.staple_line("proof"), BAD, "was revoked: leaks");
+    assert_eq!(std::fs::read(makers.path("proof")).unwrap(), before);
+    // A node that shows the newer head has told its client by that; the client needs nobody else to know.
+    let note = makers.log().log().checkpoint().unwrap();
+    let newer = makers.careless(&note, &makers.log().log(), Some(&makers.proof("proof")));
+    makers.write("newer", newer.encode());
+    makers.fails(&format!("{verify} newer"), BAD, "was revoked: leaks");
+    // The list cannot be left out of it, nor shortened.
+    let silent = ReleaseProof { revocations: ringwall_wire::release::RevocationList { revoked: Default::default() }, ..newer };
+    makers.write("silent", silent.encode());
+    makers.fails(&format!("{verify} silent"), BAD, "list of revocations");
+}
+
+#[test]
+fn a_log_that_shrinks_or_forks_is_noticed_and_the_proof_kept() {
+    let makers = Makers::publish(3);
+    makers.grow(&["one", "two"]);
+    makers.done(&makers.staple_line("proof"));
+    let verify = "release verify --policy policy.toml --known head";
+    makers.done(&format!("{verify} proof"));
+    let rule = Rule::read(&makers.rule()).unwrap();
+
+    // Another history for others: honest witnesses do not cosign it, so that nobody can tell anything by it.
+    makers.log().misbehave("fork", b"").unwrap();
+    assert!(makers.log().refusals().unwrap().contains("409"), "{}", makers.log().refusals().unwrap());
+    let other = makers.log().other();
+    let careless = makers.careless(&other.checkpoint().unwrap(), &other, None);
+    makers.write("forked", careless.encode());
+    makers.fails("release verify forked --policy policy.toml", CANNOT_TELL, "witnesses");
+    let kept = std::fs::read_dir(makers.log().witness_folder(0)).unwrap();
+    let fork = kept.map(|entry| entry.unwrap().path()).find(|path| path.extension().is_some_and(|kind| kind == "fork"));
+    let fork = ForkProof::decode(&std::fs::read(fork.expect("a witness keeps both histories")).unwrap()).unwrap();
+    assert!(verify_fork(&fork, &rule).is_err());
+
+    // With witnesses that were bought a client that saw the first history still notices, and has the proof.
+    (0..3).for_each(|witness| drop(makers.log().witness_misbehave(witness, "bought").unwrap()));
+    makers.log().misbehave("fork", b"").unwrap();
+    makers.write("forked", makers.careless(&other.checkpoint().unwrap(), &other, None).encode());
+    makers.done("release verify forked --policy policy.toml");
+    makers.fails(&format!("{verify} forked"), DETECTED, "head.fork");
+    let fork = ForkProof::decode(&std::fs::read(makers.path("head.fork")).unwrap()).unwrap();
+    assert!(verify_fork(&fork, &rule).is_err());
+
+    // Entries are lost: whoever staples notices by the proof before.
+    makers.log().misbehave("lose/2", b"").unwrap();
+    makers.fails(&makers.staple_line("proof"), DETECTED, "proof.fork");
+    let fork = ForkProof::decode(&std::fs::read(makers.path("proof.fork")).unwrap()).unwrap();
+    assert!(verify_fork(&fork, &rule).is_err());
+}
+
+#[test]
+fn without_enough_witnesses_nobody_can_tell() {
+    let makers = Makers::publish(3);
+    makers.done(&makers.staple_line("proof"));
+    (0..2).for_each(|witness| drop(makers.log().witness_misbehave(witness, "stall").unwrap()));
+    makers.grow(&["another"]);
+    makers.fails(&makers.staple_line("proof"), CANNOT_TELL, "1 of the named witnesses");
+    // The proof from before still counts, for as long as its head is new enough.
+    makers.done("release verify proof --policy policy.toml");
+    // Anybody can look at the log; a cosignature brought by hand is shown with the others, and is none of a named witness.
+    let key = NoteKey::create(&makers.path("w.key"), "w.example", NoteKind::Timed).unwrap();
+    let witness = format!(
+        "release witness --key w.key --name w.example --log {} --log-url {} --folder w --submit",
+        makers.log().key(),
+        makers.log().url()
+    );
+    assert_eq!(makers.done(&witness)["size"], 2);
+    let note = makers.log().log().checkpoint().unwrap();
+    assert!(note.contains("w.example") && note.matches('\u{2014}').count() == 3, "{note}");
+    let own = [VerifierKey::parse(&key.verifier_key()).unwrap()];
+    let log = VerifierKey::parse(&makers.log().key()).unwrap();
+    assert!(ringwall_attest::release::log::witnessed(&note, &log, &own, 1).is_ok());
+    // The log stalls: it takes entries and shows none of them.
+    makers.log().misbehave("stall", b"").unwrap();
+    makers.grow(&["never shown"]);
+    assert_eq!(makers.done(&witness)["size"], 2);
+    // It shrinks: this witness has seen more.
+    makers.log().misbehave("honest", b"").unwrap();
+    makers.done(&witness);
+    makers.log().misbehave("lose/2", b"").unwrap();
+    makers.fails(&witness, DETECTED, "shrank");
+    // Nobody is asked over the network for what is not this machine's: the address is checked before anything is sent.
+    assert!(Http::new().post_secret("http://192.0.2.1/", "text/plain", b"token", 1).unwrap_err().to_string().contains("https"));
+}
