@@ -41,6 +41,7 @@ pub mod guest;
 mod lane;
 mod link;
 mod listing;
+pub mod measure;
 #[cfg(test)]
 mod modes;
 mod namespace;
