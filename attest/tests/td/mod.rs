@@ -4,7 +4,10 @@
 //! that everything measured counts, and that damaged artefacts are refused by name.
 //! Trusts: the vectors. Out of scope: SNP (`launch.rs`).
 
+mod image;
+
 use crate::shelf;
+use image::{IMAGE_BYTES, SIGNED_KERNEL, SUFFIX, VOLUME_BYTES, image};
 use proptest::prelude::*;
 use ringwall_attest::launch::td::{
     AcpiFiles, HeaderFill, PageOrder, TdError as E, TdFirmware, TdSectionKind, first_events, kernel_as_handed_over, kernel_digest,
@@ -15,34 +18,9 @@ use ringwall_wire::policy::MeasurementRegister;
 use ringwall_wire::text::{read_hex, read_hex_vec};
 use serde_json::Value;
 
-const SUFFIX: &[u8; 4_096] = include_bytes!("ovmf_4m_suffix.bin");
-const SIGNED_KERNEL: &[u8] = include_bytes!("kernel-signed.efi");
-const IMAGE_BYTES: usize = 4 << 20;
-const VOLUME_BYTES: usize = 0x8_4000;
 /// Where the metadata begins, from the end of the image; its sections are 32 bytes each, 16 bytes behind that.
 const METADATA: usize = 0x9c0;
 const GIB: u64 = 1 << 30;
-
-/// The volume of variables as OVMF is built with it: headers of volume and store, and of the area for unfinished writes.
-fn volume() -> Vec<u8> {
-    let header = "000000000000000000000000000000008d2bf1ff96768b4ca9852747075b4f5000400800000000005f465648fffe04004800afb80000000284\
-                  000000001000000000000000000000782cf3aa7b949a43a1802e144ec37792b8ff03005afe000000000000";
-    let writes = "2b29589e687c7d49a0ce6500fd9f1b952caf2c64feffffffe00f000000000000";
-    let mut volume = vec![0xff; VOLUME_BYTES];
-    for (at, hex) in [(0, header), (0x4_1000, writes)] {
-        let bytes = read_hex_vec(hex).unwrap();
-        volume[at..at + bytes.len()].copy_from_slice(&bytes);
-    }
-    volume
-}
-
-/// Empty variables, pages of a pattern in place of code, and the end of a real image.
-fn image() -> Vec<u8> {
-    let mut image = volume();
-    image.extend((VOLUME_BYTES..IMAGE_BYTES).map(|at| u8::try_from(at / 4_096 & 0xff).unwrap()));
-    image[IMAGE_BYTES - SUFFIX.len()..].copy_from_slice(SUFFIX);
-    image
-}
 
 /// The image with other bytes in its metadata.
 fn with(at: usize, bytes: &[u8]) -> Vec<u8> {

@@ -9,6 +9,7 @@ use super::custodian_args::{CUSTODIAN_HELP, CustodianArgs};
 use super::custody::{CUSTODY_HELP, CustodyVerb};
 use super::drill_args::{DRILL_HELP, DrillArgs};
 use super::erase::Erase;
+use super::measure::{MEASURE_HELP, Measure};
 use super::policy_args::PolicyVerb;
 use super::receipt::ReceiptVerb;
 use super::recovery::{RecoveryVerb, Restore};
@@ -171,6 +172,9 @@ pub(crate) enum Verb {
         #[command(subcommand)]
         verb: PolicyVerb,
     },
+    /// Predict what a build will measure to, from its artefacts (no network)
+    #[command(after_help = MEASURE_HELP)]
+    Measure(Measure),
     /// Order, as governors, that a node which still answers is replaced (no network)
     #[command(after_help = SLOT_HELP)]
     Slot {

@@ -14,6 +14,7 @@ use crate::custodian::locked::LockError;
 use crate::error::{ConnectError, NamespaceError, ReadError, WatchError, WriteError};
 use crate::escrow::EscrowError;
 use crate::exchange::ReadExchangeError;
+use crate::measure::MeasureError;
 use crate::rekey::RekeyError;
 use crate::users::UserError;
 use serde_json::{Value, json};
@@ -110,6 +111,7 @@ impl Exit {
                 "RW-C-OFFER-",
                 "RW-C-ESCROW-",
                 "RW-C-BACKUP-",
+                "RW-C-MEASURE-",
             ]
             .iter()
             .any(|start| code.starts_with(start)) =>
@@ -187,7 +189,8 @@ troubles!(
     FetchError,
     ImportError,
     KeysError,
-    RekeyError
+    RekeyError,
+    MeasureError
 );
 
 #[cfg(test)]
@@ -212,6 +215,7 @@ mod tests {
             (Trouble::new("RW-C-CREDENTIAL-EXISTS", ""), 10),
             (Trouble::new("RW-C-POLICY-MALFORMED", ""), 10),
             (Trouble::new("RW-C-KEY-EXPOSED", ""), 10),
+            (Trouble::new("RW-C-MEASURE-CONTRADICTION", ""), 10),
             (Trouble::new("RW-C-ORDER-NOT-APPROVED", ""), 10),
             (Trouble::new("RW-C-EVIDENCE", ""), 3),
             (Trouble::new("RW-C-CANNOT-TELL", ""), 12),

@@ -20,6 +20,7 @@ mod evidence;
 mod exit;
 mod import;
 mod input;
+mod measure;
 mod passphrase;
 mod policy;
 mod policy_args;

@@ -36,6 +36,7 @@ pub(crate) async fn run(arguments: Arguments, anchors: Anchors, guest: Option<Ar
         }
         Verb::Receipt { verb } => super::receipt::run(&shared, &anchors, verb),
         Verb::Policy { verb } => super::policy::run(verb, shared.json),
+        Verb::Measure(arguments) => super::measure::run(&shared, &arguments),
         Verb::Slot { verb } => super::slot::run(&shared, verb),
         Verb::Custodian(arguments) => super::custodian::run(&shared, anchors, arguments).await,
         Verb::Custody { verb } => super::custody::run(&shared, anchors, verb).await,
