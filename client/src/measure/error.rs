@@ -3,9 +3,11 @@
 //! Decides: the vocabulary of `ringwall measure`; every message says which artefact, what is wrong and what helps.
 //! Trusts: nothing; what is quoted from files is escaped by its type. Out of scope: evidence of running guests.
 
+use super::artefact::Role;
 use ringwall_attest::EventLogError;
 use ringwall_attest::launch::LaunchError;
 use ringwall_attest::launch::td::TdError;
+use ringwall_wire::ids::Digest;
 use ringwall_wire::policy::MeasurementRegister;
 use std::path::PathBuf;
 
@@ -22,6 +24,12 @@ pub enum MeasureError {
     /// The image file does not hold together as JSON.
     #[error("the image file is not as docs/measurements.md describes it: {cause}")]
     NotAnImage { cause: String },
+    /// What should describe a built image does not.
+    #[error("{} is no description of a built image: {cause}", .path.display())]
+    NotBuilt { path: PathBuf, cause: String },
+    /// A file of a built image is another one than was built.
+    #[error("the {} has SHA-256 {got}, the built image has one with {wanted:?}: build the image anew", .role.name())]
+    OtherArtefact { role: Role, got: Digest, wanted: String },
     /// The image file asks for what makes no sense.
     #[error("the image file contradicts itself: {reason}")]
     Contradiction { reason: &'static str },
@@ -68,12 +76,13 @@ impl MeasureError {
             MeasureError::Io { .. } => "RW-C-MEASURE-IO",
             MeasureError::TooLarge { .. } => "RW-C-MEASURE-TOO-LARGE",
             MeasureError::NotAnImage { .. }
+            | MeasureError::NotBuilt { .. }
             | MeasureError::Contradiction { .. }
             | MeasureError::BuildId
             | MeasureError::TooManyShapes { .. }
             | MeasureError::Model { .. }
             | MeasureError::Mrtd => "RW-C-MEASURE-IMAGE",
-            MeasureError::Snp(_) | MeasureError::Tdx(_) => "RW-C-MEASURE-ARTEFACT",
+            MeasureError::Snp(_) | MeasureError::Tdx(_) | MeasureError::OtherArtefact { .. } => "RW-C-MEASURE-ARTEFACT",
             MeasureError::Log { .. } => "RW-C-MEASURE-LOG",
             MeasureError::LogContradicts { .. } => "RW-C-MEASURE-CONTRADICTION",
         }

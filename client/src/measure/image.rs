@@ -3,7 +3,7 @@
 //! Decides: the fields of `image.json`, all of them known, paths relative to the file; and which combinations make sense.
 //! Trusts: nothing; at most 64 KiB are read. Out of scope: what the artefacts hold (`predict.rs`).
 
-use super::artefact::read_bounded;
+use super::artefact::{Artefact, read_bounded};
 use super::error::MeasureError;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
@@ -21,7 +21,10 @@ pub struct ImageFile {
     pub build_id: String,
     /// Its security version.
     pub svn: u32,
-    /// Kernel that is started directly.
+    /// What `deploy/image/build.py` wrote about the image it made: kernel, initrd and command line are that image's, by their digests.
+    #[serde(default)]
+    pub image: Option<PathBuf>,
+    /// Kernel that is started directly, where no [`Self::image`] is named.
     #[serde(default)]
     pub kernel: Option<PathBuf>,
     /// Its initrd.
@@ -158,6 +161,56 @@ pub struct AcpiPaths {
     pub tables: PathBuf,
 }
 
+/// A built image, as far as it is measured; what else its maker says about it is not read.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub(super) struct BuiltImage {
+    format: String,
+    pub(super) kernel: BuiltFile,
+    pub(super) initrd: BuiltFile,
+    pub(super) command_line: String,
+}
+
+/// One file of it.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub(super) struct BuiltFile {
+    /// Beside the description.
+    pub(super) file: PathBuf,
+    pub(super) bytes: u64,
+    pub(super) sha256: String,
+}
+
+/// What the maker of images calls the form of its description.
+const BUILT_FORMAT: &str = "ringwall-image/1";
+/// Bytes of a description: it lists every file of the image.
+const BUILT_BYTES: usize = 1024 * 1024;
+
+impl BuiltImage {
+    /// Reads a description.
+    pub(super) fn read(path: &Path) -> Result<Self, MeasureError> {
+        let bytes = read_bounded(path, BUILT_BYTES, &mut |_, _| ())?;
+        let other = |cause: String| MeasureError::NotBuilt { path: path.to_owned(), cause };
+        let built: Self = serde_json::from_slice(&bytes).map_err(|fault| other(fault.to_string()))?;
+        match built.format == BUILT_FORMAT {
+            true => Ok(built),
+            false => Err(other(format!("its format is {:?}, expected {BUILT_FORMAT:?}", built.format))),
+        }
+    }
+}
+
+impl BuiltFile {
+    /// Whether the artefact is the one that was built.
+    pub(super) fn is(&self, artefact: &Artefact) -> Result<(), MeasureError> {
+        match self.bytes == artefact.bytes && self.sha256 == artefact.sha256.to_string() {
+            true => Ok(()),
+            false => Err(MeasureError::OtherArtefact {
+                role: artefact.role,
+                got: artefact.sha256,
+                wanted: self.sha256.chars().take(64).collect(),
+            }),
+        }
+    }
+}
+
 impl ImageFile {
     /// Reads an image file.
     pub fn read(path: &Path) -> Result<Self, MeasureError> {
@@ -166,7 +219,12 @@ impl ImageFile {
 
     /// Reads the text of one.
     pub fn parse(bytes: &[u8]) -> Result<Self, MeasureError> {
-        let image: Self = serde_json::from_slice(bytes).map_err(|fault| MeasureError::NotAnImage { cause: fault.to_string() })?;
+        let image: Self = serde_json::from_slice(bytes).map_err(|fault| match serde_json::from_slice::<BuiltImage>(bytes) {
+            Ok(_) => MeasureError::Contradiction {
+                reason: "it describes a built image, which says nothing about guests: name it as `image` in a file with firmware and shapes",
+            },
+            Err(_) => MeasureError::NotAnImage { cause: fault.to_string() },
+        })?;
         image.makes_sense()?;
         Ok(image)
     }
@@ -186,9 +244,17 @@ impl ImageFile {
             return Err(MeasureError::Contradiction { reason: "it names neither `snp` nor `tdx`" });
         }
         let direct = self.snp.is_some() || self.tdx.as_ref().is_some_and(|tdx| tdx.boot == Boot::Kernel);
-        match (direct, &self.kernel) {
+        let by_hand = self.kernel.is_some() || self.initrd.is_some() || !self.cmdline.is_empty();
+        if self.image.is_some() && by_hand {
+            return Err(MeasureError::Contradiction {
+                reason: "`image` says what `kernel`, `initrd` and `cmdline` are: name one or the others",
+            });
+        }
+        match (direct, self.kernel.as_ref().or(self.image.as_ref())) {
             // Without a kernel nothing but the firmware would be measured, and the guest would run whatever the host gives it.
-            (true, None) => Err(MeasureError::Contradiction { reason: "it names no `kernel`, and nothing else says what the guest runs" }),
+            (true, None) => Err(MeasureError::Contradiction {
+                reason: "it names neither `image` nor `kernel`: the guest would run what the host gives it",
+            }),
             (false, Some(_)) => Err(MeasureError::Contradiction { reason: "it names a `kernel` that no shape boots" }),
             _ if self.kernel.is_none() && self.initrd.is_some() => {
                 Err(MeasureError::Contradiction { reason: "it names an `initrd` without a `kernel`" })

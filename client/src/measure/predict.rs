@@ -7,7 +7,7 @@
 
 use super::artefact::{Artefact, Role, Streamed, streamed, whole};
 use super::error::MeasureError;
-use super::image::{Boot, Handover, ImageFile, Order, ShapeFile, SnpImage, TdxImage, VmmName};
+use super::image::{Boot, BuiltImage, Handover, ImageFile, Order, ShapeFile, SnpImage, TdxImage, VmmName};
 use super::{MeasurementSet, SnpMeasurement, TdxMeasurement};
 use ringwall_attest::EventLog;
 use ringwall_attest::launch::td::{
@@ -86,11 +86,7 @@ pub fn predict(path: &Path, progress: Progress<'_>) -> Result<Prediction, Measur
     let image = ImageFile::read(path)?;
     let folder = path.parent().unwrap_or(Path::new(""));
     let mut reader = Reader { folder, progress, artefacts: Vec::new() };
-    let kernel = image.kernel.as_deref().map(|path| reader.whole(Role::Kernel, path)).transpose()?;
-    let initrd = image.initrd.as_deref().map(|path| reader.streamed(Role::Initrd, path)).transpose()?;
-    // Refuses command lines that programs read differently, on either platform.
-    let payload = payload_events(&image.cmdline, initrd.as_ref().map(|initrd| initrd.sha384))?;
-    let booted = Booted { kernel, initrd, cmdline: &image.cmdline, payload };
+    let booted = booted(&mut reader, &image)?;
     let mut prediction = Prediction {
         set: MeasurementSet { build_id: image.build_id.clone(), svn: image.svn, snp: Vec::new(), tdx: Vec::new() },
         artefacts: Vec::new(),
@@ -133,16 +129,39 @@ impl Reader<'_> {
 }
 
 /// What is started directly.
-struct Booted<'a> {
+struct Booted {
     kernel: Option<Vec<u8>>,
     initrd: Option<Streamed>,
-    cmdline: &'a str,
+    cmdline: String,
     payload: Vec<MeasurementRegister>,
 }
 
-fn launch_digests(reader: &mut Reader<'_>, snp: &SnpImage, booted: &Booted<'_>) -> Result<Vec<SnpMeasurement>, MeasureError> {
+/// Reads kernel and initrd; those of a built image have to be the ones that were built.
+fn booted(reader: &mut Reader<'_>, image: &ImageFile) -> Result<Booted, MeasureError> {
+    let (kernel, initrd, cmdline) = match &image.image {
+        Some(path) => {
+            let built = BuiltImage::read(&reader.folder.join(path))?;
+            let beside = |file: &Path| path.parent().unwrap_or(Path::new("")).join(file);
+            let kernel = reader.whole(Role::Kernel, &beside(&built.kernel.file))?;
+            reader.artefacts.last().map_or(Ok(()), |artefact| built.kernel.is(artefact))?;
+            let initrd = reader.streamed(Role::Initrd, &beside(&built.initrd.file))?;
+            built.initrd.is(&initrd.artefact)?;
+            (Some(kernel), Some(initrd), built.command_line)
+        }
+        None => {
+            let kernel = image.kernel.as_deref().map(|path| reader.whole(Role::Kernel, path)).transpose()?;
+            let initrd = image.initrd.as_deref().map(|path| reader.streamed(Role::Initrd, path)).transpose()?;
+            (kernel, initrd, image.cmdline.clone())
+        }
+    };
+    // Refuses command lines that programs read differently, on either platform.
+    let payload = payload_events(&cmdline, initrd.as_ref().map(|initrd| initrd.sha384))?;
+    Ok(Booted { kernel, initrd, cmdline, payload })
+}
+
+fn launch_digests(reader: &mut Reader<'_>, snp: &SnpImage, booted: &Booted) -> Result<Vec<SnpMeasurement>, MeasureError> {
     let firmware = Firmware::parse(&reader.whole(Role::SnpFirmware, &snp.firmware)?)?;
-    let mut boot = BootHashes::new(booted.kernel.as_deref().unwrap_or_default(), &[], booted.cmdline);
+    let mut boot = BootHashes::new(booted.kernel.as_deref().unwrap_or_default(), &[], &booted.cmdline);
     if let Some(initrd) = &booted.initrd {
         boot.initrd = initrd.artefact.sha256.0;
     }
@@ -201,7 +220,7 @@ fn register_name(register: Rtmr) -> &'static str {
     }
 }
 
-fn registers(reader: &mut Reader<'_>, tdx: &TdxImage, booted: &Booted<'_>, to: &mut Prediction) -> Result<(), MeasureError> {
+fn registers(reader: &mut Reader<'_>, tdx: &TdxImage, booted: &Booted, to: &mut Prediction) -> Result<(), MeasureError> {
     let image = tdx.firmware.as_deref().map(|path| reader.whole(Role::TdxFirmware, path)).transpose()?;
     let firmware = image.as_deref().map(TdFirmware::parse).transpose()?;
     let order = match tdx.page_order {
@@ -261,13 +280,13 @@ fn machine(reader: &mut Reader<'_>, firmware: Option<&TdFirmware<'_>>, shape: &S
 }
 
 /// What is known of RTMR1.
-fn kernel(tdx: &TdxImage, shape: &ShapeFile, booted: &Booted<'_>) -> Result<Known, MeasureError> {
+fn kernel(tdx: &TdxImage, shape: &ShapeFile, booted: &Booted) -> Result<Known, MeasureError> {
     let (Boot::Kernel, Some(kernel)) = (tdx.boot, &booted.kernel) else { return Ok(Known::NOTHING) };
     let digest = match tdx.kernel_handover {
         Handover::AsIs => kernel_digest(kernel)?,
         Handover::FilledIn => {
             let initrd_bytes = booted.initrd.as_ref().map_or(0, |initrd| initrd.artefact.bytes);
-            let fill = HeaderFill { memory: shape.memory_mib.saturating_mul(MIB), initrd_bytes, cmdline: booted.cmdline };
+            let fill = HeaderFill { memory: shape.memory_mib.saturating_mul(MIB), initrd_bytes, cmdline: &booted.cmdline };
             kernel_digest(&kernel_as_handed_over(kernel, &fill)?)?
         }
     };

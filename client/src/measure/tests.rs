@@ -62,6 +62,10 @@ fn log(events: &[(u32, MeasurementRegister)]) -> Vec<u8> {
     log
 }
 
+fn sha256(bytes: &[u8]) -> String {
+    ringwall_wire::ids::Digest(sha2::Sha256::digest(bytes).into()).to_string()
+}
+
 fn hash(bytes: &[u8]) -> MeasurementRegister {
     MeasurementRegister(Sha384::digest(bytes).into())
 }
@@ -195,6 +199,45 @@ fn a_log_stands_in_for_what_is_left_open_and_for_nothing_else() {
 }
 
 #[test]
+fn a_built_image_is_measured_as_it_was_built() {
+    let folder = folder();
+    let by_hand = td(json!({ "name": "four", "memory_mib": 4096, "acpi": acpi() }));
+    let file = |name: &str, contents: &[u8]| json!({ "file": name, "bytes": contents.len(), "sha256": sha256(contents) });
+    let built = json!({
+        "format": "ringwall-image/1", "kernel": file("kernel", SIGNED_KERNEL), "initrd": file("initrd", INITRD), "command_line": CMDLINE,
+        "contents": [{ "path": "/init" }],
+    });
+    std::fs::create_dir(folder.path().join("out")).unwrap();
+    for name in ["kernel", "initrd"] {
+        std::fs::copy(folder.path().join(name), folder.path().join("out").join(name)).unwrap();
+    }
+    let write = |built: &Value| std::fs::write(folder.path().join("out/image.json"), built.to_string()).unwrap();
+    let mut image = by_hand.clone();
+    for key in ["kernel", "initrd", "cmdline"] {
+        image.as_object_mut().unwrap().remove(key);
+    }
+    image["image"] = json!("out/image.json");
+    write(&built);
+    assert_eq!(run(folder.path(), &image).unwrap().set, run(folder.path(), &by_hand).unwrap().set);
+    for name in ["kernel", "initrd"] {
+        let mut other = built.clone();
+        other[name]["sha256"] = json!(sha256(b"other"));
+        write(&other);
+        assert!(matches!(run(folder.path(), &image), Err(MeasureError::OtherArtefact { .. })), "{name}");
+    }
+    let mut other = built.clone();
+    other["format"] = json!("ringwall-image/2");
+    write(&other);
+    assert!(matches!(run(folder.path(), &image), Err(MeasureError::NotBuilt { .. })));
+    let alone = run(folder.path(), &built).unwrap_err();
+    assert!(matches!(&alone, MeasureError::Contradiction { reason } if reason.contains("describes a built image")), "{alone}");
+    let mut both = by_hand;
+    both["image"] = json!("out/image.json");
+    let both = run(folder.path(), &both).unwrap_err();
+    assert!(matches!(&both, MeasureError::Contradiction { reason } if reason.contains("name one or the others")), "{both}");
+}
+
+#[test]
 fn image_files_that_make_no_sense_are_refused_by_name() {
     let folder = folder();
     let good = td(json!({ "name": "four", "memory_mib": 4096, "acpi": acpi() }));
@@ -208,7 +251,7 @@ fn image_files_that_make_no_sense_are_refused_by_name() {
         assert!(matches!(&error, MeasureError::Contradiction { reason } if reason.contains(words)), "{words}: {error}");
     };
     contradiction(&|image| drop(image.as_object_mut().unwrap().remove("tdx")), "neither");
-    contradiction(&|image| drop(image.as_object_mut().unwrap().remove("kernel")), "no `kernel`");
+    contradiction(&|image| drop(image.as_object_mut().unwrap().remove("kernel")), "nor `kernel`");
     contradiction(&|image| image["tdx"]["boot"] = json!("recorded"), "no shape boots");
     contradiction(&|image| image["tdx"]["mrtd"] = json!(MRTD), "exactly one");
     contradiction(&|image| image["tdx"]["firmware"] = Value::Null, "exactly one");
