@@ -28,7 +28,7 @@ pub fn volume() -> Vec<u8> {
 /// Empty variables, pages of a pattern in place of code, and the end of a real image.
 pub fn image() -> Vec<u8> {
     let mut image = volume();
-    image.extend((VOLUME_BYTES..IMAGE_BYTES).map(|at| u8::try_from(at / 4_096 & 0xff).unwrap()));
+    image.extend((VOLUME_BYTES..IMAGE_BYTES).map(|at| u8::try_from((at / 4_096) & 0xff).unwrap()));
     image[IMAGE_BYTES - SUFFIX.len()..].copy_from_slice(SUFFIX);
     image
 }

@@ -85,6 +85,7 @@ pub fn seeds() -> Vec<Seed> {
     }
     seeds.extend(documents());
     seeds.extend(super::custody::seeds().into_iter().map(|(name, which, bytes)| ("custody", name.to_owned(), tagged(which, &bytes))));
+    seeds.extend(super::launch::seeds().into_iter().map(|(name, which, bytes)| ("launch", name.to_owned(), tagged(which, &bytes))));
     seeds
 }
 

@@ -7,6 +7,7 @@
 
 pub mod corpus;
 mod custody;
+mod launch;
 
 use crate::mutants::{Dice, Mutant, Original, Subject, Verdict, judge, mutant, originals};
 use ringwall_attest::batch::{fold, leaf};
@@ -40,6 +41,7 @@ pub const TARGETS: &[Target] = &[
     ("attest_messages", attest_messages),
     ("receipts", receipts),
     ("custody", custody::custody),
+    ("launch", launch::launch),
 ];
 
 /// Minted originals of this process.
