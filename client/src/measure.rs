@@ -1,6 +1,6 @@
 //! What a build will measure to, predicted from its artefacts before it runs anywhere.
 //!
-//! - [`predict`]: from an image file (`image.json`) and the artefacts it names.
+//! - [`predict`]: from a build file and the artefacts it names.
 //! - [`MeasurementSet`]: the prediction as a record: what a release statement carries; [`MeasurementSet::to_policy`] is what a policy lists.
 //!
 //! Decides: which artefact enters which register (the arithmetic is `attest`'s), what is predicted and what is taken from a recorded event log, and the
@@ -9,13 +9,13 @@
 //! runs on. Out of scope: whether a running guest has these values (`attest` judges evidence by a policy). docs/measurements.md.
 
 mod artefact;
+mod build_file;
 mod error;
-mod image;
 mod predict;
 
 pub use artefact::{ACPI_FILE_BYTES, Artefact, INITRD_BYTES, Role};
+pub use build_file::{AcpiPaths, BUILD_FILE_BYTES, Boot, BuildFile, Handover, Order, SHAPES, ShapeFile, SnpImage, TdxImage, VmmName};
 pub use error::MeasureError;
-pub use image::{AcpiPaths, Boot, Handover, IMAGE_FILE_BYTES, ImageFile, Order, SHAPES, ShapeFile, SnpImage, TdxImage, VmmName};
 pub use predict::{Incomplete, Origin, Origins, Prediction, Progress, predict};
 
 use ringwall_wire::bounded::{List, Text};

@@ -20,18 +20,20 @@ const BAR_BYTES: u64 = 32 * 1024 * 1024;
 
 /// What stands below the options.
 pub(super) const MEASURE_HELP: &str = "\
-  ringwall measure image.json                                  TOML for `measurements` of a policy
-  ringwall measure image.json --out build.toml --set build.json    the same into files; build.json is
-                                                               what `ringwall release make` reads
+  ringwall measure measure.json                                     TOML for `measurements` of a policy
+  ringwall measure measure.json --out build.toml --set build.json   into new files; build.json is what
+                                                                    `ringwall release make` reads
 
-image.json names firmware, kernel, initrd and command line, and the shapes of guests; paths are
-relative to it. docs/measurements.md describes it, and says what can be predicted and what cannot.";
+The build file names firmware, the guest image or its kernel, initrd and command line, and the
+shapes of guests; paths are relative to it. docs/measurements.md describes it, and says what can be
+predicted and what cannot.";
 
 /// Arguments of `measure`.
 #[derive(Debug, Args)]
 pub(crate) struct Measure {
-    /// Image file
-    image: PathBuf,
+    /// Build file: artefacts and shapes of guests
+    #[arg(value_name = "FILE")]
+    build: PathBuf,
     /// New file for the TOML, instead of standard output
     #[arg(long, short, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -43,7 +45,7 @@ pub(crate) struct Measure {
 /// Predicts, prints, writes.
 pub(crate) fn run(shared: &SharedOptions, arguments: &Measure) -> Result<Exit, Trouble> {
     let mut bar = Bar { quiet: shared.json || !std::io::stderr().is_terminal(), role: None, bar: ProgressBar::hidden() };
-    let prediction = predict(&arguments.image, &mut |role, done, all| bar.show(role, done, all));
+    let prediction = predict(&arguments.build, &mut |role, done, all| bar.show(role, done, all));
     bar.bar.finish_and_clear();
     let prediction = prediction?;
     let build = prediction.set.to_policy()?;

@@ -67,7 +67,7 @@ impl Role {
 pub struct Artefact {
     /// What it is for.
     pub role: Role,
-    /// As the image file names it.
+    /// As the build file names it.
     pub path: PathBuf,
     /// Its length.
     pub bytes: u64,

@@ -21,17 +21,17 @@ pub enum MeasureError {
     /// A file is larger than any of its kind.
     #[error("{} is longer than {most} bytes, which is the most it can be", .path.display())]
     TooLarge { path: PathBuf, most: u64 },
-    /// The image file does not hold together as JSON.
-    #[error("the image file is not as docs/measurements.md describes it: {cause}")]
-    NotAnImage { cause: String },
+    /// The build file does not hold together as JSON.
+    #[error("the build file is not as docs/measurements.md describes it: {cause}")]
+    NotABuildFile { cause: String },
     /// What should describe a built image does not.
     #[error("{} is no description of a built image: {cause}", .path.display())]
     NotBuilt { path: PathBuf, cause: String },
     /// A file of a built image is another one than was built.
     #[error("the {} has SHA-256 {got}, the built image has one with {wanted:?}: build the image anew", .role.name())]
     OtherArtefact { role: Role, got: Digest, wanted: String },
-    /// The image file asks for what makes no sense.
-    #[error("the image file contradicts itself: {reason}")]
+    /// The build file asks for what makes no sense.
+    #[error("the build file contradicts itself: {reason}")]
     Contradiction { reason: &'static str },
     /// The name of the build cannot stand in a policy.
     #[error("`build_id` has 1 to 64 bytes and no control characters")]
@@ -75,13 +75,13 @@ impl MeasureError {
         match self {
             MeasureError::Io { .. } => "RW-C-MEASURE-IO",
             MeasureError::TooLarge { .. } => "RW-C-MEASURE-TOO-LARGE",
-            MeasureError::NotAnImage { .. }
+            MeasureError::NotABuildFile { .. }
             | MeasureError::NotBuilt { .. }
             | MeasureError::Contradiction { .. }
             | MeasureError::BuildId
             | MeasureError::TooManyShapes { .. }
             | MeasureError::Model { .. }
-            | MeasureError::Mrtd => "RW-C-MEASURE-IMAGE",
+            | MeasureError::Mrtd => "RW-C-MEASURE-BUILD-FILE",
             MeasureError::Snp(_) | MeasureError::Tdx(_) | MeasureError::OtherArtefact { .. } => "RW-C-MEASURE-ARTEFACT",
             MeasureError::Log { .. } => "RW-C-MEASURE-LOG",
             MeasureError::LogContradicts { .. } => "RW-C-MEASURE-CONTRADICTION",

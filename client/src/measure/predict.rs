@@ -6,8 +6,8 @@
 //! it compared its replay with a verified quote.
 
 use super::artefact::{Artefact, Role, Streamed, streamed, whole};
+use super::build_file::{Boot, BuildFile, BuiltImage, Handover, Order, ShapeFile, SnpImage, TdxImage, VmmName};
 use super::error::MeasureError;
-use super::image::{Boot, BuiltImage, Handover, ImageFile, Order, ShapeFile, SnpImage, TdxImage, VmmName};
 use super::{MeasurementSet, SnpMeasurement, TdxMeasurement};
 use ringwall_attest::EventLog;
 use ringwall_attest::launch::td::{
@@ -44,7 +44,7 @@ pub enum Origin {
     Predicted,
     /// From the event log of a boot.
     Recorded,
-    /// The image file says so.
+    /// The build file says so.
     Stated,
 }
 
@@ -81,9 +81,9 @@ pub struct Incomplete {
     pub rtmr2: MeasurementRegister,
 }
 
-/// Predicts what the build in the image file at `path` will measure to. Reads every artefact once; the time is that of hashing them.
+/// Predicts what the build in the build file at `path` will measure to. Reads every artefact once; the time is that of hashing them.
 pub fn predict(path: &Path, progress: Progress<'_>) -> Result<Prediction, MeasureError> {
-    let image = ImageFile::read(path)?;
+    let image = BuildFile::read(path)?;
     let folder = path.parent().unwrap_or(Path::new(""));
     let mut reader = Reader { folder, progress, artefacts: Vec::new() };
     let booted = booted(&mut reader, &image)?;
@@ -137,7 +137,7 @@ struct Booted {
 }
 
 /// Reads kernel and initrd; those of a built image have to be the ones that were built.
-fn booted(reader: &mut Reader<'_>, image: &ImageFile) -> Result<Booted, MeasureError> {
+fn booted(reader: &mut Reader<'_>, image: &BuildFile) -> Result<Booted, MeasureError> {
     let (kernel, initrd, cmdline) = match &image.image {
         Some(path) => {
             let built = BuiltImage::read(&reader.folder.join(path))?;

@@ -1,7 +1,7 @@
 //! What `predict` makes of artefacts on disk, against what other programs computed from the same files.
 //!
 //! Decides: the digests and registers of a small image agree with `sev-snp-measure` and with the program attest/tests/td/README.md describes; a log
-//! stands in for what is left open and contradicts what is not; image files that make no sense are refused by name.
+//! stands in for what is left open and contradicts what is not; build files that make no sense are refused by name.
 //! Trusts: those values. Out of scope: registers in depth (attest/tests/td), the command line (client/tests/policy_cli.rs).
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
@@ -238,7 +238,7 @@ fn a_built_image_is_measured_as_it_was_built() {
 }
 
 #[test]
-fn image_files_that_make_no_sense_are_refused_by_name() {
+fn build_files_that_make_no_sense_are_refused_by_name() {
     let folder = folder();
     let good = td(json!({ "name": "four", "memory_mib": 4096, "acpi": acpi() }));
     let refused = |change: &dyn Fn(&mut Value)| {
@@ -263,7 +263,7 @@ fn image_files_that_make_no_sense_are_refused_by_name() {
         },
         "same name",
     );
-    assert!(matches!(refused(&|image| image["surprise"] = json!(1)), MeasureError::NotAnImage { .. }));
+    assert!(matches!(refused(&|image| image["surprise"] = json!(1)), MeasureError::NotABuildFile { .. }));
     assert!(matches!(refused(&|image| image["build_id"] = json!("")), MeasureError::BuildId));
     assert!(matches!(refused(&|image| image["tdx"]["shapes"] = json!([])), MeasureError::TooManyShapes { got: 0, .. }));
     assert!(matches!(refused(&|image| image["kernel"] = json!("none")), MeasureError::Io { .. }));
@@ -275,6 +275,6 @@ fn image_files_that_make_no_sense_are_refused_by_name() {
     std::fs::write(folder.path().join("large"), vec![0; ACPI_FILE_BYTES + 1]).unwrap();
     let large = refused(&|image| image["tdx"]["shapes"][0]["acpi"]["rsdp"] = json!("large"));
     assert!(matches!(large, MeasureError::TooLarge { most, .. } if most == ACPI_FILE_BYTES as u64));
-    std::fs::write(folder.path().join("image.json"), vec![b' '; IMAGE_FILE_BYTES + 1]).unwrap();
-    assert!(matches!(ImageFile::read(&folder.path().join("image.json")), Err(MeasureError::TooLarge { .. })));
+    std::fs::write(folder.path().join("image.json"), vec![b' '; BUILD_FILE_BYTES + 1]).unwrap();
+    assert!(matches!(BuildFile::read(&folder.path().join("image.json")), Err(MeasureError::TooLarge { .. })));
 }

@@ -5,7 +5,7 @@
 
 use ringwall_attest::launch::td::{HeaderFill, PageOrder, TdFirmware, first_events, kernel_as_handed_over, kernel_digest};
 use ringwall_attest::launch::{BootHashes, Firmware, Guest, Vmm, digest};
-use ringwall_client::measure::ImageFile;
+use ringwall_client::measure::BuildFile;
 
 /// The end of a real image, which is all of a small one.
 const SUFFIX: &[u8; 4_096] = include_bytes!("../../../attest/tests/td/ovmf_4m_suffix.bin");
@@ -21,7 +21,7 @@ pub(super) fn launch(bytes: &[u8]) {
     match which % 3 {
         0 => firmware(bytes),
         1 => kernel(bytes),
-        _ => drop(ImageFile::parse(bytes)),
+        _ => drop(BuildFile::parse(bytes)),
     }
 }
 

@@ -1,6 +1,6 @@
-//! The image file: which artefacts a build consists of, and in which shapes of guest it will run.
+//! The build file: which artefacts a build consists of, and in which shapes of guest it will run.
 //!
-//! Decides: the fields of `image.json`, all of them known, paths relative to the file; and which combinations make sense.
+//! Decides: the fields of the file, all of them known, paths relative to the file; and which combinations make sense.
 //! Trusts: nothing; at most 64 KiB are read. Out of scope: what the artefacts hold (`predict.rs`).
 
 use super::artefact::{Artefact, read_bounded};
@@ -8,15 +8,15 @@ use super::error::MeasureError;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 
-/// Bytes of an image file: 32 shapes with five paths each.
-pub const IMAGE_FILE_BYTES: usize = 64 * 1024;
+/// Bytes of a build file: 32 shapes with five paths each.
+pub const BUILD_FILE_BYTES: usize = 64 * 1024;
 /// Shapes of guests of one vendor: as many as a policy lists for one build.
 pub const SHAPES: usize = 32;
 
-/// What `image.json` says.
+/// What a build file says.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ImageFile {
+pub struct BuildFile {
     /// Name of the build.
     pub build_id: String,
     /// Its security version.
@@ -63,7 +63,7 @@ fn snp_alone() -> u64 {
     1
 }
 
-/// Hypervisors, as an image file names them.
+/// Hypervisors, as a build file names them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum VmmName {
@@ -115,7 +115,7 @@ pub enum Order {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Boot {
-    /// The kernel of the image file, directly: RTMR1 and RTMR2 are predicted.
+    /// The kernel of the build file, directly: RTMR1 and RTMR2 are predicted.
     #[default]
     Kernel,
     /// Something else, such as a disk: RTMR1 and RTMR2 come from the event log.
@@ -165,14 +165,14 @@ pub struct AcpiPaths {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub(super) struct BuiltImage {
     format: String,
-    pub(super) kernel: BuiltFile,
-    pub(super) initrd: BuiltFile,
+    pub(super) kernel: ImagePart,
+    pub(super) initrd: ImagePart,
     pub(super) command_line: String,
 }
 
 /// One file of it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub(super) struct BuiltFile {
+pub(super) struct ImagePart {
     /// Beside the description.
     pub(super) file: PathBuf,
     pub(super) bytes: u64,
@@ -197,7 +197,7 @@ impl BuiltImage {
     }
 }
 
-impl BuiltFile {
+impl ImagePart {
     /// Whether the artefact is the one that was built.
     pub(super) fn is(&self, artefact: &Artefact) -> Result<(), MeasureError> {
         match self.bytes == artefact.bytes && self.sha256 == artefact.sha256.to_string() {
@@ -211,10 +211,10 @@ impl BuiltFile {
     }
 }
 
-impl ImageFile {
-    /// Reads an image file.
+impl BuildFile {
+    /// Reads a build file.
     pub fn read(path: &Path) -> Result<Self, MeasureError> {
-        Self::parse(&read_bounded(path, IMAGE_FILE_BYTES, &mut |_, _| ())?)
+        Self::parse(&read_bounded(path, BUILD_FILE_BYTES, &mut |_, _| ())?)
     }
 
     /// Reads the text of one.
@@ -223,7 +223,7 @@ impl ImageFile {
             Ok(_) => MeasureError::Contradiction {
                 reason: "it describes a built image, which says nothing about guests: name it as `image` in a file with firmware and shapes",
             },
-            Err(_) => MeasureError::NotAnImage { cause: fault.to_string() },
+            Err(_) => MeasureError::NotABuildFile { cause: fault.to_string() },
         })?;
         image.makes_sense()?;
         Ok(image)
