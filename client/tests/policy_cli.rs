@@ -287,23 +287,24 @@ fn a_build_is_measured_for_a_policy() {
     std::fs::write(folder.join("kernel"), [7; 4_096]).unwrap();
     let shapes = r#""snp": { "firmware": "firmware", "models": ["EPYC-v4"], "vcpus": [1, 2] }"#;
     let image = format!(r#"{{ "build_id": "ringwall-2", "svn": 2, "kernel": "kernel", "cmdline": "quiet", {shapes} }}"#);
-    std::fs::write(folder.join("image.json"), &image).unwrap();
-    let toml = done(folder, "measure image.json");
-    assert_eq!(
-        done(folder, "measure image.json --out build.toml --set build.json"),
-        "build.toml: ringwall-2 measures to 2 SNP digest(s) and 0 TDX tuple(s)\n"
-    );
+    std::fs::write(folder.join("measure.json"), &image).unwrap();
+    let toml = done(folder, "measure measure.json");
+    let told = done(folder, "measure measure.json --out build.toml --report report.json");
+    assert_eq!(told, "build.toml: ringwall-2 measures to 2 SNP digest(s) and 0 TDX tuple(s)\n");
     assert_eq!(std::fs::read_to_string(folder.join("build.toml")).unwrap(), toml);
-    fails(folder, "measure image.json --out build.toml", 1, "name a file that does not exist yet");
-    let set: ringwall_client::measure::MeasurementSet = serde_json::from_slice(&std::fs::read(folder.join("build.json")).unwrap()).unwrap();
-    let told = json(&done(folder, "measure image.json --json"));
-    assert_eq!((&told["set"], &told["toml"]), (&serde_json::to_value(&set).unwrap(), &serde_json::Value::from(toml.as_str())));
+    fails(folder, "measure measure.json --out build.toml", 1, "name a file that does not exist yet");
+    // `ringwall release make` reads what is printed.
+    let printed = done(folder, "measure measure.json --json");
+    let set: ringwall_client::measure::MeasurementSet = serde_json::from_str(&printed).unwrap();
+    let report = json(&std::fs::read_to_string(folder.join("report.json")).unwrap());
+    assert_eq!((&report["set"], &report["toml"]), (&json(&printed), &serde_json::Value::from(toml.as_str())));
+    assert_eq!(report["artefacts"][0]["role"], "kernel");
     // The text stands in a policy as it is.
     let old = filled();
     let from = old.find("\n[[measurements]]").unwrap();
     let to = old.find("\n[[slots]]").unwrap();
     let policy = from_toml(&format!("{}{toml}{}", &old[..from], &old[to..])).unwrap();
     assert_eq!(policy.measurements.to_vec(), [set.to_policy().unwrap()]);
-    std::fs::write(folder.join("image.json"), image.replace("quiet", "a\\tb")).unwrap();
-    fails(folder, "measure image.json", 10, "RW-C-MEASURE-ARTEFACT");
+    std::fs::write(folder.join("measure.json"), image.replace("quiet", "a\\tb")).unwrap();
+    fails(folder, "measure measure.json", 10, "RW-C-MEASURE-ARTEFACT");
 }

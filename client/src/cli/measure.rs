@@ -20,13 +20,13 @@ const BAR_BYTES: u64 = 32 * 1024 * 1024;
 
 /// What stands below the options.
 pub(super) const MEASURE_HELP: &str = "\
-  ringwall measure measure.json                                     TOML for `measurements` of a policy
-  ringwall measure measure.json --out build.toml --set build.json   into new files; build.json is what
-                                                                    `ringwall release make` reads
+  ringwall measure measure.json                           TOML for `measurements` of a policy
+  ringwall measure measure.json --json > set.json         the same for `ringwall release make`
+  ringwall measure measure.json --report report.json      besides, what was read, and where values come from
 
 The build file names firmware, the guest image or its kernel, initrd and command line, and the
 shapes of guests; paths are relative to it. docs/measurements.md describes it, and says what can be
-predicted and what cannot.";
+predicted and what cannot. Exit code 10: a shape was left out, because something of it is unknown.";
 
 /// Arguments of `measure`.
 #[derive(Debug, Args)]
@@ -37,9 +37,9 @@ pub(crate) struct Measure {
     /// New file for the TOML, instead of standard output
     #[arg(long, short, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// New file for the measurements as JSON, for a release statement
+    /// New file for a report in JSON: what was read, by its SHA-256, and where each value comes from
     #[arg(long, value_name = "FILE")]
-    set: Option<PathBuf>,
+    report: Option<PathBuf>,
 }
 
 /// Predicts, prints, writes.
@@ -50,16 +50,16 @@ pub(crate) fn run(shared: &SharedOptions, arguments: &Measure) -> Result<Exit, T
     let prediction = prediction?;
     let build = prediction.set.to_policy()?;
     let toml = comments(&prediction) + &measurement_to_toml(&build);
-    let set = serde_json::to_string_pretty(&prediction.set)
-        .map_err(|fault| Trouble::new("RW-C-OUTPUT", format!("the measurements as JSON: {fault}")))?;
-    if let Some(path) = &arguments.set {
-        write_new(path, (set + "\n").as_bytes())?;
+    let set =
+        serde_json::to_value(&prediction.set).map_err(|fault| Trouble::new("RW-C-OUTPUT", format!("the measurements as JSON: {fault}")))?;
+    if let Some(path) = &arguments.report {
+        write_new(path, format!("{:#}\n", report(&prediction, &set, &toml)).as_bytes())?;
     }
     if let Some(path) = &arguments.out {
         write_new(path, toml.as_bytes())?;
     }
     match (shared.json, &arguments.out) {
-        (true, _) => show::line(object(&prediction, &toml)?.to_string())?,
+        (true, _) => show::line(set.to_string())?,
         (false, Some(path)) => {
             let (snp, tdx) = (build.snp.len(), build.tdx.len());
             show::line(format!("{}: {} measures to {snp} SNP digest(s) and {tdx} TDX tuple(s)", path.display(), &*build.id))?;
@@ -67,11 +67,10 @@ pub(crate) fn run(shared: &SharedOptions, arguments: &Measure) -> Result<Exit, T
         (false, None) => show::print(toml.as_bytes())?,
     }
     for shape in &prediction.incomplete {
-        let words = format!(
+        show::note(&format!(
             "shape {:?} is left out: without `acpi` or an `event_log`, nobody can tell its RTMR0 (docs/measurements.md)",
             shape.shape
-        );
-        show::note_unless(shared.json, &words);
+        ));
     }
     Ok(if prediction.incomplete.is_empty() { Exit::Done } else { Exit::File })
 }
@@ -122,9 +121,7 @@ fn comments(prediction: &Prediction) -> String {
     text
 }
 
-fn object(prediction: &Prediction, toml: &str) -> Result<Value, Trouble> {
-    let set = serde_json::to_value(&prediction.set);
-    let set = set.map_err(|fault| Trouble::new("RW-C-OUTPUT", format!("the measurements as JSON: {fault}")))?;
+fn report(prediction: &Prediction, set: &Value, toml: &str) -> Value {
     let artefact = |artefact: &Artefact| {
         let path = artefact.path.display().to_string();
         json!({ "role": artefact.role.name(), "path": path, "bytes": artefact.bytes, "sha256": artefact.sha256.to_string() })
@@ -137,11 +134,11 @@ fn object(prediction: &Prediction, toml: &str) -> Result<Value, Trouble> {
         let [mrtd, rtmr1, rtmr2] = [shape.mrtd, shape.rtmr1, shape.rtmr2].map(|register| register.to_string());
         json!({ "shape": shape.shape, "mrtd": mrtd, "rtmr1": rtmr1, "rtmr2": rtmr2 })
     });
-    Ok(json!({
+    json!({
         "set": set,
         "toml": toml,
         "artefacts": prediction.artefacts.iter().map(artefact).collect::<Vec<_>>(),
         "tdx_origins": origins.collect::<Vec<_>>(),
         "incomplete": incomplete.collect::<Vec<_>>(),
-    }))
+    })
 }
