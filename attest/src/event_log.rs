@@ -79,9 +79,14 @@ impl EventLog {
 
     /// What a register holds after its events: zeros, then `SHA-384(register || digest)` for each one (Intel TDX module, TDG.MR.RTMR.EXTEND).
     pub fn replay(&self, register: Rtmr) -> MeasurementRegister {
-        let extend = |held: [u8; 48], event: &Event| Sha384::new().chain_update(held).chain_update(event.digest.0).finalize().into();
-        MeasurementRegister(self.of(register).fold([0; 48], extend))
+        extended(self.of(register).map(|event| event.digest))
     }
+}
+
+/// What a register of zeros holds after it was extended with each of these.
+pub(crate) fn extended(digests: impl IntoIterator<Item = MeasurementRegister>) -> MeasurementRegister {
+    let extend = |held: [u8; 48], digest: MeasurementRegister| Sha384::new().chain_update(held).chain_update(digest.0).finalize().into();
+    MeasurementRegister(digests.into_iter().fold([0; 48], extend))
 }
 
 /// What a node's event log is worth beside its quote. Only [`BootLog::Replayed`] says something about the machine.

@@ -4,6 +4,7 @@
 //! asks for, the page with the hashes of kernel, initrd and command line, and the first register values of every vCPU.
 //! Trusts: nothing about the image: every length in it is compared with what is there, and how much may be hashed is bounded. The prediction is
 //! an expected value for a policy; whether a guest was measured so is for `verify` and `appraise`.
+//! The registers of an Intel TD are predicted in [`td`].
 //! Out of scope: SEV and SEV-ES guests, SVSM modules, Google's hypervisor (no vector to compare with). Sources: AMD SEV-SNP Firmware ABI 56860,
 //! SNP_LAUNCH_UPDATE (PAGE_INFO); QEMU `target/i386/sev.c`; EDK2 `OvmfPkg/ResetVector`.
 
@@ -11,6 +12,7 @@ mod chain;
 mod error;
 mod firmware;
 mod hashes;
+pub mod td;
 mod vmsa;
 
 pub use error::LaunchError;

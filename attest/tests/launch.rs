@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::print_stderr)]
 
 mod shelf;
+mod td;
 
 use proptest::prelude::*;
 use ringwall_attest::launch::{

@@ -277,3 +277,34 @@ fn a_known_boot_becomes_a_table_that_fits_its_quote() {
     fails(folder.path(), &format!("policy events long --mrtd {}", register(136)), 10, "longer than 65536 bytes");
     fails(folder.path(), "policy events short --mrtd 00", 2, "96 lower-case hex digits");
 }
+
+#[test]
+fn a_build_is_measured_for_a_policy() {
+    let Some(vectors) = vectors() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    std::fs::copy(vectors.join("measurement/ovmf_AmdSev_suffix.bin"), folder.join("firmware")).unwrap();
+    std::fs::write(folder.join("kernel"), [7; 4_096]).unwrap();
+    let shapes = r#""snp": { "firmware": "firmware", "models": ["EPYC-v4"], "vcpus": [1, 2] }"#;
+    let image = format!(r#"{{ "build_id": "ringwall-2", "svn": 2, "kernel": "kernel", "cmdline": "quiet", {shapes} }}"#);
+    std::fs::write(folder.join("measure.json"), &image).unwrap();
+    let toml = done(folder, "measure measure.json");
+    let told = done(folder, "measure measure.json --out build.toml --report report.json");
+    assert_eq!(told, "build.toml: ringwall-2 measures to 2 SNP digest(s) and 0 TDX tuple(s)\n");
+    assert_eq!(std::fs::read_to_string(folder.join("build.toml")).unwrap(), toml);
+    fails(folder, "measure measure.json --out build.toml", 1, "name a file that does not exist yet");
+    // `ringwall release make` reads what is printed.
+    let printed = done(folder, "measure measure.json --json");
+    let set: ringwall_client::measure::MeasurementSet = serde_json::from_str(&printed).unwrap();
+    let report = json(&std::fs::read_to_string(folder.join("report.json")).unwrap());
+    assert_eq!((&report["set"], &report["toml"]), (&json(&printed), &serde_json::Value::from(toml.as_str())));
+    assert_eq!(report["artefacts"][0]["role"], "kernel");
+    // The text stands in a policy as it is.
+    let old = filled();
+    let from = old.find("\n[[measurements]]").unwrap();
+    let to = old.find("\n[[slots]]").unwrap();
+    let policy = from_toml(&format!("{}{toml}{}", &old[..from], &old[to..])).unwrap();
+    assert_eq!(policy.measurements.to_vec(), [set.to_policy().unwrap()]);
+    std::fs::write(folder.join("measure.json"), image.replace("quiet", "a\\tb")).unwrap();
+    fails(folder, "measure measure.json", 10, "RW-C-MEASURE-ARTEFACT");
+}

@@ -29,6 +29,7 @@ const FOOTER: [u8; 16] = guid(0x96b5_82de, 0x1fb2, 0x45f7, [0xba, 0xea, 0xa3, 0x
 const HASHES_TABLE: [u8; 16] = guid(0x7255_371f, 0x3a3b, 0x4b04, [0x92, 0x7b, 0x1d, 0xa6, 0xef, 0xa8, 0xd4, 0x54]);
 const AP_ENTRY: [u8; 16] = guid(0x00f7_71de, 0x1a7e, 0x4fcb, [0x89, 0x0e, 0x68, 0xc7, 0x7e, 0x2f, 0xb4, 0x4e]);
 const METADATA: [u8; 16] = guid(0xdc88_6566, 0x984a, 0x4798, [0xa7, 0x5e, 0x55, 0x85, 0xa7, 0xbf, 0x67, 0xcc]);
+const TDX_METADATA: [u8; 16] = guid(0xe47a_6535, 0x984a, 0x4798, [0x86, 0x5e, 0x46, 0x85, 0xa7, 0xbf, 0x8e, 0xc2]);
 
 /// A GUID as it lies in memory: the first three numbers little-endian.
 pub(super) const fn guid(first: u32, second: u16, third: u16, rest: [u8; 8]) -> [u8; 16] {
@@ -89,12 +90,8 @@ pub struct Firmware {
 impl Firmware {
     /// Reads and measures an image, which ends at 4 GiB. Hashes every page once (about 10 ms for 4 MiB).
     pub fn parse(image: &[u8]) -> Result<Self, LaunchError> {
-        let (pages, rest) = image.as_chunks::<PAGE_BYTES>();
-        if pages.is_empty() || !rest.is_empty() || image.len() > FIRMWARE_BYTES {
-            return Err(LaunchError::ImageLength { got: image.len(), max: FIRMWARE_BYTES });
-        }
+        let pages = pages(image)?;
         let entries = entries(image)?;
-        let number = |bytes: &[u8]| bytes.first_chunk::<4>().map(|bytes| u32::from_le_bytes(*bytes));
         let metadata = entries.metadata.and_then(number).ok_or(LaunchError::MetadataMissing)?;
         let sections = sections(image, metadata)?;
         let length = u32::try_from(image.len()).expect("an image is at most 16 MiB");
@@ -145,16 +142,32 @@ impl Firmware {
     }
 }
 
+/// The pages of an image, which must be whole ones and not too many.
+pub(super) fn pages(image: &[u8]) -> Result<&[[u8; PAGE_BYTES]], LaunchError> {
+    let (pages, rest) = image.as_chunks::<PAGE_BYTES>();
+    match pages.is_empty() || !rest.is_empty() || image.len() > FIRMWARE_BYTES {
+        true => Err(LaunchError::ImageLength { got: image.len(), max: FIRMWARE_BYTES }),
+        false => Ok(pages),
+    }
+}
+
+/// The number an entry begins with.
+pub(super) fn number(bytes: &[u8]) -> Option<u32> {
+    bytes.first_chunk::<4>().map(|bytes| u32::from_le_bytes(*bytes))
+}
+
 /// Contents of the entries that matter here.
 #[derive(Default)]
-struct Entries<'a> {
+pub(super) struct Entries<'a> {
     metadata: Option<&'a [u8]>,
+    /// Where the metadata for TDX is.
+    pub(super) tdx_metadata: Option<&'a [u8]>,
     hashes_table: Option<&'a [u8]>,
     ap_entry: Option<&'a [u8]>,
 }
 
 /// Reads the table backwards: each entry ends with its length, which counts the whole entry, and its GUID.
-fn entries(image: &[u8]) -> Result<Entries<'_>, LaunchError> {
+pub(super) fn entries(image: &[u8]) -> Result<Entries<'_>, LaunchError> {
     let malformed = |reason| LaunchError::FooterMalformed { reason };
     let end = image.len().checked_sub(RESET_CODE_BYTES).ok_or(LaunchError::FooterMissing)?;
     let (before, _code) = image.split_at(end);
@@ -174,6 +187,7 @@ fn entries(image: &[u8]) -> Result<Entries<'_>, LaunchError> {
         table = left;
         let (slot, entry) = match *name {
             METADATA => (&mut found.metadata, "the SEV metadata"),
+            TDX_METADATA => (&mut found.tdx_metadata, "the TDX metadata"),
             HASHES_TABLE => (&mut found.hashes_table, "the hashes table"),
             AP_ENTRY => (&mut found.ap_entry, "the entry of further vCPUs"),
             _ => continue,

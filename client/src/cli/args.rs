@@ -10,6 +10,7 @@ use super::custody::{CUSTODY_HELP, CustodyVerb};
 use super::drill_args::{DRILL_HELP, DrillArgs};
 use super::erase::Erase;
 use super::governance::ClusterVerb;
+use super::measure::{MEASURE_HELP, Measure};
 use super::policy_args::PolicyVerb;
 use super::receipt::ReceiptVerb;
 use super::release_args::{RELEASE_HELP, ReleaseVerb};
@@ -180,6 +181,9 @@ pub(crate) enum Verb {
         #[command(subcommand)]
         verb: ClusterVerb,
     },
+    /// Predict what a build will measure to, from its artefacts (no network)
+    #[command(after_help = MEASURE_HELP)]
+    Measure(Measure),
     /// Order, as governors, that a node which still answers is replaced (no network)
     #[command(after_help = SLOT_HELP)]
     Slot {

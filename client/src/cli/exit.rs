@@ -15,6 +15,7 @@ use crate::error::{ConnectError, NamespaceError, ReadError, WatchError, WriteErr
 use crate::escrow::EscrowError;
 use crate::exchange::ReadExchangeError;
 use crate::governance::GovernanceError;
+use crate::measure::MeasureError;
 use crate::rekey::RekeyError;
 use crate::users::UserError;
 use serde_json::{Value, json};
@@ -118,6 +119,7 @@ impl Exit {
                 "RW-C-ESCROW-",
                 "RW-C-BACKUP-",
                 "RW-C-RELEASE-",
+                "RW-C-MEASURE-",
             ]
             .iter()
             .any(|start| code.starts_with(start)) =>
@@ -196,7 +198,8 @@ troubles!(
     FetchError,
     ImportError,
     KeysError,
-    RekeyError
+    RekeyError,
+    MeasureError
 );
 
 #[cfg(test)]
@@ -221,6 +224,7 @@ mod tests {
             (Trouble::new("RW-C-CREDENTIAL-EXISTS", ""), 10),
             (Trouble::new("RW-C-POLICY-MALFORMED", ""), 10),
             (Trouble::new("RW-C-KEY-EXPOSED", ""), 10),
+            (Trouble::new("RW-C-MEASURE-CONTRADICTION", ""), 10),
             (Trouble::new("RW-C-ORDER-NOT-APPROVED", ""), 10),
             (Trouble::new("RW-C-EVIDENCE", ""), 3),
             (Trouble::new("RW-C-CANNOT-TELL", ""), 12),

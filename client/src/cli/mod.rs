@@ -22,6 +22,7 @@ mod governance;
 mod governance_show;
 mod import;
 mod input;
+mod measure;
 mod passphrase;
 mod policy;
 mod policy_args;

@@ -38,6 +38,7 @@ pub(crate) async fn run(arguments: Arguments, anchors: Anchors, guest: Option<Ar
         Verb::Policy { verb } => super::policy::run(&shared, anchors, verb).await,
         Verb::Cluster { verb } => super::governance::cluster(&shared, anchors, verb).await,
         Verb::Release { verb } => super::release::run(&shared, &anchors, verb),
+        Verb::Measure(arguments) => super::measure::run(&shared, &arguments),
         Verb::Slot { verb } => super::slot::run(&shared, verb),
         Verb::Custodian(arguments) => super::custodian::run(&shared, anchors, arguments).await,
         Verb::Custody { verb } => super::custody::run(&shared, anchors, verb).await,

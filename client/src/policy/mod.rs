@@ -2,7 +2,7 @@
 //!
 //! - [`from_toml`] and [`to_toml`]: the readable form, lossless both ways; [`PolicyFile`] reads either form from a file.
 //! - [`template`]: what an operator starts from; [`simulated_template`] for clusters that protect nothing.
-//! - [`boot_table`]: a table of allowed boot events from the log of a known boot; [`replay_to_toml`] writes it.
+//! - [`boot_table`]: a table of allowed boot events from the log of a known boot; [`replay_to_toml`] writes it; [`measurement_to_toml`] writes one build.
 //! - [`explain`]: what a policy lets in and why, its dangerous allowances ([`Explanation`]), and why it may let nothing in.
 //! - [`compare`]: what a change tightens and what it loosens.
 //! - [`grant_from_toml`], [`grant_to_toml`], [`grant_template`], [`GrantFile`]: the policy a workload key is granted under.
@@ -38,4 +38,4 @@ pub use obstacles::{Obstacles, obstacles};
 pub use read::{POLICY_FILE_BYTES, from_toml};
 pub use ringwall_attest::policy::{Change, Difference, compare};
 pub use template::{simulated_template, template};
-pub use write::{replay_to_toml, to_toml};
+pub use write::{measurement_to_toml, replay_to_toml, to_toml};

@@ -65,6 +65,13 @@ pub fn replay_to_toml(replay: &TdxReplay) -> String {
     page.0
 }
 
+/// One build as TOML, to stand among the `measurements` of a policy.
+pub fn measurement_to_toml(build: &Measurement) -> String {
+    let mut page = Page(String::new());
+    page.measurement(build);
+    page.0
+}
+
 /// A TOML string.
 fn string(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))

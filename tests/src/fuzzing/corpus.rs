@@ -109,6 +109,7 @@ pub fn seeds() -> Vec<Seed> {
     seeds.extend(documents());
     seeds.extend(super::custody::seeds().into_iter().map(|(name, which, bytes)| ("custody", name.to_owned(), tagged(which, &bytes))));
     seeds.extend(super::governance::seeds().into_iter().map(|(name, bytes)| ("policy_steps", name.to_owned(), bytes)));
+    seeds.extend(super::launch::seeds().into_iter().map(|(name, which, bytes)| ("launch", name.to_owned(), tagged(which, &bytes))));
     seeds
 }
 

@@ -9,6 +9,7 @@ pub mod corpus;
 mod custody;
 mod release;
 mod governance;
+mod launch;
 
 use crate::mutants::{Dice, Mutant, Original, Subject, Verdict, judge, mutant, originals};
 use ringwall_attest::batch::{fold, leaf};
@@ -44,6 +45,7 @@ pub const TARGETS: &[Target] = &[
     ("custody", custody::custody),
     ("release", release::release),
     ("policy_steps", governance::policy_steps),
+    ("launch", launch::launch),
 ];
 
 /// Minted originals of this process.
