@@ -184,7 +184,7 @@ def contents(options, pins):
         raise Refused("init is linked dynamically; build it with -C target-feature=+crt-static")
     name = options.name
     inside = {"init": (0o755, programs["init"]), f"bin/{name}": (0o755, programs["node"])}
-    inside["etc/ringwall/program"] = (0o644, "".join(f"{word}\n" for word in [f"/bin/{name}", *options.argument]).encode())
+    inside["etc/ringwall/program"] = (0o644, "".join(f"{word}\n" for word in [f"/bin/{name}", *options.arguments.split()]).encode())
     order = module_order(files, pins["modules"])
     inside["etc/ringwall/modules"] = (0o644, "".join(f"{'?' if optional else ''}{file}\n" for file, _, optional in order).encode())
     inside |= {f"lib/modules/{file}": (0o644, data) for file, data, _ in order}
@@ -224,13 +224,13 @@ def arguments(words=None):
     parser.add_argument("--init", type=pathlib.Path, required=True, help="deploy/image/init, linked statically")
     parser.add_argument("--node", type=pathlib.Path, required=True, help="the node program")
     parser.add_argument("--name", default="ringwalld", help="its name in the image")
-    parser.add_argument("--argument", action="append", default=[], help="an argument of it that is part of the image; may be repeated; for simulated nodes")
+    parser.add_argument("--arguments", default="", help="arguments of it that are part of the image, divided by blanks; for simulated nodes")
     parser.add_argument("--library-path", type=pathlib.Path, action="append", help="where its libraries are looked for")
     parser.add_argument("--out", type=pathlib.Path, required=True, help="folder for vmlinuz, initrd, command_line and image.json")
     options = parser.parse_args(words)
     options.library_path = options.library_path or [pathlib.Path(folder) for folder in ("/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib64")]
-    if any("\n" in word for word in [options.name, *options.argument]):
-        parser.error("names and arguments are one line each")
+    if not options.name.isprintable() or "/" in options.name:
+        parser.error("the program's name is one word")
     return options
 
 

@@ -149,7 +149,7 @@ def table_runs(image, folder, line, settings):
 def attacked(image, folder):
     """A14: the host's tables hold code. The control shows that this very table runs in this very kernel where nothing forbids it."""
     line = (image / "command_line").read_text().strip()
-    words = [word for word in line.split() if word not in ("initcall_blacklist=acpi_init", "pci=noacpi")]
+    words = [word for word in line.split() if word not in ("initcall_blacklist=acpi_init", "pci=lastbus=1")]
     hostile = b"task = shell\naddress = 10.0.2.15/24\n"
     ran, _ = table_runs(image, folder / "control", " ".join(words), hostile)
     if not ran:
@@ -195,7 +195,7 @@ def main():
             folder = pathlib.Path(folder)
             subprocess.run(["strip", "--strip-all", "-o", str(folder / "node"), str(PROGRAMS / "sim-node")], check=True)
             given = ["--kernel-package", str(package), "--init", str(options.init.resolve()), "--node", str(folder / "node")]
-            image = made_twice(given + [f"--argument={word}" for word in ("--chip", CHIP, "--")], folder)
+            image = made_twice([*given, f"--arguments=--chip {CHIP} --"], folder)
             tried("serving", lambda place: serves(image, place), folder)
             tried("attacked", lambda place: attacked(image, place), folder)
     except (Failed, build.Refused, subprocess.SubprocessError, OSError) as fault:
