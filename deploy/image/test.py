@@ -28,6 +28,7 @@ CHIP = "genoa-1"
 BOOT_SECONDS, SERVE_SECONDS, COMMAND_SECONDS = 90, 150, 60
 SETTINGS = b"task = found\naddress = 10.0.2.15/24\ngateway = 10.0.2.2\n"
 KERNEL_UP = "Run /init as init process"
+INTERPRETER = "ACPI: Interpreter enabled"
 
 
 class Failed(Exception):
@@ -124,11 +125,12 @@ def serves(image, folder):
         if "genoa" not in (shown := command(folder, "verify")).lower() and "AMD" not in shown:
             raise Failed(f"the client verified no machine: {shown}")
         console = running.console()
-    for words in ("ringwall-init: becoming /bin/ringwalld found", "initcall acpi_init blacklisted"):
+    for words in ("ringwall-init: becoming /bin/ringwalld found", "Kernel is locked down"):
         if words not in console:
             raise Failed(f"the console lacks {words!r}\n{console[-4000:]}")
-    if "water the plants" in console:
-        raise Failed("the console shows what a user wrote")
+    for words in ("water the plants", INTERPRETER):
+        if words in console:
+            raise Failed(f"the console has {words!r}")
     say("a real client wrote and read a value, over the forwarded port, in the machine's cluster")
 
 
@@ -151,8 +153,8 @@ def attacked(image, folder):
     line = (image / "command_line").read_text().strip()
     words = [word for word in line.split() if word not in ("initcall_blacklist=acpi_init", "pci=lastbus=1")]
     hostile = b"task = shell\naddress = 10.0.2.15/24\n"
-    ran, _ = table_runs(image, folder / "control", " ".join(words), hostile)
-    if not ran:
+    ran, console = table_runs(image, folder / "control", " ".join(words), hostile)
+    if not ran or INTERPRETER not in console:
         raise Flaky("the table did not run in the control either, so nothing is shown")
     ran, console = table_runs(image, folder / "held", line, hostile)
     if ran:
