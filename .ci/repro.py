@@ -197,11 +197,10 @@ def compare_inputs():
     """Whether the lock speaks of these sources. It fails nothing: it says what is known."""
     now, count = inputs()
     print(f"repro: inputs of the shipped programs: {count} files, digest {now}")
-    if not LOCK.is_file():
-        print("repro: NOT KNOWN: there is no deploy/repro.lock; `cargo xtask repro --write` builds twice and writes it")
-        return 0
-    held = tomllib.loads(LOCK.read_text())
-    if held["inputs"] != now:
+    held = tomllib.loads(LOCK.read_text()) if LOCK.is_file() else {}
+    if not held.get("inputs"):
+        print("repro: NOT KNOWN: no full comparison is recorded; `cargo xtask repro --write` builds twice and writes deploy/repro.lock")
+    elif held["inputs"] != now:
         print("repro: INPUTS CHANGED since the last full comparison; run `cargo xtask repro --write`")
     else:
         print(f"repro: unchanged since the last full comparison, by {held['rustc']} and {held['cc']}: {held['program']}")
