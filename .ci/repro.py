@@ -55,6 +55,22 @@ def copied(target, files, stamp):
         os.utime(target / file, (stamp, stamp))
 
 
+def linked(source, target):
+    """A folder's files under another name, without their bytes where the file system can."""
+    def link(one, two):
+        try:
+            os.link(one, two)
+        except OSError:
+            shutil.copy2(one, two)
+
+    shutil.copytree(source, target, symlinks=True, copy_function=link)
+
+
+def sysroot():
+    """Where the toolchain lies."""
+    return pathlib.Path(subprocess.run(["rustc", "--print", "sysroot"], cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip())
+
+
 class Circumstances:
     """What one of the two builds does not share with the other."""
 
@@ -62,6 +78,8 @@ class Circumstances:
         self.other = other and os.geteuid() == 0
         self.source = folder / ("somewhere/else/entirely" if other else "a")
         self.cargo_home = folder / "home" if other else HOME
+        # Where another user can reach it: the folder above this one's toolchain may be closed to everybody else.
+        self.toolchain = folder / "toolchain" if other else sysroot()
         self.stamp = 1_000_000_000 if other else 1_700_000_000
         self.locale = {"TZ": "Pacific/Chatham", "LC_ALL": "C.UTF-8", "LANG": "C.UTF-8"} if other else {"TZ": "UTC", "LC_ALL": "C"}
         self.mask = 0o027 if other else 0o022
@@ -69,18 +87,19 @@ class Circumstances:
     def prepare(self, files):
         copied(self.source, files, self.stamp)
         if self.cargo_home != HOME:
+            for part in ("bin", "lib"):
+                linked(sysroot() / part, self.toolchain / part)
             self.cargo_home.mkdir()
             (self.cargo_home / "registry").symlink_to(HOME / "registry")
         if self.other:
-            for folder, _, names in os.walk(self.source.parents[2]):
-                for path in [folder, *(os.path.join(folder, name) for name in names)]:
-                    os.chown(path, OTHER_USER, OTHER_USER, follow_symlinks=False)
+            for top in (self.source.parents[1], self.cargo_home):
+                for folder, _, names in os.walk(top):
+                    for path in [folder, *(os.path.join(folder, name) for name in names)]:
+                        os.chown(path, OTHER_USER, OTHER_USER, follow_symlinks=False)
 
     def run(self, words, static):
-        """Builds; as another user where this one may become another, who may then read the toolchain wherever it lies."""
-        environment = {key: os.environ[key] for key in ("PATH", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN") if key in os.environ}
-        environment.setdefault("RUSTUP_HOME", str(pathlib.Path.home() / ".rustup"))
-        environment |= {"HOME": str(self.cargo_home), "CARGO_HOME": str(self.cargo_home), **self.locale, **recipe(self.source, self.cargo_home, static)}
+        """Builds; as another user where this one may become another, who may then read cargo's packages wherever they lie."""
+        environment = {"PATH": f"{self.toolchain / 'bin'}:{os.environ['PATH']}", "HOME": str(self.cargo_home), "CARGO_HOME": str(self.cargo_home), **self.locale, **recipe(self.source, self.cargo_home, static)}
         as_other = ["setpriv", f"--reuid={OTHER_USER}", f"--regid={OTHER_USER}", "--clear-groups", "--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
         subprocess.run([*(as_other if self.other else []), *words], cwd=self.source, env=environment, check=True, preexec_fn=lambda: os.umask(self.mask))
 

@@ -62,7 +62,7 @@ class Machine:
             "qemu-system-x86_64", "-accel", "tcg,thread=multi", "-machine", "q35", "-cpu", CPU, "-smp", "2", "-m", "1024", "-nodefaults", "-display", "none",
             "-no-reboot", "-serial", f"file:{self.console_file}", "-kernel", str(image / "vmlinuz"), "-initrd", str(image / "initrd"), "-append", command_line,
             "-drive", f"if=none,id=data,file={disk},format=raw", "-device", "virtio-blk-pci,drive=data",
-            "-netdev", f"user,id=net,restrict=on{forward}", "-device", "virtio-net-pci,netdev=net,romfile=", *more,
+            "-netdev", f"user,id=net{forward}", "-device", "virtio-net-pci,netdev=net,romfile=", *more,
         ]
 
     def __enter__(self):

@@ -25,7 +25,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 TRIES = 3  # an emulated boot dies now and then in the emulator
 CHIP = "genoa-1"
-BOOT_SECONDS, SERVE_SECONDS, COMMAND_SECONDS = 90, 150, 60
+BOOT_SECONDS, SERVE_SECONDS, COMMAND_SECONDS = 180, 240, 60
 SETTINGS = b"task = found\naddress = 10.0.2.15/24\ngateway = 10.0.2.2\n"
 KERNEL_UP = "Run /init as init process"
 INTERPRETER = "ACPI: Interpreter enabled"

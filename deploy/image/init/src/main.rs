@@ -25,8 +25,8 @@ use std::time::Duration;
 /// The program and its first arguments, one a line; part of the image.
 const PROGRAM: &str = "/etc/ringwall/program";
 /// The host's disk, and where it is mounted.
-const DISK: &str = "/dev/vda";
-const DATA: &str = "/data";
+const DATA_DISK: &str = "/dev/vda";
+const DATA_FOLDER: &str = "/data";
 /// How often, and how long each time, the disk and the card are waited for: ten seconds in all.
 const TRIES: u32 = 200;
 const PAUSE: Duration = Duration::from_millis(50);
@@ -68,9 +68,9 @@ fn start() -> Result<std::convert::Infallible, Fault> {
     }
     // Only where the module is part of the image, and it always is: reports are asked for through it.
     attach("configfs", "/sys/kernel/config", "configfs", MountFlags::empty())?;
-    wait_for(DISK)?;
+    wait_for(DATA_DISK)?;
     let quiet = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC | MountFlags::NOATIME;
-    mount(DISK, DATA, "ext4", quiet, c"errors=panic").map_err(fault(format!("mounting {DISK}"), GIVE_DISK))?;
+    mount(DATA_DISK, DATA_FOLDER, "ext4", quiet, c"errors=panic").map_err(fault(format!("mounting {DATA_DISK}"), GIVE_DISK))?;
     let settings = read_settings()?;
     wait_for(&format!("/sys/class/net/{}", network::CARD))?;
     network::configure(&settings)?;
@@ -116,7 +116,7 @@ fn wait_for(path: &str) -> Result<(), Fault> {
 }
 
 fn read_settings() -> Result<Settings, Fault> {
-    let (path, fix) = (format!("{DATA}/boot.conf"), "put boot.conf onto the data disk; deploy/image/README.md has one");
+    let (path, fix) = (format!("{DATA_FOLDER}/boot.conf"), "put boot.conf onto the data disk; deploy/image/README.md has one");
     let mut text = String::new();
     let file = File::open(&path).map_err(fault(&path, fix))?;
     let read = file.take(SETTINGS_BYTES + 1).read_to_string(&mut text).map_err(fault(&path, fix))?;
@@ -131,9 +131,9 @@ fn become_node(program: &str, settings: &Settings) -> Result<std::convert::Infal
     let mut words = program.lines();
     let path = words.next().filter(|path| path.starts_with('/')).ok_or_else(|| fault(PROGRAM, BUILD)("it names no program"))?;
     let mut node = Command::new(path);
-    node.env_clear().current_dir(DATA).args(words).args(settings.task).arg("--config").arg(format!("{DATA}/ringwalld.toml"));
+    node.env_clear().current_dir(DATA_FOLDER).args(words).args(settings.task).arg("--config").arg(format!("{DATA_FOLDER}/ringwalld.toml"));
     if let Some(order) = &settings.replace_order {
-        node.arg("--replace-order").arg(format!("{DATA}/{order}"));
+        node.arg("--replace-order").arg(format!("{DATA_FOLDER}/{order}"));
     }
     say(&format!("becoming {path} {}", settings.task.join(" ")));
     Err(fault(path, BUILD)(node.exec()))
