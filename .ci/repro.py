@@ -8,7 +8,7 @@ Trusts: rustc, cargo, the C compiler: both builds use the same ones, named in th
 
   repro.py full           ringwalld and ringwall, as deploy/README.md builds them (some ten minutes on two cores)
   repro.py full --write   the same, and writes deploy/repro.lock
-  repro.py init           the image's init alone (half a minute)
+  repro.py init           the image's init alone (a minute)
   repro.py inputs         only says whether anything changed since the lock was written
 """
 import argparse
@@ -99,7 +99,8 @@ class Circumstances:
 
     def run(self, words, static):
         """Builds; as another user where this one may become another, who may then read cargo's packages wherever they lie."""
-        environment = {"PATH": f"{self.toolchain / 'bin'}:{os.environ['PATH']}", "HOME": str(self.cargo_home), "CARGO_HOME": str(self.cargo_home), **self.locale, **recipe(self.source, self.cargo_home, static)}
+        environment = {"PATH": f"{self.toolchain / 'bin'}:{os.environ['PATH']}", "HOME": str(self.cargo_home), "CARGO_HOME": str(self.cargo_home)}
+        environment |= {**self.locale, **recipe(self.source, self.cargo_home, static)}
         as_other = ["setpriv", f"--reuid={OTHER_USER}", f"--regid={OTHER_USER}", "--clear-groups", "--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
         subprocess.run([*(as_other if self.other else []), *words], cwd=self.source, env=environment, check=True, preexec_fn=lambda: os.umask(self.mask))
 

@@ -125,7 +125,7 @@ def serves(image, folder):
         if "genoa" not in (shown := command(folder, "verify")).lower() and "AMD" not in shown:
             raise Failed(f"the client verified no machine: {shown}")
         console = running.console()
-    for words in ("ringwall-init: becoming /bin/ringwalld found", "Kernel is locked down"):
+    for words in ("ringwall-init: becoming /bin/ringwalld found", "Kernel is locked down", "Total of 2 processors activated"):
         if words not in console:
             raise Failed(f"the console lacks {words!r}\n{console[-4000:]}")
     for words in ("water the plants", INTERPRETER):
