@@ -14,7 +14,7 @@
       digest = sha256: assert builtins.match "[0-9a-f]{64}" sha256 != null; sha256;
       locked = { lockFile }: map (entry: assert !(entry ? source) || entry ? checksum; entry.name) (builtins.fromTOML (builtins.readFile lockFile)).package;
       rustPackage = { cargo, rustc }: arguments@{ pname, version, src, cargoLock, doCheck, buildInputs, RUSTFLAGS, ... }:
-        made "${pname}-${version}" (arguments // { cargoLock = locked cargoLock; inherit cargo rustc; });
+        made "${pname}-${version}" (arguments // { cargoLock = locked cargoLock; inherit cargo rustc; }) // { inherit version; };
     in
     {
       legacyPackages.x86_64-linux = {
@@ -25,6 +25,7 @@
         };
         makeRustPlatform = tools: { buildRustPackage = rustPackage tools; };
         runCommand = name: arguments@{ nativeBuildInputs, ... }: script: made name (arguments // { inherit script; });
+        writeText = name: text: made name { inherit text; };
         mkShell = { packages }: made "shell" { inherit packages; };
         autoPatchelfHook = package "auto-patchelf-hook";
         glibc.static = package "glibc-static";
@@ -32,6 +33,7 @@
         python3 = package "python3";
         qemu = package "qemu";
         e2fsprogs = package "e2fsprogs";
+        dpkg = package "dpkg";
         zlib = package "zlib";
       };
     };

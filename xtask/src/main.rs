@@ -2,7 +2,6 @@
 //!
 //! Decides: which script a chore is. Trusts: the scripts, and `python3`. Out of scope: what they do (each says so itself; `--help` is handed on).
 
-use std::ffi::OsString;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
@@ -27,7 +26,7 @@ fn explain() -> ExitCode {
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1);
     let Some(wanted) = arguments.next() else { return explain() };
-    let Some((_, script, first, _)) = CHORES.iter().find(|(chore, ..)| OsString::from(chore) == wanted) else { return explain() };
+    let Some((_, script, first, _)) = CHORES.iter().find(|(chore, ..)| wanted == **chore) else { return explain() };
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let status = Command::new("python3").arg(root.join(script)).args(*first).args(arguments).status();
     match status.map(|status| status.code().map(u8::try_from)) {
