@@ -3,9 +3,9 @@
 
 Decides: two builds in different folders, time zones, locales and masks are one image; the machine comes up with the node as its only process and serves
 the `ringwall` command over a forwarded port; code in the host's ACPI tables does not run in it, and runs in the same kernel without the image's command line; a
-host cannot have another program started.
+host cannot have another program started; the shipped node asks the machine for evidence, gets none in an emulator, and ends.
 Trusts: QEMU's software emulation, Debian's archive (what it gives is compared with pins.toml). Out of scope: TEEs. The shipped `ringwalld` accepts no simulated
-evidence and an emulator makes no other, so the node in THIS image is the simulated one, in the same place and started by the same init.
+evidence and an emulator makes no other, so the node that serves is the simulated one, in the same place and started by the same init.
 """
 import argparse
 import hashlib
@@ -28,6 +28,8 @@ CHIP = "genoa-1"
 BOOT_SECONDS, SERVE_SECONDS, COMMAND_SECONDS = 180, 240, 60
 SETTINGS = b"task = found\naddress = 10.0.2.15/24\ngateway = 10.0.2.2\n"
 KERNEL_UP = "Run /init as init process"
+NO_EVIDENCE = "no driver answers for reports"
+NO_EVIDENCE_CODE = "exitcode=0x00000b00"  # 11, as a wait status
 INTERPRETER = "ACPI: Interpreter enabled"
 
 
@@ -99,9 +101,8 @@ def command(folder, *words, given=None):
     return done.stdout.decode()
 
 
-def serves(image, folder):
-    """The machine founds a cluster and serves a client outside it."""
-    port = machine.free_port()
+def founding_disk(folder, port):
+    """A disk with all a first node needs."""
     config = (
         'data = "/data"\nslot = 1\nlisten = "0.0.0.0:7400"\n' f'advertise = "127.0.0.1:{port}"\n'
         '[cluster]\npolicy = "cluster.policy"\ntemplate = "genesis.template"\n[timing]\nheartbeat_ms = 500\nelection_min_ms = 3000\nelection_max_ms = 6000\n'
@@ -111,6 +112,13 @@ def serves(image, folder):
     files = {name: (folder / name).read_bytes() for name in ("cluster.policy", "genesis.template")}
     disk = folder / "data.img"
     machine.make_disk(disk, {**files, "boot.conf": SETTINGS, "ringwalld.toml": config.encode()})
+    return disk
+
+
+def serves(image, folder):
+    """The machine founds a cluster and serves a client outside it."""
+    port = machine.free_port()
+    disk = founding_disk(folder, port)
     line = (image / "command_line").read_text().strip()
     with machine.Machine(folder, image, disk, line, port) as running:
         up(running)
@@ -132,6 +140,19 @@ def serves(image, folder):
         if words in console:
             raise Failed(f"the console has {words!r}")
     say("a real client wrote and read a value, over the forwarded port, in the machine's cluster")
+
+
+def refuses(image, folder):
+    """The shipped node, outside a TEE: it gets as far as asking for evidence."""
+    disk = founding_disk(folder, machine.GUEST_PORT)
+    with machine.Machine(folder, image, disk, (image / "command_line").read_text().strip(), None) as running:
+        up(running)
+        if not running.until(running.ended, SERVE_SECONDS):
+            raise Flaky(f"the machine did not end\n{running.tail()}")
+        console = running.console()
+    if NO_EVIDENCE not in console or NO_EVIDENCE_CODE not in console:
+        raise Failed(f"the shipped node did not end for want of evidence\n{console[-3000:]}")
+    say("the shipped node asks for evidence and ends without it, and the machine with it")
 
 
 def table_runs(image, folder, line, settings):
@@ -180,7 +201,7 @@ def tried(what, act, folder):
 def arguments():
     target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
     parser = argparse.ArgumentParser(description="Tests the guest image in an emulator.")
-    parser.add_argument("--programs", type=pathlib.Path, default=target / "debug", help="folder with sim-node and sim-ringwall, as the tests build them")
+    parser.add_argument("--programs", type=pathlib.Path, default=target / "debug", help="folder with sim-node, sim-ringwall and ringwalld, as the tests build them")
     parser.add_argument("--init", type=pathlib.Path, default=target / "image/x86_64-unknown-linux-gnu/release/ringwall-image-init")
     parser.add_argument("--keep", type=pathlib.Path, default=target / "image", help="folder for the kernel package")
     return parser.parse_args()
@@ -195,11 +216,14 @@ def main():
         package = fetch_kernel(options.keep.resolve())
         with tempfile.TemporaryDirectory() as folder:
             folder = pathlib.Path(folder)
-            subprocess.run(["strip", "--strip-all", "-o", str(folder / "node"), str(PROGRAMS / "sim-node")], check=True)
-            given = ["--kernel-package", str(package), "--init", str(options.init.resolve()), "--node", str(folder / "node")]
-            image = made_twice([*given, f"--arguments=--chip {CHIP} --"], folder)
+            for name in ("sim-node", "ringwalld"):
+                subprocess.run(["strip", "--strip-all", "-o", str(folder / name), str(PROGRAMS / name)], check=True)
+            given = ["--kernel-package", str(package), "--init", str(options.init.resolve()), "--node"]
+            image = made_twice([*given, str(folder / "sim-node"), f"--arguments=--chip {CHIP} --"], folder)
+            subprocess.run([sys.executable, str(HERE / "build.py"), *given, str(folder / "ringwalld"), "--out", str(folder / "shipped")], check=True)
             tried("serving", lambda place: serves(image, place), folder)
             tried("attacked", lambda place: attacked(image, place), folder)
+            tried("refusing", lambda place: refuses(folder / "shipped", place), folder)
     except (Failed, build.Refused, subprocess.SubprocessError, OSError) as fault:
         print(f"image: FAILED: {fault}", file=sys.stderr)
         return 1
