@@ -14,7 +14,7 @@ import tomllib
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 # The workspace, and the packages that stand outside it; prove_complete() finds any other.
-LOCKS = ["Cargo.lock", "fuzz/Cargo.lock", "docs/model/Cargo.lock"]
+LOCKS = ["Cargo.lock", "fuzz/Cargo.lock", "docs/model/Cargo.lock", "deploy/image/init/Cargo.lock", "xtask/Cargo.lock"]
 
 
 def version(text):

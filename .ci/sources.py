@@ -14,7 +14,7 @@ import tomllib
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 # The workspace, and what stands outside it.
-MANIFESTS = ["Cargo.toml", "docs/model/Cargo.toml", "fuzz/Cargo.toml"]
+MANIFESTS = ["Cargo.toml", "docs/model/Cargo.toml", "fuzz/Cargo.toml", "deploy/image/init/Cargo.toml", "xtask/Cargo.toml"]
 
 
 def allowed(expression, allow):

@@ -15,12 +15,13 @@ use ringwall_node::platform::chip_keys::KeySource;
 use ringwall_node::platform::derived_keys::DerivedKeyError;
 use ringwall_node::platform::store::EndorsementStore;
 use ringwall_node::platform::{Anchors, Attester, CollectError, Platform, PlatformError};
+use ringwall_wire::codec::Message as _;
 use ringwall_wire::evidence::{Endorsements, Evidence};
 use ringwall_wire::genesis::BootConfig;
 use ringwall_wire::ids::Vendor;
 use std::ffi::OsString;
 use std::io::Read as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -34,8 +35,11 @@ pub const ENDED: &str = "ringwalld-sim: the node has ended";
 #[command(name = "ringwalld-sim")]
 struct Arguments {
     /// Name of the chip, opening with genoa-, turin-, milan- or tdx-.
-    #[arg(long)]
-    chip: String,
+    #[arg(long, required_unless_present = "world")]
+    chip: Option<String>,
+    /// Write `cluster.policy` and `genesis.template` of the standard world into this folder, and end: what a simulated cluster is founded with.
+    #[arg(long, value_name = "FOLDER")]
+    world: Option<PathBuf>,
     /// Name of the build that runs.
     #[arg(long, default_value = world::BUILD)]
     build: String,
@@ -152,6 +156,12 @@ impl Platform for SimulatedMachine {
 /// Runs the daemon with `arguments` (the program's name first); returns when it ends.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments = Arguments::parse_from(arguments);
+    if let Some(folder) = &arguments.world {
+        return match write_world(folder) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(fault) => refuse(&format!("{}: {fault}", folder.display())),
+        };
+    }
     let mut lies = Vec::new();
     for name in &arguments.lie {
         match lie_named(name) {
@@ -175,7 +185,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(fault) => return refuse(&format!("the tape cannot be played: {fault}")),
     };
     let machine = SimulatedMachine {
-        chip: arguments.chip,
+        chip: arguments.chip.unwrap_or_default(),
         build: BuildImage::new(arguments.build, 1),
         lies,
         then_chip: arguments.then_chip,
@@ -189,6 +199,13 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         stand_still(code);
     }
     code
+}
+
+/// What a cluster of the standard world is founded with.
+fn write_world(folder: &Path) -> std::io::Result<()> {
+    let policy = world::policy();
+    std::fs::write(folder.join("cluster.policy"), policy.encode())?;
+    std::fs::write(folder.join("genesis.template"), world::genesis_template(&policy, "local").encode())
 }
 
 /// Says that the node has ended, and with what; then waits to be killed.

@@ -19,12 +19,18 @@ fn attack(arguments: &[&str]) -> (Option<i32>, String, String) {
 fn attacks_are_listed_for_people_and_programs() {
     let (code, text, _) = attack(&["list"]);
     assert_eq!(code, Some(0));
-    assert!(text.contains("R7 ") && text.contains("--without: read-quorum") && text.contains("A14") && text.contains("planned"), "{text}");
+    assert!(
+        text.contains("R7 ")
+            && text.contains("--without: read-quorum")
+            && text.contains("A14")
+            && text.contains("performed apart: deploy/image/test.py"),
+        "{text}"
+    );
     let (code, text, _) = attack(&["list", "--json"]);
     let all: Vec<Value> = serde_json::from_str(&text).unwrap();
     assert_eq!(code, Some(0));
     let of = |name: &str| all.iter().find(|row| row["name"] == name).unwrap_or_else(|| panic!("no {name}"));
-    assert_eq!((&of("R7")["performed"], &of("A14")["performed"]), (&Value::Bool(true), &Value::Bool(false)));
+    assert_eq!((&of("R7")["performed"], &of("A14")["performed"]), (&Value::Bool(true), &Value::Bool(true)));
 }
 
 #[test]
@@ -39,7 +45,7 @@ fn an_attack_is_told_in_steps_and_ends_with_its_outcome() {
     assert_eq!((code, &told["held"], &told["name"]), (Some(0), &Value::Bool(true), &Value::String("K6".into())));
     assert!(told["did"].as_array().unwrap().len() > 1 && !told["answered"].as_array().unwrap().is_empty());
     let (code, text, _) = attack(&["run", "A14"]);
-    assert!(code == Some(0) && text.contains("PLANNED: what it attacks does not exist yet"), "{text}");
+    assert!(code == Some(0) && text.contains("APART: performed by deploy/image/test.py"), "{text}");
 }
 
 #[test]

@@ -104,6 +104,7 @@ pub fn main() -> ExitCode {
 fn list(json: bool) -> ExitCode {
     let state = |row: &Row| match row.shown {
         Shown::Performed { scene, .. } => scene.words().to_owned(),
+        Shown::Apart(by) => format!("performed apart: {by}"),
         Shown::Planned(why) => format!("planned: {why}"),
     };
     let names = |row: &Row| row.without().iter().map(|defence| defence.name()).collect::<Vec<_>>();
@@ -206,7 +207,7 @@ async fn perform_all(wanted: &[Row], launch: Launch, folder: &Path, json: bool) 
         let begun = Instant::now();
         let outcome = match row.shown {
             Shown::Performed { perform, .. } => Some(perform(&mut stage).await),
-            Shown::Planned(_) => None,
+            Shown::Apart(_) | Shown::Planned(_) => None,
         };
         let seconds = begun.elapsed().as_secs_f64();
         match json {
@@ -214,6 +215,7 @@ async fn perform_all(wanted: &[Row], launch: Launch, folder: &Path, json: bool) 
             false => tell(row, outcome.as_ref()),
         }
         let (words, own) = match &outcome {
+            None if row.is_performed() => ("apart", 0),
             None => ("planned", 0),
             Some(Ok(report)) if report.held() => ("held", 0),
             Some(Ok(_)) => ("SUCCEEDED", 1),
@@ -229,10 +231,11 @@ async fn perform_all(wanted: &[Row], launch: Launch, folder: &Path, json: bool) 
         }
         let count = |wanted: &str| summary.iter().filter(|(_, words, _)| *words == wanted).count();
         println!(
-            "\n{} held off, {} succeeded, {} not performed, {} planned",
+            "\n{} held off, {} succeeded, {} not performed, {} performed apart, {} planned",
             count("held"),
             count("SUCCEEDED"),
             count("not performed"),
+            count("apart"),
             count("planned")
         );
     }
@@ -244,6 +247,7 @@ fn tell(row: &Row, outcome: Option<&Result<Report, DemoError>>) {
     println!("   elsewhere: {}", row.breaks);
     println!("   here:      {} (protocol {})", row.defence, row.section);
     match (outcome, row.shown) {
+        (None, Shown::Apart(by)) => println!("   APART: performed by {by}, which needs an emulator; .ci/run image"),
         (None, Shown::Planned(why)) => println!("   PLANNED: what it attacks does not exist yet ({why})"),
         (None, Shown::Performed { .. }) => {}
         (Some(Err(fault)), _) => println!("   NOT PERFORMED: {fault}"),
@@ -256,7 +260,7 @@ fn tell(row: &Row, outcome: Option<&Result<Report, DemoError>>) {
 
 fn told_as_json(row: &Row, outcome: Option<&Result<Report, DemoError>>, seconds: f64) -> Value {
     let mut told = match outcome {
-        None => json!({ "planned": true }),
+        None => json!({ (if row.is_performed() { "apart" } else { "planned" }): true }),
         Some(Err(fault)) => json!({ "error": fault.to_string() }),
         Some(Ok(report)) => report.json(),
     };

@@ -74,6 +74,7 @@ fn line(row: &Row) -> String {
     let places = if places.is_empty() { "-".to_owned() } else { places.join(", ") };
     let (performed, remains) = match shown {
         Shown::Performed { scene, remains, .. } => (format!("{}: `tests/tests/attacks.rs::{}`", scene.words(), scene.test()), *remains),
+        Shown::Apart(by) => (format!("apart, in an emulator: `{by}`"), "the word the host's code wrote where it ran, and the console"),
         Shown::Planned(why) => (format!("planned: what it attacks does not exist yet ({why})"), "-"),
     };
     format!("| {id} | {attack} | {breaks} | {defence} ({section}) | {places} | {performed} | {remains} |\n")

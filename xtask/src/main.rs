@@ -1,0 +1,40 @@
+//! `cargo xtask CHORE`: the chores of the tree that are scripts, under one name.
+//!
+//! Decides: which script a chore is. Trusts: the scripts, and `python3`. Out of scope: what they do (each says so itself; `--help` is handed on).
+
+use std::path::Path;
+use std::process::{Command, ExitCode};
+
+/// Chores: the word, its script and the script's first arguments, what it does.
+const CHORES: [(&str, &str, &[&str], &str); 5] = [
+    ("repro", ".ci/repro.py", &[], "builds the shipped programs twice and compares them bit for bit; --write records it"),
+    ("sbom", ".ci/sbom.py", &[], "bill of materials and licences of the shipped programs: --check, --write, --texts FILE"),
+    ("image", "deploy/image/build.py", &[], "makes the guest image; --help names what it needs"),
+    ("image-test", "deploy/image/test.py", &[], "makes the guest image twice, boots it in an emulator, uses and attacks it"),
+    ("flake", "nix/evaluate.py", &[], "evaluates flake.nix against a stub of its inputs"),
+];
+
+#[expect(clippy::print_stderr, reason = "a command line that is wrong")]
+fn explain() -> ExitCode {
+    for (chore, script, _, does) in CHORES {
+        eprintln!("cargo xtask {chore:<11} {does} ({script})");
+    }
+    ExitCode::from(2)
+}
+
+#[expect(clippy::print_stderr, reason = "a chore that could not be started")]
+fn main() -> ExitCode {
+    let mut arguments = std::env::args_os().skip(1);
+    let Some(wanted) = arguments.next() else { return explain() };
+    let Some((_, script, first, _)) = CHORES.iter().find(|(chore, ..)| wanted == **chore) else { return explain() };
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let status = Command::new("python3").arg(root.join(script)).args(*first).args(arguments).status();
+    match status.map(|status| status.code().map(u8::try_from)) {
+        Ok(Some(Ok(code))) => ExitCode::from(code),
+        Ok(_) => ExitCode::FAILURE,
+        Err(fault) => {
+            eprintln!("python3 cannot be started: {fault}; install Python 3.11 or newer");
+            ExitCode::FAILURE
+        }
+    }
+}
