@@ -40,7 +40,9 @@ pub enum ChangeError {
     #[error("{floor} would fall from {in_force} to {offered}: floors only rise, so that known holes stay closed")]
     FloorFell { floor: String, offered: u32, in_force: u32 },
     /// An old build comes in.
-    #[error("build \"{build}\" (security version {svn}) comes in below the least security version {min_svn}, or was below it: leave it out")]
+    #[error(
+        "build \"{build}\" (security version {svn}) comes in below the least security version {min_svn}, or was below it: leave it out"
+    )]
     BuildBelowSvn { build: String, svn: u32, min_svn: u32 },
     /// Its notice.
     #[error(transparent)]

@@ -23,8 +23,8 @@ use crate::{Appraised, verify_traced};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
-use pin::{Followed, followed};
 use ed25519_dalek::{Signature, VerifyingKey};
+use pin::{Followed, followed};
 use ringwall_wire::codec::{DecodeError, Message as _};
 use ringwall_wire::evidence::{Binding, Evidence, Role};
 use ringwall_wire::genesis::{BootCluster, BootConfig, GenesisRecord};
@@ -82,7 +82,9 @@ pub enum SessionError {
     #[error("the node follows policy version {got}, required at least {required}: it was rolled back or has not caught up")]
     PolicyTooOld { got: PolicyVersion, required: PolicyVersion },
     /// The policy is another one than the newest held, and nothing leads from that to it.
-    #[error("the node follows policy {got}, and nothing it shows leads there from {held}, the newest one this side holds: two policies replaced one, or it is forged")]
+    #[error(
+        "the node follows policy {got}, and nothing it shows leads there from {held}, the newest one this side holds: two policies replaced one, or it is forged"
+    )]
     PolicyUnrelated { got: Digest, held: Digest },
     /// The policy was changed, and the one to begin with is not there.
     #[error("the node shows {changes} changes of the policy without the founding policy they begin with: judge it with the cluster card")]
@@ -339,7 +341,9 @@ fn same_cluster(answer: &AttestResp, pinned: &Pinned<'_>) -> Result<(), SessionE
 fn policy_words(policy: &PolicyDoc, bound: &Digest, answer: &AttestResp, steps: usize) -> String {
     let version = policy.version;
     if *bound != Digest(policy.digest()) {
-        return format!("and the node is bound to a policy that was in force before; version {version} judges it, the newest one held here");
+        return format!(
+            "and the node is bound to a policy that was in force before; version {version} judges it, the newest one held here"
+        );
     }
     if *bound == answer.genesis.template.policy {
         return "and names the node's policy".into();

@@ -138,7 +138,13 @@ fn another_policy_is_refused() {
     refused(judge(&loose, SESSION, &node), Layer::Binding, |e| matches!(e, S::OtherPolicy { .. }));
     let asked = Asked { handshake: &SESSION.hash, nonce: &SESSION.nonce, role: SESSION.role, noise: &SESSION.noise, mode: SESSION.mode };
     let roots = anchors();
-    let newer = Pinned { cluster_id: node.genesis.cluster_id(), policy: PolicyPin::Founding { min_version: PolicyVersion(2) }, anchors: &roots, now_s: NOW_S, last_head: None };
+    let newer = Pinned {
+        cluster_id: node.genesis.cluster_id(),
+        policy: PolicyPin::Founding { min_version: PolicyVersion(2) },
+        anchors: &roots,
+        now_s: NOW_S,
+        last_head: None,
+    };
     refused(appraise_session(&node.answers(SESSION), &asked, &newer), Layer::Policy, |e| matches!(e, S::PolicyTooOld { .. }));
 }
 

@@ -69,7 +69,8 @@ fn answer(chip: &str, lies: &[Lie], change: impl FnOnce(&mut PolicyDoc)) -> (Att
 fn judge_at(answer: &AttestResp, cluster_id: ClusterId, now_s: u64) -> (Result<AppraisedPeer, S>, Trace) {
     let asked = Asked { handshake: &HANDSHAKE, nonce: &NONCE, role: Role::ClientServer, noise: &NOISE, mode: AttestMode::Batched };
     let roots = anchors();
-    let pinned = Pinned { cluster_id, policy: PolicyPin::Founding { min_version: PolicyVersion(0) }, anchors: &roots, now_s, last_head: None };
+    let pinned =
+        Pinned { cluster_id, policy: PolicyPin::Founding { min_version: PolicyVersion(0) }, anchors: &roots, now_s, last_head: None };
     let mut trace = Trace::new();
     let judged = appraise_session_traced(answer, &asked, &pinned, &mut trace);
     (judged, trace)

@@ -355,6 +355,7 @@ refusal_names! {
     UserKeyNeeded = "USER-KEY-NEEDED",
     DeviceRevoked = "DEVICE-REVOKED",
     NotRestored = "NOT-RESTORED",
+    LeaseOver = "LEASE-OVER",
 }
 
 #[cfg(test)]

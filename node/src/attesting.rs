@@ -6,9 +6,9 @@
 
 use crate::config::ClusterPart;
 use crate::context::Site;
-use ringwall_attest::{AppraisedPeer, Asked, Batch, CollectError, Pinned, PolicyPin, SessionError, appraise_session, batch, report_data};
 use crate::entropy;
 use crate::stapling::Proof;
+use ringwall_attest::{AppraisedPeer, Asked, Batch, CollectError, Pinned, PolicyPin, SessionError, appraise_session, batch, report_data};
 use ringwall_channel::NodeSecrets;
 use ringwall_wire::bounded::Blob;
 use ringwall_wire::codec::Message;
@@ -95,7 +95,7 @@ pub(crate) async fn with_proof(site: &Arc<Site>, proof: Proof) -> Result<(), Pro
     let role = if let ClusterPart::Found(..) = site.config.cluster { Role::Genesis } else { Role::JoinInit };
     let claim = Claim { role, incarnation: Incarnation(0), keys: secrets.public().clone(), handshake, nonce };
     let answered = AttestResp { release_proof: proof, ..answer(site, claim).await? };
-    judge(site, answered, Wanted { role, handshake, nonce, noise: secrets.public().noise }).await?;
+    judge(site, answered, Wanted { role, handshake, nonce, noise: secrets.public().noise }).await.map(drop)?;
     Ok(())
 }
 

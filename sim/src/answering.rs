@@ -154,7 +154,8 @@ pub fn judge_with(
     now_s: u64,
 ) -> Result<AppraisedPeer, SessionError> {
     let asked = Asked { handshake: &session.hash, nonce: &session.nonce, role: session.role, noise: &session.noise, mode: session.mode };
-    let pinned = Pinned { cluster_id, policy: PolicyPin::Founding { min_version: PolicyVersion(1) }, anchors: roots, now_s, last_head: None };
+    let pinned =
+        Pinned { cluster_id, policy: PolicyPin::Founding { min_version: PolicyVersion(1) }, anchors: roots, now_s, last_head: None };
     appraise_session(answer, &asked, &pinned)
 }
 

@@ -155,7 +155,13 @@ impl Holder {
         let (handshake, nonce) = manifest.opening();
         let asked = Asked { handshake: &handshake, nonce: &nonce, role: Role::Dealing, noise: &exchange.noise, mode: AttestMode::Single };
         let anchors = crate::anchors();
-        let pinned = Pinned { cluster_id: *cluster_id, policy: PolicyPin::Founding { min_version: PolicyVersion(1) }, anchors: &anchors, now_s: now_s(), last_head: None };
+        let pinned = Pinned {
+            cluster_id: *cluster_id,
+            policy: PolicyPin::Founding { min_version: PolicyVersion(1) },
+            anchors: &anchors,
+            now_s: now_s(),
+            last_head: None,
+        };
         let peer = appraise_session(&answer, &asked, &pinned).map_err(|fault| fault.to_string())?;
         if peer.incarnation() != manifest.dealer || peer.keys().sig != manifest.dealer_sig {
             return Err("the evidence is not the dealer's".into());
@@ -189,7 +195,13 @@ impl Holder {
         let (handshake, nonce) = offer.opening();
         let asked = Asked { handshake: &handshake, nonce: &nonce, role: Role::Recovery, noise: &exchange.noise, mode: AttestMode::Single };
         let anchors = crate::anchors();
-        let pinned = Pinned { cluster_id: *cluster_id, policy: PolicyPin::Founding { min_version: PolicyVersion(1) }, anchors: &anchors, now_s: now_s(), last_head: None };
+        let pinned = Pinned {
+            cluster_id: *cluster_id,
+            policy: PolicyPin::Founding { min_version: PolicyVersion(1) },
+            anchors: &anchors,
+            now_s: now_s(),
+            last_head: None,
+        };
         let peer = appraise_session(&answer, &asked, &pinned).map_err(|fault| fault.to_string())?;
         if (peer.keys().sig, peer.epoch()) != (offer.sig, offer.epoch) || offer.cluster_id != *cluster_id {
             return Err("the evidence is not of the node that offers".into());
@@ -293,7 +305,13 @@ async fn verified(cluster_id: ClusterId, address: SocketAddr) -> Verified {
     let (handshake, noise) = (*session.handshake(), *session.remote_noise().expect("a node has a Noise key"));
     let asked = Asked { handshake: &handshake, nonce: &nonce, role: Role::ClientServer, noise: &noise, mode: AttestMode::Batched };
     let anchors = crate::anchors();
-    let pinned = Pinned { cluster_id, policy: PolicyPin::Founding { min_version: PolicyVersion(1) }, anchors: &anchors, now_s: now_s(), last_head: None };
+    let pinned = Pinned {
+        cluster_id,
+        policy: PolicyPin::Founding { min_version: PolicyVersion(1) },
+        anchors: &anchors,
+        now_s: now_s(),
+        last_head: None,
+    };
     let peer = appraise_session(&answer, &asked, &pinned).unwrap_or_else(|fault| panic!("the node is refused: {fault}"));
     let incarnation = peer.incarnation();
     let exchange = SavedExchange {

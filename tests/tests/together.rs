@@ -23,6 +23,8 @@ mod drill;
 mod failover;
 #[path = "fuzzing.rs"]
 mod fuzzing;
+#[path = "governance.rs"]
+mod governance;
 #[path = "hostile.rs"]
 mod hostile;
 #[path = "kbs.rs"]
@@ -43,6 +45,8 @@ mod receipts;
 mod recover;
 #[path = "refusals.rs"]
 mod refusals;
+#[path = "releases.rs"]
+mod releases;
 #[path = "renewal.rs"]
 mod renewal;
 #[path = "replacements.rs"]

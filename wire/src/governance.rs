@@ -184,7 +184,9 @@ impl PolicyFault {
             F::Stranger => "a key signed that is none of the governors of the policy in force; sign again without it",
             F::BadSignature => "a governor's signature does not verify over this: it is over something else, or the file was changed",
             F::TooFew => "too few governors signed; one that signed twice counts once",
-            F::OtherStep => "it replaces another policy than the one in force; make the change anew from the one in force and sign it again",
+            F::OtherStep => {
+                "it replaces another policy than the one in force; make the change anew from the one in force and sign it again"
+            }
             F::NoPolicy => "what was signed is no policy document; sign the canonical bytes of one",
             F::VersionNotHigher => "the version does not rise; give the change a higher version than the policy in force has",
             F::OtherTrustDomain => "the change names another trust domain: that is another cluster",

@@ -50,7 +50,7 @@ impl KnownPolicy {
 
 /// SHA-256 of the policy a change made: its bytes are canonical.
 fn made(step: &PolicyStep) -> Digest {
-    Digest(Sha256::digest(&step.signed.policy).into())
+    Digest(Sha256::digest(&*step.signed.policy).into())
 }
 
 message! {

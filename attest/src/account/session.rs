@@ -40,7 +40,9 @@ impl SessionError {
             S::FoundingPolicyMissing { changes } => {
                 (format!("{changes} changes of the policy"), "the founding policy before them, or on the card it is judged with".into())
             }
-            S::Steps(error) => (format!("changes of the policy that do not hold: {error}"), "changes that hold, each after the one before".into()),
+            S::Steps(error) => {
+                (format!("changes of the policy that do not hold: {error}"), "changes that hold, each after the one before".into())
+            }
             S::StepsLeadElsewhere { lead, got } => (format!("policy {got}"), format!("policy {lead}, to which the changes lead")),
             S::PolicyContradicts { what } => (format!("different {what} in founding record and policy"), "the same".into()),
             S::OtherTrustDomain { got, required } => (format!("trust domain {got:?}"), format!("trust domain {required:?}")),

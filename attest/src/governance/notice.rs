@@ -61,7 +61,9 @@ pub enum NoticeError {
     #[error("{part} does not hold: {error}")]
     Part { part: NoticePart, error: LogError },
     /// It was not public for long enough.
-    #[error("the change was public at {published_s}, the later checkpoint is of {later_s} (Unix seconds), the delay is {delay_s} s: wait, and bring a newer one")]
+    #[error(
+        "the change was public at {published_s}, the later checkpoint is of {later_s} (Unix seconds), the delay is {delay_s} s: wait, and bring a newer one"
+    )]
     Early { published_s: u64, later_s: u64, delay_s: u32 },
 }
 

@@ -170,11 +170,11 @@ impl Statement {
             return Err(wrong("it names too many files or measurements"));
         }
         let texts = [&predicate.source, &predicate.commit].into_iter().chain(json.subject.iter().map(|one| &one.name));
-        let mut texts = texts.chain(predicate.snp.iter().map(|one| &one.cpu)).chain(predicate.tdx.iter().map(|one| &one.shape));
+        let too_long = texts.chain(predicate.snp.iter().map(|one| &one.cpu)).chain(predicate.tdx.iter().map(|one| &one.shape)).any(|text| Text::<256>::new(text.as_str()).is_err());
         if Text::<64>::new(predicate.build.as_str()).is_err() || predicate.build.is_empty() {
             return Err(wrong("its build has no printable name of at most 64 bytes"));
         }
-        if texts.any(|text| Text::<256>::new(text.as_str()).is_err()) {
+        if too_long {
             return Err(wrong("a text is too long or not printable"));
         }
         if !matches!(predicate.commit.len(), 40 | 64) || read_hex_vec(&predicate.commit).is_none() {

@@ -14,8 +14,12 @@ use ringwall_wire::bounded::{List, Text};
 use ringwall_wire::codec::Message as _;
 use ringwall_wire::evidence::{Binding, Endorsements, Evidence, Role};
 use ringwall_wire::genesis::BootConfig;
-use ringwall_wire::ids::{BootKeys, ClusterId, Digest, Epoch, Incarnation, KemPublic, NoisePublic, PolicyVersion, SigPublic, Slot, TrustDomain};
-use ringwall_wire::policy::{ChipId, Fmspc, Measurement, MeasurementRegister, PolicyDoc, RevocationRule, SnpProduct, SnpProductRule, TdxTcbStatus, TdxTuple};
+use ringwall_wire::ids::{
+    BootKeys, ClusterId, Digest, Epoch, Incarnation, KemPublic, NoisePublic, PolicyVersion, SigPublic, Slot, TrustDomain,
+};
+use ringwall_wire::policy::{
+    ChipId, Fmspc, Measurement, MeasurementRegister, PolicyDoc, RevocationRule, SnpProduct, SnpProductRule, TdxTcbStatus, TdxTuple,
+};
 use std::collections::BTreeSet;
 use std::sync::OnceLock;
 
@@ -89,7 +93,11 @@ fn accepts(policy: &PolicyDoc, shown: &Shown) -> bool {
 fn lenient() -> PolicyDoc {
     let honest = ["genoa-1", "turin-1", "tdx-1"].map(|chip| SimTee::new(machine(chip, NEW, |_| ()), NOW_S));
     let mut policy = ringwall_sim::policy_for(&[&honest[0], &honest[1], &honest[2]]);
-    let builds = vec![BuildImage::new(NEW, 2).measurement(), BuildImage::new(TABLES, 2).measurement_by_events(), BuildImage::new(OLD, 1).measurement()];
+    let builds = vec![
+        BuildImage::new(NEW, 2).measurement(),
+        BuildImage::new(TABLES, 2).measurement_by_events(),
+        BuildImage::new(OLD, 1).measurement(),
+    ];
     policy.measurements = List::new(builds).unwrap();
     policy.min_svn = 1;
     let rules = &mut policy.snp;
@@ -165,7 +173,10 @@ const EDITS: &[Edit] = &[
     |policy| builds(policy, |builds| builds.push(shadow(vec![], vec![], true))),
     |policy| builds(policy, |builds| builds.reverse()),
     |policy| policy.snp.report_versions = List::new(vec![5]).unwrap(),
-    |policy| policy.snp.products = List::new(policy.snp.products.iter().filter(|rule| rule.product != SnpProduct::Genoa).cloned().collect()).unwrap(),
+    |policy| {
+        policy.snp.products =
+            List::new(policy.snp.products.iter().filter(|rule| rule.product != SnpProduct::Genoa).cloned().collect()).unwrap()
+    },
     |policy| policy.snp.products = List::new(policy.snp.products.iter().rev().cloned().collect()).unwrap(),
     |policy| rules(policy, |rule| rule.min_tcb.boot_loader = 1),
     |policy| rules(policy, |rule| rule.min_tcb.snp = u8::MAX),

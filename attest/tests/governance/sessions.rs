@@ -45,7 +45,8 @@ impl Town {
     }
 
     fn judge(&self, answer: &AttestResp, session: Handshake, policy: PolicyPin<'_>) -> Result<AppraisedPeer, S> {
-        let asked = Asked { handshake: &session.hash, nonce: &session.nonce, role: session.role, noise: &session.noise, mode: session.mode };
+        let asked =
+            Asked { handshake: &session.hash, nonce: &session.nonce, role: session.role, noise: &session.noise, mode: session.mode };
         let roots = ringwall_sim::anchors();
         let pinned = Pinned { cluster_id: self.node.genesis.cluster_id(), policy, anchors: &roots, now_s: NOW_S, last_head: None };
         appraise_session(answer, &asked, &pinned)
@@ -114,7 +115,10 @@ fn steps_that_do_not_hold_open_no_session() {
     let forged = [PolicyStep::founding(&own).unwrap(), step(&own, &town.policies[1])];
     assert!(matches!(refused(FOUNDING, 1, &forged), S::OtherPolicy { .. }));
     let adorned = PolicyStep { signed: signed_by(&town.policies[0], &town.policies[1], &[1, 2]), notice: None };
-    let signed_founding = PolicyStep { signed: ringwall_wire::policy::SignedPolicy { signatures: adorned.signed.signatures, ..town.founding_step().signed }, notice: None };
+    let signed_founding = PolicyStep {
+        signed: ringwall_wire::policy::SignedPolicy { signatures: adorned.signed.signatures, ..town.founding_step().signed },
+        notice: None,
+    };
     assert!(matches!(refused(FOUNDING, 1, &[signed_founding, town.steps[0].clone()]), S::FoundingPolicyMissing { .. }));
     // Two policies replaced one: whoever follows one does not follow the other.
     let aside = next(&town.policies[0], |policy| policy.endorse.other_vendor = true);
@@ -135,7 +139,10 @@ fn a_client_never_stands_on_an_older_policy_and_a_peer_that_lags_is_judged_by_th
         let peer = town.judge(&town.answers(PEER, policy, steps), PEER, newest).unwrap();
         assert_eq!((peer.policy(), peer.policy_bound(), peer.steps().len()), (&town.policies[2], &town.digests()[policy], 0));
         let unknown = PolicyPin::From { policy: &town.policies[2], earlier: &[] };
-        assert!(matches!(town.judge(&town.answers(PEER, policy, steps), PEER, unknown), Err(S::PolicyTooOld { .. })), "one this side never had");
+        assert!(
+            matches!(town.judge(&town.answers(PEER, policy, steps), PEER, unknown), Err(S::PolicyTooOld { .. })),
+            "one this side never had"
+        );
     }
     let too_old = town.judge(&town.answers(SESSION, 0, &[]), SESSION, PolicyPin::Founding { min_version: PolicyVersion(2) });
     assert!(matches!(too_old, Err(S::PolicyTooOld { .. })));

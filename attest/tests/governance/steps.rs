@@ -163,11 +163,17 @@ fn builds_below_the_least_security_version_do_not_come_in() {
     // What is below may stay listed, and builds fall below as the least version rises.
     let raised = next(&first, |policy| policy.min_svn = 4);
     assert_eq!(verify_steps(&CLUSTER, &first, &[step(&first, &raised)]).unwrap().policy(), &raised);
-    let relabelled = refused(&raised, &[step(&raised, &next(&raised, |policy| {
-        let mut builds = policy.measurements.to_vec();
-        builds[1].svn = 4;
-        policy.measurements = List::new(builds).unwrap();
-    }))]);
+    let relabelled = refused(
+        &raised,
+        &[step(
+            &raised,
+            &next(&raised, |policy| {
+                let mut builds = policy.measurements.to_vec();
+                builds[1].svn = 4;
+                policy.measurements = List::new(builds).unwrap();
+            }),
+        )],
+    );
     assert_eq!(relabelled.1.fault(), F::BuildBelowSvn);
 }
 

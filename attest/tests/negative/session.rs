@@ -59,8 +59,13 @@ fn cluster(table: &mut Table, node: &Node) {
             mode: session.mode,
         };
         let roots = anchors();
-        let pinned =
-            Pinned { cluster_id: node.genesis.cluster_id(), policy: PolicyPin::Founding { min_version: PolicyVersion(least) }, anchors: &roots, now_s: NOW_S, last_head: None };
+        let pinned = Pinned {
+            cluster_id: node.genesis.cluster_id(),
+            policy: PolicyPin::Founding { min_version: PolicyVersion(least) },
+            anchors: &roots,
+            now_s: NOW_S,
+            last_head: None,
+        };
         appraise_session(&answer, &asked, &pinned).map_or_else(|error| no_peer(&error), |_| "accepted".into())
     };
     table.row("session.policy.too_old", "S::PolicyTooOld", asked(&SESSION, 2));
@@ -109,7 +114,11 @@ fn policy_changes(table: &mut Table) {
     table.row("session.steps.of_another_policy", "S::PolicyUnrelated", judged(&changed, vec![step(&second, true)], of_first));
     let elsewhere = judged(&founded_under(&founded, 3), vec![step(&first, true)], of_first);
     table.row("session.steps.lead_elsewhere", "S::StepsLeadElsewhere", elsewhere);
-    table.row("session.steps.founding_missing", "S::FoundingPolicyMissing { changes: 1 }", judged(&changed, vec![step(&first, true)], founding));
+    table.row(
+        "session.steps.founding_missing",
+        "S::FoundingPolicyMissing { changes: 1 }",
+        judged(&changed, vec![step(&first, true)], founding),
+    );
     let other = PolicyStep::founding(&second).unwrap();
     table.row("session.steps.founding_other", "S::OtherPolicy", judged(&changed, vec![other, step(&first, true)], founding));
     table.row("session.steps.unsigned_from_founding", "S::Steps(Step", judged(&changed, vec![before, step(&first, false)], founding));

@@ -130,7 +130,13 @@ impl Cluster {
     }
 
     pub fn judge(&self, answer: &AttestResp, asked: &Asked<'_>) -> Result<AppraisedPeer, SessionError> {
-        let pinned = Pinned { cluster_id: self.id, policy: PolicyPin::Founding { min_version: PolicyVersion(1) }, anchors: &self.anchors, now_s: NOW_S, last_head: None };
+        let pinned = Pinned {
+            cluster_id: self.id,
+            policy: PolicyPin::Founding { min_version: PolicyVersion(1) },
+            anchors: &self.anchors,
+            now_s: NOW_S,
+            last_head: None,
+        };
         appraise_session(answer, asked, &pinned)
     }
 

@@ -8,6 +8,7 @@ use super::fault::PolicyFault;
 use super::names::{GUEST_POLICY, MITIGATIONS, PLATFORM_INFO, TD_ATTRIBUTES, XFAM};
 use super::repeated::repeated;
 use super::table::{Node, Source, Table};
+use ringwall_wire::bounded::Text;
 use ringwall_wire::codec::Message as _;
 use ringwall_wire::ids::{Digest, PolicyVersion, SigPublic, Slot};
 use ringwall_wire::limits::POLICY_BYTES;

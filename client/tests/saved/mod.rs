@@ -106,6 +106,11 @@ impl Saved {
 
     /// The card of its cluster.
     pub(crate) fn card(&self) -> ClusterCard {
-        ClusterCard { genesis: self.answer.genesis.clone(), policy: self.answer.policy.clone(), steps: Default::default(), addresses: List::default() }
+        ClusterCard {
+            genesis: self.answer.genesis.clone(),
+            policy: self.answer.policy.clone(),
+            steps: Default::default(),
+            addresses: List::default(),
+        }
     }
 }

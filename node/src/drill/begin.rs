@@ -14,7 +14,7 @@ use ringwall_keys::custody::{DealPlan, Shadow, ShadowError, shadow};
 use ringwall_wire::bounded::List;
 use ringwall_wire::drill::{DrillBegun, DrillOffer, shadow_cluster, shadow_copy};
 use ringwall_wire::genesis::Custodian;
-use ringwall_wire::ids::{ClusterId, CustodianId, Digest, Nonce};
+use ringwall_wire::ids::{ClusterId, CustodianId, Nonce};
 use ringwall_wire::peer::LogPosition;
 use ringwall_wire::receipt::TreePoint;
 use ringwall_wire::recovery::{DiskNote, RecoveryOffer, RecoveryPurpose};

@@ -36,7 +36,10 @@ pub fn governors() -> Vec<GovernorKey> {
 /// The policy of the cluster.
 pub fn policy() -> PolicyDoc {
     let keys = governors().iter().map(GovernorKey::public).collect();
-    PolicyDoc { governance: Governance { keys: List::new(keys).unwrap(), threshold: 2, timelock_s: 0, lease_s: 0 }, ..custody::policy(CHIP) }
+    PolicyDoc {
+        governance: Governance { keys: List::new(keys).unwrap(), threshold: 2, timelock_s: 0, lease_s: 0 },
+        ..custody::policy(CHIP)
+    }
 }
 
 /// How a run ended.

@@ -7,9 +7,9 @@
 
 pub mod corpus;
 mod custody;
-mod release;
 mod governance;
 mod launch;
+mod release;
 
 use crate::mutants::{Dice, Mutant, Original, Subject, Verdict, judge, mutant, originals};
 use ringwall_attest::batch::{fold, leaf};
@@ -256,8 +256,13 @@ fn attest_messages(bytes: &[u8]) {
             for (cluster_id, noise) in [(ClusterId([0; 32]), NoisePublic([0; 32])), (answer.genesis.cluster_id(), answer.keys.noise)] {
                 for role in [Role::ClientServer, answer.role] {
                     let asked = Asked { handshake: &handshake, nonce: &nonce, role, noise: &noise, mode: AttestMode::Standing };
-                    let pinned =
-                        Pinned { cluster_id, policy: PolicyPin::Founding { min_version: PolicyVersion(0) }, anchors: &original.roots, now_s: original.now_s, last_head: None };
+                    let pinned = Pinned {
+                        cluster_id,
+                        policy: PolicyPin::Founding { min_version: PolicyVersion(0) },
+                        anchors: &original.roots,
+                        now_s: original.now_s,
+                        last_head: None,
+                    };
                     assert!(appraise_session(&answer, &asked, &pinned).is_err(), "nobody attested for this session");
                 }
             }

@@ -12,7 +12,9 @@ use crate::world::judge::watch::Watch;
 use crate::world::lenient;
 use crate::world::pipes::{Place, Wires};
 use crate::world::trace::Trace;
-use ringwall_attest::{Anchors, AppraisedPeer, Asked, Attester, Batch, Pinned, PolicyPin, SessionError, appraise_session, batch, report_data};
+use ringwall_attest::{
+    Anchors, AppraisedPeer, Asked, Attester, Batch, Pinned, PolicyPin, SessionError, appraise_session, batch, report_data,
+};
 use ringwall_sim::SimTee;
 use ringwall_wire::bounded::{Blob, Text};
 use ringwall_wire::codec::Message;
@@ -248,6 +250,12 @@ fn judge(
 ) -> Result<AppraisedPeer, SessionError> {
     let asked =
         Asked { handshake: wanted.handshake, nonce: wanted.nonce, role: wanted.role, noise: wanted.noise, mode: AttestMode::Single };
-    let pinned = Pinned { cluster_id: cluster.id, policy: PolicyPin::Founding { min_version: cluster.policy.version }, anchors, now_s, last_head: None };
+    let pinned = Pinned {
+        cluster_id: cluster.id,
+        policy: PolicyPin::Founding { min_version: cluster.policy.version },
+        anchors,
+        now_s,
+        last_head: None,
+    };
     appraise_session(answer, &asked, &pinned)
 }

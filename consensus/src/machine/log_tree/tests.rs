@@ -119,7 +119,7 @@ fn a_snapshot_whose_tree_is_not_of_its_log_is_refused() {
     let taken_in = |bench: &Bench| {
         let mut file = Vec::new();
         Capture::of(&bench.state).write(&mut file).unwrap();
-        Bench::new(1 << 20).state.store.prepare(1, |base| read(file.as_slice(), base)).map(|_| ())
+        Bench::new(1 << 20).state.store.prepare(1, |base| read(file.as_slice(), base, None)).map(|_| ())
     };
     assert!(taken_in(&bench).is_ok());
     bench.state.tree.push(tree::leaf(b"one more"));
