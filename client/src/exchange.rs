@@ -17,6 +17,7 @@ use ringwall_wire::governance::{PolicyStep, PolicySteps};
 use ringwall_wire::ids::{ClusterId, Digest, Nonce, PolicyVersion};
 use ringwall_wire::known::KnownPolicy;
 use ringwall_wire::limits::ATTEST_MESSAGE_BYTES;
+use ringwall_wire::policy::PolicyDoc;
 use ringwall_wire::session::{AttestMode, AttestResp, SavedExchange};
 use sha2::{Digest as _, Sha256};
 use std::io::Read;
@@ -93,8 +94,10 @@ impl Exchange {
         let known = match &self.remembered.policy {
             Some(known) => known.record.clone(),
             None => {
-                let first = self.answer.steps.first().and_then(PolicyStep::as_founding);
-                let founding = first.unwrap_or_else(|| self.answer.policy.clone());
+                // Whichever it is, the founding record names it; what an answer shows besides was not judged.
+                let shown = self.answer.steps.first().and_then(PolicyStep::as_founding);
+                let named = |policy: &PolicyDoc| Digest(policy.digest()) == peer.genesis().template.policy;
+                let founding = shown.into_iter().chain([self.answer.policy.clone()]).find(named)?;
                 KnownPolicy { cluster_id: peer.cluster_id(), founding, steps: PolicySteps::default() }
             }
         };

@@ -11,9 +11,11 @@ use crate::lane::{Ask, Failure};
 use ringwall_wire::governance::{
     GovernanceAsk, GovernanceView, NoticeFor, PolicyCommand, PolicyFault, PolicyLease, PolicyOutcome, PolicyWithdrawal,
 };
+use ringwall_wire::ids::Digest;
 use ringwall_wire::policy::SignedPolicy;
 use ringwall_wire::request::{Answer, Op};
 use ringwall_wire::session::Refusal;
+use sha2::{Digest as _, Sha256};
 
 /// Why governance was not shown, or a step of it not taken.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -77,7 +79,14 @@ impl Client {
 
     /// Brings a change that governors approved: it is in force at once if it only tightens, and waits otherwise.
     pub async fn propose_policy(&self, signed: SignedPolicy) -> Result<PolicyOutcome, GovernanceError> {
-        self.submit_policy(PolicyCommand::Propose(Box::new(signed))).await
+        let makes = Digest(Sha256::digest(&signed.policy).into());
+        let told = self.submit_policy(PolicyCommand::Propose(Box::new(signed))).await;
+        let Err(GovernanceError::Fault(PolicyFault::OtherStep | PolicyFault::VersionNotHigher)) = told else { return told };
+        // A change that is in force ends sessions, this one's too: it may have been brought by a try whose answer was lost.
+        match self.governance().await {
+            Ok(view) if view.in_force == makes => Ok(PolicyOutcome::InForce(view.version)),
+            _ => told,
+        }
     }
 
     /// Brings the proof that a change which waits was public.

@@ -8,6 +8,7 @@ use super::{Advice, Facts, Finding, Ruling};
 use crate::release::{BundleError, LogError, ReleaseError};
 use crate::step::{Stage, date};
 use alloc::format;
+use ringwall_wire::ids::Digest;
 
 impl ReleaseError {
     pub(super) fn ruling(&self) -> Ruling {
@@ -37,7 +38,7 @@ impl ReleaseError {
             E::Rule(error) => (format!("a rule that proves nothing: {error}"), "signers, witnesses and a log that can be verified".into()),
             E::Malformed(error) => (format!("a proof of release that cannot be read: {error}"), "a proof of this version".into()),
             E::OtherRoot { got, pinned } => {
-                let named = |digest: &Option<_>| digest.map_or_else(|| "no trusted root".into(), |one| format!("trusted root {one}"));
+                let named = |digest: &Option<Digest>| digest.map_or_else(|| "no trusted root".into(), |one| format!("trusted root {one}"));
                 (named(got), named(pinned))
             }
             E::Bundle { at, error } => (format!("bundle {at}: {error}"), "a bundle that verifies".into()),

@@ -164,18 +164,16 @@ impl Statement {
 
     fn read(json: StatementJson) -> Result<Statement, StatementError> {
         let wrong = |what| StatementError::Shape { what };
+        if !is_printable(&json) {
+            return Err(wrong("a text is too long or not printable"));
+        }
         let predicate = json.predicate;
         let lens = [json.subject.len(), predicate.snp.len(), predicate.tdx.len(), predicate.tdx_replays.len()];
         if lens.into_iter().any(|len| len > STATEMENT_SHAPES) {
             return Err(wrong("it names too many files or measurements"));
         }
-        let texts = [&predicate.source, &predicate.commit].into_iter().chain(json.subject.iter().map(|one| &one.name));
-        let too_long = texts.chain(predicate.snp.iter().map(|one| &one.cpu)).chain(predicate.tdx.iter().map(|one| &one.shape)).any(|text| Text::<256>::new(text.as_str()).is_err());
         if Text::<64>::new(predicate.build.as_str()).is_err() || predicate.build.is_empty() {
             return Err(wrong("its build has no printable name of at most 64 bytes"));
-        }
-        if too_long {
-            return Err(wrong("a text is too long or not printable"));
         }
         if !matches!(predicate.commit.len(), 40 | 64) || read_hex_vec(&predicate.commit).is_none() {
             return Err(wrong("its commit is no git object name in full"));
@@ -234,6 +232,14 @@ impl Statement {
         };
         serde_json::to_vec(&json).expect("texts and numbers become JSON")
     }
+}
+
+/// Every text is short and printable.
+fn is_printable(json: &StatementJson) -> bool {
+    let predicate = &json.predicate;
+    let texts = [&predicate.source, &predicate.commit].into_iter().chain(json.subject.iter().map(|one| &one.name));
+    let shapes = predicate.snp.iter().map(|one| &one.cpu).chain(predicate.tdx.iter().map(|one| &one.shape));
+    texts.chain(shapes).all(|text| Text::<256>::new(text.as_str()).is_ok())
 }
 
 #[derive(Deserialize)]

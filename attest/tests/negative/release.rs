@@ -352,7 +352,9 @@ fn no_bent_proof_says_anything_else() {
             match next(4) {
                 0 => bent[at] ^= 1 << next(8),
                 1 => bent[at] = next(256) as u8,
-                2 => drop(bent.remove(at)),
+                2 => {
+                    let _ = bent.remove(at);
+                }
                 _ => bent.insert(at, next(256) as u8),
             }
         }

@@ -111,7 +111,7 @@ impl Governed {
 pub(crate) fn log_lied(error: &SessionError) -> Option<(&ForkProof, String)> {
     let SessionError::Rejected(Rejection::NotReleased(error)) = error else { return None };
     match &**error {
-        lied @ (ReleaseError::Fork { proof, .. } | ReleaseError::RevocationTakenBack { proof, .. }) => Some((proof, lied.to_string())),
+        lied @ (ReleaseError::Fork { proof, .. } | ReleaseError::RevocationTakenBack { proof, .. }) => Some((&**proof, lied.to_string())),
         _ => None,
     }
 }

@@ -277,15 +277,15 @@ When the cluster later shows less, or something else, it writes nothing more and
 CREDENTIAL.CLUSTER.detected, which anybody can verify with `ringwall receipt verify`.";
 
 const POLICY_HELP: &str = "\
-  ringwall policy diff next.toml                                     what it tightens, what it loosens
-  ringwall policy approve next.toml --against old --key GOVERNOR --out step.1   each governor in turn
-  ringwall policy propose step.2                                     anybody brings it to the cluster
-  ringwall policy status                                             what is in force, what waits, the lease
-  ringwall policy withdraw step.2 --key GOVERNOR --out no.1          each governor in turn, then --bring
-  ringwall policy lease --days 30 --key GOVERNOR --out lease.1       each governor in turn, then --bring
+  ringwall policy diff next.toml                            what it tightens, what it loosens
+  ringwall policy approve next.toml --against old --key GOVERNOR --out step.1     each governor
+  ringwall policy propose step.2                            anybody brings it to the cluster
+  ringwall policy status                                    in force, waiting, the lease
+  ringwall policy withdraw step.2 --key GOVERNOR --out no.1 each governor, then --bring
+  ringwall policy lease --days 30 --key GOVERNOR --out l.1  each governor, then --bring
 
-A change that only tightens is in force at once; one that loosens waits as long as the policy it replaces
-says, where everybody can see it. docs/runbooks/policy.md goes through it.";
+A change that only tightens is in force at once; one that loosens waits as long as the policy it
+replaces says, where everybody can see it. docs/runbooks/policy.md goes through it.";
 
 const SLOT_HELP: &str = "\
   ringwall slot order --slot 3 --incumbent 1/17 --out order     names who has to go

@@ -96,16 +96,12 @@ pub(super) fn witness(arguments: &Witness, json: bool) -> Result<Exit, Trouble> 
     let note = tiles.checkpoint()?;
     let newer = checkpoint(&note, &log).map_err(WitnessRefusal::NotSigned)?;
     let old = judge.known(&log)?.map_or(0, |(older, _)| older.size);
-    // A smaller tree has no proof; the judgement says so. Nothing is asked of the log that its checkpoint does not promise.
-    let path = match old > newer.size {
-        true => Vec::new(),
-        false => tiles.tree(newer.size, newer.root)?.consistency(old)?,
-    };
     if old > newer.size {
         // A witness's protocol calls it a bad request; for whoever looks by hand it is a log that shrank.
         let words = format!("the log had {old} entries and signed a checkpoint of {}: it shrank; not cosigned", newer.size);
         return Err(Trouble::new("RW-C-RELEASE-FORK", words));
     }
+    let path = tiles.tree(newer.size, newer.root)?.consistency(old)?;
     let line = judge.cosign(&Submission { old, path, note: note.clone() }, clock::now_s())?;
     if arguments.submit {
         let url = format!("{}/add-cosignature", arguments.log_url.trim_end_matches('/'));

@@ -70,9 +70,8 @@ pub async fn strike(world: &Arc<World>) {
 async fn brought(world: &World, leader: &Process) -> Option<()> {
     let (signed, weak) = (loosened(world, 0, usize::from(THRESHOLD))?, loosened(world, 1, 1)?);
     let change = signed.change();
-    let refused = |fault| PolicyOutcome::Refused(fault);
     let said = propose(leader, PolicyCommand::Propose(Box::new(signed))).await?;
-    if !matches!(said, PolicyOutcome::Pending(_)) && said != refused(PolicyFault::AlreadyPending) {
+    if !matches!(said, PolicyOutcome::Pending(_)) && said != PolicyOutcome::Refused(PolicyFault::AlreadyPending) {
         world.common.watch.broken(Rule::PolicyInTime, format!("a loosening was proposed: {said:?}"));
     }
     for (what, command, fault) in [
@@ -80,7 +79,7 @@ async fn brought(world: &World, leader: &Process) -> Option<()> {
         ("one governor of two wants a change", PolicyCommand::Propose(Box::new(weak)), PolicyFault::TooFew),
     ] {
         let said = propose(leader, command).await?;
-        if said != refused(fault) {
+        if said != PolicyOutcome::Refused(fault) {
             world.common.watch.broken(Rule::PolicyInTime, format!("{what}: {said:?} where {fault:?} was due"));
         }
     }
