@@ -45,6 +45,18 @@ def say(words):
     print(f"image: {words}", flush=True)
 
 
+def debian_archive():
+    """Where this machine gets Debian's packages from, as apt says; it says so only once it has lists."""
+    for update in (False, True):
+        if update:
+            subprocess.run(["apt-get", "-q", "update"], check=True, timeout=180)
+        words = ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages", "Component: main"]
+        listed = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+        if found := next((line for line in listed.splitlines() if line.rstrip("/").endswith("/debian")), None):
+            return found
+    raise Failed("apt knows no Debian archive")
+
+
 def fetch_kernel(folder):
     """The pinned package: kept from an earlier run, or fetched with apt from the archive this machine uses, out of the pinned suite."""
     pins = tomllib.loads((HERE / "pins.toml").read_text())["kernel"]
@@ -52,10 +64,7 @@ def fetch_kernel(folder):
     if kept.is_file() and hashlib.sha256(kept.read_bytes()).hexdigest() == pins["sha256"]:
         return kept
     folder.mkdir(parents=True, exist_ok=True)
-    listed = subprocess.run(["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages", "Component: main"], capture_output=True, text=True, check=True)
-    archive = next((line for line in listed.stdout.splitlines() if line.rstrip("/").endswith("/debian")), None)
-    if archive is None:
-        raise Failed("apt knows no Debian archive")
+    archive = debian_archive()
     with tempfile.TemporaryDirectory() as scratch:
         scratch = pathlib.Path(scratch)
         (scratch / "lists/partial").mkdir(parents=True)

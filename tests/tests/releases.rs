@@ -157,7 +157,9 @@ impl Makers {
 
     /// Adds entries of others to the log.
     fn grow(&self, entries: &[&str]) {
-        entries.iter().for_each(|entry| drop(self.log().log().add(entry.as_bytes()).unwrap()));
+        entries.iter().for_each(|entry| {
+            self.log().log().add(entry.as_bytes()).unwrap();
+        });
     }
 
     /// A proof as somebody staples it who does not look whether it is any good.

@@ -6,7 +6,7 @@
 
 mod image;
 
-use crate::shelf;
+use super::shelf;
 use image::{IMAGE_BYTES, SIGNED_KERNEL, SUFFIX, VOLUME_BYTES, image};
 use proptest::prelude::*;
 use ringwall_attest::launch::td::{

@@ -50,7 +50,7 @@ pub(super) async fn logged(_: &mut Stage) -> Result<Report, DemoError> {
     let mut publisher = Publisher::default();
     let (rule, good) = (publisher.rule(), world::build().measurement());
     let honest = publisher.publish(&statement_of(&good), NOW_S);
-    judge(&honest.encode(), &rule, &good, None).map_err(|fault| DemoError::Broken(format!("an honest release: {fault}")))?;
+    judge(&honest.encode(), &rule, &good, None).map(drop).map_err(|fault| DemoError::Broken(format!("an honest release: {fault}")))?;
     report.did("published a build of their own in the public log: the entry is there, its checkpoint is signed and witnessed");
     let signers = vec![ManagedKey::p256("operator"), ManagedKey::ed25519("operator's other key")];
     let own = Publisher { signers, ..publisher.clone() }.publish(&statement_of(&backdoor()), NOW_S);

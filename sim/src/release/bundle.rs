@@ -6,7 +6,6 @@
 
 use super::log::base64;
 use ed25519_dalek::Signer as _;
-use p256::ecdsa::signature::Signer as _;
 use p256::pkcs8::EncodePublicKey as _;
 use ringwall_attest::release::{bundle::IN_TOTO, envelope_words};
 use ringwall_wire::release::BundleBytes;

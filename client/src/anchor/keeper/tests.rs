@@ -6,10 +6,12 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
-use crate::anchor::InMemory;
+use crate::anchor::governed::Remembered;
+use crate::anchor::{InMemory, KeptGovernance, KnownPolicy, LogForkFile};
 use ed25519_dalek::{Signer as _, SigningKey};
 use ringwall_sim::impostor::ledger::{Ledger, To};
 use ringwall_wire::ids::{ClientId, ClusterId, Revision, SigPublic, Signature, UserId};
+use ringwall_wire::release::LogHead;
 use ringwall_wire::sample::{Sample as _, Source};
 use ringwall_wire::session::{AttestResp, Refusal, RefusalCode, SavedExchange};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -50,6 +52,22 @@ impl AnchorStore for Counting {
     fn detected(&self, evidence: &EvidenceFile) -> Result<String, AnchorError> {
         self.accused.fetch_add(1, Ordering::Relaxed);
         self.inner.detected(evidence)
+    }
+
+    fn governed(&self) -> Result<KeptGovernance, AnchorError> {
+        self.inner.governed()
+    }
+
+    fn save_policy(&self, policy: &KnownPolicy) -> Result<KnownPolicy, AnchorError> {
+        self.inner.save_policy(policy)
+    }
+
+    fn save_head(&self, head: &LogHead) -> Result<(), AnchorError> {
+        self.inner.save_head(head)
+    }
+
+    fn log_lied(&self, proof: &LogForkFile) -> Result<String, AnchorError> {
+        self.inner.log_lied(proof)
     }
 }
 
@@ -111,7 +129,7 @@ impl Place {
         let key = SigPublic(SigningKey::from_bytes(&[NODE; 32]).verifying_key().to_bytes());
         let session = Session { cluster_id, epoch, incarnation, key, user, client, nonce, number: 1 };
         let mut source = Source::new(7);
-        let exchange = Exchange::new(SavedExchange::sample(&mut source), AttestResp::sample(&mut source));
+        let exchange = Exchange::new(SavedExchange::sample(&mut source), AttestResp::sample(&mut source), Remembered::default());
         let sitting = Sitting::open(&self.keeper, opening, (session, exchange), (&first, &List::default()))?;
         Ok(Talk { sitting, to })
     }
