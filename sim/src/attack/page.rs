@@ -111,8 +111,8 @@ fn words(defence: Defence) -> &'static str {
         Defence::CustodianAnchors => "a recovery does not ask what custodians and owners of disks have seen",
         Defence::ClosedTries => "an epoch that begins with a recovery goes on with the tries its disk remembers",
         Defence::KeyRetirement => "a master key is kept when nothing is wrapped under it any more",
-        Defence::NamedSigners => "anybody's signature under a release counts",
-        Defence::Timelock => "a policy that loosens needs no notice",
-        Defence::Witnesses => "no witness is asked for",
+        Defence::NamedSigners => "anybody who signs a release counts as a signer",
+        Defence::Timelock => "a policy that loosens needs no notice that it was public",
+        Defence::Witnesses => "one witness of the release log is enough",
     }
 }
