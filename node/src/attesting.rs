@@ -13,6 +13,7 @@ use ringwall_channel::NodeSecrets;
 use ringwall_wire::bounded::Blob;
 use ringwall_wire::codec::Message;
 use ringwall_wire::evidence::{Binding, Role};
+use ringwall_wire::governance::PolicySteps;
 use ringwall_wire::ids::{BootKeys, Digest, Incarnation, NoisePublic, Nonce};
 use ringwall_wire::policy::PolicyDoc;
 use ringwall_wire::session::{AttestMode, AttestResp, SessionProof};
@@ -146,6 +147,9 @@ pub fn judge_here(site: &Site, answer: &AttestResp, wanted: &Wanted) -> Result<A
     let asked =
         Asked { handshake: &wanted.handshake, nonce: &wanted.nonce, role: wanted.role, noise: &wanted.noise, mode: AttestMode::Single };
     let in_force = site.policies.now();
+    // Whoever asks to join is judged by what is in force here. What it shows beyond that is signed, and may never have come into force.
+    let bare = (wanted.role == Role::JoinInit).then(|| AttestResp { steps: PolicySteps::default(), ..answer.clone() });
+    let answer = bare.as_ref().unwrap_or(answer);
     // Whoever lags binds its evidence to a policy that was in force before; it is judged by the one that is.
     let policy = PolicyPin::From { policy: in_force.policy(), earlier: in_force.earlier() };
     let pinned = Pinned { cluster_id: site.cluster_id, policy, anchors: &site.anchors, now_s: site.now_s(), last_head: None };

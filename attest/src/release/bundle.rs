@@ -186,9 +186,12 @@ impl Content {
 
     fn verified(&self, key: &PublicKey) -> Result<(), BundleError> {
         let good = match self {
-            Content::Message { hash, signature } if key.is_p256() => key.verify_prehashed(hash, signature),
-            Content::Message { .. } => None, // Other kinds of keys do not sign SHA-256.
-            Content::Envelope { kind, payload, signature } => key.verify_usual(&envelope_words(kind, payload), signature),
+            // Keys that are not ECDSA do not sign hashes.
+            Content::Message { hash, signature } => key.verify_prehashed(hash, signature),
+            // Some tools sign SHA-256 with P-384, too.
+            Content::Envelope { kind, payload, signature } => {
+                key.verify_usual(&envelope_words(kind, payload), signature).or_else(|| key.verify_prehashed(&self.hash(), signature))
+            }
         };
         good.ok_or(BundleError::Signature)
     }

@@ -1,7 +1,7 @@
 //! Who signs releases, as a policy names them.
 //!
 //! Decides: a signer is `keyless:<issuer> <identity>` (an identity provider and whom it identifies, both exact) or `key:<key>`, where the key is a
-//! C2SP verifier key of type 0x01 or the base64 of a DER `SubjectPublicKeyInfo` (P-256, P-384, Ed25519). A rule whose texts cannot be read, whose
+//! C2SP verifier key of type 0x01 or the base64 of a DER `SubjectPublicKeyInfo` (P-256, P-384, Ed25519, RSA). A rule whose texts cannot be read, whose
 //! thresholds are zero or out of reach, or which names one signer twice, proves nothing and is refused as a whole.
 //! Trusts: the policy. Out of scope: what they signed (`proof.rs`). docs/formats.md, "Releases".
 

@@ -22,7 +22,7 @@ const BAR_BYTES: u64 = 32 * 1024 * 1024;
 pub(super) const MEASURE_HELP: &str = "\
   ringwall measure measure.json                           TOML for `measurements` of a policy
   ringwall measure measure.json --json > set.json         the same for `ringwall release make`
-  ringwall measure measure.json --report report.json      besides, what was read, and where values come from
+  ringwall measure measure.json --report report.json      besides: what was read, and the like
 
 The build file names firmware, the guest image or its kernel, initrd and command line, and the
 shapes of guests; paths are relative to it. docs/measurements.md describes it, and says what can be

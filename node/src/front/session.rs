@@ -121,8 +121,8 @@ pub(crate) async fn serve(front: Arc<Front>, connection: Connection) {
             }
             match party {
                 Party::User(opened) => converse(&front, *opened, renewals).await,
-                Party::Custodian(opened) => custodians::converse(&front, *opened).await,
-                Party::Workload(visit) => workloads::serve(&front, *visit).await,
+                Party::Custodian(opened) => until_renewed(renewals, custodians::converse(&front, *opened)).await,
+                Party::Workload(visit) => until_renewed(renewals, workloads::serve(&front, *visit)).await,
             }
         }
         Ok(Err(ended)) => ended,
@@ -130,6 +130,15 @@ pub(crate) async fn serve(front: Arc<Front>, connection: Connection) {
     };
     tracing::debug!(%ended, "a client session ended");
     close(&connection, ended.close_code());
+}
+
+/// A session whose other side asks again, on one that attested anew, what was not answered here.
+async fn until_renewed(mut renewals: Receiver<u64>, session: impl Future<Output = Ended>) -> Ended {
+    tokio::select! {
+        biased;
+        ended = session => ended,
+        _ = renewals.changed() => Ended::Refused { code: RefusalCode::Unavailable },
+    }
 }
 
 /// Everything before the first request.

@@ -18,15 +18,31 @@ use std::sync::Arc;
 use std::time::Duration;
 use tracing::info;
 
-/// Longest wait for the leader.
-const LEADER: Duration = Duration::from_secs(10);
+/// Longest wait for the leader's answer.
+const LEADER: Duration = Duration::from_secs(3);
+/// How often it is brought.
+const TRIES: usize = 8;
+/// Pause between two tries.
+const PAUSE: Duration = Duration::from_millis(150);
 
 /// Brings it to the leader, wherever that is; what the record said of it. The caller has made a read round.
 pub(crate) async fn bring(node: &Arc<Node>, command: PolicyCommand) -> Result<PolicyOutcome, Refusal> {
-    let (outcome, changes) = node.replica.weigh(command.clone());
-    if !changes {
-        return Ok(outcome);
+    for _ in 0..TRIES {
+        // Again after each try: a change that comes into force ends the very session its answer would have come on.
+        let (outcome, changes) = node.replica.weigh(command.clone());
+        if !changes {
+            return Ok(outcome);
+        }
+        match once(node, command.clone()).await {
+            Ok(outcome) => return Ok(outcome),
+            Err(refusal) if refusal.code == RefusalCode::Unavailable => tokio::time::sleep(PAUSE).await,
+            Err(refusal) => return Err(refusal),
+        }
     }
+    Err(no_leader())
+}
+
+async fn once(node: &Arc<Node>, command: PolicyCommand) -> Result<PolicyOutcome, Refusal> {
     let metrics = node.replica.metrics();
     let outcomes = match metrics.voters.iter().find(|named| Some(named.incarnation) == metrics.leader) {
         None => return Err(no_leader()),

@@ -16,7 +16,6 @@ use ringwall_wire::bounded::List;
 use ringwall_wire::evidence::Role;
 use ringwall_wire::governance::{PolicyStep, PolicySteps};
 use ringwall_wire::ids::Digest;
-use ringwall_wire::session::PeerPurpose;
 use std::sync::Arc;
 use std::time::Duration;
 use tracing::{error, info, warn};
@@ -81,10 +80,11 @@ async fn take_over(node: &Arc<Node>, next: InForce, written: &mut Written) {
     node.steward.notify_one();
 }
 
-/// A process that is no member yet goes by the policy that a member proved to be in force, in an answer that was judged: these are the steps that lead there
-/// from what is known here. Members go by their record.
-pub(crate) fn learn(site: &Site, purpose: PeerPurpose, steps: &[PolicyStep]) {
-    if purpose == PeerPurpose::Member || steps.is_empty() {
+/// Goes by the policy that whoever was dialled proved to be in force there, in an answer that was judged: these are the steps that lead there from what is known
+/// here. A process that is no member yet has nothing else to go by. A member hears of it sooner than from its record, and one that is excluded hears of it at
+/// all: nobody who knows the newer policy sends it the entry. Only a member that was dialled under its key on record is heeded for that.
+pub(crate) fn learn(site: &Site, steps: &[PolicyStep]) {
+    if steps.is_empty() {
         return;
     }
     let known = site.policies.now();
@@ -93,6 +93,7 @@ pub(crate) fn learn(site: &Site, purpose: PeerPurpose, steps: &[PolicyStep]) {
     if next.is_some_and(|next| site.policies.go_on(next)) {
         let policy = site.policy();
         site.sessions.follow(&policy.session);
+        site.sessions.renew();
         info!(version = %policy.version, "a member proves that a newer policy is in force: this node goes by it");
     }
 }

@@ -54,4 +54,4 @@ pub(crate) fn spawn(node: &Arc<Node>, tasks: &mut JoinSet<()>) {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

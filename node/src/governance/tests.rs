@@ -17,21 +17,20 @@ use ringwall_wire::evidence::Role;
 use ringwall_wire::governance::{PolicyCommand, PolicyFault, PolicyOutcome, PolicyStep, PolicySteps};
 use ringwall_wire::ids::{Digest, Incarnation, Nonce, PolicyVersion, SigPublic, Signature};
 use ringwall_wire::policy::{Approval, Governance, PolicyDoc, SignedPolicy};
-use ringwall_wire::session::PeerPurpose;
 
 fn governors() -> [SigningKey; 2] {
     [1, 2].map(|number| SigningKey::from_bytes(&[number; 32]))
 }
 
 /// The simulated world's policy under two governors, who must both sign; what loosens waits so long.
-fn founding(timelock_s: u32) -> PolicyDoc {
+pub(crate) fn founding(timelock_s: u32) -> PolicyDoc {
     let keys = governors().iter().map(|key| SigPublic(key.verifying_key().to_bytes())).collect();
     let governance = Governance { keys: List::new(keys).unwrap(), threshold: 2, timelock_s, lease_s: 0 };
     PolicyDoc { governance, ..ringwall_sim::world::policy() }
 }
 
 /// The policy after `old`, and the step to it.
-fn step(old: &PolicyDoc, change: impl FnOnce(&mut PolicyDoc)) -> (PolicyDoc, SignedPolicy) {
+pub(crate) fn step(old: &PolicyDoc, change: impl FnOnce(&mut PolicyDoc)) -> (PolicyDoc, SignedPolicy) {
     let mut new = PolicyDoc { version: PolicyVersion(old.version.0 + 1), ..old.clone() };
     change(&mut new);
     let policy = Blob::new(new.encode()).unwrap();
@@ -44,15 +43,15 @@ fn step(old: &PolicyDoc, change: impl FnOnce(&mut PolicyDoc)) -> (PolicyDoc, Sig
     (new, signed)
 }
 
-fn shorter(policy: &mut PolicyDoc) {
+pub(crate) fn shorter(policy: &mut PolicyDoc) {
     policy.session.reattest_s -= 1;
 }
 
-fn longer(policy: &mut PolicyDoc) {
+pub(crate) fn longer(policy: &mut PolicyDoc) {
     policy.session.reattest_s += 1;
 }
 
-fn steps(signed: &[&SignedPolicy]) -> PolicySteps {
+pub(crate) fn steps(signed: &[&SignedPolicy]) -> PolicySteps {
     List::new(signed.iter().map(|signed| PolicyStep { signed: (*signed).clone(), notice: None }).collect()).unwrap()
 }
 
@@ -163,8 +162,8 @@ async fn judged(by: &Arc<crate::context::Site>, of: &Arc<crate::context::Site>, 
     let mut answer = attesting::answer(of, Claim { role, incarnation, keys, handshake, nonce }).await.unwrap();
     answer.steps = cell::after(&answer.policy, &answer.steps, Some(&by.policies.now().digest()));
     let peer = attesting::judge(by, answer, Wanted { role, handshake, nonce, noise }).await?;
-    if role != Role::PeerInit {
-        learn(by, PeerPurpose::Join, peer.steps());
+    if role == Role::JoinResp {
+        learn(by, peer.steps());
     }
     Ok(Digest(peer.policy().digest()))
 }
@@ -180,7 +179,12 @@ async fn nodes_that_are_not_equally_far_judge_each_other_by_the_newer_policy_and
     assert_eq!(judged(&ahead, &behind, Role::PeerInit).await, Ok(newer), "bound to the older, judged by the newer");
     assert!(matches!(judged(&ahead, &excluded, Role::PeerInit).await, Err(SessionError::Rejected(_))), "lagging is no way around it");
     assert_eq!(judged(&behind, &ahead, Role::PeerInit).await, Ok(newer));
-    assert_eq!(behind.policies.now().digest(), Digest(first.digest()), "a member goes by its record");
+    assert!(
+        matches!(judged(&behind, &ahead, Role::JoinInit).await, Err(SessionError::PolicyUnrelated { .. })),
+        "whoever asks to join shows a change that is not in force here: it may wait, or be withdrawn"
+    );
+    assert_eq!(judged(&ahead, &behind, Role::JoinInit).await, Ok(newer), "one that lags is judged by what is in force");
+    assert_eq!(behind.policies.now().digest(), Digest(first.digest()), "who answers teaches nothing");
     assert_eq!(judged(&behind, &ahead, Role::JoinResp).await, Ok(newer));
-    assert_eq!(behind.policies.now().digest(), newer, "a joiner by what is proved to it");
+    assert_eq!(behind.policies.now().digest(), newer, "whoever dials goes by what is proved to it");
 }

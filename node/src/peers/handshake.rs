@@ -273,7 +273,9 @@ pub async fn dial(own: Own<'_>, connection: &Connection, purpose: PeerPurpose, e
             return Err(fault);
         }
     };
-    governance::learn(own.site, purpose, peer.steps());
+    if purpose != PeerPurpose::Member || expected.is_some() {
+        governance::learn(own.site, peer.steps());
+    }
     attest(own, &mut session, &mut writer, own_role, &asked).await?;
     let mut opened = opened(session, peer, reader, writer, (evidence, nonce, since))?;
     if purpose == PeerPurpose::Member {
@@ -449,8 +451,7 @@ async fn ask(site: &Site, session: &mut Session<Unverified>, writer: &mut FrameW
 async fn ask_with(site: &Site, session: &mut Session<Unverified>, writer: &mut FrameWriter, nonce: Nonce) -> Result<(), PeerError> {
     let (mode, known) = (AttestMode::Single, site.policies.now());
     let request = AttestReq { nonce, mode, min_policy_version: known.policy().version, known_policy: Some(known.digest()) };
-    writer.write(&session.seal_attest_req(&request)?, site.step()).await?;
-    Ok(())
+    Ok(writer.write(&session.seal_attest_req(&request)?, site.step()).await?)
 }
 
 async fn attest(
@@ -463,8 +464,7 @@ async fn attest(
     let (keys, handshake, nonce) = (own.secrets.public().clone(), *session.handshake(), asked.nonce);
     let mut answer = attesting::answer(own.site, Claim { role, incarnation: own.incarnation, keys, handshake, nonce }).await?;
     answer.steps = cell::after(&answer.policy, &answer.steps, asked.known_policy.as_ref());
-    writer.write(&session.seal_attest_resp(&answer)?, own.site.step()).await?;
-    Ok(())
+    Ok(writer.write(&session.seal_attest_resp(&answer)?, own.site.step()).await?)
 }
 
 async fn judged(

@@ -152,6 +152,15 @@ pub enum RecoverError {
         /// What is known here.
         known: PolicyVersion,
     },
+    /// What is known beyond the log may never have been in force.
+    #[error(
+        "this node's card, or policy.steps in a folder that was brought, goes beyond the chosen log to policy version {known} by a change that loosens and that no witness saw wait: \
+         it may never have been in force. Nothing was recovered. Bring a newer disk, or take that file away and use an older card; governors can bring the change again"
+    )]
+    NeverInForce {
+        /// What is known here.
+        known: PolicyVersion,
+    },
     /// The policy does not let a chip open the keys.
     #[error("the policy in force does not let a chip open the keys: custodians have to be asked")]
     ChipForbidden,

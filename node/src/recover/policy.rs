@@ -2,17 +2,20 @@
 //!
 //! Decides: before custodians are asked, the newest policy that any brought folder proves is what this node attests under, so that custodians who know it
 //! are not asked under an older one. The chosen log must agree: its policy and the one known here are of one row, either may be further along. A log that
-//! is further along is believed, since replicas judged its steps; one that is behind lost a change, which the first leader of the new epoch brings again. A
-//! log whose policy forbids it is not reopened by a chip. Trusts: steps that were judged; the chosen log. Out of scope: choosing it (`takeup`).
+//! is further along is believed, since replicas judged its steps; one that is behind lost a change, which the first leader of the new epoch brings again. What
+//! is known beyond the log has to have been in force: it tightens, or witnesses saw it wait; a file may hold a change that only waits. A log whose policy
+//! forbids it is not reopened by a chip. Trusts: steps that were judged; the chosen log. Out of scope: choosing it (`takeup`).
 //! Protocol sections 6.2 and 8.
 
 use crate::context::Site;
 use crate::governance::{InForce, file};
 use crate::recover::RecoverError;
 use crate::recover::takeup::OpenedBy;
+use ringwall_attest::governance::judge_change;
 use ringwall_consensus::Governed;
 use ringwall_wire::policy::PlatformUnseal;
 use std::path::PathBuf;
+use std::sync::Arc;
 use tracing::{info, warn};
 
 /// Goes by the newest policy that one of these folders proves, of the row that is known here.
@@ -37,6 +40,9 @@ pub(crate) fn agree(site: &Site, governed: &Governed, by: OpenedBy) -> Result<()
         return Err(other());
     }
     if found.steps().len() < known.steps().len() {
+        if !was_in_force(&found, &known) {
+            return Err(RecoverError::NeverInForce { known: known.policy().version });
+        }
         warn!(
             found = %found.policy().version, known = %known.policy().version,
             "recovery: the chosen log ends before a change of the policy that is known here: the change is brought again"
@@ -52,4 +58,37 @@ pub(crate) fn agree(site: &Site, governed: &Governed, by: OpenedBy) -> Result<()
         info!(version = %site.policy().version, "recovery: the chosen log has a newer policy in force than was known here");
     }
     Ok(())
+}
+
+/// Whether every step that is known beyond the log tightens or carries the witnesses' word that it waited: no other is in force for being signed.
+fn was_in_force(found: &InForce, known: &InForce) -> bool {
+    let mut policy = Arc::clone(found.policy());
+    for step in known.steps().iter().skip(found.steps().len()) {
+        match judge_change(&policy, &step.signed) {
+            Ok(judged) if !judged.loosens() || step.notice.is_some() => policy = Arc::new(judged.policy().clone()),
+            Ok(_) | Err(_) => return false,
+        }
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::governance::tests::{founding, longer, shorter, step, steps};
+
+    #[test]
+    fn a_signed_change_that_loosens_and_nobody_saw_wait_is_not_believed_to_have_been_in_force() {
+        let first = founding(60);
+        let ((tighter, to_tighter), (_, to_looser)) = (step(&first, shorter), step(&first, longer));
+        let (_, back) = step(&tighter, longer);
+        let by = |signed: &[&ringwall_wire::policy::SignedPolicy]| InForce::by(&first, steps(signed)).unwrap();
+        let log = by(&[]);
+        assert!(was_in_force(&log, &log));
+        assert!(was_in_force(&log, &by(&[&to_tighter])));
+        assert!(!was_in_force(&log, &by(&[&to_looser])));
+        assert!(!was_in_force(&log, &by(&[&to_tighter, &back])));
+        assert!(was_in_force(&by(&[&to_tighter, &back]), &by(&[&to_tighter, &back])), "what the log has, replicas judged");
+    }
 }

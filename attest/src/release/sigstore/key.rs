@@ -1,12 +1,16 @@
 //! Public keys of signers, authorities and logs.
 //!
-//! Decides: which keys are known (ECDSA over P-256 and P-384, Ed25519) and what a signature under each is; everything else is no key here.
-//! Trusts: the `p256`, `p384` and `ed25519-dalek` crates. Out of scope: whose keys they are. RFC 5280, 5480, 8410.
+//! Decides: which keys are known (ECDSA over P-256 and P-384, Ed25519, RSA of 2,048 to 4,096 bits with PKCS #1 v1.5 and SHA-256) and what a
+//! signature under each is; everything else is no key here. Trusts: the `p256`, `p384`, `ed25519-dalek` and `rsa` crates. Out of scope: whose keys they are. RFC 5280, 5480, 8410.
 
-use super::der::{INTEGER, OBJECT, SEQUENCE, one};
+use super::der::{INTEGER, NULL, OBJECT, SEQUENCE, one};
 use crate::memo::{CHAINS, Claimed};
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use p256::ecdsa::signature::hazmat::PrehashVerifier as _;
+use rsa::Pkcs1v15Sign;
+use rsa::pkcs1::DecodeRsaPublicKey as _;
+use rsa::traits::PublicKeyParts as _;
 use sha2::{Digest as _, Sha256, Sha384, Sha512};
 
 const EC_PUBLIC_KEY: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01];
@@ -16,6 +20,12 @@ const ED25519: &[u8] = &[0x2b, 0x65, 0x70];
 const ECDSA_SHA256: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02];
 const ECDSA_SHA384: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x03];
 const ECDSA_SHA512: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x04];
+const RSA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01];
+const RSA_SHA256: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x0b];
+/// What stands before a SHA-256 in a PKCS #1 v1.5 signature (RFC 8017, 9.2, note 1).
+const DIGEST_INFO_SHA256: [u8; 19] =
+    [0x30, 0x31, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01, 0x05, 0x00, 0x04, 0x20];
+const RSA_MODULUS_BYTES: core::ops::RangeInclusive<usize> = 256..=512;
 const SHA256: &[u8] = &[0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01];
 const SHA384: &[u8] = &[0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x02];
 const SHA512: &[u8] = &[0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x03];
@@ -53,14 +63,23 @@ impl Hash {
 pub(crate) enum Scheme {
     Ecdsa(Hash),
     Ed25519,
+    /// PKCS #1 v1.5 with SHA-256.
+    Rsa,
 }
 
 impl Scheme {
     /// What an `AlgorithmIdentifier` of a signature names.
     pub(crate) fn named(identifier: &[u8]) -> Option<Scheme> {
         let parts = one(identifier)?.inside(SEQUENCE)?;
-        let [object] = parts.as_slice() else { return None };
-        match object.expect(OBJECT)? {
+        let (object, parameters) = parts.split_first()?;
+        let object = object.expect(OBJECT)?;
+        if let [null] = parameters {
+            return (object == RSA_SHA256 && null.expect(NULL)?.is_empty()).then_some(Scheme::Rsa);
+        }
+        if !parameters.is_empty() {
+            return None;
+        }
+        match object {
             ECDSA_SHA256 => Some(Scheme::Ecdsa(Hash::Sha256)),
             ECDSA_SHA384 => Some(Scheme::Ecdsa(Hash::Sha384)),
             ECDSA_SHA512 => Some(Scheme::Ecdsa(Hash::Sha512)),
@@ -75,6 +94,7 @@ enum Kind {
     P256(p256::ecdsa::VerifyingKey),
     P384(p384::ecdsa::VerifyingKey),
     Ed25519(ed25519_dalek::VerifyingKey),
+    Rsa(Box<rsa::PublicKey>),
 }
 
 /// A public key with the bytes it came in.
@@ -102,6 +122,10 @@ impl PublicKey {
                 let key = ed25519_dalek::VerifyingKey::from_bytes(&key.try_into().ok()?).ok()?;
                 Kind::Ed25519((!key.is_weak()).then_some(key)?)
             }
+            (RSA, [null]) if null.expect(NULL)?.is_empty() => {
+                let key = rsa::PublicKey::from_pkcs1_der(key).ok().filter(|key| RSA_MODULUS_BYTES.contains(&key.size()));
+                Kind::Rsa(Box::new(key?))
+            }
             _ => return None,
         };
         Some(PublicKey { kind, der: der.to_vec() })
@@ -127,6 +151,7 @@ impl PublicKey {
             Scheme::Ecdsa(Hash::Sha384) => "Sigstore ECDSA SHA-384",
             Scheme::Ecdsa(Hash::Sha512) => "Sigstore ECDSA SHA-512",
             Scheme::Ed25519 => "Sigstore Ed25519",
+            Scheme::Rsa => "Sigstore RSA PKCS #1 v1.5 SHA-256",
         };
         let claimed = Claimed { algorithm: name, key: &self.der, message: words, signature };
         CHAINS.verified(&claimed, || self.verify(scheme, words, signature).ok_or(())).ok()
@@ -136,11 +161,15 @@ impl PublicKey {
         match (scheme, &self.kind) {
             (Scheme::Ecdsa(hash), _) => self.verify_prehashed(&hash.of(words), signature),
             (Scheme::Ed25519, Kind::Ed25519(key)) => key.verify_strict(words, &ed25519_dalek::Signature::from_slice(signature).ok()?).ok(),
-            (Scheme::Ed25519, Kind::P256(_) | Kind::P384(_)) => None,
+            (Scheme::Rsa, Kind::Rsa(key)) => {
+                let padding = Pkcs1v15Sign { hash_len: Some(32), prefix: Box::new(DIGEST_INFO_SHA256) };
+                key.verify(padding, &Sha256::digest(words), signature).ok()
+            }
+            (Scheme::Ed25519 | Scheme::Rsa, _) => None,
         }
     }
 
-    /// Whether this is the key's ECDSA signature over a hash; none for Ed25519 keys, which sign no hashes.
+    /// Whether this is the key's ECDSA signature over a hash; none for other keys.
     pub(crate) fn verify_prehashed(&self, hash: &[u8], signature: &[u8]) -> Option<()> {
         match &self.kind {
             Kind::P256(key) => {
@@ -151,23 +180,19 @@ impl PublicKey {
                 let signature = p384::ecdsa::Signature::from_slice(&scalars::<48>(signature)?.concat()).ok()?;
                 key.verify_prehash(hash, &signature).ok()
             }
-            Kind::Ed25519(_) => None,
+            Kind::Ed25519(_) | Kind::Rsa(_) => None,
         }
     }
 
-    /// Whether this is the key's signature the way its kind signs: SHA-256 for P-256, SHA-384 for P-384, Ed25519 as it is.
+    /// Whether this is the key's signature the way its kind signs: SHA-256 for P-256 and RSA, SHA-384 for P-384, Ed25519 as it is.
     pub(crate) fn verify_usual(&self, words: &[u8], signature: &[u8]) -> Option<()> {
         let scheme = match &self.kind {
             Kind::P256(_) => Scheme::Ecdsa(Hash::Sha256),
             Kind::P384(_) => Scheme::Ecdsa(Hash::Sha384),
             Kind::Ed25519(_) => Scheme::Ed25519,
+            Kind::Rsa(_) => Scheme::Rsa,
         };
         self.verified(scheme, words, signature)
-    }
-
-    /// Whether it signs SHA-256 hashes.
-    pub(crate) fn is_p256(&self) -> bool {
-        matches!(self.kind, Kind::P256(_))
     }
 }
 
