@@ -10,7 +10,7 @@ mod three;
 use ringwall_attest::release::note::VerifierKey;
 use ringwall_attest::release::signer::Rule;
 use ringwall_attest::release::statement::Statement;
-use ringwall_attest::release::verify_fork;
+use ringwall_attest::release::{LogError, verify_fork};
 use ringwall_client::measure::{MeasurementSet, SnpMeasurement, TdxMeasurement};
 use ringwall_client::policy::to_toml;
 use ringwall_client::release::http::Http;
@@ -167,8 +167,8 @@ impl Makers {
         let signed = Signed::new(["ana.bundle", "ben.bundle"].map(|name| std::fs::read(self.path(name)).unwrap()).to_vec()).unwrap();
         let stated = Statement::parse(signed.statement()).unwrap();
         let entry = signed.entry(Text::new(stated.build.as_str()).unwrap(), stated.svn);
-        let key = VerifierKey::parse(&self.log().key()).unwrap();
-        Stapling { log, key: &key, signed: &signed, entry, trusted_root: None, earlier }.staple(note).unwrap()
+        let rule = Rule::read(&self.rule()).unwrap();
+        Stapling { log, rule: &rule, signed: &signed, entry, trusted_root: None, earlier }.staple(note).unwrap()
     }
 
     fn proof(&self, name: &str) -> ReleaseProof {
@@ -233,6 +233,10 @@ fn who_saw_an_older_head_learns_what_was_revoked_since() {
     let before = std::fs::read(makers.path("proof")).unwrap();
     makers.fails(&makers.staple_line("proof"), BAD, "was revoked: leaks");
     assert_eq!(std::fs::read(makers.path("proof")).unwrap(), before);
+    // Unless it is to be shown: then it is written, and refused by whoever is shown it.
+    makers.fails(&format!("{} --even-revoked", makers.staple_line("shown")), BAD, "was revoked: leaks");
+    assert_eq!(makers.proof("shown").revocations.revoked.len(), 1);
+    makers.fails("release verify shown --policy policy.toml", BAD, "was revoked: leaks");
     // A node that shows the newer head has told its client by that; the client needs nobody else to know.
     let note = makers.log().log().checkpoint().unwrap();
     let newer = makers.careless(&note, &makers.log().log(), Some(&makers.proof("proof")));
@@ -274,11 +278,18 @@ fn a_log_that_shrinks_or_forks_is_noticed_and_the_proof_kept() {
     let fork = ForkProof::decode(&std::fs::read(makers.path("head.fork")).unwrap()).unwrap();
     assert!(verify_fork(&fork, &rule).is_err());
 
-    // Entries are lost: whoever staples notices by the proof before.
+    // Entries are lost: whoever staples notices by the proof before. A smaller head may be an old one, whatever its log says of it now, unless the witnesses
+    // of the larger one saw it later.
+    let cosigned_at =
+        |second: u64| (0..3).for_each(|witness| drop(makers.log().witness_misbehave(witness, &format!("at/{second}")).unwrap()));
+    cosigned_at(1_000);
     makers.log().misbehave("lose/2", b"").unwrap();
+    makers.fails(&makers.staple_line("proof"), CANNOT_TELL, "older");
+    assert!(!makers.path("proof.fork").exists(), "nothing is proven by it");
+    cosigned_at(4_000_000_000);
     makers.fails(&makers.staple_line("proof"), DETECTED, "proof.fork");
     let fork = ForkProof::decode(&std::fs::read(makers.path("proof.fork")).unwrap()).unwrap();
-    assert!(verify_fork(&fork, &rule).is_err());
+    assert!(matches!(verify_fork(&fork, &rule), Err(LogError::Shrank { .. })));
 }
 
 #[test]

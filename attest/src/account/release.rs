@@ -60,7 +60,9 @@ impl ReleaseError {
             E::HeadFromFuture { since_s, now_s } => {
                 (format!("a checkpoint witnessed at {}", date(*since_s)), format!("one from before {}", date(*now_s)))
             }
-            E::HeadOlder { got, known } => (format!("a checkpoint of {got} entries"), format!("one of {known} or more, as seen before")),
+            E::HeadOlder { got, known } => {
+                (format!("a checkpoint of {got} entries"), format!("one of {known} or more and no fewer revocations, as seen before"))
+            }
             E::HeadUnknown { got, known } => {
                 (format!("a checkpoint of {got} entries alone"), format!("a path to it from the one of {known} entries seen before"))
             }

@@ -164,6 +164,22 @@ pub fn witnessed(note: &str, log: &VerifierKey, witnesses: &[VerifierKey], thres
     }
 }
 
+/// Whether at least `threshold` of `witnesses` cosigned the checkpoint in `smaller`, which has fewer entries, strictly later than each of them cosigned the
+/// one in `larger`. An honest log's witnesses never do: a witness that has seen a tree cosigns no smaller one. Times of different witnesses say nothing about
+/// each other, and a cosignature that does not verify counts for nothing.
+pub fn went_back(larger: &str, smaller: &str, log: &VerifierKey, witnesses: &[VerifierKey], threshold: u8) -> Result<bool, LogError> {
+    distinct(log, witnesses)?;
+    let cosigned = |note: &str| -> Result<(u64, Vec<Option<u64>>), LogError> {
+        let (note, checkpoint) = signed_checkpoint(note, log)?;
+        let covered = Covered { origin: &checkpoint.origin, size: checkpoint.size, root: &checkpoint.root.0 };
+        Ok((checkpoint.size, witnesses.iter().map(|witness| note.cosigned(witness, &covered).ok()).collect()))
+    };
+    let ((large, before), (small, after)) = (cosigned(larger)?, cosigned(smaller)?);
+    let back = |pair: &(&Option<u64>, &Option<u64>)| matches!(pair, (Some(before), Some(after)) if after > before);
+    let liars = before.iter().zip(&after).filter(back).count();
+    Ok(small < large && liars >= usize::from(threshold.max(1)))
+}
+
 /// The keys are witnesses' keys, no two of them are one, and none is the log's: a quorum counts people, not lines.
 pub(crate) fn distinct(log: &VerifierKey, witnesses: &[VerifierKey]) -> Result<(), LogError> {
     let cannot = |key: &VerifierKey, what| Err(LogError::Witness { name: key.name().to_string(), what });
@@ -191,7 +207,8 @@ pub fn included(leaf: &Digest, proof: &LogProof, checkpoint: &Checkpoint) -> Res
 }
 
 /// Whether `newer` continues `older`. `path` is one of `wire`'s trees, or of RFC 9162, which leaves out the first hash where the older size is a power
-/// of two. [`LogError::Shrank`] and [`LogError::Forked`] are proven by both checkpoints and the path together; [`LogError::NoPath`] proves nothing.
+/// of two. [`LogError::Forked`] is proven by both checkpoints and the path together. [`LogError::Shrank`] says which of the two is smaller, and is a lie only
+/// where the smaller one is the later one ([`went_back`]); [`LogError::NoPath`] proves nothing.
 pub fn consistent(older: &Checkpoint, newer: &Checkpoint, path: &[Digest]) -> Result<(), LogError> {
     let (first, second) = (older.size, newer.size);
     if older.origin != newer.origin {

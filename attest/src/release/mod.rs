@@ -17,6 +17,6 @@ pub mod statement;
 pub use bundle::{Bundle, BundleError, Certified, TrustedRoot, envelope_words};
 pub use log::{Checkpoint, LogError, Witnessed};
 pub use note::{NoteError, SignedNote, VerifierKey};
-pub use proof::{Ran, ReleaseError, Released, verify_fork, verify_release};
+pub use proof::{Ran, ReleaseError, Released, revokes, verify_fork, verify_release};
 pub use signer::{Rule, RuleError, Signer};
 pub use statement::{Artefact, SnpShape, Statement, StatementError, TdxShape};

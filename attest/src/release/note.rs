@@ -183,6 +183,17 @@ impl SignedNote {
         &self.text
     }
 
+    /// The note with the lines of these keys alone, in this order: what anybody else appended is left out.
+    pub(crate) fn only<'k>(&self, keys: impl Iterator<Item = &'k VerifierKey>) -> String {
+        let mut note = alloc::format!("{}\n", self.text);
+        for key in keys {
+            let Ok(signature) = self.line(key) else { continue };
+            let bytes = [&key.id.to_be_bytes()[..], signature].concat();
+            note.push_str(&alloc::format!("{DASH}{} {}\n", key.name, base64::write(&bytes)));
+        }
+        note
+    }
+
     /// The signature in the name of `key`, if there is one: name and id must both be the key's.
     fn line(&self, key: &VerifierKey) -> Result<&[u8], NoteError> {
         let mut own = self.lines.iter().filter(|line| line.id == key.id && line.name == key.name);

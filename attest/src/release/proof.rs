@@ -8,8 +8,8 @@
 //! (clients). Protocol section 8, "Releases".
 
 use super::bundle::{Bundle, BundleError, TrustedRoot};
-use super::log::{Checkpoint, LogError, Witnessed, checkpoint, consistent, included, witnessed};
-use super::note::NoteError;
+use super::log::{Checkpoint, LogError, Witnessed, checkpoint, consistent, included, went_back, witnessed};
+use super::note::{NoteError, SignedNote};
 use super::signer::{Rule, RuleError, Signer, SignerKind};
 use super::statement::{Statement, StatementError};
 use crate::session::CLOCK_TOLERANCE_S;
@@ -20,7 +20,8 @@ use ringwall_wire::codec::{DecodeError, Field as _, Message as _};
 use ringwall_wire::ids::Digest;
 use ringwall_wire::policy::{Measurement, MeasurementRegister, ReleaseSigners, TdxTuple};
 use ringwall_wire::release::{
-    ConsistencyPath, ForkProof, LogEntry, LogHead, Logged, LoggedRelease, Note, ReleaseProof, RevocationList, RevokedBuild, bundles_digest,
+    ConsistencyPath, ForkProof, LogEntry, LogHead, Logged, LoggedRelease, Note, ReleaseProof, RevocationList, Revoked, RevokedBuild,
+    bundles_digest,
 };
 use ringwall_wire::without::{Defence, left_out};
 use sha2::{Digest as _, Sha256};
@@ -88,8 +89,11 @@ pub enum ReleaseError {
     /// The head is from the future.
     #[error("the newest checkpoint was witnessed at {since_s}, it is {now_s} (Unix seconds): is this machine's clock right?")]
     HeadFromFuture { since_s: u64, now_s: u64 },
-    /// The caller knows a newer head.
-    #[error("the node's checkpoint has {got} entries, {known} were seen before: it has not caught up, or hides what came since")]
+    /// The caller knows a newer head: one of more entries, or of as many and more revocations.
+    #[error(
+        "the node's checkpoint of {got} entries is older than one of {known} that was seen before (of one size, the one that names fewer revocations): \
+         it has not caught up, or hides what came since"
+    )]
     HeadOlder { got: u64, known: u64 },
     /// Nothing leads from the known head to this one.
     #[error(
@@ -99,13 +103,13 @@ pub enum ReleaseError {
     /// What the caller kept cannot be read.
     #[error("the checkpoint that was kept cannot be read: {0}; restore it, or give up what it protects by removing it")]
     LastHead(LogError),
-    /// Two histories, or fewer entries than before at a later time.
+    /// Two histories, or fewer entries than the same witnesses cosigned before.
     #[error("the release log lied: {error}; keep the proof and show it to everybody who relies on that log")]
     Fork { error: LogError, proof: Box<ForkProof> },
     /// The list of revocations is not the head's.
     #[error("the list of revocations is not the one the checkpoint names")]
     OtherRevocations,
-    /// A revocation was taken back.
+    /// A revocation was taken back by a head that is newer beyond doubt: of more entries, or of as many and no fewer revocations.
     #[error("the release log took back a revocation: {known} were known, and the newest list does not begin with them")]
     RevocationTakenBack { known: u64, proof: Box<ForkProof> },
     /// The build is revoked.
@@ -125,6 +129,7 @@ pub struct Released {
     signers: Vec<String>,
     head: LogHead,
     checkpoint: Checkpoint,
+    anew: bool,
 }
 
 impl Released {
@@ -138,7 +143,7 @@ impl Released {
         &self.signers
     }
 
-    /// The newest head; who keeps it never goes back behind it.
+    /// The newest head, with the signatures of the log and of the named witnesses alone, the log's first; who keeps it never goes back behind it.
     pub fn head(&self) -> &LogHead {
         &self.head
     }
@@ -146,6 +151,12 @@ impl Released {
     /// What that head says.
     pub fn checkpoint(&self) -> &Checkpoint {
         &self.checkpoint
+    }
+
+    /// Whether the caller's last head is of another log than the one this policy names, so that nothing says whether an earlier head of this log was
+    /// newer: what is remembered begins anew with [`Released::head`].
+    pub fn begins_anew(&self) -> bool {
+        self.anew
     }
 }
 
@@ -164,11 +175,15 @@ pub fn verify_release(
     let (statement, signers) = signed(&proof, &rule, now_s)?;
     measures(&statement, build, ran)?;
     let (head, since_s) = logged(&proof, &rule, &statement, now_s)?;
-    let head_note = LogHead { note: proof.head.clone(), since_s };
+    let head_note = LogHead { note: own_lines(&proof.head, &rule)?, since_s };
     whole_list(&proof.revocations, &head)?;
-    continues(&proof, &rule, &head, since_s, last_head)?;
+    let known = known(last_head, &rule)?;
+    if let Some((known, last)) = &known {
+        continues(&proof, &rule, &head, (known, *last))?;
+    }
     revoked(&proof.revocations, build, ran)?;
-    Ok(Released { statement, signers, head: head_note, checkpoint: head })
+    let anew = last_head.is_some() && known.is_none();
+    Ok(Released { statement, signers, head: head_note, checkpoint: head, anew })
 }
 
 /// The statement enough signers signed, and who they are. Every bundle is by another signer and over the same payload.
@@ -284,8 +299,8 @@ fn logged(proof: &ReleaseProof, rule: &Rule, statement: &Statement, now_s: u64) 
     Ok((head.checkpoint().clone(), since_s))
 }
 
-fn text(note: &Note) -> Result<&str, ReleaseError> {
-    core::str::from_utf8(note).map_err(|_| ReleaseError::Log(LogError::Note(NoteError::Note { what: "it is not UTF-8" })))
+fn text(note: &Note) -> Result<&str, LogError> {
+    core::str::from_utf8(note).map_err(|_| LogError::Note(NoteError::Note { what: "it is not UTF-8" }))
 }
 
 /// Since when enough witnesses vouch for the head, when that is recent.
@@ -319,23 +334,35 @@ fn continued(
     }
 }
 
-/// The head continues the one the caller knows. A head of another log, as after a policy that names another one, says nothing of this log.
-fn continues(proof: &ReleaseProof, rule: &Rule, head: &Checkpoint, since_s: u64, last: Option<&LogHead>) -> Result<(), ReleaseError> {
-    let Some(last) = last else { return Ok(()) };
-    let note = core::str::from_utf8(&last.note).map_err(|_| ReleaseError::LastHead(LogError::Checkpoint { what: "it is not UTF-8" }))?;
-    let known = match checkpoint(note, &rule.log) {
-        Ok(known) => known,
-        Err(LogError::Note(NoteError::Missing { .. }) | LogError::OtherLog { .. }) => return Ok(()),
-        Err(error) => return Err(ReleaseError::LastHead(error)),
-    };
+/// The head as it is kept: whatever lines others appended to the note, the log's is the first and nobody's but the named witnesses' follow.
+fn own_lines(head: &Note, rule: &Rule) -> Result<Note, ReleaseError> {
+    let signed = SignedNote::parse(text(head)?).map_err(LogError::Note)?;
+    let kept = signed.only(core::iter::once(&rule.log).chain(&rule.witnesses));
+    Note::new(kept.into_bytes()).map_err(|_| ReleaseError::Log(LogError::Note(NoteError::Note { what: "it is too long" })))
+}
+
+/// The head the caller knows; none when it is of another log, as after a policy that names another one: it says nothing of this log.
+fn known<'h>(last: Option<&'h LogHead>, rule: &Rule) -> Result<Option<(Checkpoint, &'h LogHead)>, ReleaseError> {
+    let Some(last) = last else { return Ok(None) };
+    match text(&last.note).and_then(|note| checkpoint(note, &rule.log)) {
+        Ok(known) => Ok(Some((known, last))),
+        Err(LogError::Note(NoteError::Missing { .. }) | LogError::OtherLog { .. }) => Ok(None),
+        Err(error) => Err(ReleaseError::LastHead(error)),
+    }
+}
+
+/// The head continues the one the caller knows. An older one is refused and proves nothing: nodes are stapled at different times, each witness has a clock of
+/// its own, and a revocation adds no entry. It is a lie only where the head is the newer one beyond doubt.
+fn continues(proof: &ReleaseProof, rule: &Rule, head: &Checkpoint, (known, last): (&Checkpoint, &LogHead)) -> Result<(), ReleaseError> {
     let lied = |path: ConsistencyPath| Box::new(ForkProof { older: last.note.clone(), newer: proof.head.clone(), path });
+    let older = Err(ReleaseError::HeadOlder { got: head.size, known: known.size });
     if head.size < known.size {
-        return match since_s > last.since_s {
+        return match went_back(text(&last.note)?, text(&proof.head)?, &rule.log, &rule.witnesses, rule.witness_threshold)? {
             true => {
                 let error = LogError::Shrank { older: known.size, newer: head.size };
                 Err(ReleaseError::Fork { error, proof: lied(ConsistencyPath::default()) })
             }
-            false => Err(ReleaseError::HeadOlder { got: head.size, known: known.size }),
+            false => older,
         };
     }
     let path = match (head.size == known.size || known.size == 0, proof.known.iter().find(|earlier| earlier.size == known.size)) {
@@ -343,8 +370,11 @@ fn continues(proof: &ReleaseProof, rule: &Rule, head: &Checkpoint, since_s: u64,
         (false, Some(earlier)) => earlier.path.clone(),
         (false, None) => return Err(ReleaseError::HeadUnknown { got: head.size, known: known.size }),
     };
-    continued(&known, head, &path, &last.note, &proof.head)?;
+    continued(known, head, &path, &last.note, &proof.head)?;
     let Some((count, list)) = known.revoked else { return Ok(()) };
+    if head.size == known.size && head.revoked.map_or(0, |(now, _)| now) < count {
+        return older;
+    }
     match proof.revocations.digest_of_first(count) == Some(list) {
         true => Ok(()),
         false => Err(ReleaseError::RevocationTakenBack { known: count, proof: lied(path) }),
@@ -364,26 +394,34 @@ fn whole_list(list: &RevocationList, head: &Checkpoint) -> Result<(), ReleaseErr
     }
 }
 
-/// The list does not name the build.
-fn revoked(list: &RevocationList, build: &Measurement, ran: &Ran) -> Result<(), ReleaseError> {
+/// The first revocation of the list that names `build`, or what the hardware reported of it.
+pub fn revokes<'l>(list: &'l RevocationList, build: &Measurement, ran: &Ran) -> Option<&'l Revoked> {
     let names = |what: &RevokedBuild| match (what, ran) {
         (RevokedBuild::Build(name), _) => **name == *build.id,
         (RevokedBuild::Snp(digest), Ran::Snp(own)) => digest == own,
         (RevokedBuild::Tdx(tuple), Ran::Tdx(own)) => tuple == own,
         (RevokedBuild::Snp(_), Ran::Tdx(_)) | (RevokedBuild::Tdx(_), Ran::Snp(_)) => false,
     };
-    match list.revoked.iter().find(|one| names(&one.what)) {
+    list.revoked.iter().find(|one| names(&one.what))
+}
+
+/// The list does not name the build.
+fn revoked(list: &RevocationList, build: &Measurement, ran: &Ran) -> Result<(), ReleaseError> {
+    match revokes(list, build, ran) {
         None => Ok(()),
         Some(one) => Err(ReleaseError::Revoked { build: build.id.to_string(), reason: one.reason.to_string(), at_s: one.at_s }),
     }
 }
 
-/// Whether a proof of a fork proves it to somebody who knows the log's key: both heads are the log's, and they are of two histories. That a log
-/// shrank shows in its witnesses' times alone: [`LogError::Shrank`] is given for whoever looks at these.
+/// Whether a proof of a fork proves it to somebody who knows the log's and the witnesses' keys: both heads are the log's, and they are of two histories, or
+/// the smaller one was cosigned after the larger one ([`went_back`]). A smaller head of an unknown time proves nothing: [`LogError::NoPath`].
 pub fn verify_fork(proof: &ForkProof, rule: &Rule) -> Result<(), LogError> {
-    let read = |note: &Note| -> Result<Checkpoint, LogError> {
-        let text = core::str::from_utf8(note).map_err(|_| NoteError::Note { what: "it is not UTF-8" })?;
-        checkpoint(text, &rule.log)
-    };
-    consistent(&read(&proof.older)?, &read(&proof.newer)?, &proof.path)
+    let (first, second) = (text(&proof.older)?, text(&proof.newer)?);
+    match consistent(&checkpoint(first, &rule.log)?, &checkpoint(second, &rule.log)?, &proof.path) {
+        Err(LogError::Shrank { older, newer }) => match went_back(first, second, &rule.log, &rule.witnesses, rule.witness_threshold)? {
+            true => Err(LogError::Shrank { older, newer }),
+            false => Err(LogError::NoPath { older, newer }),
+        },
+        judged => judged,
+    }
 }

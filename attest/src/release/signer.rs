@@ -86,7 +86,7 @@ impl Signer {
 
     fn is(&self, other: &Signer) -> bool {
         match (&self.kind, &other.kind) {
-            (SignerKind::Key(own), SignerKind::Key(other)) => own.der() == other.der(),
+            (SignerKind::Key(own), SignerKind::Key(other)) => own.is(other),
             (own, other) => own == other,
         }
     }

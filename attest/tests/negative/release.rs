@@ -4,13 +4,13 @@
 //! Trusts: proofs `ringwall-sim` mints, accepted where they are honest. Out of scope: bundles of Sigstore's own log (the shared vectors).
 
 use crate::harness::{ACCEPTED, Amd, NOW_S, Table, profile};
-use ringwall_attest::release::{LogError, Ran, ReleaseError, Released, Statement, verify_fork, verify_release};
+use ringwall_attest::release::{Checkpoint, LogError, Ran, ReleaseError, Released, Statement, verify_fork, verify_release};
 use ringwall_sim::release::{ManagedKey, MintedLog, Publisher, statement_of};
 use ringwall_wire::bounded::{List, Text};
 use ringwall_wire::codec::Message as _;
 use ringwall_wire::ids::{ClusterId, Digest};
 use ringwall_wire::policy::{Measurement, ReleaseRule, ReleaseSigners};
-use ringwall_wire::release::{LogEntry, LogHead, Logged, ReleaseProof, Revoked, RevokedBuild};
+use ringwall_wire::release::{ForkProof, LogEntry, LogHead, Logged, Note, ReleaseProof, Revoked, RevokedBuild};
 
 /// A machine whose build is released.
 struct Scene {
@@ -279,14 +279,18 @@ fn a_head_that_does_not_continue_the_known_one_is_refused_and_proven() {
     scene.publisher.refresh(&mut scene.proof, size, &[size], NOW_S);
     let newer = scene.against(Some(&known)).unwrap().head().clone();
 
-    // the log loses an entry: at an earlier second it is an old head, at a later one a lie
+    // the log loses an entry: at an earlier second it is an old head, at a later one of the same witnesses a lie
     scene.publisher.log.lose(size);
     scene.publisher.refresh(&mut scene.proof, size, &[], NOW_S - 5);
     assert!(matches!(scene.against(Some(&newer)), Err(ReleaseError::HeadOlder { got: 2, known: 3 })));
     scene.publisher.refresh(&mut scene.proof, size, &[], NOW_S + 5);
-    let Err(ReleaseError::Fork { error: LogError::Shrank { older: 3, newer: 2 }, .. }) = scene.against(Some(&newer)) else {
+    let Err(ReleaseError::Fork { error: LogError::Shrank { older: 3, newer: 2 }, proof }) = scene.against(Some(&newer)) else {
         panic!("a log that shrank was not noticed")
     };
+    let rule = ringwall_attest::release::Rule::read(&scene.rule).unwrap();
+    assert!(matches!(verify_fork(&proof, &rule), Err(LogError::Shrank { .. })), "whoever has the proof sees it");
+    let reversed = ForkProof { older: newer.note.clone(), newer: known.note.clone(), path: Default::default() };
+    assert!(matches!(verify_fork(&reversed, &rule), Err(LogError::NoPath { older: 3, newer: 2 })), "two honest heads in any order");
 
     // another third entry, and then another fourth one
     let other = LogEntry::policy_change(ClusterId([8; 32]), Digest([8; 32]));
@@ -299,7 +303,6 @@ fn a_head_that_does_not_continue_the_known_one_is_refused_and_proven() {
         let Err(ReleaseError::Fork { error: LogError::Forked { .. }, proof }) = scene.against(Some(&newer)) else {
             panic!("a fork was not noticed")
         };
-        let rule = ringwall_attest::release::Rule::read(&scene.rule).unwrap();
         assert!(matches!(verify_fork(&proof, &rule), Err(LogError::Forked { .. })), "whoever has the proof sees it");
     }
     // what is honest goes on
@@ -329,6 +332,96 @@ fn a_revocation_is_learned_from_a_newer_head_and_cannot_be_taken_back() {
     scene.publisher.log.revoke(revocation(RevokedBuild::Snp(*scene.build.snp.first().unwrap())));
     scene.publisher.refresh(&mut scene.proof, size, &[size, size + 1], NOW_S);
     assert!(matches!(scene.against(Some(&known)), Err(ReleaseError::Revoked { .. })), "learned from the node itself");
+}
+
+/// Each witness looks when it likes: the second by which enough of them cosigned a smaller head may be the later one, and nobody lied.
+#[test]
+fn witnesses_out_of_step_prove_nothing() {
+    let mut scene = Scene::new();
+    let smaller = scene.publisher.log.checkpoint();
+    let size = smaller.size;
+    scene.publisher.log.append(&other_entry());
+    let larger = scene.publisher.log.checkpoint();
+    let witnesses = scene.publisher.witnesses.clone();
+    let cosigned = |log: &MintedLog, checkpoint: &Checkpoint, times: [Option<u64>; 3]| {
+        let mut note = log.note(checkpoint, &[], NOW_S).to_vec();
+        for (witness, at_s) in witnesses.iter().zip(times) {
+            at_s.into_iter().for_each(|at_s| note.extend_from_slice(witness.cosign(checkpoint, at_s).as_bytes()));
+        }
+        Note::new(note).unwrap()
+    };
+    let (early, second, third, late) = (NOW_S - 90, NOW_S - 85, NOW_S - 84, NOW_S - 80);
+    scene.publisher.refresh(&mut scene.proof, size, &[], NOW_S);
+    scene.proof.head = cosigned(&scene.publisher.log, &larger, [Some(early), Some(late), None]);
+    let known = scene.against(None).unwrap().head().clone();
+    assert_eq!(known.since_s, early);
+    scene.publisher.log.lose(size);
+    scene.publisher.refresh(&mut scene.proof, size, &[], NOW_S);
+    scene.proof.head = cosigned(&scene.publisher.log, &smaller, [None, Some(second), Some(third)]);
+    assert_eq!(scene.against(None).unwrap().head().since_s, second, "later than the larger one, by the second that counts");
+    let judged = |scene: &Scene| scene.against(Some(&known));
+    assert!(matches!(judged(&scene), Err(ReleaseError::HeadOlder { got: 2, known: 3 })));
+    // One witness went back, of the two that a lie takes; then both.
+    scene.proof.head = cosigned(&scene.publisher.log, &smaller, [Some(second), Some(late), Some(third)]);
+    assert!(matches!(judged(&scene), Err(ReleaseError::HeadOlder { .. })));
+    scene.proof.head = cosigned(&scene.publisher.log, &smaller, [Some(second), Some(late + 1), None]);
+    assert!(matches!(judged(&scene), Err(ReleaseError::Fork { error: LogError::Shrank { .. }, .. })));
+}
+
+/// Revoking adds no entry: a node that was stapled before it shows an older head of the same size.
+#[test]
+fn a_head_from_before_a_revocation_is_an_older_one_and_no_lie() {
+    let mut scene = Scene::new();
+    let before = scene.proof.clone();
+    let size = scene.publisher.log.size();
+    scene.publisher.log.revoke(revocation(RevokedBuild::Build(Text::new("another").unwrap())));
+    scene.publisher.refresh(&mut scene.proof, size, &[], NOW_S);
+    let known = scene.against(None).unwrap().head().clone();
+    let after = std::mem::replace(&mut scene.proof, before);
+    assert!(matches!(scene.against(Some(&known)), Err(ReleaseError::HeadOlder { got: 2, known: 2 })));
+    scene.publisher.log.forget_revocations();
+    scene.publisher.refresh(&mut scene.proof, size, &[], NOW_S + 5);
+    assert!(matches!(scene.against(Some(&known)), Err(ReleaseError::HeadOlder { .. })), "whenever it was cosigned");
+    // As many and others, at one size: there is one list of each length.
+    scene.publisher.log.revoke(revocation(RevokedBuild::Build(Text::new("yet another").unwrap())));
+    scene.publisher.refresh(&mut scene.proof, size, &[], NOW_S);
+    assert!(matches!(scene.against(Some(&known)), Err(ReleaseError::RevocationTakenBack { known: 1, .. })));
+    scene.proof = after;
+    assert!(scene.against(Some(&known)).is_ok_and(|released| !released.begins_anew()));
+}
+
+/// What is remembered has the log's line first and no stranger's; the head of a log under another key is none of this log's.
+#[test]
+fn what_is_remembered_is_of_one_log_and_its_witnesses() {
+    let mut scene = Scene::new();
+    let honest = scene.against(None).unwrap();
+    assert!(!honest.begins_anew(), "nothing was remembered");
+    let stranger = ringwall_sim::release::Witness::new("log.example/releases");
+    let text = String::from_utf8(scene.proof.head.to_vec()).unwrap();
+    let line = stranger.cosign(&scene.publisher.log.checkpoint(), NOW_S);
+    let at = text.find("\n\n").unwrap() + 2;
+    scene.proof.head = Note::new(format!("{}{line}{}", &text[..at], &text[at..]).into_bytes()).unwrap();
+    assert_eq!(scene.against(None).unwrap().head(), honest.head(), "a line that somebody put before the log's");
+    let other = MintedLog::new("log.example/other");
+    let elsewhere = LogHead { note: other.head(&[], NOW_S), since_s: NOW_S };
+    assert!(scene.against(Some(&elsewhere)).unwrap().begins_anew());
+}
+
+/// A P-256 key in its two DER forms is one signer, and counts once.
+#[test]
+fn one_key_in_two_forms_is_one_signer() {
+    let scene = Scene::new();
+    let der = ManagedKey::p256("first").der();
+    let (head, point) = der.split_at(26);
+    let sign = 2 + (point[64] & 1);
+    let mut compressed = [head, &[sign], &point[1..33]].concat();
+    (compressed[1], compressed[24]) = (0x39, 0x22);
+    let text = Text::new(format!("key:{}", ringwall_sim::release::log::base64(&compressed))).unwrap();
+    assert!(ringwall_attest::release::Signer::parse(&text).is_ok());
+    let mut rule = scene.rule.clone();
+    rule.signers.push(text).unwrap();
+    let read = ringwall_attest::release::Rule::read(&rule);
+    assert!(matches!(read, Err(ringwall_attest::release::RuleError::Twice { .. })), "{read:?}");
 }
 
 /// Bytes bent at random: refused, or what is said is the same (a signature line of a key nobody knows).

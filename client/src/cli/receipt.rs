@@ -84,11 +84,17 @@ fn log_lied(shared: &SharedOptions, proof: &LogForkFile, path: &Path) -> Result<
     let (exit, object, text) = match proof.verify(signers) {
         Ok(Some(what)) => {
             let misdeed = name(proof.misdeed());
-            let words = "Both checkpoints are signed by the log that the card's policy names. No honest log signs both.";
+            let words = match proof.misdeed() {
+                Misdeed::Rollback => {
+                    "Both checkpoints are signed by the log that the card's policy names, and as many of its named witnesses as must cosign each cosigned the \
+                     smaller one after they had cosigned the larger one. Of an honest log no honest witness does that."
+                }
+                Misdeed::Fork => "Both checkpoints are signed by the log that the card's policy names. No honest log signs both.",
+            };
             let object = json!({ "proven": true, "misdeed": misdeed, "what": what, "log": "release" });
             (Exit::Done, object, format!("{}: {misdeed}: {what}\n{}", path.display(), show::wrap(words, 2)))
         }
-        Ok(None) => nothing(path, "one checkpoint continues the other, and names no fewer revocations"),
+        Ok(None) => nothing(path, "an honest log may have signed both: nothing shows that the later one has less, or other revocations"),
         Err(fault) => nothing(path, &fault.to_string()),
     };
     match shared.json {

@@ -216,6 +216,9 @@ pub(crate) struct Staple {
     /// Have the log ask its witnesses again first
     #[arg(long)]
     pub(crate) renew: bool,
+    /// Write the proof even if it revokes the build, for its nodes to show; that ends with exit code 3 all the same
+    #[arg(long)]
+    pub(crate) even_revoked: bool,
     /// The proof; one that is there is continued and replaced
     #[arg(long, short, value_name = "FILE")]
     pub(crate) out: PathBuf,

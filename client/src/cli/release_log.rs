@@ -1,7 +1,8 @@
 //! The verbs of `ringwall release` that talk to a release log: revoking, witnessing, stapling.
 //!
-//! Decides: a list of revocations is only added to; a witness looks once and says what it saw; a proof that would be refused is not written. Two histories
-//! of a log are kept beside what was asked for. Trusts: the library. Out of scope: the protocols (`crate::release`). docs/runbooks/releases.md.
+//! Decides: a list of revocations is only added to; a witness looks once and says what it saw; a proof that would be refused is not written, unless a
+//! revocation is to be shown. Two histories of a log are kept beside what was asked for.
+//! Trusts: the library. Out of scope: the protocols (`crate::release`). docs/runbooks/releases.md.
 
 use super::exit::{Exit, Trouble};
 use super::input::bounded_file;
@@ -18,6 +19,7 @@ use crate::release::tiles::{REVOCATIONS_BYTES, TileLog};
 use crate::release::witness::{Submission, Witness as Judge, WitnessRefusal};
 use ringwall_attest::release::log::checkpoint;
 use ringwall_attest::release::note::VerifierKey;
+use ringwall_attest::release::{ReleaseError, Rule};
 use ringwall_wire::bounded::Text;
 use ringwall_wire::codec::Message as _;
 use ringwall_wire::limits::{RELEASE_PROOF_BYTES, TRUSTED_ROOT_BYTES};
@@ -122,9 +124,10 @@ pub(super) fn staple(arguments: &Staple, json: bool) -> Result<Exit, Trouble> {
     let build = build_of(&policy, &parsed.build)?;
     let earlier = earlier(&arguments.out)?;
     let trusted_root = arguments.trusted_root.as_deref().map(|path| bounded_file(path, TRUSTED_ROOT_BYTES)).transpose()?;
-    let (log, key) = (TileLog::new(&arguments.log_url, Http::new()), verifier(&rule.log)?);
+    let read = Rule::read(rule).map_err(|fault| refusal(&ReleaseError::Rule(fault)))?;
+    let log = TileLog::new(&arguments.log_url, Http::new());
     let note = if arguments.renew { log.renewed()? } else { log.checkpoint()? };
-    let stapling = Stapling { log: &log, key: &key, signed: &signed, entry, trusted_root, earlier: earlier.as_ref() };
+    let stapling = Stapling { log: &log, rule: &read, signed: &signed, entry, trusted_root, earlier: earlier.as_ref() };
     let proof = stapling.staple(&note).map_err(|fault| match fault {
         StapleFault::Fork { ref proof, .. } => keep_fork(&arguments.out, proof, fault.to_string()),
         fault => fault.into(),
@@ -134,7 +137,15 @@ pub(super) fn staple(arguments: &Staple, json: bool) -> Result<Exit, Trouble> {
         let words = format!("the proof has {} bytes, at most {RELEASE_PROOF_BYTES} are stapled: name fewer signers", bytes.len());
         return Err(Trouble::new("RW-C-RELEASE-BUNDLE", words));
     }
-    let released = judge_listed(&bytes, rule, build, clock::now_s(), None).map_err(|fault| refusal(&fault))?;
+    let released = match judge_listed(&bytes, rule, build, clock::now_s(), None) {
+        Ok(released) => released,
+        Err(fault @ ReleaseError::Revoked { .. }) if arguments.even_revoked => {
+            replace(&arguments.out, &bytes)?;
+            let words = format!("{fault}; {} says so now: a node that is given it shows it to whoever asks", arguments.out.display());
+            return Err(Trouble::new("RW-C-RELEASE-REFUSED", words));
+        }
+        Err(fault) => return Err(refusal(&fault)),
+    };
     replace(&arguments.out, &bytes)?;
     let (shown, since_s) = (arguments.out.display().to_string(), released.head().since_s);
     let until_s = since_s.saturating_add(u64::from(rule.max_checkpoint_age_s));

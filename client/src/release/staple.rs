@@ -1,13 +1,15 @@
 //! Publishing a release in its log, and the proof of release that nodes carry.
 //!
 //! Decides: which entry a set of bundles is in the log, and that a proof is put together from one checkpoint: what it has, how it continues the heads that
-//! earlier proofs showed, and everything that was revoked, whole. A log that does not continue an earlier head gives no proof, and the two heads are kept.
+//! earlier proofs showed, and everything that was revoked, whole. A log that does not continue an earlier head gives no proof, and the two heads are kept;
+//! one that shows an older head gives none either, which alone is no lie.
 //! Trusts: nothing fetched: whoever uses the proof has it judged (`ringwall_attest::release`), and so does `ringwall release staple` before it writes one.
 //! Out of scope: signing (`bundle.rs`), witnesses (`witness.rs`). Protocol section 8, "Releases".
 
 use super::bundle::{Bundle, BundleFault};
 use super::tiles::{TileLog, TilesFault, Tree};
-use ringwall_attest::release::log::{Checkpoint, LogError, checkpoint, consistent};
+use ringwall_attest::release::Rule;
+use ringwall_attest::release::log::{Checkpoint, LogError, checkpoint, consistent, went_back};
 use ringwall_attest::release::note::VerifierKey;
 use ringwall_wire::bounded::{Blob, List, Text};
 use ringwall_wire::codec::Message as _;
@@ -49,6 +51,21 @@ pub enum StapleFault {
         fault: LogError,
         /// The two heads.
         proof: Box<ForkProof>,
+    },
+    /// An older head than before.
+    #[error(
+        "the log's checkpoint has {got} entries and {got_revoked} revocations, the earlier proof showed {known} and {known_revoked}: it is an older one, or \
+         the log lost something; ask again, then ask whoever runs the log and its witnesses; the earlier proof stays"
+    )]
+    Older {
+        /// Its entries.
+        got: u64,
+        /// Its revocations.
+        got_revoked: u64,
+        /// Entries before.
+        known: u64,
+        /// Revocations before.
+        known_revoked: u64,
     },
     /// The entry is not there.
     #[error("the log has no such entry among its newest {looked_at}: publish it first (`ringwall release publish`)")]
@@ -113,8 +130,8 @@ impl Signed {
 pub struct Stapling<'a> {
     /// The log.
     pub log: &'a TileLog,
-    /// Its key.
-    pub key: &'a VerifierKey,
+    /// The policy's rule: the log's key, and its witnesses'.
+    pub rule: &'a Rule,
     /// The bundles.
     pub signed: &'a Signed,
     /// Their entry.
@@ -128,9 +145,9 @@ pub struct Stapling<'a> {
 impl Stapling<'_> {
     /// Puts the proof together from this checkpoint, which came with its cosignatures.
     pub fn staple(&self, note: &str) -> Result<ReleaseProof, StapleFault> {
-        let head = checkpoint(note, self.key).map_err(StapleFault::Checkpoint)?;
+        let head = checkpoint(note, self.rule.log()).map_err(StapleFault::Checkpoint)?;
         if let Some(earlier) = self.earlier {
-            grows(&earlier.head, note, (&head, self.key))?;
+            grows(&earlier.head, note, &head, self.rule)?;
         }
         let tree = self.log.tree(head.size, head.root)?;
         let known = match self.earlier {
@@ -174,7 +191,7 @@ impl Stapling<'_> {
         head: &Checkpoint,
         tree: &Tree<'_>,
     ) -> Result<List<KnownHead, KNOWN_HEADS>, StapleFault> {
-        let (older, text) = text_of(&earlier.head, self.key)?;
+        let (older, text) = text_of(&earlier.head, self.rule.log())?;
         let path = tree.consistency(older.size)?;
         consistent(&older, head, &path).map_err(|fault| fork(fault, text, note, path))?;
         let mut sizes: BTreeSet<u64> = earlier.known.iter().map(|known| known.size).collect();
@@ -199,12 +216,17 @@ fn text_of<'a>(note: &'a Note, key: &VerifierKey) -> Result<(Checkpoint, &'a str
     Ok((checkpoint(text, key).map_err(StapleFault::Checkpoint)?, text))
 }
 
-/// Sizes alone: a smaller tree has no path to ask for.
-fn grows(earlier: &Note, note: &str, (head, key): (&Checkpoint, &VerifierKey)) -> Result<(), StapleFault> {
-    let (older, text) = text_of(earlier, key)?;
-    match head.size < older.size {
+/// Sizes and counts alone: a smaller tree has no path to ask for. That the log shrank is a lie only where its witnesses saw it do so.
+fn grows(earlier: &Note, note: &str, head: &Checkpoint, rule: &Rule) -> Result<(), StapleFault> {
+    let (older, text) = text_of(earlier, rule.log())?;
+    let count = |of: &Checkpoint| of.revoked.map_or(0, |(count, _)| count);
+    let (got_revoked, known_revoked) = (count(head), count(&older));
+    if (head.size, got_revoked) >= (older.size, known_revoked) {
+        return Ok(());
+    }
+    match went_back(text, note, rule.log(), rule.witnesses(), rule.witness_threshold()).map_err(StapleFault::Checkpoint)? {
         true => Err(fork(LogError::Shrank { older: older.size, newer: head.size }, text, note, Vec::new())),
-        false => Ok(()),
+        false => Err(StapleFault::Older { got: head.size, got_revoked, known: older.size, known_revoked }),
     }
 }
 

@@ -1,7 +1,7 @@
 //! A witness of transparency logs: it has seen one history of each, and cosigns nothing else (C2SP tlog-witness).
 //!
 //! Decides: a checkpoint is cosigned when a known log signed it and it continues the one that was cosigned last, which is on stable storage before the
-//! cosignature leaves; its revocations never become fewer. Two histories that a log signed are kept as proof of that.
+//! cosignature leaves; its revocations never become fewer, nor others of the same number. Two histories that a log signed are kept as proof of that.
 //! Trusts: its folder to come back as it was left, its clock for the second it names. Out of scope: HTTP (the caller's), how often it is asked.
 //! Protocol section 8, "Releases".
 
@@ -75,6 +75,12 @@ pub enum WitnessRefusal {
         /// How many this one names.
         now: u64,
     },
+    /// As many revocations as before, and others.
+    #[error("not cosigned: the log names {count} revocations as before, and others: revocations are never rewritten")]
+    Rewritten {
+        /// How many.
+        count: u64,
+    },
     /// What was cosigned last cannot be read or kept.
     #[error("{}: {fault}; a witness that cannot remember cosigns nothing", .path.display())]
     Memory {
@@ -94,7 +100,7 @@ impl WitnessRefusal {
             WitnessRefusal::NotSigned(_) => 403,
             WitnessRefusal::Elsewhere { .. } => 409,
             WitnessRefusal::Inconsistent { fault: LogError::Forked { older, newer }, .. } if older == newer => 409,
-            WitnessRefusal::Inconsistent { .. } | WitnessRefusal::Unrevoked { .. } => 422,
+            WitnessRefusal::Inconsistent { .. } | WitnessRefusal::Unrevoked { .. } | WitnessRefusal::Rewritten { .. } => 422,
             WitnessRefusal::Memory { .. } => 500,
         }
     }
@@ -117,7 +123,7 @@ impl WitnessRefusal {
             WitnessRefusal::NotSigned(_) => "RW-C-RELEASE-REFUSED",
             WitnessRefusal::Inconsistent { fault: LogError::Shrank { .. } | LogError::Forked { .. }, .. } => "RW-C-RELEASE-FORK",
             WitnessRefusal::Inconsistent { .. } => "RW-C-RELEASE-UNPROVEN",
-            WitnessRefusal::Unrevoked { .. } => "RW-C-RELEASE-FORK",
+            WitnessRefusal::Unrevoked { .. } | WitnessRefusal::Rewritten { .. } => "RW-C-RELEASE-FORK",
             WitnessRefusal::Memory { .. } => "RW-C-RELEASE-IO",
         }
     }
@@ -240,9 +246,15 @@ impl Witness {
             return Err(WitnessRefusal::Inconsistent { known: older.size, fault });
         }
         let revoked = |of: &Checkpoint| of.revoked.map_or(0, |(count, _)| count);
-        match revoked(newer) < revoked(older) {
-            true => Err(WitnessRefusal::Unrevoked { known: revoked(older), now: revoked(newer) }),
-            false => Ok(()),
+        if revoked(newer) < revoked(older) {
+            return Err(WitnessRefusal::Unrevoked { known: revoked(older), now: revoked(newer) });
+        }
+        match (older.revoked, newer.revoked) {
+            (Some((count, before)), Some((now, list))) if count == now && before != list => {
+                self.prove_fork(log, older_note, newer_note, path)?;
+                Err(WitnessRefusal::Rewritten { count })
+            }
+            _ => Ok(()),
         }
     }
 
@@ -316,8 +328,11 @@ mod tests {
         }
 
         fn note(&self, words: &str, revoked: u64) -> String {
+            self.naming(words, (revoked > 0).then_some((revoked, Digest([9; 32]))))
+        }
+
+        fn naming(&self, words: &str, revoked: Option<(u64, Digest)>) -> String {
             let root = Levels::new(leaves(words).0).unwrap().root();
-            let revoked = (revoked > 0).then_some((revoked, Digest([9; 32])));
             let text = Checkpoint { origin: self.log.name().into(), size: words.len() as u64, root, revoked }.text();
             format!("{text}\n{}", self.log.line(&text, 0))
         }
@@ -355,6 +370,22 @@ mod tests {
         let proof = ForkProof::decode(&kept).unwrap();
         let both = [&proof.older, &proof.newer].map(|note| checkpoint(core::str::from_utf8(note).unwrap(), &log).unwrap());
         assert!(matches!(consistent(&both[0], &both[1], &proof.path), Err(LogError::Forked { .. })));
+    }
+
+    #[test]
+    fn a_list_of_as_many_other_revocations_is_not_cosigned_and_both_are_kept() {
+        let mut scene = Scene::new();
+        scene.ask(0, "abc", 2).unwrap();
+        for words in ["abc", "abcd"] {
+            let path = prove_consistency(&leaves(words), 3, words.len() as u64).unwrap().unwrap();
+            let asked = Submission { old: 3, path, note: scene.naming(words, Some((2, Digest([8; 32])))) };
+            let fault = scene.witness.cosign(&Submission::read(&asked.body()).unwrap(), 1_700_000_000).unwrap_err();
+            assert!(matches!(fault, WitnessRefusal::Rewritten { count: 2 }) && fault.status() == 422, "{fault}");
+        }
+        let log = VerifierKey::parse(&scene.log.verifier_key()).unwrap();
+        assert!(ForkProof::decode(&std::fs::read(scene.witness.place(&log, "fork")).unwrap()).is_ok());
+        // More of them may be the same ones and others: whoever has both lists sees that.
+        scene.ask(3, "abcd", 3).unwrap();
     }
 
     #[test]

@@ -132,7 +132,8 @@ impl<'a> Certificate<'a> {
         !above.is_empty() && self.covers(at_s)
     }
 
-    /// Its one alternative name: a URI or an address.
+    /// Its one alternative name: a URI or an address. Nothing else of the certificate says who signed: Fulcio's other extensions (repository, reference, runner)
+    /// are not looked at. The name of a reusable workflow is that of the file that was called: whoever may call it gets a certificate with this name.
     pub(crate) fn identity(&self) -> Option<String> {
         let names = one(self.extension(SUBJECT_ALT_NAME)?)?.inside(SEQUENCE)?;
         let [name] = names.as_slice() else { return None };

@@ -139,6 +139,11 @@ impl PublicKey {
         PublicKey { kind: Kind::Ed25519(*key), der }
     }
 
+    /// Whether both are one key, however each was written: a point has a compressed form and another one.
+    pub(crate) fn is(&self, other: &PublicKey) -> bool {
+        self.kind == other.kind
+    }
+
     /// The `SubjectPublicKeyInfo` it was read from.
     pub(crate) fn der(&self) -> &[u8] {
         &self.der
