@@ -2,7 +2,8 @@
 //!
 //! Decides: an approval counts when a distinct governor of the policy in force signed exactly this step (the old policy's hash and the new
 //! policy's bytes) or exactly this order, strictly by Ed25519; enough of them make an [`ApprovedPolicy`] or an [`ApprovedOrder`]. One bad or
-//! foreign signature refuses the whole message, so that nothing travels in it that nobody vouched for. Versions rise, the trust domain stays.
+//! foreign signature refuses the whole message, so that nothing travels in it that nobody vouched for, and in a policy so does a repeated one.
+//! Versions rise, by no more than `POLICY_VERSION_JUMP` at once; the trust domain stays.
 //! Trusts: the policy in force, or the keys it is given for a first policy. Out of scope: whether the change is wise, its delay, the
 //! cluster that would apply it; whether an order's slot and incumbent are those of now (`consensus`). Protocol sections 4.3 and 8.
 
@@ -10,6 +11,7 @@ use alloc::vec::Vec;
 use ed25519_dalek::{Signature, VerifyingKey};
 use ringwall_wire::codec::{DecodeError, Message as _};
 use ringwall_wire::ids::{ClusterId, Digest, PolicyVersion, SigPublic, TrustDomain};
+use ringwall_wire::limits::POLICY_VERSION_JUMP;
 use ringwall_wire::order::{OrderFault, ReplaceOrder};
 use ringwall_wire::policy::{Approval, Governance, PolicyDoc, SignedPolicy};
 use ringwall_wire::without::{Defence, left_out};
@@ -81,6 +83,14 @@ pub enum ApprovalError {
     /// The version does not rise.
     #[error("policy version {offered} does not follow {in_force}: versions only rise, so that an old policy cannot come back")]
     VersionNotHigher { offered: PolicyVersion, in_force: PolicyVersion },
+    /// The version rises too far.
+    #[error(
+        "policy version {offered} is more than {most} above {in_force}: no change may use up the versions of later ones; take the next one"
+    )]
+    VersionJump { offered: PolicyVersion, in_force: PolicyVersion, most: u64 },
+    /// A governor's signature is there twice.
+    #[error("the signature of a governor stands there twice ({signatures} signatures of {governors} governors): leave the second one out")]
+    SignedTwice { signatures: usize, governors: usize },
     /// The trust domain is the cluster's for ever.
     #[error("the policy is for trust domain {offered:?}, in force is {in_force:?}: that is another cluster")]
     OtherTrustDomain { offered: TrustDomain, in_force: TrustDomain },
@@ -119,7 +129,11 @@ pub fn verify_approval(signed: &SignedPolicy, authority: Authority<'_>) -> Resul
     let governors = Governors::new(keys, threshold)?;
     let policy = step(signed, in_force)?;
     let approvers = governors.approvers(&signed.signed_words(), &signed.signatures)?;
-    Ok(ApprovedPolicy { policy, approvers })
+    // The chain of changes is kept for ever, so nothing is in it that says nothing.
+    match (signed.signatures.len(), approvers.len()) {
+        (signatures, governors) if signatures != governors => Err(ApprovalError::SignedTwice { signatures, governors }),
+        _ => Ok(ApprovedPolicy { policy, approvers }),
+    }
 }
 
 /// An order enough governors signed.
@@ -196,6 +210,13 @@ pub fn is_governor(words: &[u8], approval: &Approval, governance: &Governance) -
     one.is_ok_and(|governors| governors.approvers(words, core::slice::from_ref(approval)).is_ok())
 }
 
+/// Whether these governors can ever approve anything: enough distinct keys that can sign.
+pub(crate) fn can_approve(governance: &Governance) -> Result<(), GovernorsError> {
+    let usable = |key: &&SigPublic| VerifyingKey::from_bytes(&key.0).is_ok_and(|key| !key.is_weak());
+    let keys: Vec<SigPublic> = governance.keys.iter().filter(usable).copied().collect();
+    Governors::new(&keys, governance.threshold).map(|_| ())
+}
+
 /// The signed document, when it may follow the one in force.
 fn step(signed: &SignedPolicy, in_force: Option<&PolicyDoc>) -> Result<PolicyDoc, ApprovalError> {
     let digest = in_force.map(|policy| Digest(policy.digest()));
@@ -206,6 +227,9 @@ fn step(signed: &SignedPolicy, in_force: Option<&PolicyDoc>) -> Result<PolicyDoc
     let Some(in_force) = in_force else { return Ok(policy) };
     if policy.version <= in_force.version {
         return Err(ApprovalError::VersionNotHigher { offered: policy.version, in_force: in_force.version });
+    }
+    if policy.version.0.saturating_sub(in_force.version.0) > POLICY_VERSION_JUMP {
+        return Err(ApprovalError::VersionJump { offered: policy.version, in_force: in_force.version, most: POLICY_VERSION_JUMP });
     }
     match policy.trust_domain == in_force.trust_domain {
         true => Ok(policy),

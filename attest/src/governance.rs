@@ -15,8 +15,9 @@ mod notice;
 pub use chain::{StepError, VerifiedSteps, verify_steps};
 pub use notice::{NoticeError, NoticePart, verify_notice};
 
-use crate::approval::{ApprovalError, ApprovedPolicy, Authority, GovernorsError, verify_approval, verify_words};
+use crate::approval::{ApprovalError, ApprovedPolicy, Authority, GovernorsError, can_approve, verify_approval, verify_words};
 use crate::policy::{Change, change};
+use crate::release::{Rule, RuleError};
 use alloc::string::String;
 use ringwall_wire::codec::Message as _;
 use ringwall_wire::governance::{PolicyFault, PolicyLease, PolicyWithdrawal};
@@ -44,6 +45,12 @@ pub enum ChangeError {
         "build \"{build}\" (security version {svn}) comes in below the least security version {min_svn}, or was below it: leave it out"
     )]
     BuildBelowSvn { build: String, svn: u32, min_svn: u32 },
+    /// Its governors could approve nothing.
+    #[error("under it nothing could ever be changed again: {0}; correct `governance`, and sign it again")]
+    Ungovernable(GovernorsError),
+    /// No proof could meet its rule about releases.
+    #[error("under it all evidence is refused: {0}; correct `release`, and sign it again")]
+    NothingProven(RuleError),
     /// Its notice.
     #[error(transparent)]
     Notice(#[from] NoticeError),
@@ -62,6 +69,10 @@ impl ChangeError {
             ChangeError::SvnFell { .. } => PolicyFault::SvnFell,
             ChangeError::FloorFell { .. } => PolicyFault::FloorFell,
             ChangeError::BuildBelowSvn { .. } => PolicyFault::BuildBelowSvn,
+            ChangeError::Approval(ApprovalError::VersionJump { .. }) => PolicyFault::VersionJump,
+            ChangeError::Approval(ApprovalError::SignedTwice { .. }) => PolicyFault::SignedTwice,
+            ChangeError::Ungovernable(_) => PolicyFault::Ungovernable,
+            ChangeError::NothingProven(_) => PolicyFault::NothingProven,
             ChangeError::Notice(fault) => fault.fault(),
         }
     }
@@ -117,9 +128,27 @@ impl JudgedChange {
 pub fn judge_change(in_force: &PolicyDoc, signed: &SignedPolicy) -> Result<JudgedChange, ChangeError> {
     let approved = verify_approval(signed, Authority::Change(in_force))?;
     monotone::judge(in_force, approved.policy())?;
+    workable(in_force, approved.policy())?;
     let change = change(in_force, approved.policy());
     let wants_notice = change == Change::Loosening && matches!(in_force.release, ReleaseRule::Demanded(_));
     Ok(JudgedChange { approved, change, wants_notice })
+}
+
+/// Refuses what would end everything at once, by mistake or by stolen keys, and looks like a tightening: a policy nobody can change, or one whose rule
+/// about releases nothing can meet. One that takes the place of a rule nothing can meet either is a way out, and may be.
+fn workable(in_force: &PolicyDoc, offered: &PolicyDoc) -> Result<(), ChangeError> {
+    can_approve(&offered.governance).map_err(ChangeError::Ungovernable)?;
+    match readable(&offered.release) {
+        Err(error) if readable(&in_force.release).is_ok() => Err(ChangeError::NothingProven(error)),
+        _ => Ok(()),
+    }
+}
+
+fn readable(rule: &ReleaseRule) -> Result<(), RuleError> {
+    match rule {
+        ReleaseRule::NotDemanded => Ok(()),
+        ReleaseRule::Demanded(rule) => Rule::read(rule).map(|_| ()),
+    }
 }
 
 /// Verifies that the governors of the policy in force took a change back; gives its name.

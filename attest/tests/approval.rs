@@ -12,6 +12,7 @@ use ringwall_attest::{ApprovalError, Authority, GovernorsError, verify_approval,
 use ringwall_wire::bounded::{Blob, List};
 use ringwall_wire::codec::Message as _;
 use ringwall_wire::ids::{ClusterId, Digest, Epoch, Incarnation, PolicyVersion, SigPublic, Signature, Slot, TrustDomain};
+use ringwall_wire::limits::POLICY_VERSION_JUMP;
 use ringwall_wire::order::{OrderFault, ReplaceOrder};
 use ringwall_wire::policy::{Approval, Governance, PolicyDoc, SignedPolicy};
 use ringwall_wire::sample::{Sample as _, Source};
@@ -86,6 +87,8 @@ fn too_few_do_not() {
 #[test]
 fn one_governor_counts_once_however_often() {
     assert_eq!(refused(&signed_by(change(), &[2, 2, 2])), ApprovalError::Governors(GovernorsError::TooFew { approved: 1, threshold: 2 }));
+    // Enough others signed: the second copy says nothing, and would travel for ever.
+    assert_eq!(refused(&signed_by(change(), &[1, 2, 2])), ApprovalError::SignedTwice { signatures: 3, governors: 2 });
     // Listed twice in the policy in force, it is still one.
     let mut twice = in_force();
     twice.governance = governance(&[1, 1], 2);
@@ -148,6 +151,13 @@ fn versions_rise_and_the_domain_stays() {
         let old = PolicyDoc { version: PolicyVersion(version), ..next() };
         let step = signed_by(unsigned(&old, Some(Digest(in_force().digest()))), &[1, 2]);
         assert_eq!(refused(&step), ApprovalError::VersionNotHigher { offered: PolicyVersion(version), in_force: PolicyVersion(3) });
+    }
+    let jump =
+        |by: u64| signed_by(unsigned(&PolicyDoc { version: PolicyVersion(3 + by), ..next() }, Some(Digest(in_force().digest()))), &[1, 2]);
+    assert!(verify_approval(&jump(POLICY_VERSION_JUMP), Authority::Change(&in_force())).is_ok());
+    for by in [POLICY_VERSION_JUMP + 1, u64::MAX - 3] {
+        let (offered, in_force) = (PolicyVersion(3 + by), PolicyVersion(3));
+        assert_eq!(refused(&jump(by)), ApprovalError::VersionJump { offered, in_force, most: POLICY_VERSION_JUMP });
     }
     let other = PolicyDoc { trust_domain: TrustDomain::Production, ..next() };
     let step = signed_by(unsigned(&other, Some(Digest(in_force().digest()))), &[1, 2]);

@@ -165,7 +165,16 @@ impl Exchange {
         let asked = Asked { handshake, nonce, role: Role::ClientServer, noise, mode: *mode };
         let policy = self.pin(*min_policy_version);
         let pinned = Pinned { cluster_id: *cluster_id, policy, anchors, now_s: *at_s, last_head: self.remembered.head.as_ref() };
-        appraise_session_traced(&self.answer, &asked, &pinned, trace)
+        self.new_enough(appraise_session_traced(&self.answer, &asked, &pinned, trace)?)
+    }
+
+    /// Whoever demands a least version demands it whatever is remembered.
+    fn new_enough(&self, peer: AppraisedPeer) -> Result<AppraisedPeer, SessionError> {
+        let (got, required) = (peer.policy().version, self.asked.min_policy_version);
+        match got >= required {
+            true => Ok(peer),
+            false => Err(SessionError::PolicyTooOld { got, required }),
+        }
     }
 
     /// Judges an answer nobody asked for: its evidence was made for `role` and is bound to `opening` in place of a session. Whatever else the exchange
@@ -181,7 +190,7 @@ impl Exchange {
         let asked = Asked { handshake, nonce, role, noise: &self.answer.keys.noise, mode: AttestMode::Batched };
         let policy = self.pin(*min_policy_version);
         let pinned = Pinned { cluster_id: *cluster_id, policy, anchors, now_s: *at_s, last_head: None };
-        appraise_session_traced(&self.answer, &asked, &pinned, trace)
+        self.new_enough(appraise_session_traced(&self.answer, &asked, &pinned, trace)?)
     }
 
     /// Judges it without a network. `place` is what to call it: an address or a file.
@@ -233,5 +242,37 @@ impl Exchange {
         let answer = AttestResp::decode(&asked.answer)?;
         asked.answer = Blob::default();
         Ok(Exchange { asked, answer, remembered: Remembered::default() })
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod tests {
+    use super::*;
+    use ringwall_sim::answering::{NOW_S, Node, SESSION, node_of};
+    use std::sync::Arc;
+
+    /// What `node` answered someone who remembers its policy, and demands this version.
+    fn remembering(node: &Node, min_policy_version: PolicyVersion) -> Exchange {
+        let mut remembered = Remembered::default();
+        let (cluster_id, founding) = (node.genesis.cluster_id(), node.policy.clone());
+        let record = KnownPolicy { cluster_id, founding, steps: PolicySteps::default() };
+        remembered.policy = Some(Arc::new(Newest::new(record).unwrap()));
+        let (handshake, nonce, noise, mode) = (SESSION.hash, SESSION.nonce, SESSION.noise, SESSION.mode);
+        let answer = Blob::default();
+        let asked = SavedExchange { cluster_id, min_policy_version, handshake, nonce, noise, mode, at_s: NOW_S, answer };
+        Exchange::new(asked, node.answers(SESSION), remembered)
+    }
+
+    #[test]
+    fn the_least_version_is_demanded_whatever_is_remembered() {
+        let node = node_of("genoa-1", "remembered", |_| ());
+        let (anchors, got) = (ringwall_sim::anchors(), node.policy.version);
+        let judged = |required| remembering(&node, required).judge(&anchors, &mut Trace::new());
+        assert_eq!(judged(got).unwrap().policy(), &node.policy);
+        let required = PolicyVersion(got.0 + 1);
+        assert!(matches!(judged(required), Err(SessionError::PolicyTooOld { got: of, required: least }) if (of, least) == (got, required)));
+        let card = remembering(&node, got).pinned_to(node.genesis.cluster_id(), required);
+        assert!(matches!(card.judge(&anchors, &mut Trace::new()), Err(SessionError::PolicyTooOld { .. })));
     }
 }

@@ -57,10 +57,11 @@ impl GovernanceError {
 fn fault_code(fault: PolicyFault) -> &'static str {
     use PolicyFault as F;
     match fault {
-        F::NoGovernors | F::Stranger | F::BadSignature | F::TooFew => "RW-C-GOVERNANCE-NOT-APPROVED",
+        F::NoGovernors | F::Stranger | F::BadSignature | F::TooFew | F::SignedTwice => "RW-C-GOVERNANCE-NOT-APPROVED",
         F::OtherStep | F::OtherPolicy => "RW-C-GOVERNANCE-OTHER-STEP",
         F::VersionNotHigher | F::SvnFell | F::FloorFell | F::BuildBelowSvn => "RW-C-GOVERNANCE-FALLS",
         F::NoPolicy | F::OtherTrustDomain | F::SlotsChanged | F::OtherCluster => "RW-C-GOVERNANCE-UNFIT",
+        F::VersionJump | F::Ungovernable | F::NothingProven => "RW-C-GOVERNANCE-UNFIT",
         F::TooManyPending | F::NoRoom => "RW-C-GOVERNANCE-NO-ROOM",
         F::AlreadyPending | F::NotPending | F::Withdrawn | F::TooEarly => "RW-C-GOVERNANCE-NOT-NOW",
         F::NoticeMissing | F::NoticeNotNeeded | F::NoticeBad | F::NoticeWitnesses | F::NoticeEarly => "RW-C-GOVERNANCE-NOTICE",

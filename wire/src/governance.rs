@@ -172,6 +172,14 @@ choice! {
         27 => LeaseNotLonger,
         /// The lease runs longer than the policy allows.
         28 => LeaseTooLong,
+        /// The version rises further than one change may raise it.
+        29 => VersionJump,
+        /// A governor's signature stands in it twice.
+        30 => SignedTwice,
+        /// Under it nothing could ever be changed: its governors cannot reach their threshold.
+        31 => Ungovernable,
+        /// Its rule about releases cannot be met by any proof.
+        32 => NothingProven,
     }
 }
 
@@ -210,6 +218,14 @@ impl PolicyFault {
             F::OtherPolicy => "the lease is for another policy than the one in force; have one made for that",
             F::LeaseNotLonger => "a lease that runs as long is on record; nothing has to be done",
             F::LeaseTooLong => "the lease runs longer than the policy allows; have a shorter one made",
+            F::VersionJump => "the version rises further than one change may raise it; give the change the next one",
+            F::SignedTwice => "a governor's signature stands in it twice; leave the second one out",
+            F::Ungovernable => {
+                "under it nothing could ever be changed: `governance.threshold` is 0 or more than its distinct keys; correct it and sign it again"
+            }
+            F::NothingProven => {
+                "its rule about releases cannot be met by any proof: a key or a threshold is wrong; correct it and sign it again"
+            }
         }
     }
 }

@@ -182,7 +182,10 @@ pub const GOVERNORS: usize = 32;
 pub const POLICY_BYTES: usize = 128 * 1024;
 /// Changes of a cluster's policy since it was founded: who holds the card of the founding must be shown them all in one answer.
 pub const POLICY_STEPS: usize = 32;
-/// Bytes of all of them together: a policy of a few kilobytes with its notice, 32 times. Few large ones fit instead of many small ones.
+/// How far the version may rise with one change: a mistaken or stolen signature cannot use up all versions there are.
+pub const POLICY_VERSION_JUMP: u64 = 1 << 20;
+/// Bytes of all of them together: a policy of a few kilobytes with its notice by Ed25519 witnesses, 32 times; about 7 where four witnesses cosign by
+/// ML-DSA-44. Few large ones fit instead of many small ones.
 pub const POLICY_STEPS_BYTES: usize = 256 * 1024;
 /// Bytes of a client's record of a policy: the founding one, every change, and a checksum.
 pub const KNOWN_POLICY_BYTES: usize = POLICY_BYTES + POLICY_STEPS_BYTES + 64 * 1024;

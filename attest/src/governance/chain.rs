@@ -1,7 +1,8 @@
 //! A chain of changes, from a policy that is known to the one that is in force.
 //!
 //! Decides: every step replaces the policy before it, is approved by the governors of *that* policy and monotone; one that loosens carries its notice
-//! where that policy names witnesses, and no other step carries one. Left out, doubled, reordered or foreign steps do not fit and refuse the chain.
+//! where that policy names witnesses. Another one may carry one that holds: it did loosen by the rules of the day it was made, and stays what it was
+//! when the rules are corrected. Left out, doubled, reordered or foreign steps do not fit and refuse the chain.
 //! Trusts: the policy it starts from. Out of scope: whether the cluster has the last policy in force now; withdrawn changes, which only the group
 //! knows. Protocol section 8, "Changes".
 
@@ -75,12 +76,10 @@ pub fn verify_steps(cluster_id: &ClusterId, from: &PolicyDoc, steps: &[PolicySte
 
 fn one(cluster_id: &ClusterId, in_force: &PolicyDoc, step: &PolicyStep) -> Result<PolicyDoc, ChangeError> {
     let judged = judge_change(in_force, &step.signed)?;
-    match (judged.wants_notice(), &step.notice) {
-        (false, None) => {}
-        (false, Some(_)) => return Err(NoticeError::NotNeeded.into()),
-        (true, None) if left_out(Defence::Timelock) => {}
-        (true, None) => return Err(NoticeError::Missing.into()),
-        (true, Some(notice)) => verify_notice(cluster_id, &step.signed, notice, in_force)?,
+    match &step.notice {
+        Some(notice) => verify_notice(cluster_id, &step.signed, notice, in_force)?,
+        None if !judged.wants_notice() || left_out(Defence::Timelock) => {}
+        None => return Err(NoticeError::Missing.into()),
     }
     Ok(judged.policy().clone())
 }

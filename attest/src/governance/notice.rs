@@ -3,10 +3,12 @@
 //! Decides: the change of this cluster is an entry of the log that policy names; the entry is in a checkpoint enough of its witnesses cosigned; a
 //! checkpoint that continues it was cosigned by enough of them a full delay later. Of the earlier one the time counts by which surely an honest
 //! witness had seen it (the threshold-th smallest), of the later one the time before which surely none had (the threshold-th largest): witnesses
-//! below the threshold can make the wait longer and never shorter. No clock is asked.
+//! below the threshold can make the wait longer and never shorter. No clock is asked. Whoever brings a notice may be anybody, and it is kept for ever:
+//! its notes have the lines of the policy's log and witnesses and no others, each in its one form.
 //! Trusts: the keys the policy names. Out of scope: approvals, the group's own delay. C2SP tlog-checkpoint, tlog-cosignature. Protocol section 8.
 
 use crate::release::log::{consistent, included, witnessed};
+use crate::release::note::SignedNote;
 use crate::release::{LogError, NoteError, VerifierKey, Witnessed};
 use alloc::vec::Vec;
 use ringwall_wire::governance::PolicyFault;
@@ -60,6 +62,12 @@ pub enum NoticeError {
     /// A part does not hold.
     #[error("{part} does not hold: {error}")]
     Part { part: NoticePart, error: LogError },
+    /// A note has more in it than it needs.
+    #[error(
+        "{part} has more in it than the policy in force asks for: it may have the lines of its log and its witnesses alone, in the policy's order; make \
+         the notice again with `ringwall policy notice`"
+    )]
+    Foreign { part: NoticePart },
     /// It was not public for long enough.
     #[error(
         "the change was public at {published_s}, the later checkpoint is of {later_s} (Unix seconds), the delay is {delay_s} s: wait, and bring a newer one"
@@ -75,7 +83,9 @@ impl NoticeError {
             NoticeError::NotNeeded => PolicyFault::NoticeNotNeeded,
             NoticeError::Part { error: LogError::TooFewWitnesses { .. }, .. } | NoticeError::NoThreshold => PolicyFault::NoticeWitnesses,
             NoticeError::Early { .. } => PolicyFault::NoticeEarly,
-            NoticeError::Key(_) | NoticeError::NoText { .. } | NoticeError::Part { .. } => PolicyFault::NoticeBad,
+            NoticeError::Key(_) | NoticeError::NoText { .. } | NoticeError::Foreign { .. } | NoticeError::Part { .. } => {
+                PolicyFault::NoticeBad
+            }
         }
     }
 }
@@ -123,7 +133,14 @@ impl Watch {
 
     fn read(&self, note: &Note, part: NoticePart) -> Result<Witnessed, NoticeError> {
         let text = core::str::from_utf8(note).map_err(|_| NoticeError::NoText { part })?;
-        witnessed(text, &self.log, &self.witnesses, self.threshold).map_err(|error| NoticeError::Part { part, error })
+        let of = |error| NoticeError::Part { part, error };
+        let seen = witnessed(text, &self.log, &self.witnesses, self.threshold).map_err(of)?;
+        let own = core::iter::once(&self.log).chain(&self.witnesses);
+        let canonical = SignedNote::parse(text).map_err(|error| of(error.into()))?.only_of(own);
+        match canonical == text {
+            true => Ok(seen),
+            false => Err(NoticeError::Foreign { part }),
+        }
     }
 
     /// The second by which surely an honest witness had seen it, when fewer than the threshold lie: the threshold-th smallest of their times.

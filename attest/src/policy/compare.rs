@@ -3,10 +3,11 @@
 //! Decides: the kind of every difference. A change is a *loosening* when it may make some evidence acceptable that was not, or let more
 //! people change the policy, or sooner: such a change waits for the old policy's delay. In doubt it is one: an exact value that changes
 //! accepts what was refused, whichever way it moves. Every record is taken apart in full, so that no new field is forgotten. Where entries are repeated
-//! or builds overlap, the first one decides, as it does when evidence is judged.
+//! or builds overlap, the first one decides, as it does when evidence is judged; whose signed statement evidence needs is `statements.rs`.
 //! Trusts: nothing. Out of scope: who approved the change (`approval.rs`). Protocol section 8.
 
 use super::names::{Bits, GUEST_POLICY, MITIGATIONS, Named, PLATFORM_INFO, TD_ATTRIBUTES, XFAM};
+use super::statements;
 use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -20,6 +21,11 @@ use ringwall_wire::policy::{
     SnpProductRule, SnpRules, SnpTcb, TdxReplay, TdxRules,
 };
 use sha2::{Digest as _, Sha256};
+
+/// The edition of these rules. Replicas judge a change while they apply it and clients judge it again for ever, so builds whose answers differ must not
+/// take themselves for the same: it rises with whatever gives some change another kind, or refuses or permits one it did not
+/// ([`crate::governance::judge_change`]). `attest/tests/governance/kinds.rs` has the kinds of this edition.
+pub const COMPARE_RULES: u16 = 1;
 
 /// What a difference does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -68,6 +74,11 @@ pub fn compare(old: &PolicyDoc, new: &PolicyDoc) -> Vec<Difference> {
     found.exact("trust_domain", &trust_domain.name(), &new.trust_domain.name());
     found.least("min_svn", *min_svn, new.min_svn);
     found.builds((measurements, *min_svn), (&new.measurements, new.min_svn));
+    if let (ReleaseRule::Demanded(_), ReleaseRule::Demanded(_)) = (release, &new.release) {
+        // Where no statement was demanded before, one that is demanded now takes nothing back.
+        let moved = statements::moved((measurements, *min_svn), (&new.measurements, new.min_svn));
+        moved.into_iter().for_each(|says| found.when(true, "measurements", Change::Loosening, || says));
+    }
     found.snp(snp, &new.snp);
     found.tdx(tdx, &new.tdx);
     found.slots(slots, &new.slots);

@@ -238,6 +238,19 @@ impl SignedNote {
     pub(crate) fn raw(&self, id: u32) -> impl Iterator<Item = &[u8]> {
         self.lines.iter().filter(move |line| line.id == id).map(|line| &*line.signature)
     }
+
+    /// The note with the lines in the names of these keys alone, in the order of the keys: the one form of it for whoever knows no others. Nothing is
+    /// verified.
+    pub fn only_of<'k>(&self, keys: impl IntoIterator<Item = &'k VerifierKey>) -> String {
+        let mut note = alloc::format!("{}\n", self.text);
+        for key in keys {
+            for line in self.lines.iter().filter(|line| line.id == key.id && line.name == key.name) {
+                let signature = base64::write(&[&line.id.to_be_bytes()[..], &line.signature].concat());
+                note.push_str(&alloc::format!("{DASH}{} {signature}\n", line.name));
+            }
+        }
+        note
+    }
 }
 
 /// What an ML-DSA cosignature is over.

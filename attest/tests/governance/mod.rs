@@ -3,6 +3,7 @@
 //! Decides: what an honest change and an honest notice look like; tests bend one part. Trusts: keys that follow from numbers and names.
 //! Out of scope: what must become of them (the files beside this one).
 
+mod kinds;
 mod loosening;
 mod sessions;
 mod steps;

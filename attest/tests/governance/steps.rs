@@ -8,7 +8,7 @@ use ringwall_attest::ApprovalError as A;
 use ringwall_attest::governance::{ChangeError as C, NoticeError as N, NoticePart, StepError, judge_change, verify_lease, verify_notice};
 use ringwall_attest::governance::{verify_steps, verify_withdrawal};
 use ringwall_attest::policy::Change;
-use ringwall_attest::release::LogError;
+use ringwall_attest::release::{LogError, SignedNote, VerifierKey};
 use ringwall_wire::bounded::Text;
 use ringwall_wire::governance::{PolicyFault as F, PolicyLease, PolicyWithdrawal};
 use ringwall_wire::ids::{Slot, TrustDomain};
@@ -225,6 +225,80 @@ fn a_notice_shows_this_change_in_a_witnessed_log_for_the_whole_delay() {
 }
 
 #[test]
+fn a_notice_has_the_lines_of_the_policys_keys_alone_in_one_form() {
+    let full = PUBLISHED_S + u64::from(DELAY_S);
+    let padded = |note: &mut Note, line: &str| *note = Note::new([&**note, line.as_bytes()].concat()).unwrap();
+    let stranger = |log: &Public, size| Witness::new("witness.example/nobody").cosign(&log.log.checkpoint_at(size), 1);
+    let refused = [
+        bent(|notice, log, (size, _)| padded(&mut notice.published, &stranger(log, size))),
+        bent(|notice, log, (_, later)| padded(&mut notice.later, &stranger(log, later))),
+        bent(|notice, log, (size, _)| notice.published = log.note(size, &[(1, PUBLISHED_S), (0, PUBLISHED_S)])),
+        bent(|notice, log, (_, later)| notice.later = log.note(later, &[(2, full), (1, full)])),
+    ];
+    use NoticePart::{Later, Published};
+    for (error, part) in refused.iter().zip([Published, Later, Published, Later]) {
+        assert_eq!((error, error.fault()), (&N::Foreign { part }, F::NoticeBad));
+    }
+    // What is left when the foreign lines go is what the policy's own keys wrote, and it is good.
+    let (first, mut log) = (watched(), Public::new());
+    let signed = step(&first, &loosened(&first, "next")).signed;
+    let sizes = log.publish(CLUSTER, &signed);
+    let mut notice = log.notice(sizes, full);
+    let plain = notice.published.clone();
+    padded(&mut notice.published, &stranger(&log, sizes.0));
+    let rule = Publisher::default().rule();
+    let names = std::iter::once(&*rule.log).chain(rule.witnesses.iter().map(|key| &**key));
+    let keys: Vec<_> = names.map(|key| VerifierKey::parse(key).unwrap()).collect();
+    let bare = SignedNote::parse_bytes(&notice.published).unwrap().only_of(&keys);
+    assert_eq!(bare.as_bytes(), &*plain);
+    notice.published = Note::new(bare.into_bytes()).unwrap();
+    assert_eq!(verify_notice(&CLUSTER, &signed, &notice, &first), Ok(()));
+}
+
+#[test]
+fn no_change_ends_governance_or_all_evidence_at_once() {
+    let first = watched();
+    let governed = |change: &dyn Fn(&mut Governance)| refused_change(&first, |policy| change(&mut policy.governance));
+    let no_points: Vec<SigPublic> = (0..=u8::MAX).map(|byte| SigPublic([byte; 32])).filter(|key| !is_point(key)).take(2).collect();
+    let ends: [&dyn Fn(&mut Governance); 5] = [
+        &|governance| governance.threshold = 0,
+        &|governance| governance.threshold = 4,
+        &|governance| governance.keys = List::new(vec![public(1)]).unwrap(),
+        &|governance| governance.keys = List::new(vec![public(1), public(1)]).unwrap(),
+        &|governance| governance.keys = List::new([&[public(1)][..], &no_points].concat()).unwrap(),
+    ];
+    for (at, change) in ends.iter().enumerate() {
+        let error = governed(change);
+        assert!(matches!(error, C::Ungovernable(_)) && error.fault() == F::Ungovernable, "{at}: {error}");
+    }
+    let with = |from: &PolicyDoc, change: &dyn Fn(&mut ringwall_wire::policy::ReleaseSigners)| {
+        let ReleaseRule::Demanded(mut rule) = from.release.clone() else { panic!("a rule") };
+        change(&mut rule);
+        next(from, |policy| policy.release = ReleaseRule::Demanded(rule))
+    };
+    let cut: [&dyn Fn(&mut ringwall_wire::policy::ReleaseSigners); 4] =
+        [&|rule| rule.signer_threshold = 3, &|rule| rule.witness_threshold = 4, &|rule| rule.witness_threshold = 0, &|rule| {
+            rule.log = Text::new("no key").unwrap()
+        }];
+    for (at, change) in cut.iter().enumerate() {
+        let bad = with(&first, change);
+        let error = refused(&first, &[step(&first, &bad)]).1;
+        assert!(matches!(error, C::NothingProven(_)) && error.fault() == F::NothingProven, "{at}: {error}");
+        // Whoever was founded under such a rule is not kept there, and may change the rest.
+        let [mended, tighter] = [next(&bad, |policy| policy.release = first.release.clone()), tightened(&bad)];
+        judge_change(&bad, &signed_by(&bad, &mended, &[1, 2])).unwrap().policy();
+        judge_change(&bad, &signed_by(&bad, &tighter, &[1, 2])).unwrap().policy();
+    }
+    let bare = founding();
+    let bad = PolicyDoc { version: PolicyVersion(bare.version.0 + 1), release: with(&first, cut[0]).release, ..bare.clone() };
+    assert_eq!(refused(&bare, &[step(&bare, &bad)]).1.fault(), F::NothingProven);
+}
+
+fn is_point(key: &SigPublic) -> bool {
+    ed25519_dalek::VerifyingKey::from_bytes(&key.0).is_ok_and(|key| !key.is_weak())
+}
+
+#[test]
 fn witnesses_below_the_threshold_make_the_wait_no_shorter() {
     let full = PUBLISHED_S + u64::from(DELAY_S);
     // One of two that count says it saw the change long ago; or that it is late already.
@@ -258,7 +332,11 @@ fn a_notice_is_there_exactly_where_it_is_needed() {
     assert!(entry(&verify_steps(&CLUSTER, &first, &[other]).unwrap_err()), "of another change");
     let adorned = PolicyStep { notice: good.notice.clone(), ..step(&first, &tightened(&first)) };
     let adorned = refused(&first, &[adorned]).1;
-    assert_eq!((adorned.clone(), adorned.fault()), (C::Notice(N::NotNeeded), F::NoticeNotNeeded));
+    assert!(matches!(&adorned, C::Notice(N::Part { part: NoticePart::Entry, .. })) && adorned.fault() == F::NoticeBad, "{adorned}");
+    // One that holds stays what it was, should its change be no loosening by later rules.
+    let tighter = tightened(&first);
+    let superfluous = noticed(&mut log, &first, &tighter);
+    assert_eq!(verify_steps(&CLUSTER, &first, &[superfluous]).unwrap().policy(), &tighter);
     let unwatched = founding();
     let adorned = PolicyStep { notice: good.notice.clone(), ..step(&unwatched, &loosened(&unwatched, "next")) };
     assert_eq!(refused(&unwatched, &[adorned]).1, C::Notice(N::NotNeeded));

@@ -15,7 +15,7 @@ use crate::release::http::Http;
 use crate::release::tiles::{TileLog, TilesFault};
 use ringwall_attest::governance::verify_notice;
 use ringwall_attest::release::log::witnessed;
-use ringwall_attest::release::{VerifierKey, Witnessed};
+use ringwall_attest::release::{SignedNote, VerifierKey, Witnessed};
 use ringwall_wire::bounded::List;
 use ringwall_wire::codec::Message as _;
 use ringwall_wire::governance::NoticeFor;
@@ -65,6 +65,12 @@ impl Watched {
         LogEntry::policy_change(self.cluster_id, self.signed.change())
     }
 
+    /// A checkpoint with the lines the policy asks for: members refuse a notice with others, which logs and witnesses add as they please.
+    fn canonical(&self, note: &str) -> Result<String, Trouble> {
+        let note = SignedNote::parse(note).map_err(wrong)?;
+        Ok(note.only_of(std::iter::once(&self.log).chain(&self.witnesses)))
+    }
+
     /// A checkpoint enough witnesses cosigned.
     fn seen(&self, note: &str) -> Result<Witnessed, Trouble> {
         witnessed(note, &self.log, &self.witnesses, self.threshold).map_err(wrong)
@@ -101,7 +107,7 @@ pub(super) fn notice(shared: &SharedOptions, arguments: &Notice) -> Result<Exit,
     let index = found.map_err(|_| wrong("the checkpoint does not have the change among its newest entries; publish it first"))?;
     let path = tree.inclusion(index).map_err(of_log)?;
     let consistency = log.tree(last.size, last.root).map_err(of_log)?.consistency(first.size).map_err(of_log)?;
-    let note = |text: String| Note::new(text.into_bytes()).map_err(wrong);
+    let note = |text: String| Note::new(watched.canonical(&text)?.into_bytes()).map_err(wrong);
     let notice = PolicyNotice {
         published: note(published)?,
         proof: LogProof { index, path: List::new(path).map_err(wrong)? },

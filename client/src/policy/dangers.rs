@@ -6,7 +6,7 @@
 
 use super::explain::Point;
 use super::names::{Bits, GUEST_POLICY, Named as _, PLATFORM_INFO, TD_ATTRIBUTES, XFAM};
-use super::obstacles::TELLS_MITIGATIONS;
+use super::obstacles::{TELLS_MITIGATIONS, ungovernable};
 use ringwall_wire::ids::TrustDomain;
 use ringwall_wire::policy::{PlatformUnseal, PolicyDoc, ReleaseRule, RevocationRule, SnpProduct, SnpRules, SnpTcb, TdxRules, TdxTcbStatus};
 
@@ -182,14 +182,19 @@ fn change(policy: &PolicyDoc, found: &mut Vec<Point>) {
             tell(found, rule.signer_threshold == 0, "release.signer_threshold", "accepts builds nobody signed", why);
             let why = "a log can show different people different entries";
             tell(found, rule.witness_threshold == 0, "release.witness_threshold", "accepts a log without witnesses", why);
+            let (threshold, witnesses) = (rule.witness_threshold, rule.witnesses.len());
+            let halves = threshold != 0 && 2 * usize::from(threshold) <= witnesses;
+            let says = format!("accepts a log that {threshold} of {witnesses} witnesses vouch for, no more than half");
+            let why = "two histories can each have their own witnesses, and none of these has to lie";
+            tell(found, halves, "release.witness_threshold", says, why);
         }
     }
     let governance = &policy.governance;
     let governors = governance.keys.len();
     let threshold = governance.threshold;
-    let never = usize::from(threshold) > governors || threshold == 0;
-    let says = format!("can never be changed: {threshold} of {governors} governors must sign");
-    tell(found, never, "governance.threshold", says, "a chip, a build or a floor can then only change with a new cluster");
+    let never = ungovernable(governance);
+    let says = format!("can never be changed: {threshold} of {} governors must sign", never.unwrap_or(governors));
+    tell(found, never.is_some(), "governance.threshold", says, "a chip, a build or a floor can then only change with a new cluster");
     let alone = threshold == 1 && governors > 0;
     tell(found, alone, "governance.threshold", "lets one governor change everything alone", "one stolen key loosens the policy");
     let why = "nobody has time to notice a loosening before it counts";
@@ -215,5 +220,40 @@ fn count(number: u32, unit: &str) -> String {
     match number {
         1 => format!("1 {unit}"),
         number => format!("{number} {unit}s"),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use ringwall_sim::release::Publisher;
+    use ringwall_wire::bounded::List;
+    use ringwall_wire::ids::SigPublic;
+
+    fn says(policy: &PolicyDoc, field: &str) -> Vec<String> {
+        dangers(policy).into_iter().filter(|point| point.field == field).map(|point| point.says).collect()
+    }
+
+    #[test]
+    fn witnesses_that_can_vouch_for_two_histories_without_a_lie_are_called_out() {
+        let mut rule = Publisher::default().rule();
+        for (threshold, witnesses, called_out) in [(2, 3, false), (1, 3, true), (1, 2, true), (2, 2, false), (1, 1, false)] {
+            rule.witness_threshold = threshold;
+            let all = Publisher::default().rule().witnesses;
+            rule.witnesses = List::new(all[..witnesses].to_vec()).unwrap();
+            let policy = PolicyDoc { release: ReleaseRule::Demanded(rule.clone()), ..ringwall_sim::world::policy() };
+            let told = says(&policy, "release.witness_threshold");
+            assert_eq!(told.iter().any(|told| told.contains("no more than half")), called_out, "{threshold} of {witnesses}: {told:?}");
+        }
+    }
+
+    #[test]
+    fn a_governor_listed_twice_is_one() {
+        let mut policy = ringwall_sim::world::policy();
+        (policy.governance.keys, policy.governance.threshold) = (List::new(vec![SigPublic([1; 32]); 2]).unwrap(), 2);
+        assert_eq!(says(&policy, "governance.threshold"), ["can never be changed: 2 of 1 governors must sign"]);
+        policy.governance.keys.push(SigPublic([2; 32])).unwrap();
+        assert!(says(&policy, "governance.threshold").is_empty());
     }
 }

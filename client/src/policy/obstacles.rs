@@ -1,14 +1,15 @@
 //! Why a policy lets nothing in.
 //!
 //! Decides: which rules no machine at all can satisfy, because a list is empty or two rules contradict each other. An operator who forgot
-//! a list learns it here and not from a cluster that refuses to found. Nothing found does not mean that a given machine is let in.
+//! a list learns it here and not from a cluster that refuses to found, or to change to it. Nothing found does not mean that a given machine is let in.
 //! Trusts: the rules of `attest`, which these sentences follow. Out of scope: allowances that are dangerous (`dangers.rs`).
 //! Protocol section 2.2.
 
 use super::names::{Bits, GUEST_POLICY, PLATFORM_INFO, TD_ATTRIBUTES, XFAM};
 use ringwall_attest::release::{Rule, RuleError};
 use ringwall_wire::ids::{TrustDomain, Vendor};
-use ringwall_wire::policy::{ChipId, PolicyDoc, ReleaseRule, SnpRules, TdxRules};
+use ringwall_wire::policy::{ChipId, Governance, PolicyDoc, ReleaseRule, SnpRules, TdxRules};
+use std::collections::BTreeSet;
 
 /// Guest policy bits no machine may have: DEBUG, MIGRATE_MA.
 pub(super) const GUEST_REFUSED: u64 = 1 << 19 | 1 << 18;
@@ -72,6 +73,12 @@ pub fn obstacles(policy: &PolicyDoc) -> Obstacles {
         }
     }
     found
+}
+
+/// Distinct keys of governors, when these can never approve anything. It is no obstacle to machines, and as a change members refuse it.
+pub(super) fn ungovernable(governance: &Governance) -> Option<usize> {
+    let distinct = governance.keys.iter().collect::<BTreeSet<_>>().len();
+    (governance.threshold == 0 || usize::from(governance.threshold) > distinct).then_some(distinct)
 }
 
 /// The sentence for required bits that are not allowed, if there are any.
