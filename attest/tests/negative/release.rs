@@ -77,6 +77,7 @@ fn other_entry() -> LogEntry {
     LogEntry::policy_change(ClusterId([7; 32]), Digest([7; 32]))
 }
 
+// tidy: a table of one row a part, clearer in one piece
 pub fn rows(table: &mut Table) {
     assert_eq!(Scene::new().judge(), ACCEPTED, "an honest proof");
     let mut row = |id: &str, expected: &str, got: String| table.row(format!("release.{id}"), format!("R::NotReleased({expected}…"), got);

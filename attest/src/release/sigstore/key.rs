@@ -1,7 +1,8 @@
 //! Public keys of signers, authorities and logs.
 //!
 //! Decides: which keys are known (ECDSA over P-256 and P-384, Ed25519, RSA of 2,048 to 4,096 bits with PKCS #1 v1.5 and SHA-256) and what a
-//! signature under each is; everything else is no key here. Trusts: the `p256`, `p384`, `ed25519-dalek` and `rsa` crates. Out of scope: whose keys they are. RFC 5280, 5480, 8410.
+//! signature under each is; everything else is no key here.
+//! Trusts: the `p256`, `p384`, `ed25519-dalek` and `rsa` crates. Out of scope: whose keys they are. RFC 5280, 5480, 8017, 8410.
 
 use super::der::{INTEGER, NULL, OBJECT, SEQUENCE, one};
 use crate::memo::{CHAINS, Claimed};
