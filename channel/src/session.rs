@@ -8,7 +8,7 @@
 
 use crate::error::ChannelError;
 use crate::noise::Shake;
-use crate::record::{Opener, Sealer};
+use crate::record::{INBOX_BYTES, Opener, Sealer};
 use crate::schedule::{KeyChain, Side};
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
@@ -235,9 +235,15 @@ impl Core {
     fn open_first<M: Message>(&mut self, bytes: &[u8], limit: usize) -> Result<M, ChannelError> {
         let (_, opener) = self.first.as_mut().expect("stream 0 is split off in open states only");
         opener.set_limit(limit);
-        opener.push(bytes)?;
-        let message = opener.next()?.ok_or(ChannelError::NotOneMessage)?;
-        if !opener.is_idle() {
+        // In pieces: the largest answer, sealed, is more than an opener lets wait.
+        let (mut pieces, mut message) = (bytes.chunks(INBOX_BYTES / 2), None);
+        while message.is_none() {
+            let Some(piece) = pieces.next() else { break };
+            opener.push(piece)?;
+            message = opener.next()?;
+        }
+        let message = message.ok_or(ChannelError::NotOneMessage)?;
+        if pieces.next().is_some() || !opener.is_idle() {
             return Err(ChannelError::NotOneMessage);
         }
         match M::decode(&message) {

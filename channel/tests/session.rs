@@ -14,11 +14,13 @@ use ringwall_channel::user::{
     UserBinding, UserError, sign_added, sign_device_request, sign_user, verify_added, verify_device_request, verify_user,
 };
 use ringwall_channel::{ChannelError, ClientDial, NodeSecrets, Opener, Sealer, Session, Unverified, answer_client};
-use ringwall_wire::bounded::Text;
+use ringwall_wire::bounded::{Blob, List, Text};
 use ringwall_wire::codec::Message;
 use ringwall_wire::evidence::Role;
+use ringwall_wire::governance::PolicyStep;
 use ringwall_wire::ids::{ClientId, ClusterId, CredPublic, Incarnation, Nonce, Signature, UserId};
-use ringwall_wire::limits::REQUEST_BYTES;
+use ringwall_wire::limits::{ATTEST_MESSAGE_BYTES, REQUEST_BYTES};
+use ringwall_wire::policy::SignedPolicy;
 use ringwall_wire::session::{AttestMode, NodeDescriptor, Refusal, RefusalCode, UserAuth};
 use ringwall_wire::user::AddDevice;
 use world::{Cluster, Node, request, rng};
@@ -55,6 +57,27 @@ fn a_client_session_from_handshake_to_requests() {
     let (mut to_client, mut from_client) = served.split(0, REQUEST_BYTES).unwrap();
     assert_eq!(pass(&mut to_node, &mut from_client, b"request").unwrap().unwrap(), b"request");
     assert_eq!(pass(&mut to_client, &mut from_node, b"reply").unwrap().unwrap(), b"reply");
+}
+
+#[test]
+fn an_answer_of_the_full_size_is_carried() {
+    let cluster = Cluster::new();
+    let node = cluster.node("genoa-1", 1, 1);
+    let (mut client, mut served) = cluster.client_session(&node, 10);
+    let sealed = client.seal_attest_req(&request(5)).unwrap();
+    let got = served.open_attest_req(&sealed).unwrap();
+    let mut answer = cluster.attest(&node, Role::ClientServer, served.handshake(), &got);
+    let step = |bytes: usize| {
+        let signed = SignedPolicy { replaces: None, policy: Blob::new(vec![7; bytes]).unwrap(), signatures: List::default() };
+        PolicyStep { signed, notice: None }
+    };
+    let mut steps = vec![step(110 * 1024); 8];
+    answer.steps = List::new([steps.clone(), vec![step(0)]].concat()).unwrap();
+    steps.push(step(ATTEST_MESSAGE_BYTES - answer.encode().len()));
+    answer.steps = List::new(steps).unwrap();
+    assert_eq!(answer.encode().len(), ATTEST_MESSAGE_BYTES);
+    let sealed = served.seal_attest_resp(&answer).unwrap();
+    assert!(client.open_attest_resp(&sealed).unwrap() == answer);
 }
 
 fn attest_one_way(cluster: &Cluster, asks: &mut Session<Unverified>, answers: &mut Session<Unverified>, node: &Node, role: Role) {

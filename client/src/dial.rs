@@ -55,7 +55,7 @@ pub(crate) struct NodeDialler {
     user: UserId,
     restore: Option<Secret<32>>,
     keeper: Arc<Keeper>,
-    governed: Governed,
+    governed: Arc<Governed>,
     attest: AttestMode,
     min_policy_version: PolicyVersion,
     refused: Mutex<RefusedNodes>,
@@ -74,7 +74,7 @@ impl NodeDialler {
         let bad_card = |cause: String| ConnectError::CardPolicy { cause };
         let given =
             options.policy.map(|known| verified(known, &options.cluster_id)).transpose().map_err(|fault| bad_card(fault.to_string()))?;
-        let governed = Governed::new(Arc::clone(&anchor), given).map_err(|fault| bad_card(fault.to_string()))?;
+        let governed = Arc::new(Governed::new(Arc::clone(&anchor), given).map_err(|fault| bad_card(fault.to_string()))?);
         Ok(NodeDialler {
             endpoint,
             governed,
@@ -163,8 +163,8 @@ impl NodeDialler {
         Ok(Exchange::new(asked, answer, remembered))
     }
 
-    /// Step 5: the evidence is judged here.
-    pub(crate) fn attest(
+    /// Step 5: the evidence is judged here, and what it shows of governance is kept before anything is sent.
+    pub(crate) async fn attest(
         &self,
         session: Session<Unverified>,
         exchange: &Exchange,
@@ -174,7 +174,10 @@ impl NodeDialler {
             Some((proof, what)) => DialError::History(self.governed.lied(proof, what)),
             None => self.refuse(session.remote_noise(), error),
         })?;
-        self.governed.learned(exchange.remembered(), exchange.learned(&peer), peer.released().map(Released::head))?;
+        let (governed, before, policy) = (Arc::clone(&self.governed), exchange.remembered().clone(), exchange.learned(&peer));
+        let head = peer.released().map(Released::head).cloned();
+        let kept = tokio::task::spawn_blocking(move || governed.learned(&before, policy, head.as_ref())).await;
+        kept.map_err(|_| DialError::Handshake("the program is ending".into()))??;
         session.establish(peer).map_err(of_channel)
     }
 
@@ -227,27 +230,35 @@ impl NodeDialler {
     pub(crate) async fn examine(&self, address: &str, until: Instant) -> Result<(Exchange, Examined), DialError> {
         let connection = self.connect(address, until).await?;
         let asked = self.question(&connection, &Nonce(entropy::bytes()), until).await;
-        let seen = asked.and_then(|(_, session, exchange)| {
-            let mut trace = Trace::new();
-            let verdict = match self.attest(session, &exchange, &mut trace) {
-                Ok(session) => Ok(explain(&session, address)),
-                Err(DialError::Evidence(error) | DialError::OldPolicy(error)) => Err(error),
-                Err(fault) => return Err(fault),
-            };
-            let examined = Examined { place: address.into(), at_s: exchange.at_s(), verdict, trace };
-            Ok((exchange, examined))
-        });
+        let seen = match asked {
+            Ok((_, session, exchange)) => self.judged(session, exchange, address).await,
+            Err(fault) => Err(fault),
+        };
         let verified = matches!(&seen, Ok((_, examined)) if examined.verdict.is_ok());
         ringwall_quic::close(&connection, if verified { CloseCode::Done } else { CloseCode::Refused });
         tokio::time::sleep(GOODBYE).await;
         seen
     }
 
+    async fn judged(&self, session: Session<Unverified>, exchange: Exchange, address: &str) -> Result<(Exchange, Examined), DialError> {
+        let mut trace = Trace::new();
+        let verdict = match self.attest(session, &exchange, &mut trace).await {
+            Ok(session) => Ok(explain(&session, address)),
+            Err(DialError::Evidence(error) | DialError::OldPolicy(error)) => Err(error),
+            Err(fault) => return Err(fault),
+        };
+        let examined = Examined { place: address.into(), at_s: exchange.at_s(), verdict, trace };
+        Ok((exchange, examined))
+    }
+
     /// A session with a verified node, of which no user was said anything.
     pub(crate) async fn visit(&self, address: &str, until: Instant) -> Result<Visit, DialError> {
         let connection = self.connect(address, until).await?;
         let asked = self.question(&connection, &Nonce(entropy::bytes()), until).await;
-        let attested = asked.and_then(|(pipe, session, exchange)| Ok((pipe, self.attest(session, &exchange, &mut Trace::new())?)));
+        let attested = match asked {
+            Ok((pipe, session, exchange)) => self.attest(session, &exchange, &mut Trace::new()).await.map(|session| (pipe, session)),
+            Err(fault) => Err(fault),
+        };
         match attested {
             Ok((pipe, session)) => Ok(Visit { connection, session, send: pipe.writer.into_stream(), recv: pipe.reader.into_stream() }),
             Err(fault) => {
@@ -269,7 +280,7 @@ impl NodeDialler {
         // The evidence is younger than this moment, so the session ends no later than the policy says.
         let asked_at = clock::now();
         let (pipe, session, exchange) = self.question(&connection, &nonce, until).await?;
-        let mut session = self.attest(session, &exchange, &mut Trace::new())?;
+        let mut session = self.attest(session, &exchange, &mut Trace::new()).await?;
         let reattest_by = asked_at + reattest_after(&session);
         let verification = explain(&session, address);
         let auth = UserAuth { known: opening.known(), ..self.user_auth(&session, &nonce, client) };

@@ -81,7 +81,7 @@ impl Client {
     /// Brings a change that governors approved: it is in force at once if it only tightens, and waits otherwise.
     pub async fn propose_policy(&self, signed: SignedPolicy) -> Result<PolicyOutcome, GovernanceError> {
         let makes = Digest(Sha256::digest(&*signed.policy).into());
-        let told = self.submit_policy(PolicyCommand::Propose(Box::new(signed))).await;
+        let told = self.submit_policy(PolicyCommand::propose(signed)).await;
         let Err(GovernanceError::Fault(PolicyFault::OtherStep | PolicyFault::VersionNotHigher)) = told else { return told };
         // A change that is in force ends sessions, this one's too: it may have been brought by a try whose answer was lost.
         match self.governance().await {

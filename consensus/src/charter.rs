@@ -7,9 +7,10 @@
 //! policies, proofs of a public log (`attest`, which this crate does not know). Protocol sections 4.3, 6.1 and 8.
 
 use ringwall_wire::bounded::List;
+use ringwall_wire::command::CommandBody;
 use ringwall_wire::custody::CustodyManifest;
 use ringwall_wire::genesis::{Custodian, GenesisTemplate};
-use ringwall_wire::governance::PolicyFault;
+use ringwall_wire::governance::{PolicyCommand, PolicyFault};
 use ringwall_wire::ids::ClusterId;
 use ringwall_wire::limits::CUSTODIANS;
 use ringwall_wire::order::{OrderFault, ReplaceOrder};
@@ -50,6 +51,45 @@ pub struct Judges {
     pub steps: StepJudge,
     /// Notices that a step was public.
     pub notices: NoticeJudge,
+    /// Number of the rules behind `steps`, which are code of a build: it stands in each proposal, and a replica with other rules does not apply that.
+    pub rules: u16,
+}
+
+/// A change of the policy is judged by other rules than this build has: applied here, it might have another outcome than elsewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "entry {index} proposes a change of the policy under rules {theirs}, and this build judges changes of policies by other rules ({ours}); upgrade it, or whoever is older, \
+     and join anew: no policy is to be changed while members run builds with different rules"
+)]
+pub struct OtherRules {
+    /// Index of the entry.
+    pub index: u64,
+    /// Of whoever proposed it.
+    pub theirs: u16,
+    /// Of this build.
+    pub ours: u16,
+}
+
+impl Judges {
+    /// Says, in a change that is proposed here, by which rules.
+    pub(crate) fn sign(&self, mut body: CommandBody) -> CommandBody {
+        if let CommandBody::Policy(command) = &mut body
+            && let PolicyCommand::Propose(proposal) = &mut **command
+        {
+            proposal.rules = self.rules;
+        }
+        body
+    }
+
+    /// Whether this replica may judge an entry's step of governance.
+    pub(crate) fn may_judge(&self, index: u64, command: &PolicyCommand) -> Result<(), OtherRules> {
+        match command {
+            PolicyCommand::Propose(proposal) if proposal.rules != self.rules => {
+                Err(OtherRules { index, theirs: proposal.rules, ours: self.rules })
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 impl Default for Judges {
@@ -59,6 +99,7 @@ impl Default for Judges {
             words: Arc::new(|_, _, _| Err(OrderFault::NoGovernors)),
             steps: Arc::new(|_, _| Err(PolicyFault::NoGovernors)),
             notices: Arc::new(|_, _, _, _| Err(PolicyFault::NoGovernors)),
+            rules: 0,
         }
     }
 }

@@ -30,6 +30,7 @@ pub mod machine;
 mod membership;
 mod network;
 pub mod options;
+mod pace;
 pub mod recognition;
 pub mod recovery;
 pub mod replica;
@@ -46,7 +47,7 @@ pub mod watch;
 pub mod workers;
 
 pub use backup::HeldSnapshot;
-pub use charter::{CustodyTerms, GovernorsJudge, JudgedStep, Judges, NoticeJudge, OrderJudge, StepJudge};
+pub use charter::{CustodyTerms, GovernorsJudge, JudgedStep, Judges, NoticeJudge, OrderJudge, OtherRules, StepJudge};
 pub use machine::custody::{Custody, Held};
 pub use machine::generations::KeyRow;
 pub use machine::policy::{Governed, PendingStep};

@@ -97,7 +97,7 @@ impl Replica {
     /// nobody fills the log with what nobody approved. What counts is the same question when it is applied.
     pub fn weigh(&self, command: PolicyCommand) -> (PolicyOutcome, bool) {
         let (inner, published) = (self.inner(), self.inner().readers.published());
-        let at = (published.applied.saturating_add(1), published.time_ms.max((inner.options.clock)()));
+        let at = (published.applied.saturating_add(1), inner.now_ms());
         let mut governed = Governed::clone(&published.governed);
         let outcome = governed.take(command, &inner.options.charter(), at);
         (outcome.unwrap_or_else(PolicyOutcome::Refused), governed != *published.governed)

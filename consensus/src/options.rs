@@ -36,7 +36,7 @@ pub struct Options {
     pub custody: Option<Arc<CustodyTerms>>,
     /// Who this replica is.
     pub me: Incarnation,
-    /// The clock that stamps proposals, Unix milliseconds.
+    /// The clock that stamps proposals, Unix milliseconds; where the group's time is ahead of it, that time goes on instead.
     pub clock: Clock,
     /// Milliseconds between heartbeats.
     pub heartbeat_ms: u64,

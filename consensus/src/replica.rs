@@ -18,6 +18,7 @@ use crate::machine::view::View;
 use crate::membership;
 use crate::network::Factory;
 use crate::options::Options;
+use crate::pace::Pace;
 use crate::report::{Applied, Metrics, OpenError, Progress, ProposeError, ReadError, Role};
 use crate::runtime;
 use crate::shown::Shown;
@@ -58,6 +59,7 @@ pub(crate) struct Inner {
     pub(crate) fence: Fence,
     pub(crate) ground: Ground,
     pub(crate) shown: RwLock<Shown>,
+    pub(crate) pace: Pace,
     log: LogStore,
     answerer: Answerer,
 }
@@ -105,7 +107,18 @@ impl Replica {
         let changes = raft.metrics();
         runtime::spawn(membership::elect_when_voter(raft.clone(), fence.clone(), options.me));
         Ok(Replica {
-            inner: Arc::new(Inner { raft, options, transport, readers, fence, ground, shown: RwLock::default(), log, answerer }),
+            inner: Arc::new(Inner {
+                raft,
+                options,
+                transport,
+                readers,
+                fence,
+                ground,
+                shown: RwLock::default(),
+                pace: Pace::default(),
+                log,
+                answerer,
+            }),
             changes,
         })
     }
@@ -381,7 +394,7 @@ impl Inner {
         if self.fence.reason().is_some() {
             return Err(self.fenced(""));
         }
-        let bytes = Command { at_ms: (self.options.clock)(), body }.encode();
+        let bytes = Command { at_ms: self.now_ms(), body: self.options.judges.sign(body) }.encode();
         if bytes.len() > ENTRY_BYTES {
             return Err(ProposeError::TooLarge { bytes: bytes.len(), max: ENTRY_BYTES });
         }

@@ -25,9 +25,9 @@ const STRANDED: Duration = Duration::from_secs(60);
 /// Why an incarnation is out.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FenceReason {
-    /// Its storage failed.
+    /// Its storage failed, or an entry came that this build judges by other rules than whoever proposed it.
     #[error(
-        "its storage failed: {0}; nothing acknowledged is lost while a majority lives; when this is mended, start the node again: it joins anew"
+        "its replica cannot go on: {0}; nothing acknowledged is lost while a majority lives; when this is mended, start the node again: it joins anew"
     )]
     Storage(String),
     /// Another incarnation was admitted to its slot.

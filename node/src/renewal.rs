@@ -115,6 +115,8 @@ impl Sessions {
 
     fn enter(self: &Arc<Self>, noise: NoisePublic, since: Instant, lasts: Duration) -> Lasting {
         let (tell, refused) = watch::channel(false);
+        // Before the look at `renewed`: a word between the two is heard twice, and never missed.
+        let renewals = self.renewals();
         let mut open = self.lock();
         // Its evidence may be bound to the policy before.
         let outdated = open.renewed.is_some_and(|renewed| since <= renewed);
@@ -122,7 +124,7 @@ impl Sessions {
         open.next = number.saturating_add(1);
         open.sessions.insert(number, (noise, tell));
         drop(open);
-        Lasting { sessions: Arc::clone(self), number, until: since + lasts, outdated, renewals: self.renewals(), refused }
+        Lasting { sessions: Arc::clone(self), number, until: since + lasts, outdated, renewals, refused }
     }
 }
 

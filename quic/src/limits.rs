@@ -17,7 +17,7 @@ pub const STRANGER_STREAMS: u32 = 1;
 pub const CLIENT_STREAMS: u32 = 4;
 /// Streams a member may open after both attested: the handshake stream, four classes, and their replacements.
 pub const PEER_STREAMS: u32 = 16;
-/// Bytes a stranger may have in flight to us: one attestation answer of the full size.
+/// Bytes a stranger may have in flight to us: an attestation answer as they are; one of the full size takes two turns of it.
 pub const STRANGER_WINDOW_BYTES: u32 = 640 * 1024;
 /// Bytes a client may have in flight to us: two requests of the full size.
 pub const CLIENT_WINDOW_BYTES: u32 = 3 * 1024 * 1024;

@@ -77,11 +77,22 @@ record! {
     }
 }
 
+record! {
+    /// A change governors approved, on its way into the log.
+    pub struct PolicyProposal {
+        /// Number of the rules by which whoever proposes it tells what tightens from what loosens; 0 until it is proposed. A replica whose build has other
+        /// rules does not apply it.
+        pub rules: u16,
+        /// The change.
+        pub signed: SignedPolicy,
+    }
+}
+
 choice! {
     /// A step of governance, as the group replicates it. Each proves itself, so it matters to nobody who brought it.
     pub enum PolicyCommand {
         /// A change governors approved: in force at once if it only tightens, else it waits.
-        1 => Propose(Box<SignedPolicy>),
+        1 => Propose(Box<PolicyProposal>),
         /// The proof that a waiting change was public.
         2 => Notice(Box<NoticeFor>),
         /// A waiting change comes into force: [`SignedPolicy::change`].
@@ -298,6 +309,13 @@ impl PolicyStep {
     pub fn as_founding(&self) -> Option<PolicyDoc> {
         let bare = self.signed.replaces.is_none() && self.signed.signatures.is_empty() && self.notice.is_none();
         bare.then(|| PolicyDoc::decode(&self.signed.policy).ok()).flatten()
+    }
+}
+
+impl PolicyCommand {
+    /// To propose this change; by which rules, whoever proposes it says.
+    pub fn propose(signed: SignedPolicy) -> Self {
+        PolicyCommand::Propose(Box::new(PolicyProposal { rules: 0, signed }))
     }
 }
 

@@ -44,7 +44,22 @@ pub const REVOCATIONS: usize = 256;
 /// Earlier heads a proof of release continues: with one proof a week, clients that were away for half a year.
 pub const KNOWN_HEADS: usize = 32;
 /// Bytes of one handshake or attestation message: an answer carries evidence, endorsements, policy and its changes, and release proof.
-pub const ATTEST_MESSAGE_BYTES: usize = 768 * 1024;
+pub const ATTEST_MESSAGE_BYTES: usize = 1024 * 1024;
+/// Bytes of the endorsements of an answer beside which everything else may have its full size: real ones have 5 to 60 KiB.
+pub const ENDORSEMENTS_BYTES: usize = 144 * 1024;
+/// Bytes of an answer's founding record, boot configuration, keys, paths and framing.
+pub const ANSWER_FRAME_BYTES: usize = 32 * 1024;
+// The policy in force, the founding one, every change between them, the proof of release, the evidence, and what stands around them.
+const _: () = assert!(
+    2 * POLICY_BYTES
+        + POLICY_STEPS_BYTES
+        + RELEASE_PROOF_BYTES
+        + TDX_QUOTE_BYTES
+        + EVENT_LOG_BYTES
+        + ENDORSEMENTS_BYTES
+        + ANSWER_FRAME_BYTES
+        <= ATTEST_MESSAGE_BYTES
+);
 /// Bytes of a message before the peer is attested, other than the attestation answer.
 pub const HANDSHAKE_MESSAGE_BYTES: usize = 8 * 1024;
 /// Sessions under one quote: 2^12 leaves keep a path at 12 hashes.

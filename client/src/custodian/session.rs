@@ -94,7 +94,7 @@ impl CustodianSession {
     ) -> Result<Self, DialError> {
         let nonce = Nonce(entropy::bytes());
         let (pipe, session, exchange) = dialler.question(&connection, &nonce, until).await?;
-        let mut session = dialler.attest(session, &exchange, &mut Trace::new())?;
+        let mut session = dialler.attest(session, &exchange, &mut Trace::new()).await?;
         let handshake = *session.handshake();
         let peer = session.peer().expect("an attested session has a peer");
         let (node, sig, custodian) = (Verification::of(peer, address), peer.keys().sig, keys.id());

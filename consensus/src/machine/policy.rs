@@ -4,7 +4,8 @@
 //! the group's time is its delay later, and for the notice that it was public where the policy names witnesses. Whatever comes into force drops what
 //! waited, since that replaces another policy than the one in force. What governors withdrew does not come back under the same policy. Version and least
 //! security version only rise (IN10). Members grant keys until the lease is over, by the group's time. Applying is total: all of it is a function of
-//! the entries; no clock is read. A step, a notice, a withdrawal or a lease that is applied again changes nothing.
+//! the entries; no clock is read. What tightens is code of a build: a proposal says by which rules, and a replica with others ends (`OtherRules`).
+//! A step, a notice, a withdrawal or a lease that is applied again changes nothing.
 //! Trusts: nothing in an entry; the charter's judges for signatures, for what loosens and for notices. Out of scope: those (`attest`), proposing (`node`).
 //! Protocol section 8, "Changes".
 
@@ -23,6 +24,7 @@ use ringwall_wire::limits::{POLICY_PENDING, POLICY_STEPS, POLICY_STEPS_BYTES, PO
 use ringwall_wire::order::OrderFault;
 use ringwall_wire::policy::{PolicyDoc, SignedPolicy};
 use ringwall_wire::release::PolicyNotice;
+use std::io;
 use std::sync::Arc;
 
 ringwall_wire::record! {
@@ -140,6 +142,11 @@ impl Governed {
         self.pending.iter().map(|pending| &**pending)
     }
 
+    /// Whether governors withdrew this change of the policy in force: it never comes into force under it.
+    pub fn has_withdrawn(&self, change: &Digest) -> bool {
+        self.withdrawn.contains(change)
+    }
+
     /// Log index and group time (Unix milliseconds) of the entry the policy in force came with.
     pub fn since(&self) -> (u64, u64) {
         (self.since_index, self.since_ms)
@@ -194,7 +201,8 @@ impl Governed {
         let in_force = self.policy().ok_or(PolicyFault::NoGovernors)?;
         let law = Law { charter, policy: Some(&in_force) };
         match command {
-            PolicyCommand::Propose(signed) => self.propose(*signed, law, at),
+            // By which rules it is judged was looked at before: a replica with others has ended.
+            PolicyCommand::Propose(proposal) => self.propose(proposal.signed, law, at),
             PolicyCommand::Notice(notice) => self.notice(*notice, law),
             PolicyCommand::Enact(change) => self.enact(&change, at),
             PolicyCommand::Withdraw(word) => self.withdraw(&word, law),
@@ -414,10 +422,15 @@ impl Law<'_> {
 }
 
 impl ReplicatedState {
-    pub(super) fn policy_step(&mut self, index: u64, command: PolicyCommand) -> Outcome {
+    /// Fails where this build would judge it by other rules than whoever proposed it: then this replica ends before it differs from the others.
+    pub(super) fn policy_step(&mut self, index: u64, command: PolicyCommand) -> io::Result<Outcome> {
+        // Where nobody governs nothing is judged.
+        if self.governed.in_force().is_some() {
+            self.charter.judges.may_judge(index, &command).map_err(io::Error::other)?;
+        }
         let (charter, at) = (self.charter.clone(), (index, self.time_ms));
         let outcome = Arc::make_mut(&mut self.governed).take(command, &charter, at);
-        Outcome::Policy(outcome.unwrap_or_else(PolicyOutcome::Refused))
+        Ok(Outcome::Policy(outcome.unwrap_or_else(PolicyOutcome::Refused)))
     }
 }
 

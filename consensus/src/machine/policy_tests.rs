@@ -6,7 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use super::*;
-use crate::charter::Judges;
+use crate::charter::{Judges, OtherRules};
 use crate::machine::admission_tests::cert;
 use crate::machine::tests::{Bench, CLUSTER};
 use ringwall_wire::admission::{AdmitCommit, AdmitPropose};
@@ -106,7 +106,7 @@ fn take(bench: &mut Bench, at_ms: u64, command: PolicyCommand) -> Result<PolicyO
 }
 
 fn propose(bench: &mut Bench, at_ms: u64, signed: &SignedPolicy) -> Result<PolicyOutcome, PolicyFault> {
-    take(bench, at_ms, PolicyCommand::Propose(Box::new(signed.clone())))
+    take(bench, at_ms, PolicyCommand::propose(signed.clone()))
 }
 
 fn version(bench: &Bench) -> u64 {
@@ -130,6 +130,24 @@ fn notice(change: Digest, index: u64) -> PolicyCommand {
     let mut notice = PolicyNotice::sample(&mut Source::new(6));
     notice.proof.index = index;
     PolicyCommand::Notice(Box::new(NoticeFor { change, notice }))
+}
+
+#[test]
+fn a_change_that_was_proposed_under_other_rules_is_not_applied() {
+    let one = first();
+    let mut bench = scene(one.clone());
+    bench.state.charter.judges.rules = 1;
+    let before = bench.state.governed.clone();
+    let proposal = PolicyCommand::propose(signed(&one, &next(&one, 4)));
+    let by = |rules| match (Judges { rules, ..Judges::default() }).sign(CommandBody::Policy(Box::new(proposal.clone()))) {
+        CommandBody::Policy(command) => *command,
+        other => panic!("{other:?}"),
+    };
+    let fault = bench.state.policy_step(9, by(2)).unwrap_err();
+    let fault = fault.get_ref().and_then(|fault| fault.downcast_ref::<OtherRules>()).copied();
+    assert_eq!(fault, Some(OtherRules { index: 9, theirs: 2, ours: 1 }));
+    assert_eq!(bench.state.governed, before, "this replica ends before it differs");
+    assert_eq!(bench.state.policy_step(9, by(1)).unwrap(), Outcome::Policy(PolicyOutcome::InForce(PolicyVersion(2))));
 }
 
 #[test]

@@ -96,6 +96,11 @@ impl Readers {
         self.published.read().expect("nobody panics with the lock held").clone()
     }
 
+    /// The group's time that is published, Unix milliseconds.
+    pub(crate) fn time_ms(&self) -> u64 {
+        self.published.read().expect("nobody panics with the lock held").time_ms
+    }
+
     /// The newest snapshot and the last entry it holds.
     pub(crate) fn current_snapshot(&self) -> Option<(Option<LogId>, SnapshotFile)> {
         let current = self.current.lock().expect("nobody panics with the lock held");

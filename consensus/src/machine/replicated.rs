@@ -214,7 +214,7 @@ impl ReplicatedState {
             }
             CommandBody::Custody(step) => vec![self.custody_step(*step)],
             CommandBody::Keys(step) => vec![self.keys(*step)?],
-            CommandBody::Policy(step) => vec![self.policy_step(index, *step)],
+            CommandBody::Policy(step) => vec![self.policy_step(index, *step)?],
         };
         Ok(Effect { outcomes, mark })
     }

@@ -77,7 +77,7 @@ async fn step(node: &Arc<Node>) -> Result<(), NotDealt> {
         return Ok(());
     }
     let (custody, terms) = (view.custody(), terms(node, &view));
-    let now_ms = view.time_ms().max((node.site.clock)());
+    let now_ms = node.replica.now_ms();
     let seen = Seen { custody: &custody, terms: terms.as_deref(), epoch: view.epoch(), rotated: view.rotated(), now_ms };
     let due = node.site.config.custody.due(&seen);
     let rows = view.key_rows();

@@ -182,7 +182,7 @@ async fn desk(node: &Node) -> Result<MutexGuard<'_, Option<Running>>, Refusal> {
 /// DL0: makes the shadow, puts the beginning on record, and has it under way. A record that refuses forgets it.
 async fn begin(node: &Arc<Node>, desk: &mut Option<Running>, who: CustodianId) -> Result<CustodianAnswer, Refusal> {
     let view = node.replica.view().map_err(|_| refusal(RefusalCode::Fenced, "this member stopped; say it to another one"))?;
-    let (active, now_ms) = (view.custody().active.clone(), view.time_ms().max((node.site.clock)()));
+    let (active, now_ms) = (view.custody().active.clone(), node.replica.now_ms());
     let tree = view.tree();
     let ground = begin::Ground { copy: TreePoint { size: tree.size, root: tree.root }, term: view.term(), index: view.applied() };
     drop(view);

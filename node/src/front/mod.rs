@@ -224,21 +224,21 @@ impl Front {
             policies,
             node: parts.node,
         });
-        front.spawn_tasks(leader, parts.clock);
+        front.spawn_tasks(leader);
         if let (Some(settings), Some(identity)) = (parts.kbs, broker) {
             lock(&front.loops).push(tokio::spawn(kbs::run(front.clone(), settings, identity)));
         }
         front
     }
 
-    fn spawn_tasks(&self, leader: Signaller<Option<Incarnation>>, clock: Clock) {
+    fn spawn_tasks(&self, leader: Signaller<Option<Incarnation>>) {
         let queues = [tokio::spawn(self.writes.clone().run()), tokio::spawn(self.reads.clone().run())];
         let loops = [
             tokio::spawn(self.quotes.clone().run()),
             tokio::spawn(self.receipts.clone().run()),
             tokio::spawn(self.feeds.clone().run()),
             tokio::spawn(self.backups.clone().run()),
-            tokio::spawn(expiry::run(self.replica.clone(), clock)),
+            tokio::spawn(expiry::run(self.replica.clone())),
             tokio::spawn(follow_leader(self.replica.clone(), leader)),
         ];
         lock(&self.queues).extend(queues);

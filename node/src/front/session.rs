@@ -136,8 +136,9 @@ pub(crate) async fn serve(front: Arc<Front>, connection: Connection) {
 async fn until_renewed(mut renewals: Receiver<u64>, session: impl Future<Output = Ended>) -> Ended {
     tokio::select! {
         biased;
-        ended = session => ended,
+        // First: a session that always has something to do does not outlive the change.
         _ = renewals.changed() => Ended::Refused { code: RefusalCode::Unavailable },
+        ended = session => ended,
     }
 }
 
@@ -357,6 +358,9 @@ async fn listen(front: &Front, desk: &mut Desk, (opener, recv): (&mut Opener, &m
         if let Some(ended) = overdue(begun, reattest_by) {
             return ended;
         }
+        if renewals.has_changed().unwrap_or(true) {
+            return Ended::Refused { code: RefusalCode::Unavailable };
+        }
         if clock::now() >= look_at {
             look_at = clock::now() + DEVICE_LOOK;
             if desk.is_revoked() {
@@ -458,3 +462,17 @@ fn too_old() -> Refusal {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod renewal_tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_session_that_always_has_something_to_do_does_not_outlive_the_change() {
+        let (tell, renewals) = tokio::sync::watch::channel(0);
+        assert!(matches!(until_renewed(renewals.clone(), std::future::ready(Ended::Left)).await, Ended::Left));
+        tell.send_replace(1);
+        let ended = until_renewed(renewals, std::future::ready(Ended::Left)).await;
+        assert!(matches!(ended, Ended::Refused { code: RefusalCode::Unavailable }), "{ended}");
+    }
+}

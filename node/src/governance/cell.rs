@@ -96,7 +96,8 @@ impl InForce {
 
     /// The founding policy and so many steps.
     fn from_founding(&self, count: usize) -> PolicySteps {
-        let founding = PolicyStep::founding(&self.founding).expect("a founding policy is no larger than its steps may be");
+        let founding =
+            PolicyStep::founding(&self.founding).expect("a process does not start with a founding policy that is larger (file::at_start)");
         let steps = (count > 0).then_some(founding).into_iter().chain(self.steps.iter().take(count).cloned());
         List::new(steps.collect()).expect("there is room for the founding policy before as many steps as there may be")
     }

@@ -11,7 +11,7 @@ use crate::governance::judges::{self, NotJudged};
 use ringwall_wire::codec::Message as _;
 use ringwall_wire::governance::{PolicyChain, PolicySteps};
 use ringwall_wire::ids::ClusterId;
-use ringwall_wire::limits::POLICY_STEPS_BYTES;
+use ringwall_wire::limits::{POLICY_BYTES, POLICY_STEPS_BYTES};
 use ringwall_wire::policy::PolicyDoc;
 use std::io::{self, Read as _};
 use std::path::Path;
@@ -32,6 +32,10 @@ pub fn write(data: &Path, cluster_id: ClusterId, steps: &PolicySteps) -> io::Res
 
 /// What a node starts with: the newest of what the card says and what its folder holds. Fails only where the card itself does not hold.
 pub fn at_start(data: &Path, cluster_id: ClusterId, founding: &PolicyDoc, card: &PolicySteps) -> Result<PolicyCell, NotJudged> {
+    let bytes = founding.encode().len();
+    if bytes > POLICY_BYTES {
+        return Err(NotJudged::TooLarge { bytes, max: POLICY_BYTES });
+    }
     let cell = PolicyCell::new(judges::walk(&cluster_id, founding, card.clone())?);
     match read(data) {
         Ok(None) => {}
@@ -73,7 +77,20 @@ mod tests {
     use ringwall_wire::bounded::{Blob, List};
     use ringwall_wire::governance::PolicyStep;
     use ringwall_wire::ids::Digest;
-    use ringwall_wire::policy::SignedPolicy;
+    use ringwall_wire::policy::{MeasurementRegister, SignedPolicy, TdxTuple};
+
+    #[test]
+    fn a_founding_policy_that_nobody_could_be_shown_is_refused() {
+        let mut policy = ringwall_sim::world::policy();
+        let register = MeasurementRegister([7; 48]);
+        let tuple = TdxTuple { mrtd: register, rtmr0: register, rtmr1: register, rtmr2: register };
+        let mut build = policy.measurements[0].clone();
+        build.tdx = List::new(vec![tuple; 32]).unwrap();
+        policy.measurements = List::new(vec![build; 64]).unwrap();
+        let data = tempfile::tempdir().unwrap();
+        let refused = at_start(data.path(), ClusterId([3; 32]), &policy, &List::default()).map(|_| ());
+        assert_eq!(refused, Err(NotJudged::TooLarge { bytes: policy.encode().len(), max: POLICY_BYTES }));
+    }
 
     #[test]
     fn what_does_not_hold_is_left_aside_and_the_card_stays() {

@@ -2,26 +2,42 @@
 //!
 //! Decides: what the record has in force is what this node goes by from then on. It is written down first, so that the next start does not go back; then it
 //! takes the place of the old one, every session ends and is opened anew with evidence bound to it, and this node judges its own evidence by it as others
-//! will: one that is refused ends this incarnation. All of it looks at the record alone, so whatever was missed is made up for at the next look. A record
+//! will: one that is refused ends this incarnation, but for a proof of release that the new policy does not take, which is a paper beside the machine and is
+//! replaced while it runs; a build that is revoked ends it. All of it looks at the record alone, so whatever was missed is made up for at the next look. A record
 //! with other steps than this node was shown ends it too: two approved rows exist, and it cannot know which is the cluster's.
 //! Trusts: the record. Out of scope: proposing (`lead`), ending (`fencing`), judging others (`attesting`). Protocol section 8, "Changes".
 
 use crate::attesting::{self, Claim, Wanted};
+use crate::clock;
 use crate::context::{Node, Site};
 use crate::entropy;
 use crate::governance::file;
 use crate::governance::{InForce, Unfit};
-use ringwall_attest::Finding;
+use ringwall_attest::release::ReleaseError;
+use ringwall_attest::{Finding, Rejection, SessionError};
 use ringwall_wire::bounded::List;
 use ringwall_wire::evidence::Role;
 use ringwall_wire::governance::{PolicyStep, PolicySteps};
 use ringwall_wire::ids::Digest;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::Instant;
 use tracing::{error, info, warn};
 
 /// How often the record is looked at when nothing of it changes: what was not written or not judged is tried again.
 const LOOK: Duration = Duration::from_millis(500);
+
+/// How long this node's evidence is not judged again after nobody could accept it yet: each time costs a quote.
+const AGAIN: Duration = Duration::from_secs(10);
+
+/// What this node's own evidence was judged by.
+#[derive(Debug, Default)]
+pub(super) struct Judged {
+    /// It satisfied the policy so many steps lead to.
+    steps: usize,
+    /// Not again before this, and by which steps.
+    again: Option<(Instant, usize)>,
+}
 
 /// How many steps are in the file.
 #[derive(Debug, Default)]
@@ -30,7 +46,7 @@ pub(crate) struct Written(usize);
 /// Runs until the node ends.
 pub(crate) async fn run(node: Arc<Node>) {
     let mut changes = node.replica.governance();
-    let mut judged = 0;
+    let mut judged = Judged::default();
     loop {
         catch_up(&node).await;
         judge(&node, &mut judged).await;
@@ -119,13 +135,16 @@ async fn write_steps(node: &Arc<Node>, steps: PolicySteps) -> bool {
     }
 }
 
-/// Judges this node's own evidence by the policy in force, as every other node will; once for each: `judged` says by how many steps.
-pub(super) async fn judge(node: &Arc<Node>, judged: &mut usize) {
+/// Judges this node's own evidence by the policy in force, as every other node will; once for each, and after a pause where it was not accepted yet.
+pub(super) async fn judge(node: &Arc<Node>, judged: &mut Judged) {
     let site = &node.site;
     let in_force = site.policies.now();
-    if in_force.steps().len() <= *judged || node.governance.unfit.get().is_some() {
+    let steps = in_force.steps().len();
+    let waits = judged.again.is_some_and(|(not_before, by)| by == steps && clock::now() < not_before);
+    if steps <= judged.steps || waits || node.governance.unfit.get().is_some() {
         return;
     }
+    judged.again = Some((clock::now() + AGAIN, steps));
     let (handshake, nonce) = (Digest(entropy::nonce(&site.entropy).0), entropy::nonce(&site.entropy));
     let keys = node.secrets.public().clone();
     let wanted = Wanted { role: Role::PeerResp, handshake, nonce, noise: keys.noise };
@@ -135,14 +154,45 @@ pub(super) async fn judge(node: &Arc<Node>, judged: &mut usize) {
         Err(fault) => return warn!(%fault, "this node has no evidence to judge by the policy in force; trying again"),
     };
     match verdict {
-        Ok(_fits) => *judged = in_force.steps().len(),
+        Ok(_fits) => *judged = Judged { steps, again: None },
         // Nobody can tell, for want of a document: others cannot either, and what is missing may come.
         Err(fault) if fault.finding() == Finding::CannotTell => {
             warn!(%fault, "nobody can tell whether this node satisfies the policy in force; trying again");
+        }
+        Err(fault) if is_of_the_staple(&fault) => {
+            warn!(%fault, "the proof of release this node staples is not one for the policy in force: nobody accepts this node until another one is stapled");
         }
         Err(fault) => {
             error!(%fault, version = %in_force.policy().version, "the policy in force excludes this node: it ends");
             node.governance.unfit.get_or_init(|| Unfit::Excluded(fault.to_string()));
         }
+    }
+}
+
+/// Whether what was refused is the proof of release that is stapled: another one makes this node fit. A revoked build stays revoked.
+fn is_of_the_staple(fault: &SessionError) -> bool {
+    match fault {
+        SessionError::Rejected(Rejection::NotReleased(why)) => !matches!(**why, ReleaseError::Revoked { .. }),
+        SessionError::Rejected(Rejection::ReleaseProofMissing) => true,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_paper_that_can_be_replaced_excludes_no_machine_and_a_revoked_build_does() {
+        let refused = |why: ReleaseError| SessionError::Rejected(Rejection::NotReleased(Box::new(why)));
+        // Governors took a signer off: every staple of the cluster has its bundle.
+        let stranger = refused(ReleaseError::Stranger { at: 0, who: "a key that is gone".into() });
+        assert_eq!(stranger.finding(), Finding::Bad, "for others it is no release");
+        assert!(is_of_the_staple(&stranger));
+        assert!(is_of_the_staple(&refused(ReleaseError::TooFewSigners { signed: 1, threshold: 2 })));
+        assert!(is_of_the_staple(&SessionError::Rejected(Rejection::ReleaseProofMissing)));
+        let revoked = ReleaseError::Revoked { build: "ringwall 9".into(), reason: "a hole".into(), at_s: 1 };
+        assert!(!is_of_the_staple(&refused(revoked)));
+        assert!(!is_of_the_staple(&SessionError::Rejected(Rejection::VlekNotAccepted)));
     }
 }

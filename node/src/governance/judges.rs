@@ -6,6 +6,7 @@
 use crate::governance::InForce;
 use crate::governance::cell::Unchained;
 use ringwall_attest::governance::{StepError, judge_change, verify_notice, verify_steps};
+use ringwall_attest::policy::COMPARE_RULES;
 use ringwall_attest::{verify_order, verify_words};
 use ringwall_consensus::{JudgedStep, Judges};
 use ringwall_wire::governance::PolicySteps;
@@ -13,7 +14,7 @@ use ringwall_wire::ids::ClusterId;
 use ringwall_wire::policy::PolicyDoc;
 use std::sync::Arc;
 
-/// Why steps do not lead to a policy.
+/// Why a card leads to no policy.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotJudged {
     /// One of them does not hold.
@@ -22,6 +23,16 @@ pub enum NotJudged {
     /// They do not follow one another.
     #[error("its policy changes do not hold: {0}; have a new card made")]
     Unchained(#[from] Unchained),
+    /// Nobody could be shown where they begin.
+    #[error(
+        "its founding policy takes {bytes} bytes, at most {max} can be shown to clients; found with a smaller one: fewer builds, chips or tables of boot events"
+    )]
+    TooLarge {
+        /// Of the document.
+        bytes: usize,
+        /// Most bytes.
+        max: usize,
+    },
 }
 
 /// The same in every replica of every cluster: whose words count they are told with each question.
@@ -39,6 +50,7 @@ pub fn judges() -> Judges {
         notices: Arc::new(|cluster_id, notice, signed, in_force| {
             verify_notice(cluster_id, signed, notice, in_force).map_err(|fault| fault.fault())
         }),
+        rules: COMPARE_RULES,
     }
 }
 

@@ -14,9 +14,10 @@ use ringwall_channel::NodeSecrets;
 use ringwall_wire::bounded::{Blob, List};
 use ringwall_wire::codec::Message as _;
 use ringwall_wire::evidence::Role;
-use ringwall_wire::governance::{PolicyCommand, PolicyFault, PolicyOutcome, PolicyStep, PolicySteps};
+use ringwall_wire::governance::{PolicyCommand, PolicyFault, PolicyOutcome, PolicyStep, PolicySteps, PolicyWithdrawal};
 use ringwall_wire::ids::{Digest, Incarnation, Nonce, PolicyVersion, SigPublic, Signature};
 use ringwall_wire::policy::{Approval, Governance, PolicyDoc, SignedPolicy};
+use ringwall_wire::session::RefusalCode;
 
 fn governors() -> [SigningKey; 2] {
     [1, 2].map(|number| SigningKey::from_bytes(&[number; 32]))
@@ -56,7 +57,7 @@ pub(crate) fn steps(signed: &[&SignedPolicy]) -> PolicySteps {
 }
 
 /// The one voter of a group founded with this policy, and its folder.
-async fn member(policy: PolicyDoc) -> (Arc<Node>, tempfile::TempDir) {
+pub(crate) async fn member(policy: PolicyDoc) -> (Arc<Node>, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let mut site = place::site_under(policy, ("genoa-1", 1), &[]);
     place::change(&mut site, |site| site.config.data = folder.path().to_owned());
@@ -66,15 +67,26 @@ async fn member(policy: PolicyDoc) -> (Arc<Node>, tempfile::TempDir) {
 /// One look of the task that follows the record.
 async fn look(node: &Arc<Node>) {
     catch_up(node).await;
-    follow::judge(node, &mut 0).await;
+    follow::judge(node, &mut follow::Judged::default()).await;
 }
 
-async fn bring(node: &Arc<Node>, command: PolicyCommand) -> PolicyOutcome {
+pub(crate) async fn bring(node: &Arc<Node>, command: PolicyCommand) -> PolicyOutcome {
     asks::bring(node, command).await.unwrap()
 }
 
+/// What governors sign to withdraw a change.
+pub(crate) fn withdrawal(node: &Node, change: Digest) -> PolicyCommand {
+    let mut word = PolicyWithdrawal { cluster_id: node.site.cluster_id, change, signatures: List::default() };
+    let words = word.signed_words();
+    for key in governors() {
+        let (public, signature) = (SigPublic(key.verifying_key().to_bytes()), Signature(key.sign(&words).to_bytes()));
+        word.signatures.push(Approval { key: public, signature }).unwrap();
+    }
+    PolicyCommand::Withdraw(word)
+}
+
 async fn propose(node: &Arc<Node>, signed: &SignedPolicy) -> PolicyOutcome {
-    bring(node, PolicyCommand::Propose(Box::new(signed.clone()))).await
+    bring(node, PolicyCommand::propose(signed.clone())).await
 }
 
 #[tokio::test]
@@ -151,6 +163,28 @@ async fn the_leader_has_what_waited_come_into_force_and_brings_again_what_the_re
     tokio::time::timeout(std::time::Duration::from_secs(60), reached).await.unwrap();
     assert_eq!(node.replica.view().unwrap().governance().in_force(), Some(&third));
     leading.abort();
+    node.replica.shutdown().await;
+}
+
+#[tokio::test]
+async fn while_a_step_that_was_in_force_is_not_on_record_again_nothing_leads_elsewhere() {
+    let first = founding(60);
+    let (node, _folder) = member(first.clone()).await;
+    let (_, lost) = step(&first, longer);
+    let (_, aside) = step(&first, shorter);
+    // As after a recovery whose log ended before it: it loosens, so that it waits again.
+    assert!(node.site.policies.go_on(judges::walk(&node.site.cluster_id, &first, steps(&[&lost])).unwrap()));
+    let index = node.replica.applied();
+    for command in [PolicyCommand::propose(aside.clone()), withdrawal(&node, lost.change())] {
+        let refused = asks::bring(&node, command).await.unwrap_err();
+        assert_eq!(refused.code, RefusalCode::OrderRefused, "{refused:?}");
+    }
+    assert_eq!(node.replica.applied(), index, "nothing was proposed");
+    let by_user = asks::bring(&node, PolicyCommand::Enact(lost.change())).await.unwrap_err();
+    assert_eq!(by_user.code, RefusalCode::NotAuthorized, "the leader brings changes into force, nobody else");
+    assert!(matches!(propose(&node, &lost).await, PolicyOutcome::Pending(_)), "the lost step itself may come");
+    look(&node).await;
+    assert_eq!(node.governance.unfit.get(), None);
     node.replica.shutdown().await;
 }
 

@@ -121,7 +121,7 @@ async fn admit(node: &Arc<Node>, request: JoinRequest, asking: &Asking) -> Resul
     }
     let view = node.replica.view().map_err(|_| refused(RefusalCode::Fenced, "this node stopped; ask another one"))?;
     // By this node's clock too: an idle group's time stands still, and the proposal would carry it on.
-    if view.governance().is_lapsed(view.time_ms().max((node.site.clock)())) {
+    if view.governance().is_lapsed(node.replica.now_ms()) {
         return Err(lease_over());
     }
     drop(view);

@@ -154,7 +154,7 @@ pub enum RecoverError {
     },
     /// What is known beyond the log may never have been in force.
     #[error(
-        "this node's card, or policy.steps in a folder that was brought, goes beyond the chosen log to policy version {known} by a change that loosens and that no witness saw wait: \
+        "this node's card, or policy.steps in a folder that was brought, goes beyond the chosen log to policy version {known} by a change that loosens and that no witness saw wait, or that governors withdrew: \
          it may never have been in force. Nothing was recovered. Bring a newer disk, or take that file away and use an older card; governors can bring the change again"
     )]
     NeverInForce {

@@ -70,13 +70,13 @@ pub async fn strike(world: &Arc<World>) {
 async fn brought(world: &World, leader: &Process) -> Option<()> {
     let (signed, weak) = (loosened(world, 0, usize::from(THRESHOLD))?, loosened(world, 1, 1)?);
     let change = signed.change();
-    let said = propose(leader, PolicyCommand::Propose(Box::new(signed))).await?;
+    let said = propose(leader, PolicyCommand::propose(signed)).await?;
     if !matches!(said, PolicyOutcome::Pending(_)) && said != PolicyOutcome::Refused(PolicyFault::AlreadyPending) {
         world.common.watch.broken(Rule::PolicyInTime, format!("a loosening was proposed: {said:?}"));
     }
     for (what, command, fault) in [
         ("a loosening was called for before its time", PolicyCommand::Enact(change), PolicyFault::TooEarly),
-        ("one governor of two wants a change", PolicyCommand::Propose(Box::new(weak)), PolicyFault::TooFew),
+        ("one governor of two wants a change", PolicyCommand::propose(weak), PolicyFault::TooFew),
     ] {
         let said = propose(leader, command).await?;
         if said != PolicyOutcome::Refused(fault) {
