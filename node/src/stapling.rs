@@ -51,7 +51,7 @@ type Looks = (u64, Option<SystemTime>);
 
 /// What a judgement is about: the file as it looks, under the policy in force.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct State {
+struct JudgedFile {
     looks: Option<Looks>,
     policy: Digest,
 }
@@ -60,7 +60,7 @@ struct State {
 struct Held {
     proof: Proof,
     /// The last state that was looked at.
-    seen: Option<State>,
+    seen: Option<JudgedFile>,
     /// How many more looks at that state are left out; none when it is judged for good.
     left_out: Option<u32>,
     /// How often that state could not be judged.
@@ -110,7 +110,7 @@ impl Staple {
     /// What the file holds, when that is to be judged: the file or the policy is another one than at the last look, or the fault may have passed.
     fn changed(&self, policy: Digest) -> Option<Result<Proof, StapleError>> {
         let file = self.file.as_deref()?;
-        let state = State { looks: looks(file).ok(), policy };
+        let state = JudgedFile { looks: looks(file).ok(), policy };
         {
             let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
             let again = held.seen != Some(state);

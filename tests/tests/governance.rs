@@ -152,7 +152,13 @@ fn refused_for_ever(policy: &PolicyDoc) -> Vec<(PolicyDoc, PolicyFault)> {
         (next(policy, |policy| policy.min_svn -= 1), PolicyFault::SvnFell),
         (floor, PolicyFault::FloorFell),
         (next(policy, |policy| policy.slots = fewer), PolicyFault::SlotsChanged),
-        (next(policy, |again| again.version = policy.version), PolicyFault::VersionNotHigher),
+        (
+            next(policy, |again| {
+                again.version = policy.version;
+                again.session.reattest_s -= 1;
+            }),
+            PolicyFault::VersionNotHigher,
+        ),
     ]
 }
 

@@ -261,7 +261,7 @@ fn publish_bundles(publish: &Publish, json: bool) -> Result<Exit, Trouble> {
         let verifier = Verifier::of(&bundle, publish.public_key.as_deref().map(public_key).transpose()?)?;
         match publish.rekor_version {
             1 => rekor::log_v1(&http, url, &mut bundle, &verifier)?,
-            _ => rekor::log_v2(&http, url, &mut bundle, &verifier)?,
+            _ => rekor::log_in_tiles(&http, url, &mut bundle, &verifier)?,
         }
     }
     write_new(out, &bundle.to_bytes()?)?;

@@ -106,7 +106,7 @@ fn from_v1(answer: &[u8]) -> Option<Value> {
 }
 
 /// Has the bundle logged by a Rekor of version 2.
-pub fn log_v2(http: &Http, url: &str, bundle: &mut Bundle, verifier: &Verifier) -> Result<(), RekorFault> {
+pub fn log_in_tiles(http: &Http, url: &str, bundle: &mut Bundle, verifier: &Verifier) -> Result<(), RekorFault> {
     let kind = if verifier.certificate { "x509Certificate" } else { "publicKey" };
     let asked = json!({ "dsseRequestV002": {
         "envelope": bundle.envelope(),

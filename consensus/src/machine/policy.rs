@@ -435,5 +435,4 @@ impl ReplicatedState {
 }
 
 #[cfg(test)]
-#[path = "policy_tests.rs"]
 pub(in crate::machine) mod tests;

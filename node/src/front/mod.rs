@@ -6,8 +6,7 @@
 //! | `record.rs`, `erasure.rs`, `escrow.rs` | what a user's devices see of their record and change of it; whose namespaces are erased; to what data keys are sealed |
 //! | `backup.rs` | who fetches snapshots of the whole state, and what is signed for them |
 //! | `quotes.rs`, `requests.rs`, `spaces.rs` | when a quote is made, and for which sessions; what is sealed under which namespace's keys |
-//! | `governance.rs` | what governs the cluster, as users are shown it, and what governors sign |
-//! | `writes.rs` | how the writes of all sessions become few log entries, and what their clients are told |
+//! | `governance.rs`, `writes.rs` | what governs the cluster and what governors sign; how the writes of all sessions become few log entries, and what their clients are told |
 //! | `reads.rs`, `lists.rs`, `index.rs`, `watch.rs` | linearizable reads, pages in key order, changes since a revision |
 //! | `workloads.rs`, `grants.rs` | sessions of workloads and governors, and which keys leave |
 //! | `outbox.rs`, `sender.rs`, `receipts.rs` | how replies leave, how much a session may hold, what is signed for it |

@@ -5,8 +5,7 @@
 //! | `unseal.rs` | whether this machine's own chip opens the keys, where the policy allows it, and nobody has to be asked |
 //! | `dealing.rs`, `earlier.rs` | whose shares are wanted: the newest dealing that disks tell of; which session the new one takes the place of |
 //! | `session.rs`, `audit.rs` | which submissions count, and what is told of it; no I/O |
-//! | `policy.rs` | which policy it goes by, and that the chosen log agrees |
-//! | `papers.rs` | the folder through which people and the node hand papers to each other |
+//! | `policy.rs`, `papers.rs` | which policy it goes by, and that the chosen log agrees; the folder through which people and the node hand papers to each other |
 //! | `disks.rs`, `backups.rs`, `heads.rs` | what disks and backups hold and what others have seen, as far as it is authentic |
 //! | `assist.rs`, `fetch.rs` | a machine that gives its disk over the network, and the node that takes it |
 //! | `takeup.rs`, `verdict.rs`, `status.rs` | claims, choice, anchors; the account and the start of the epoch; the new lineage; how it is told |

@@ -45,11 +45,7 @@ impl World {
             std::fs::remove_file(path.with_file_name(name)).unwrap();
         }
         let copied = std::fs::read_dir(path.parent().unwrap()).unwrap().map(|entry| entry.unwrap().path());
-        assert!(
-            copied
-                .into_iter()
-                .all(|path| path.extension().is_none_or(|ending| !["toml", "card", "policy"].iter().any(|lost| ending == *lost)))
-        );
+        assert!(copied.into_iter().all(|path| path.extension().is_none_or(|ending| !["toml", "card"].iter().any(|lost| ending == *lost))));
         std::fs::write(path, card).unwrap();
     }
 
