@@ -5,8 +5,8 @@
 //! Trusts: the vectors. Out of scope: simulated machines that lie about their boot (sim/tests/lies.rs).
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr, clippy::indexing_slicing, clippy::result_large_err)]
 
-mod shelf;
-mod strict;
+use super::shelf;
+use super::strict;
 
 use proptest::prelude::*;
 use ringwall_attest::{Anchors, BootLog, Claims, EventLog, EventLogError, Expected, Rejection as R, TdxClaims, Verified, appraise, verify};

@@ -5,7 +5,7 @@
 //! Trusts: the vectors. Out of scope: evidence (`vectors.rs`).
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::print_stderr)]
 
-mod shelf;
+use super::shelf;
 mod td;
 
 use proptest::prelude::*;

@@ -3,6 +3,9 @@
 //! Decides: which files belong together; `tests/tests/tidy` holds that none is left out. Trusts: nothing. Out of scope: what they test, said in each.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod shelf;
+mod strict;
+
 #[path = "approval.rs"]
 mod approval;
 #[path = "batch.rs"]

@@ -6,7 +6,7 @@
 //! Vectors: `$RINGWALL_VECTORS` or `../shared/vectors` beside the workspace; their absence is a failure in CI.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr, clippy::indexing_slicing)]
 
-mod strict;
+use super::strict;
 
 use ringwall_attest::{Anchors, Claims, Layer, Rejection, Revocation, TcbKind, Verified, VerifyError, verify};
 use ringwall_sim::published::{Case, Expect, Kind, Offer, Offered, Outcome, find, judge, judge_with, vectors};

@@ -3,7 +3,7 @@
 //! Protocol section 3 (SB3, SB4, SB6), T-A2.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-mod world;
+use super::world;
 
 use ringwall_channel::client::{MSG1_BYTES, MSG2_BYTES};
 use ringwall_channel::peer;

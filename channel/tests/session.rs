@@ -3,7 +3,7 @@
 //! Protocol section 3, T-A1, T-A2, T-A3, T-U1.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-mod world;
+use super::world;
 
 use ed25519_dalek::SigningKey;
 use rand_chacha::ChaCha20Rng;
@@ -71,7 +71,7 @@ fn an_answer_of_the_full_size_is_carried() {
         let signed = SignedPolicy { replaces: None, policy: Blob::new(vec![7; bytes]).unwrap(), signatures: List::default() };
         PolicyStep { signed, notice: None }
     };
-    let mut steps = vec![step(110 * 1024); 8];
+    let mut steps = vec![step(112 * 1024); 8];
     answer.steps = List::new([steps.clone(), vec![step(0)]].concat()).unwrap();
     steps.push(step(ATTEST_MESSAGE_BYTES - answer.encode().len()));
     answer.steps = List::new(steps).unwrap();

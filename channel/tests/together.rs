@@ -3,6 +3,8 @@
 //! Decides: which files belong together; `tests/tests/tidy` holds that none is left out. Trusts: nothing. Out of scope: what they test, said in each.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod world;
+
 #[path = "handshake.rs"]
 mod handshake;
 #[path = "primitives.rs"]

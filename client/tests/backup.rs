@@ -4,8 +4,7 @@
 //! Trusts: simulated evidence and its roots. Out of scope: fetching and importing (`tests/tests/backup.rs`). Protocol section 9.1.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-#[allow(dead_code)]
-mod saved;
+use super::saved;
 
 use ed25519_dalek::{Signer as _, SigningKey};
 use ringwall_client::backup::verify;

@@ -6,7 +6,7 @@
 //! Vectors: `$RINGWALL_VECTORS` or `../shared/vectors` beside the workspace; their absence is a failure in CI.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr)]
 
-mod saved;
+use super::saved;
 
 use ringwall_client::{
     Anchors, ConnectError, Credential, Exchange, Explanation, Finding, Mark, Options, ReadExchangeError, Stage, Verdict, cli, examine_node,

@@ -5,7 +5,7 @@
 //! Trusts: nothing. Out of scope: parsing in depth (policy_toml.rs), what rules mean (policy_meaning.rs).
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-mod program;
+use super::program;
 
 use program::{done, fails, json, run};
 use ringwall_client::policy::{PolicyFile, from_toml, simulated_template, to_toml};

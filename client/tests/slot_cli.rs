@@ -5,7 +5,7 @@
 //! tests/tests/governance.rs).
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-mod program;
+use super::program;
 
 use program::{done, fails, json, run};
 use ringwall_attest::governance::{verify_lease, verify_withdrawal};

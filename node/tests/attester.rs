@@ -5,7 +5,7 @@
 //! Trusts: `kernel` to follow Linux's ABI. Out of scope: real evidence (`recorded.rs`), the command (`examine.rs`).
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-mod kernel;
+use super::kernel;
 
 use kernel::{EACCES, EAGAIN, EBUSY, EEXIST, EINVAL, EIO, ENOENT, ENOTTY, ENXIO, ETIMEDOUT, Fault, Kernel, NOW_S, outblob, table};
 use ringwall_attest::{Attester, CollectError, verify};

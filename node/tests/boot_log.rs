@@ -5,7 +5,7 @@
 //! Trusts: `kernel` to answer as Linux would, `ringwall-sim` to mint quote and log of one boot. Out of scope: judging logs (`attest`).
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-mod kernel;
+use super::kernel;
 
 use kernel::{Kernel, NOW_S};
 use ringwall_attest::{Attester, BootLog, Claims, verify};

@@ -3,7 +3,7 @@
 //! Trusts: the vectors' documents. Out of scope: whether documents are genuine (`endorsements_keeper.rs`).
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
-mod vendors;
+use super::vendors;
 
 use ringwall_attest::Anchors;
 use ringwall_node::clock::Clock;

@@ -3,7 +3,7 @@
 //! Trusts: the vectors' documents. Out of scope: what becomes of a document (`endorsements_keeper.rs`).
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
-mod vendors;
+use super::vendors;
 
 use ringwall_node::endorsements::document::DocumentError;
 use ringwall_node::endorsements::http::Http;

@@ -4,7 +4,7 @@
 //! Out of scope: sockets (`endorsements_http.rs`), files (`endorsements_cache.rs`).
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
-mod vendors;
+use super::vendors;
 
 use ringwall_attest::{Anchors, CollectError, VerifyError, verify};
 use ringwall_node::endorsements::cache::{Cache, Kept};

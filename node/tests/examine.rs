@@ -5,8 +5,8 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod fifo;
-mod kernel;
-mod vendors;
+use super::kernel;
+use super::vendors;
 
 use fifo::FifoFolder;
 use kernel::{EBUSY, Fault, Kernel, NOW_S, outblob, table};

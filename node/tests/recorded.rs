@@ -6,7 +6,7 @@
 //! Vectors: `$RINGWALL_VECTORS` or `../shared/vectors` beside the workspace; their absence is a failure in CI.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr)]
 
-mod kernel;
+use super::kernel;
 
 use kernel::{ARK, ASK, Kernel, VCEK, VLEK, table};
 use ringwall_attest::cert_table::CertTable;

@@ -3,6 +3,9 @@
 //! Decides: which files belong together; `tests/tests/tidy` holds that none is left out. Trusts: nothing. Out of scope: what they test, said in each.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod kernel;
+mod vendors;
+
 #[path = "attester.rs"]
 mod attester;
 #[path = "boot_log.rs"]

@@ -5,7 +5,7 @@
 //! Protocol section 6.1.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-mod ceremony;
+use super::ceremony;
 
 use ceremony::{CHIP, NAMES, PASSPHRASE, Table, custodian, now_s, policy, ringwall};
 use ed25519_dalek::{Signature, VerifyingKey};

@@ -6,7 +6,7 @@
 //! Trusts: simulated roots. Out of scope: nodes over the network (`tests/tests/drill.rs`, `tests/tests/custodian_line.rs`), the words of a drill (`node/src/drill`).
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-mod ceremony;
+use super::ceremony;
 
 use ceremony::{CHIP, PASSPHRASE, Table, custodian, now_s, policy, ringwall};
 use ringwall_keys::custody::{GoodShare, combine, open_submission};

@@ -4,7 +4,7 @@
 //! share back into an empty folder. Trusts: simulated roots. Out of scope: evidence (`custodian.rs`). Protocol section 6.1.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-mod ceremony;
+use super::ceremony;
 
 use ceremony::{NAMES, PASSPHRASE, Ran, Table, custodian, ringwall};
 use rand_chacha::ChaCha20Rng;

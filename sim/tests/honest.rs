@@ -4,7 +4,7 @@
 //! Trusts: nothing. Out of scope: lies (`lies.rs`).
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-mod judge;
+use super::judge;
 
 use judge::{NOW_S, Refused, binding, judge_under};
 use ringwall_attest::{Anchors, Attester, Claims, Revocation, VerifyError, verify};

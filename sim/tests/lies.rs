@@ -5,7 +5,7 @@
 //! Trusts: nothing. Out of scope: honest machines (`honest.rs`).
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-mod judge;
+use super::judge;
 
 use judge::{NOW_S, Refused, judge_under};
 use ringwall_attest::{CertName, EventLogError, Rejection as R, Revocation, TcbKind, VerifyError as V};

@@ -4,7 +4,7 @@
 //! Trusts: the simulated roots. Out of scope: each rule of the file (`client/src/backup`), recovery under the same cluster.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-mod three;
+use super::three;
 
 use ringwall_client::{Client, Credential};
 use ringwall_sim::cluster::{LocalCluster, LocalOptions, Machine};

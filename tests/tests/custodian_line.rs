@@ -6,8 +6,7 @@
 //! Trusts: simulated roots. Out of scope: each refusal by itself (`sim/tests/custodian*.rs`), shares and disks that are not what they seem (`recover.rs`, `drill.rs`).
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-mod three;
-mod workload;
+use super::workload;
 
 use ringwall_client::anchor::AnchorFiles;
 use ringwall_client::custodian::Passphrase;

@@ -8,7 +8,7 @@
 
 #[path = "dealing/erased.rs"]
 mod erased;
-mod three;
+use super::three;
 
 use ringwall_client::{Client, Found, NamespaceHandle, ReadError};
 use ringwall_node::custody::blob_file;

@@ -6,7 +6,7 @@
 //! custodian's program (`sim/tests/custodian_drill.rs`). Protocol section 6.2, "Drill".
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-mod three;
+use super::three;
 
 use ringwall_client::Client;
 use ringwall_client::custodian::dealing::Judge;

@@ -4,7 +4,7 @@
 //! Out of scope: hostile disks and clocks. Protocol section 4.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-mod three;
+use super::three;
 
 use ringwall_client::Client;
 use ringwall_sim::cluster::Machine;

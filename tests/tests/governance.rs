@@ -6,7 +6,7 @@
 //! Trusts: the recorded history; times of the group, never this machine's. Out of scope: each rule by itself (`attest`, `consensus`). Protocol section 8.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-mod three;
+use super::three;
 
 use ringwall_client::anchor::AnchorFiles;
 use ringwall_client::policy::GovernorKey;

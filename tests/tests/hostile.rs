@@ -4,7 +4,7 @@
 //! occupied ports, a full disk. Trusts: nothing. Out of scope: lies in evidence (`refusals.rs`).
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 
-mod three;
+use super::three;
 
 use ringwall_quic::{Alpn, FrameReader, FrameWriter};
 use ringwall_sim::cluster::{LocalCluster, LocalOptions, Machine, tail};

@@ -6,8 +6,7 @@
 //! Trusts: crates `sev` and `kbs-types` to write what guests write. Out of scope: messages one by one (`node/src/kbs`). Decision 0032.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-mod three;
-mod workload;
+use super::workload;
 
 use ringwall_client::workload::{WorkloadSession, anywhere};
 use ringwall_sim::cluster::LocalOptions;

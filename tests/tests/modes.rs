@@ -9,7 +9,7 @@
 #[allow(dead_code, reason = "shared with secrets.rs, which uses all of it")]
 #[path = "secrets/tapes.rs"]
 mod tapes;
-mod three;
+use super::three;
 
 use ringwall_client::rekey::{Move, Moved, RekeyError, rekey};
 use ringwall_client::{Client, Credential, Expect, KeyMode, NamespaceError, Options, ReadError, UserKey, WriteError};

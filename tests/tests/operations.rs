@@ -4,7 +4,7 @@
 //! Trusts: the simulated roots. Out of scope: failures (`failover.rs`), refusals (`refusals.rs`).
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-mod three;
+use super::three;
 
 use ringwall_client::{Expect, PutOptions, Revision, WriteError};
 use ringwall_tests::local;

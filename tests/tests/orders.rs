@@ -6,7 +6,7 @@
 //! (`consensus/src/machine/admission_tests.rs`, `attest/tests/approval.rs`). Protocol section 4.3, step 6.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-mod three;
+use super::three;
 
 use ringwall_client::policy::GovernorKey;
 use ringwall_client::{Client, ClusterStatus};

@@ -5,7 +5,7 @@
 //! which looks to it exactly as a cluster that went back. Trusts: simulated evidence. Out of scope: lying members (client/tests/rollback.rs).
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-mod three;
+use super::three;
 
 use ringwall_client::anchor::{Anchor, AnchorFiles, AnchorStore, EvidenceFault, EvidenceFile, InMemory, merge};
 use ringwall_client::{Client, ConnectError, Credential, Options};

@@ -11,7 +11,7 @@
 mod interrupted;
 #[path = "recover/losses.rs"]
 mod losses;
-mod three;
+use super::three;
 mod unseal;
 
 use ringwall_client::anchor::AnchorFiles;

@@ -5,7 +5,7 @@
 //! Out of scope: hostile bytes (`hostile.rs`). Register rows A1-A3, A6, A7, A12, A13.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-mod three;
+use super::three;
 
 use ringwall_client::{Anchors, ConnectError};
 use ringwall_sim::cluster::{LocalCluster, Machine};

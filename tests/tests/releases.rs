@@ -5,7 +5,7 @@
 //! Trusts: the simulated roots. Out of scope: each rule of a proof (`attest/tests`), bundles of other tools.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-mod three;
+use super::three;
 
 use ringwall_attest::release::note::VerifierKey;
 use ringwall_attest::release::signer::Rule;

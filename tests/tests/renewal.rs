@@ -5,7 +5,7 @@
 //! lines, bounded. Trusts: the recorded history. Out of scope: the age itself (`node/src/renewal.rs`). Protocol sections 3 (SB5), 4.4.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-mod three;
+use super::three;
 
 use ringwall_client::Client;
 use ringwall_sim::cluster::{LocalCluster, LocalOptions, Machine};

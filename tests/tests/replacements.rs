@@ -4,7 +4,7 @@
 //! one order, every acknowledged write included. Trusts: the recorded history. Out of scope: speed. Protocol section 0, decision 1.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-mod three;
+use super::three;
 
 use ringwall_sim::cluster::Machine;
 use ringwall_tests::load::{Load, read_all};

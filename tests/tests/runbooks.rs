@@ -5,8 +5,8 @@
 //! Trusts: `sh`, `sed`, `awk`, `grep`, `cmp`, `date`. Out of scope: how a page is read and run (`tests/src/runbook.rs`), whether its words are good ones.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-mod three;
-mod workload;
+use super::three;
+use super::workload;
 
 use ringwall_client::Credential;
 use ringwall_client::custodian::keys::read_cards;

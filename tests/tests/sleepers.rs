@@ -5,7 +5,7 @@
 //! Trusts: nothing. Out of scope: what makes it believe (`consensus/tests/suite/retired.rs`). Protocol section 4.6.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-mod three;
+use super::three;
 
 use ringwall_sim::cluster::{LocalCluster, Machine, Rival, tail};
 use ringwall_tests::local::{self, PATIENCE};

@@ -5,7 +5,7 @@
 //! Out of scope: rules one by one (`consensus/src/machine/users/tests.rs`), nodes and custodians (`recover.rs`). Protocol sections 7.4 and 9.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-mod three;
+use super::three;
 
 use ringwall_client::{Client, ConnectError, Credential, Options};
 use ringwall_sim::canary::Canaries;

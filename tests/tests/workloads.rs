@@ -9,8 +9,8 @@
 #[allow(dead_code, reason = "its own `main` is not called here")]
 #[path = "../../client/examples/workload.rs"]
 mod example;
-mod three;
-mod workload;
+use super::three;
+use super::workload;
 
 use ringwall_client::UserId;
 use ringwall_client::workload::{WorkloadError, WorkloadSession};

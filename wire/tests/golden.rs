@@ -6,7 +6,7 @@
 //! Trusts: the sampler; a change of the sampler changes the values and is blessed the same way.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-mod cases;
+use super::cases;
 
 use cases::MESSAGES;
 use ringwall_wire::sample::Source;

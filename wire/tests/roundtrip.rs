@@ -5,7 +5,7 @@
 //! Out of scope: golden bytes (golden.rs), memory (memory.rs). Spec: docs/formats.md, "Canonical encoding".
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-mod cases;
+use super::cases;
 
 use cases::{FIELDS, MESSAGES};
 use proptest::prelude::*;

@@ -435,4 +435,4 @@ impl ReplicatedState {
 }
 
 #[cfg(test)]
-pub(in crate::machine) mod tests;
+pub(crate) mod tests;

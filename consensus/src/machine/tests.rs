@@ -8,7 +8,7 @@
 use crate::charter::Charter;
 use crate::ground::Ground;
 use crate::machine::clients::{Admission, At, ClientLimits, Clients};
-use crate::machine::policy::tests::founding;
+use crate::machine::policy::tests::{by_its_rules, founding};
 use crate::machine::raft::Machine;
 use crate::machine::replicated::ReplicatedState;
 use crate::machine::snapshot::{self, Capture};
@@ -312,12 +312,12 @@ proptest! {
         bench.write(0, open());
         for _ in 0..12 {
             let mut bytes = Command::sample(&mut source).encode();
-            bench.bytes(bytes.clone());
+            bench.bytes(by_its_rules(bytes.clone()));
             let at = usize::from(cut) % bytes.len();
             bytes[at] ^= source.next() as u8;
-            bench.bytes(bytes.clone());
+            bench.bytes(by_its_rules(bytes.clone()));
             bytes.truncate(at);
-            bench.bytes(bytes);
+            bench.bytes(by_its_rules(bytes));
         }
         let again = bench.installed(4_096);
         prop_assert_eq!(again.digest(), bench.digest(), "and whatever came of it survives a snapshot");

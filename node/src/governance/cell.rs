@@ -91,11 +91,11 @@ impl InForce {
     /// The steps for whoever knows this policy: those after it. Whoever knows none, or one that is not of this row, is given the founding policy and all
     /// steps since; nothing where there are none, for then the policy itself is the founding one.
     pub fn after(&self, known: Option<&Digest>) -> PolicySteps {
-        after(&self.policy, &self.from_founding(self.steps.len()), known)
+        after(&self.policy, &self.since_founding(self.steps.len()), known)
     }
 
     /// The founding policy and so many steps.
-    fn from_founding(&self, count: usize) -> PolicySteps {
+    fn since_founding(&self, count: usize) -> PolicySteps {
         let founding =
             PolicyStep::founding(&self.founding).expect("a process does not start with a founding policy that is larger (file::at_start)");
         let steps = (count > 0).then_some(founding).into_iter().chain(self.steps.iter().take(count).cloned());
@@ -106,7 +106,7 @@ impl InForce {
     pub fn up_to(&self, policy: &Digest) -> Option<PolicySteps> {
         let row = self.earlier.iter().chain(std::iter::once(&self.digest));
         let (count, _) = row.enumerate().find(|(_, digest)| *digest == policy)?;
-        Some(self.from_founding(count))
+        Some(self.since_founding(count))
     }
 
     /// Whether this policy is in force, or was.
@@ -193,7 +193,7 @@ mod tests {
         let all = [vec![PolicyStep::founding(&first()).unwrap()], steps.to_vec()].concat();
         assert_eq!(in_force.after(None).to_vec(), all);
         assert_eq!(in_force.after(Some(&Digest(first().digest()))), steps);
-        assert_eq!(in_force.after(Some(&Digest(two.digest()))).to_vec(), [two_three.clone()]);
+        assert_eq!(in_force.after(Some(&Digest(two.digest()))).to_vec(), std::slice::from_ref(&two_three));
         assert!(in_force.after(Some(&in_force.digest())).is_empty());
         assert_eq!(in_force.after(Some(&Digest([7; 32]))).to_vec(), all, "of another row: all of it, so that it shows");
         let gap = InForce::by(&first(), List::new(vec![two_three]).unwrap());

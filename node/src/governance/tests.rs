@@ -13,6 +13,7 @@ use ringwall_attest::SessionError;
 use ringwall_channel::NodeSecrets;
 use ringwall_wire::bounded::{Blob, List};
 use ringwall_wire::codec::Message as _;
+use ringwall_wire::command::CommandBody;
 use ringwall_wire::evidence::Role;
 use ringwall_wire::governance::{PolicyCommand, PolicyFault, PolicyOutcome, PolicyStep, PolicySteps, PolicyWithdrawal};
 use ringwall_wire::ids::{Digest, Incarnation, Nonce, PolicyVersion, SigPublic, Signature};
@@ -138,7 +139,9 @@ async fn a_record_of_another_row_than_was_shown_ends_a_node() {
     let (_, aside) = step(&first, |policy| policy.session.reattest_s -= 2);
     assert!(node.site.policies.go_on(judges::walk(&node.site.cluster_id, &first, steps(&[&aside])).unwrap()));
     let (_, signed) = step(&first, shorter);
-    propose(&node, &signed).await;
+    // By a leader that was not shown the other one: this one would not propose it.
+    let step = CommandBody::Policy(Box::new(PolicyCommand::propose(signed)));
+    node.replica.propose(step).await.unwrap();
     look(&node).await;
     assert_eq!(node.governance.unfit.get(), Some(&Unfit::OtherSteps));
     assert_eq!(node.site.policies.now().digest(), Digest(PolicyDoc::decode(&aside.policy).unwrap().digest()), "it does not go back");

@@ -6,7 +6,7 @@
 
 pub mod broker;
 
-use super::three;
+use crate::three;
 use ringwall_client::policy::GovernorKey;
 use ringwall_client::workload::{Audit, WorkloadError, WorkloadSession, anywhere, request_workload_key};
 use ringwall_client::{Client, Options, UserId};

@@ -11,7 +11,7 @@ use crate::machine::admission_tests::cert;
 use crate::machine::tests::{Bench, CLUSTER};
 use ringwall_wire::admission::{AdmitCommit, AdmitPropose};
 use ringwall_wire::bounded::Blob;
-use ringwall_wire::command::{CommandBody, Denial, Founding};
+use ringwall_wire::command::{Command, CommandBody, Denial, Founding};
 use ringwall_wire::ids::{ClusterId, Epoch, Incarnation, Nonce, Vendor};
 use ringwall_wire::limits::POLICY_BYTES;
 use ringwall_wire::policy::{Approval, ReleaseRule};
@@ -130,6 +130,17 @@ fn notice(change: Digest, index: u64) -> PolicyCommand {
     let mut notice = PolicyNotice::sample(&mut Source::new(6));
     notice.proof.index = index;
     PolicyCommand::Notice(Box::new(NoticeFor { change, notice }))
+}
+
+/// The same, but for a change of the policy that was proposed by other rules than the bench's: that one ends a replica (below).
+pub(crate) fn by_its_rules(bytes: Vec<u8>) -> Vec<u8> {
+    let Ok(mut command) = Command::decode(&bytes) else { return bytes };
+    if let CommandBody::Policy(step) = &mut command.body
+        && let PolicyCommand::Propose(proposal) = &mut **step
+    {
+        proposal.rules = 0;
+    }
+    command.encode()
 }
 
 #[test]
