@@ -7,6 +7,9 @@
 
 use super::three;
 
+#[path = "releases/sigstore.rs"]
+mod sigstore;
+
 use ringwall_attest::release::note::VerifierKey;
 use ringwall_attest::release::signer::Rule;
 use ringwall_attest::release::statement::Statement;

@@ -90,6 +90,8 @@ defences! {
     NamedSigners = "named-signers",
     /// A policy that loosens was public for the delay of the one it replaces.
     Timelock = "timelock",
+    /// The entry of a release is proven to be in the log.
+    LogInclusion = "log-inclusion",
     /// As many witnesses cosign the head of the release log as the policy demands.
     Witnesses = "witnesses",
 }

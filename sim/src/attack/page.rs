@@ -113,6 +113,7 @@ fn words(defence: Defence) -> &'static str {
         Defence::KeyRetirement => "a master key is kept when nothing is wrapped under it any more",
         Defence::NamedSigners => "anybody who signs a release counts as a signer",
         Defence::Timelock => "a policy that loosens needs no notice that it was public",
+        Defence::LogInclusion => "a release is taken for logged without a proof that its entry is in the log",
         Defence::Witnesses => "one witness of the release log is enough",
     }
 }

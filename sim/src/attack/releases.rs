@@ -63,6 +63,10 @@ pub(super) async fn logged(_: &mut Stage) -> Result<Report, DemoError> {
     report.tried("bundles over another statement than the entry's", judge(&mixed.encode(), &rule, &backdoor(), None));
     let renamed = Measurement { id: good.id.clone(), svn: good.svn, ..backdoor() };
     report.tried("a good release for hardware that reports the other build", judge(&honest.encode(), &rule, &renamed, None));
+    report.did("had two named signers sign the build in secret, logged it nowhere, and gave it the place of the good release");
+    let secret = publisher.clone().publish(&statement_of(&backdoor()), NOW_S);
+    let unlogged = ReleaseProof { entry: secret.entry, bundles: secret.bundles, ..honest };
+    report.tried("signed as the policy demands, and nowhere in the log", judge(&unlogged.encode(), &rule, &backdoor(), None));
     unseen(&mut report, publisher)?;
     report.remains(
         "the entry in the log, for everybody to see; the signed step with its notice, which anybody judges: `ringwall policy verify`",

@@ -31,6 +31,13 @@ pub(crate) enum Number {
     Number(u64),
 }
 
+/// What protobuf's JSON means by leaving a number out.
+impl Default for Number {
+    fn default() -> Self {
+        Number::Number(0)
+    }
+}
+
 impl Number {
     fn value(&self) -> Option<u64> {
         match self {
@@ -44,6 +51,7 @@ impl Number {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct EntryJson {
+    #[serde(default)]
     log_index: Number,
     log_id: LogIdJson,
     kind_version: KindJson,
@@ -75,6 +83,7 @@ struct PromiseJson {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct ProofJson {
+    #[serde(default)]
     log_index: Number,
     root_hash: String,
     tree_size: Number,
@@ -384,5 +393,24 @@ mod body {
             Verifier::Key(der) => ("PUBLIC KEY", der),
         };
         block.is_some_and(|block| block.tag() == tag && block.contents() == der)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    /// Protobuf's JSON leaves out what is zero or empty: the first entry of a log has no index, and its proof neither index nor hashes.
+    #[test]
+    fn what_is_left_out_is_zero_and_nothing_else_may_be() {
+        let text = r#"{"logId":{"keyId":"AA=="},"kindVersion":{"kind":"dsse","version":"0.0.2"},"canonicalizedBody":"e30=",
+            "inclusionProof":{"rootHash":"AA==","treeSize":"1","checkpoint":{"envelope":"x"}}}"#;
+        let entry: EntryJson = serde_json::from_str(text).unwrap();
+        let proof = entry.inclusion_proof.as_ref().unwrap();
+        assert_eq!((entry.log_index.value(), proof.log_index.value(), proof.hashes.len()), (Some(0), Some(0), 0));
+        for needed in ["\"treeSize\":\"1\",", "\"rootHash\":\"AA==\",", ",\"canonicalizedBody\":\"e30=\"", "\"kind\":\"dsse\","] {
+            assert!(serde_json::from_str::<EntryJson>(&text.replacen(needed, "", 1)).is_err(), "{needed}");
+        }
     }
 }

@@ -11,14 +11,14 @@ pub(super) const ROWS: &[Row] = &[
         id: "G1",
         attack: "publishes a bad build in the public log, and pushes a policy that lets it in",
         breaks: "a rule that says no more than that a build is logged",
-        defence: "as many named signers as the policy demands sign a release; a policy that loosens was public, before witnesses, for the whole delay",
+        defence: "as many named signers as the policy demands sign a release, and its entry is proven to be in the log; a policy that loosens was public, before witnesses, for the whole delay",
         section: "8",
         code: &["attest/src/release/proof.rs", "attest/src/governance/chain.rs", "attest/src/governance/notice.rs"],
         shown: Shown::Performed {
             scene: Scene::Verifier,
             perform: |stage| Box::pin(releases::logged(stage)),
             remains: "the entry in the log; the signed step with its notice",
-            without: &[Defence::NamedSigners, Defence::Timelock],
+            without: &[Defence::NamedSigners, Defence::LogInclusion, Defence::Timelock],
         },
     },
     Row {
