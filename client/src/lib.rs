@@ -24,6 +24,7 @@ pub mod anchor;
 pub mod backup;
 mod batch;
 pub mod card;
+mod checksummed;
 pub mod cli;
 mod client;
 mod clock;

@@ -12,6 +12,7 @@ use super::heads::{LogForkFile, newer_head};
 use super::merge::merge;
 use super::policies::newer_policy;
 use super::store::{AnchorError, AnchorStore, KeptAnchor, KeptGovernance};
+use crate::checksummed::{self, Unread};
 use ringwall_wire::bounded::Blob;
 use ringwall_wire::codec::Message;
 use ringwall_wire::ids::{ClusterId, Incarnation};
@@ -19,7 +20,6 @@ use ringwall_wire::known::KnownPolicy;
 use ringwall_wire::limits::{ANCHOR_BYTES, ATTEST_MESSAGE_BYTES, KNOWN_POLICY_BYTES, LOG_HEAD_BYTES};
 use ringwall_wire::receipt::{Anchor, Misdeed, Signer};
 use ringwall_wire::release::LogHead;
-use sha2::{Digest as _, Sha256};
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -123,7 +123,7 @@ impl AnchorStore for AnchorFiles {
         for signer in signers.iter().filter(|signer| !self.signer_path(signer.incarnation).exists()) {
             replace(&self.signer_path(signer.incarnation), &signer.exchange)?;
         }
-        replace_summed(&path, merged.encode())?;
+        replace(&path, &checksummed::to_bytes(&merged))?;
         self.tidy(&merged);
         Ok(())
     }
@@ -157,7 +157,7 @@ impl AnchorStore for AnchorFiles {
             None => policy.clone(),
         };
         if before.as_ref() != Some(&newest) {
-            replace_summed(&path, newest.encode())?;
+            replace(&path, &checksummed::to_bytes(&newest))?;
         }
         Ok(newest)
     }
@@ -168,7 +168,7 @@ impl AnchorStore for AnchorFiles {
         let before: Option<LogHead> = read_summed(&path, LOG_HEAD_BYTES)?;
         match &before {
             Some(before) if newer_head(before, head) == before => Ok(()),
-            _ => replace_summed(&path, head.encode()),
+            _ => replace(&path, &checksummed::to_bytes(head)),
         }
     }
 
@@ -208,19 +208,12 @@ fn read(path: &Path, most: usize) -> Result<Option<Vec<u8>>, AnchorError> {
 
 /// A message with its checksum behind it; none when there is no file.
 fn read_summed<M: Message>(path: &Path, most: usize) -> Result<Option<M>, AnchorError> {
-    let Some(bytes) = read(path, most)? else { return Ok(None) };
-    let malformed = || AnchorError::Malformed { path: path.into() };
-    let (body, checksum) = bytes.split_last_chunk::<32>().ok_or_else(malformed)?;
-    match M::decode(body) {
-        Ok(message) if Sha256::digest(body).as_slice() == checksum => Ok(Some(message)),
-        _ => Err(malformed()),
+    match checksummed::read(path, most) {
+        Ok(message) => Ok(Some(message)),
+        Err(Unread::Io(fault)) if fault.kind() == ErrorKind::NotFound => Ok(None),
+        Err(Unread::Io(source)) => Err(AnchorError::Io { path: path.into(), source }),
+        Err(Unread::TooLarge | Unread::Damaged | Unread::Malformed(_)) => Err(AnchorError::Malformed { path: path.into() }),
     }
-}
-
-fn replace_summed(path: &Path, mut bytes: Vec<u8>) -> Result<(), AnchorError> {
-    let checksum = Sha256::digest(&bytes);
-    bytes.extend_from_slice(&checksum);
-    replace(path, &bytes)
 }
 
 /// Puts a file in place of what is there, whole or not at all, on stable storage when this returns.
