@@ -147,21 +147,6 @@ impl NodeError {
     }
 }
 
-/// Runs a node until `stop` resolves (then it leaves in good order) or it ends by itself.
-pub async fn run_node(config: Config, providers: Providers, stop: impl Future<Output = ()>) -> Result<(), NodeError> {
-    run_from(config, providers, Errand::Serve, stop).await
-}
-
-/// The same for a node that recovers its cluster from a total outage first.
-pub async fn recover_node(config: Config, providers: Providers, plan: Plan, stop: impl Future<Output = ()>) -> Result<(), NodeError> {
-    run_from(config, providers, Errand::Recover(plan), stop).await
-}
-
-/// The same for a machine that gives its disk to the node that recovers.
-pub async fn assist_node(config: Config, providers: Providers, stop: impl Future<Output = ()>) -> Result<(), NodeError> {
-    run_from(config, providers, Errand::Assist, stop).await
-}
-
 /// What a process is started for.
 pub(crate) enum Errand {
     /// To found or to join, and to serve.
@@ -172,7 +157,8 @@ pub(crate) enum Errand {
     Assist,
 }
 
-pub(crate) async fn run_from(
+/// Runs a node until `stop` resolves (then it leaves in good order) or it ends by itself.
+pub(crate) async fn run_node(
     config: Config,
     providers: Providers,
     errand: Errand,
