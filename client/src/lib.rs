@@ -52,6 +52,7 @@ mod namespace;
 mod once;
 mod options;
 pub mod policy;
+mod private;
 mod refused;
 pub mod rekey;
 pub mod release;

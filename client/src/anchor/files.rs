@@ -13,6 +13,7 @@ use super::merge::merge;
 use super::policies::newer_policy;
 use super::store::{AnchorError, AnchorStore, KeptAnchor, KeptGovernance};
 use crate::checksummed::{self, Unread};
+use crate::private::{private, sync_folder};
 use ringwall_wire::bounded::Blob;
 use ringwall_wire::codec::Message;
 use ringwall_wire::ids::{ClusterId, Incarnation};
@@ -20,7 +21,7 @@ use ringwall_wire::known::KnownPolicy;
 use ringwall_wire::limits::{ANCHOR_BYTES, ATTEST_MESSAGE_BYTES, KNOWN_POLICY_BYTES, LOG_HEAD_BYTES};
 use ringwall_wire::receipt::{Anchor, Misdeed, Signer};
 use ringwall_wire::release::LogHead;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -58,7 +59,7 @@ impl AnchorFiles {
 
     fn lock(&self) -> Result<File, AnchorError> {
         let path = self.path("lock");
-        let file = private().create(true).truncate(false).open(&path);
+        let file = private().write(true).create(true).truncate(false).open(&path);
         file.and_then(|file| file.lock().map(|()| file)).map_err(|source| AnchorError::Io { path, source })
     }
 
@@ -182,14 +183,6 @@ impl AnchorStore for AnchorFiles {
     }
 }
 
-fn private() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    options.write(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options
-}
-
 /// At most `most` bytes of a file; none when there is none.
 fn read(path: &Path, most: usize) -> Result<Option<Vec<u8>>, AnchorError> {
     let failed = |source| AnchorError::Io { path: path.into(), source };
@@ -222,9 +215,8 @@ fn replace(path: &Path, bytes: &[u8]) -> Result<(), AnchorError> {
     let mut beside = path.as_os_str().to_owned();
     beside.push(".new");
     let beside = PathBuf::from(beside);
-    let mut file = private().create(true).truncate(true).open(&beside).map_err(failed)?;
+    let mut file = private().write(true).create(true).truncate(true).open(&beside).map_err(failed)?;
     file.write_all(bytes).and_then(|()| file.sync_all()).map_err(failed)?;
     std::fs::rename(&beside, path).map_err(failed)?;
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)
+    sync_folder(path).map_err(failed)
 }
