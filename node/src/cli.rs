@@ -14,7 +14,7 @@ use crate::platform::surroundings::Surroundings;
 use crate::platform::tsm_fs::{REPORTS, ReportFolder};
 use crate::platform::{Hardware, Platform};
 use crate::recover::Plan;
-use crate::run::{Errand, NodeError, Providers, run_node};
+use crate::run::{Errand, NodeError, Providers, run_from};
 use crate::{clock, endorsements, entropy, hardening, logging, recover};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use ringwall_attest::Anchors;
@@ -281,7 +281,7 @@ fn serve(flags: &Flags, (purpose, errand): (Purpose, Errand), platform: &dyn Pla
                 _ = interrupt.recv() => {}
             }
         };
-        let outcome = run_node(config, providers, errand, stop).await;
+        let outcome = run_from(config, providers, errand, stop).await;
         refreshing.abort();
         outcome
     });

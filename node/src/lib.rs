@@ -1,6 +1,6 @@
 //! The node: everything around the replicated state machine that makes a process a member of a cluster.
 //!
-//! One life of a node ([`run`]) makes its keys in memory, tries its own evidence, founds a cluster or asks to join one, and
+//! One life of a node ([`run::run_node`]) makes its keys in memory, tries its own evidence, founds a cluster or asks to join one, and
 //! serves until it leaves or is fenced. A restarted process is another life: new keys, a new name, an empty folder.
 //!
 //! - [`cli`], [`config`], [`logging`], [`hardening`]: the process. - [`platform`]: the TEE and its roots, behind one interface.

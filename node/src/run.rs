@@ -147,6 +147,11 @@ impl NodeError {
     }
 }
 
+/// Runs a node until `stop` resolves (then it leaves in good order) or it ends by itself.
+pub async fn run_node(config: Config, providers: Providers, stop: impl Future<Output = ()>) -> Result<(), NodeError> {
+    run_from(config, providers, Errand::Serve, stop).await
+}
+
 /// What a process is started for.
 pub(crate) enum Errand {
     /// To found or to join, and to serve.
@@ -157,8 +162,7 @@ pub(crate) enum Errand {
     Assist,
 }
 
-/// Runs a node until `stop` resolves (then it leaves in good order) or it ends by itself.
-pub(crate) async fn run_node(
+pub(crate) async fn run_from(
     config: Config,
     providers: Providers,
     errand: Errand,
