@@ -5,6 +5,7 @@
 
 use crate::credential::Credential;
 use crate::entropy::Entropy;
+use crate::private::private;
 use ed25519_dalek::SigningKey;
 use ringwall_keys::phrase::EscrowPlace;
 use ringwall_keys::{HedgedIvs, OpenError, Phrase, UserKey};
@@ -107,11 +108,7 @@ pub fn read_escrow(path: &Path) -> Result<UserEscrow, EscrowError> {
 /// Writes an escrow to a new file, on stable storage when this returns.
 pub fn write_escrow(path: &Path, escrow: &UserEscrow) -> Result<(), EscrowError> {
     let failed = |source| EscrowError::Io { path: path.into(), source };
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(path).map_err(failed)?;
+    let mut file = private().write(true).create_new(true).open(path).map_err(failed)?;
     file.write_all(&escrow.encode()).and_then(|()| file.sync_all()).map_err(failed)
 }
 

@@ -8,6 +8,7 @@
 //! docs/formats.md, "Saved exchange".
 
 use crate::anchor::{Newest, Remembered};
+use crate::checksummed::{self, Unread};
 use crate::verification::{Examined, Verification};
 use ringwall_attest::{Anchors, AppraisedPeer, Asked, Pinned, PolicyPin, SessionError, Trace, appraise_session_traced};
 use ringwall_wire::bounded::{Blob, List};
@@ -19,11 +20,8 @@ use ringwall_wire::known::KnownPolicy;
 use ringwall_wire::limits::ATTEST_MESSAGE_BYTES;
 use ringwall_wire::policy::PolicyDoc;
 use ringwall_wire::session::{AttestMode, AttestResp, SavedExchange};
-use sha2::{Digest as _, Sha256};
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
-const CHECKSUM_BYTES: usize = 32;
 /// Bytes of a saved exchange: the largest answer, and room for the question and the checksum.
 pub const EXCHANGE_FILE_BYTES: usize = ATTEST_MESSAGE_BYTES + 1_024;
 
@@ -205,40 +203,38 @@ impl Exchange {
     /// # Panics
     /// Never for an exchange that came over the wire or from a file: its answer is within the limits of the protocol.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = self.encode();
-        let checksum = Sha256::digest(&bytes);
-        bytes.extend_from_slice(&checksum);
-        bytes
+        checksummed::to_bytes(&self.saved())
     }
 
     /// The exchange without the checksum of a file.
     pub(crate) fn encode(&self) -> Vec<u8> {
+        self.saved().encode()
+    }
+
+    fn saved(&self) -> SavedExchange {
         let complete = self.complete().and_then(|answer| Blob::new(answer.encode()).ok());
         let as_it_came = || Blob::new(self.answer.encode()).expect("an answer that was decoded is within the limits of the protocol");
         let answer = complete.unwrap_or_else(as_it_came);
-        SavedExchange { answer, ..self.asked.clone() }.encode()
+        SavedExchange { answer, ..self.asked.clone() }
     }
 
     /// Reads a file.
     pub fn read(path: &Path) -> Result<Self, ReadExchangeError> {
-        let failed = |source| ReadExchangeError::Io { path: path.into(), source };
         let most = EXCHANGE_FILE_BYTES;
-        let mut bytes = Vec::new();
-        std::fs::File::open(path).map_err(failed)?.take(most as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
-        if bytes.len() > most {
-            return Err(ReadExchangeError::TooLarge { path: path.into(), most });
-        }
-        let Some((body, checksum)) = bytes.len().checked_sub(CHECKSUM_BYTES).and_then(|at| bytes.split_at_checked(at)) else {
-            return Err(ReadExchangeError::Damaged { path: path.into() });
-        };
-        if Sha256::digest(body).as_slice() != checksum {
-            return Err(ReadExchangeError::Damaged { path: path.into() });
-        }
-        Self::decode(body).map_err(|source| ReadExchangeError::Malformed { path: path.into(), source })
+        let saved = checksummed::read(path, most).and_then(|saved| Self::of(saved).map_err(Unread::Malformed));
+        saved.map_err(|why| match why {
+            Unread::Io(source) => ReadExchangeError::Io { path: path.into(), source },
+            Unread::TooLarge => ReadExchangeError::TooLarge { path: path.into(), most },
+            Unread::Damaged => ReadExchangeError::Damaged { path: path.into() },
+            Unread::Malformed(source) => ReadExchangeError::Malformed { path: path.into(), source },
+        })
     }
 
     pub(crate) fn decode(body: &[u8]) -> Result<Self, DecodeError> {
-        let mut asked = SavedExchange::decode(body)?;
+        Self::of(SavedExchange::decode(body)?)
+    }
+
+    fn of(mut asked: SavedExchange) -> Result<Self, DecodeError> {
         let answer = AttestResp::decode(&asked.answer)?;
         asked.answer = Blob::default();
         Ok(Exchange { asked, answer, remembered: Remembered::default() })

@@ -5,6 +5,7 @@
 //! Trusts: the file system to keep permissions. Out of scope: what the seed signs (`credential.rs`, `policy/governor.rs`).
 
 use crate::entropy;
+use crate::private::{private, sync_folder};
 use ringwall_wire::secret::Secret;
 use ringwall_wire::text::{hex, read_hex};
 use std::io::{ErrorKind, Read, Write};
@@ -74,15 +75,10 @@ pub(crate) fn keep(path: &Path, header: &'static str, seed: &Secret<32>) -> Resu
         ErrorKind::AlreadyExists => SeedFileError::Exists { path: path.into() },
         _ => SeedFileError::Io { path: path.into(), source },
     };
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(path).map_err(failed)?;
+    let mut file = private().write(true).create_new(true).open(path).map_err(failed)?;
     let text = Zeroizing::new(format!("{header}\n{}\n", *Zeroizing::new(hex(seed.expose()))));
     file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    std::fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)
+    sync_folder(path).map_err(failed)
 }
 
 /// Reads a seed file, and refuses one that others can read.

@@ -144,6 +144,13 @@ pub struct Metrics {
     pub fenced: Option<String>,
 }
 
+impl Metrics {
+    /// The voter that leads, as far as known.
+    pub fn led_by(&self) -> Option<&NamedMember> {
+        self.voters.iter().find(|named| Some(named.incarnation) == self.leader)
+    }
+}
+
 /// How far the state has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Progress {

@@ -52,11 +52,6 @@ impl Life {
             false => Err(IllegalStep { from: self, to }),
         }
     }
-
-    /// Whether the node holds a place in the group.
-    pub fn is_member(self) -> bool {
-        matches!(self, Life::Learner | Life::Voter)
-    }
 }
 
 /// The one place the state of this process is kept.

@@ -152,16 +152,6 @@ pub async fn run_node(config: Config, providers: Providers, stop: impl Future<Ou
     run_from(config, providers, Errand::Serve, stop).await
 }
 
-/// The same for a node that recovers its cluster from a total outage first.
-pub async fn recover_node(config: Config, providers: Providers, plan: Plan, stop: impl Future<Output = ()>) -> Result<(), NodeError> {
-    run_from(config, providers, Errand::Recover(plan), stop).await
-}
-
-/// The same for a machine that gives its disk to the node that recovers.
-pub async fn assist_node(config: Config, providers: Providers, stop: impl Future<Output = ()>) -> Result<(), NodeError> {
-    run_from(config, providers, Errand::Assist, stop).await
-}
-
 /// What a process is started for.
 pub(crate) enum Errand {
     /// To found or to join, and to serve.

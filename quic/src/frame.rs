@@ -66,7 +66,7 @@ impl FrameReader {
 
     async fn read_unhurried(&mut self, max: usize) -> Result<Vec<u8>, FrameError> {
         let mut header = [0; 4];
-        self.fill(&mut header, false).await?;
+        self.fill(&mut header).await?;
         let len = u32::from_be_bytes(header) as usize;
         if len > max {
             return Err(FrameError::TooLong { len, max });
@@ -81,18 +81,9 @@ impl FrameReader {
         Ok(frame)
     }
 
-    /// Reads exactly `N` bytes that are no frame (the number that opens a stream), within `within`.
-    pub async fn read_array<const N: usize>(&mut self, within: Duration) -> Result<[u8; N], FrameError> {
-        let mut bytes = [0; N];
-        match tokio::time::timeout(within, self.fill(&mut bytes, false)).await {
-            Ok(outcome) => outcome.map(|()| bytes),
-            Err(_) => Err(FrameError::TooSlow { within }),
-        }
-    }
-
-    async fn fill(&mut self, bytes: &mut [u8], inside: bool) -> Result<(), FrameError> {
+    async fn fill(&mut self, bytes: &mut [u8]) -> Result<(), FrameError> {
         self.stream.read_exact(bytes).await.map_err(|fault| match fault {
-            ReadExactError::FinishedEarly(got) => FrameError::Ended { inside: inside || got > 0 },
+            ReadExactError::FinishedEarly(got) => FrameError::Ended { inside: got > 0 },
             ReadExactError::ReadError(fault) => of_read(fault),
         })
     }

@@ -5,7 +5,7 @@
 
 use ed25519_dalek::{Signer as _, SigningKey};
 use quinn::{Connection, RecvStream, SendStream};
-use ringwall_attest::{Asked, Pinned, PolicyPin, appraise_session};
+use ringwall_attest::{AppraisedPeer, Asked, Pinned, PolicyPin, SessionError, appraise_session};
 use ringwall_channel::{ClientDial, ClientPrologue, Opener, Sealer};
 use ringwall_keys::custody::{Draws, GoodShare, KemSecret, ShareError, answer_challenge, open_share, seal_submission};
 use ringwall_quic::{Alpn, FrameReader, FrameWriter, transport_binding};
@@ -150,25 +150,11 @@ impl Holder {
     /// Opens its envelope of a dealing, after the evidence of the dealer was judged for this very manifest.
     pub fn open(&self, cluster_id: &ClusterId, dealt: &Dealt) -> Result<GoodShare, String> {
         let manifest = &dealt.manifest.manifest;
-        let exchange = SavedExchange::decode(&dealt.exchange).map_err(|fault| fault.to_string())?;
-        let answer = ringwall_wire::session::AttestResp::decode(&exchange.answer).map_err(|fault| fault.to_string())?;
-        let (handshake, nonce) = manifest.opening();
-        let asked = Asked { handshake: &handshake, nonce: &nonce, role: Role::Dealing, noise: &exchange.noise, mode: AttestMode::Single };
-        let anchors = crate::anchors();
-        let pinned = Pinned {
-            cluster_id: *cluster_id,
-            policy: PolicyPin::Founding { min_version: PolicyVersion(1) },
-            anchors: &anchors,
-            now_s: now_s(),
-            last_head: None,
-        };
-        let peer = appraise_session(&answer, &asked, &pinned).map_err(|fault| fault.to_string())?;
+        let peer = author(*cluster_id, &dealt.exchange, &manifest.opening(), Role::Dealing)?;
         if peer.incarnation() != manifest.dealer || peer.keys().sig != manifest.dealer_sig {
             return Err("the evidence is not the dealer's".into());
         }
-        let key = ed25519_dalek::VerifyingKey::from_bytes(&manifest.dealer_sig.0).map_err(|fault| fault.to_string())?;
-        let signature = ed25519_dalek::Signature::from_bytes(&dealt.manifest.signature.0);
-        key.verify_strict(&manifest.words(), &signature).map_err(|fault| fault.to_string())?;
+        signed(&manifest.dealer_sig, &manifest.words(), &dealt.manifest.signature)?;
         open_share(manifest, &self.id(), &dealt.envelope, &self.kem).map_err(|fault| fault.to_string())
     }
 
@@ -188,27 +174,13 @@ impl Holder {
     }
 
     /// Judges what a recovering node offers, as the custodian's own program does: by evidence that is bound to this very offer.
-    pub fn judge_offer(&self, cluster_id: &ClusterId, signed: &SignedOffer) -> Result<(), String> {
-        let offer = &signed.offer;
-        let exchange = SavedExchange::decode(&signed.exchange).map_err(|fault| fault.to_string())?;
-        let answer = AttestResp::decode(&exchange.answer).map_err(|fault| fault.to_string())?;
-        let (handshake, nonce) = offer.opening();
-        let asked = Asked { handshake: &handshake, nonce: &nonce, role: Role::Recovery, noise: &exchange.noise, mode: AttestMode::Single };
-        let anchors = crate::anchors();
-        let pinned = Pinned {
-            cluster_id: *cluster_id,
-            policy: PolicyPin::Founding { min_version: PolicyVersion(1) },
-            anchors: &anchors,
-            now_s: now_s(),
-            last_head: None,
-        };
-        let peer = appraise_session(&answer, &asked, &pinned).map_err(|fault| fault.to_string())?;
+    pub fn judge_offer(&self, cluster_id: &ClusterId, paper: &SignedOffer) -> Result<(), String> {
+        let offer = &paper.offer;
+        let peer = author(*cluster_id, &paper.exchange, &offer.opening(), Role::Recovery)?;
         if (peer.keys().sig, peer.epoch()) != (offer.sig, offer.epoch) || offer.cluster_id != *cluster_id {
             return Err("the evidence is not of the node that offers".into());
         }
-        let key = ed25519_dalek::VerifyingKey::from_bytes(&offer.sig.0).map_err(|fault| fault.to_string())?;
-        let signature = ed25519_dalek::Signature::from_bytes(&signed.signature.0);
-        key.verify_strict(&offer.words(), &signature).map_err(|fault| fault.to_string())
+        signed(&offer.sig, &offer.words(), &paper.signature)
     }
 
     /// Its share for an offer that was judged, with how far it has seen the log.
@@ -279,6 +251,28 @@ impl Holder {
     }
 }
 
+/// Judges an answer as of now.
+fn judged(cluster_id: ClusterId, answer: &AttestResp, asked: &Asked<'_>) -> Result<AppraisedPeer, SessionError> {
+    let anchors = crate::anchors();
+    let policy = PolicyPin::Founding { min_version: PolicyVersion(1) };
+    let pinned = Pinned { cluster_id, policy, anchors: &anchors, now_s: now_s(), last_head: None };
+    appraise_session(answer, asked, &pinned)
+}
+
+/// Who made a paper, by the evidence that was made for it alone.
+fn author(cluster_id: ClusterId, exchange: &[u8], (handshake, nonce): &(Digest, Nonce), role: Role) -> Result<AppraisedPeer, String> {
+    let exchange = SavedExchange::decode(exchange).map_err(|fault| fault.to_string())?;
+    let answer = AttestResp::decode(&exchange.answer).map_err(|fault| fault.to_string())?;
+    let asked = Asked { handshake, nonce, role, noise: &exchange.noise, mode: AttestMode::Single };
+    judged(cluster_id, &answer, &asked).map_err(|fault| fault.to_string())
+}
+
+/// Whether these words are signed with this key.
+fn signed(key: &SigPublic, words: &[u8], signature: &Signature) -> Result<(), String> {
+    let key = ed25519_dalek::VerifyingKey::from_bytes(&key.0).map_err(|fault| fault.to_string())?;
+    key.verify_strict(words, &ed25519_dalek::Signature::from_bytes(&signature.0)).map_err(|fault| fault.to_string())
+}
+
 /// Dials, shakes hands, and judges the node's evidence.
 async fn verified(cluster_id: ClusterId, address: SocketAddr) -> Verified {
     let endpoint = ringwall_quic::bind("127.0.0.1:0".parse().expect("an address"), None).expect("a free port");
@@ -304,15 +298,7 @@ async fn verified(cluster_id: ClusterId, address: SocketAddr) -> Verified {
     let answer = session.open_attest_resp(&answer).expect("evidence");
     let (handshake, noise) = (*session.handshake(), *session.remote_noise().expect("a node has a Noise key"));
     let asked = Asked { handshake: &handshake, nonce: &nonce, role: Role::ClientServer, noise: &noise, mode: AttestMode::Batched };
-    let anchors = crate::anchors();
-    let pinned = Pinned {
-        cluster_id,
-        policy: PolicyPin::Founding { min_version: PolicyVersion(1) },
-        anchors: &anchors,
-        now_s: now_s(),
-        last_head: None,
-    };
-    let peer = appraise_session(&answer, &asked, &pinned).unwrap_or_else(|fault| panic!("the node is refused: {fault}"));
+    let peer = judged(cluster_id, &answer, &asked).unwrap_or_else(|fault| panic!("the node is refused: {fault}"));
     let incarnation = peer.incarnation();
     let exchange = SavedExchange {
         cluster_id,

@@ -5,7 +5,9 @@
 
 use crate::bounded::{Blob, List};
 use crate::ids::{BootKeys, ClusterId, Digest, Epoch, Incarnation};
-use crate::limits::{CERT_BYTES, COLLATERAL_JSON_BYTES, CRL_BYTES, EVENT_LOG_BYTES, PEM_CHAIN_BYTES, SNP_REPORT_BYTES, TDX_QUOTE_BYTES};
+use crate::limits::{
+    BATCH_PATH, CERT_BYTES, COLLATERAL_JSON_BYTES, CRL_BYTES, EVENT_LOG_BYTES, PEM_CHAIN_BYTES, SNP_REPORT_BYTES, TDX_QUOTE_BYTES,
+};
 use crate::{choice, record};
 
 choice! {
@@ -140,6 +142,6 @@ record! {
         /// Index of the leaf.
         pub index: u32,
         /// Sibling hashes from the leaf up.
-        pub siblings: List<Digest, 12>,
+        pub siblings: List<Digest, BATCH_PATH>,
     }
 }

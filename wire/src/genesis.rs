@@ -11,7 +11,6 @@ use crate::ids::{ClusterId, CustodianId, Digest, Nonce, SigPublic, Slot, TrustDo
 use crate::limits::{CUSTODIANS, SLOTS};
 use crate::policy::{PolicyDoc, SlotRule};
 use crate::{choice, message, record};
-use alloc::vec::Vec;
 use sha2::{Digest as _, Sha256, Sha384};
 
 /// Version of everything this crate encodes; negotiated by [`crate::version`].
@@ -157,6 +156,3 @@ impl ClusterCard {
         Ok(self.genesis.cluster_id())
     }
 }
-
-/// Bytes of a card file.
-pub type CardBytes = Vec<u8>;

@@ -6,14 +6,13 @@
 //! Trusts: nothing in the file; trust anchors are the reader's. Out of scope: noticing (`keeper.rs`). docs/formats.md, "Receipts".
 
 use super::judge::{Contradiction, Refused, is_later, is_signed, log, spaces};
+use crate::checksummed::{self, Unread};
 use crate::exchange::Exchange;
 use ringwall_attest::{Anchors, AppraisedPeer, Finding, SessionError, Trace};
-use ringwall_wire::codec::{DecodeError, Message};
+use ringwall_wire::codec::DecodeError;
 use ringwall_wire::ids::{ClusterId, Incarnation};
 use ringwall_wire::limits::RECEIPT_EVIDENCE_BYTES;
 use ringwall_wire::receipt::{Evidence, Misdeed, Receipt, Signer};
-use sha2::{Digest as _, Sha256};
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 /// A file of evidence.
@@ -99,6 +98,13 @@ pub enum ReadEvidenceError {
 }
 
 impl ReadEvidenceError {
+    pub(super) fn of(path: &Path, why: Unread) -> Self {
+        match why {
+            Unread::Io(source) => ReadEvidenceError::Io { path: path.into(), source },
+            Unread::TooLarge | Unread::Damaged | Unread::Malformed(_) => ReadEvidenceError::Malformed { path: path.into() },
+        }
+    }
+
     /// Stable code.
     pub fn code(&self) -> &'static str {
         "RW-C-INPUT"
@@ -108,25 +114,17 @@ impl ReadEvidenceError {
 impl EvidenceFile {
     /// The bytes of the file.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = self.0.encode();
-        let checksum = Sha256::digest(&bytes);
-        bytes.extend_from_slice(&checksum);
-        bytes
+        checksummed::to_bytes(&self.0)
     }
 
     /// Reads the bytes of a file; none when they are damaged or something else.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let (body, checksum) = bytes.split_last_chunk::<32>()?;
-        let intact = bytes.len() <= RECEIPT_EVIDENCE_BYTES && Sha256::digest(body).as_slice() == checksum;
-        intact.then(|| Evidence::decode(body).ok().map(EvidenceFile)).flatten()
+        checksummed::from_bytes(bytes, RECEIPT_EVIDENCE_BYTES).ok().map(EvidenceFile)
     }
 
     /// Reads a file.
     pub fn read(path: &Path) -> Result<Self, ReadEvidenceError> {
-        let failed = |source| ReadEvidenceError::Io { path: path.into(), source };
-        let mut bytes = Vec::new();
-        std::fs::File::open(path).map_err(failed)?.take(RECEIPT_EVIDENCE_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
-        Self::from_bytes(&bytes).ok_or_else(|| ReadEvidenceError::Malformed { path: path.into() })
+        checksummed::read(path, RECEIPT_EVIDENCE_BYTES).map(EvidenceFile).map_err(|why| ReadEvidenceError::of(path, why))
     }
 
     /// Verifies all of it under these roots of trust.

@@ -12,6 +12,8 @@ use super::heads::{LogForkFile, newer_head};
 use super::merge::merge;
 use super::policies::newer_policy;
 use super::store::{AnchorError, AnchorStore, KeptAnchor, KeptGovernance};
+use crate::checksummed::{self, Unread};
+use crate::private::{private, sync_folder};
 use ringwall_wire::bounded::Blob;
 use ringwall_wire::codec::Message;
 use ringwall_wire::ids::{ClusterId, Incarnation};
@@ -19,8 +21,7 @@ use ringwall_wire::known::KnownPolicy;
 use ringwall_wire::limits::{ANCHOR_BYTES, ATTEST_MESSAGE_BYTES, KNOWN_POLICY_BYTES, LOG_HEAD_BYTES};
 use ringwall_wire::receipt::{Anchor, Misdeed, Signer};
 use ringwall_wire::release::LogHead;
-use sha2::{Digest as _, Sha256};
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -58,7 +59,7 @@ impl AnchorFiles {
 
     fn lock(&self) -> Result<File, AnchorError> {
         let path = self.path("lock");
-        let file = private().create(true).truncate(false).open(&path);
+        let file = private().write(true).create(true).truncate(false).open(&path);
         file.and_then(|file| file.lock().map(|()| file)).map_err(|source| AnchorError::Io { path, source })
     }
 
@@ -123,7 +124,7 @@ impl AnchorStore for AnchorFiles {
         for signer in signers.iter().filter(|signer| !self.signer_path(signer.incarnation).exists()) {
             replace(&self.signer_path(signer.incarnation), &signer.exchange)?;
         }
-        replace_summed(&path, merged.encode())?;
+        replace(&path, &checksummed::to_bytes(&merged))?;
         self.tidy(&merged);
         Ok(())
     }
@@ -157,7 +158,7 @@ impl AnchorStore for AnchorFiles {
             None => policy.clone(),
         };
         if before.as_ref() != Some(&newest) {
-            replace_summed(&path, newest.encode())?;
+            replace(&path, &checksummed::to_bytes(&newest))?;
         }
         Ok(newest)
     }
@@ -168,7 +169,7 @@ impl AnchorStore for AnchorFiles {
         let before: Option<LogHead> = read_summed(&path, LOG_HEAD_BYTES)?;
         match &before {
             Some(before) if newer_head(before, head) == before => Ok(()),
-            _ => replace_summed(&path, head.encode()),
+            _ => replace(&path, &checksummed::to_bytes(head)),
         }
     }
 
@@ -180,14 +181,6 @@ impl AnchorStore for AnchorFiles {
         }
         Ok(path.display().to_string())
     }
-}
-
-fn private() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    options.write(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options
 }
 
 /// At most `most` bytes of a file; none when there is none.
@@ -208,19 +201,12 @@ fn read(path: &Path, most: usize) -> Result<Option<Vec<u8>>, AnchorError> {
 
 /// A message with its checksum behind it; none when there is no file.
 fn read_summed<M: Message>(path: &Path, most: usize) -> Result<Option<M>, AnchorError> {
-    let Some(bytes) = read(path, most)? else { return Ok(None) };
-    let malformed = || AnchorError::Malformed { path: path.into() };
-    let (body, checksum) = bytes.split_last_chunk::<32>().ok_or_else(malformed)?;
-    match M::decode(body) {
-        Ok(message) if Sha256::digest(body).as_slice() == checksum => Ok(Some(message)),
-        _ => Err(malformed()),
+    match checksummed::read(path, most) {
+        Ok(message) => Ok(Some(message)),
+        Err(Unread::Io(fault)) if fault.kind() == ErrorKind::NotFound => Ok(None),
+        Err(Unread::Io(source)) => Err(AnchorError::Io { path: path.into(), source }),
+        Err(Unread::TooLarge | Unread::Damaged | Unread::Malformed(_)) => Err(AnchorError::Malformed { path: path.into() }),
     }
-}
-
-fn replace_summed(path: &Path, mut bytes: Vec<u8>) -> Result<(), AnchorError> {
-    let checksum = Sha256::digest(&bytes);
-    bytes.extend_from_slice(&checksum);
-    replace(path, &bytes)
 }
 
 /// Puts a file in place of what is there, whole or not at all, on stable storage when this returns.
@@ -229,9 +215,8 @@ fn replace(path: &Path, bytes: &[u8]) -> Result<(), AnchorError> {
     let mut beside = path.as_os_str().to_owned();
     beside.push(".new");
     let beside = PathBuf::from(beside);
-    let mut file = private().create(true).truncate(true).open(&beside).map_err(failed)?;
+    let mut file = private().write(true).create(true).truncate(true).open(&beside).map_err(failed)?;
     file.write_all(bytes).and_then(|()| file.sync_all()).map_err(failed)?;
     std::fs::rename(&beside, path).map_err(failed)?;
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)
+    sync_folder(path).map_err(failed)
 }

@@ -5,7 +5,7 @@
 //! Trusts: what `attest` judged. Out of scope: which of two records is newer (`policies.rs`, `heads.rs`), files (`files.rs`). Protocol sections 5.2 and 8.
 
 use super::heads::LogForkFile;
-use super::keeper::{Detected, Trouble};
+use super::keeper::{Detected, Trouble, ended, of_store};
 use super::policies::newer_policy;
 use super::store::{AnchorError, AnchorStore};
 use ringwall_attest::governance::{StepError, verify_steps};
@@ -120,14 +120,6 @@ pub(crate) fn log_lied(error: &SessionError) -> Option<(&ForkProof, String)> {
 pub(crate) fn verified(known: KnownPolicy, cluster_id: &ClusterId) -> Result<KnownPolicy, StepError> {
     let _holds = verify_steps(cluster_id, &known.founding, &known.steps)?;
     Ok(known)
-}
-
-fn of_store(fault: AnchorError) -> Trouble {
-    Trouble::Store { code: fault.code(), words: fault.to_string() }
-}
-
-fn ended() -> Trouble {
-    Trouble::Store { code: "RW-C-ANCHOR-IO", words: "the program is ending".into() }
 }
 
 #[cfg(test)]

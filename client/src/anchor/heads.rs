@@ -6,17 +6,15 @@
 //! Trusts: heads `attest` verified. Out of scope: whether one head continues another (`attest`), the log (`sim`, its operator). Protocol section 8, "Releases".
 
 use super::evidence::ReadEvidenceError;
+use crate::checksummed;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ringwall_attest::release::log::{Checkpoint, checkpoint};
 use ringwall_attest::release::{LogError, Rule, RuleError, VerifierKey, verify_fork};
-use ringwall_wire::codec::Message as _;
 use ringwall_wire::limits::FORK_PROOF_BYTES;
 use ringwall_wire::policy::ReleaseSigners;
 use ringwall_wire::receipt::Misdeed;
 use ringwall_wire::release::{ForkProof, LogHead, Note};
-use sha2::{Digest as _, Sha256};
-use std::io::Read as _;
 use std::path::Path;
 
 /// A log, by its name and the id of the key that signed the head.
@@ -51,25 +49,17 @@ pub struct LogForkFile(pub ForkProof);
 impl LogForkFile {
     /// The bytes of the file.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = self.0.encode();
-        let checksum = Sha256::digest(&bytes);
-        bytes.extend_from_slice(&checksum);
-        bytes
+        checksummed::to_bytes(&self.0)
     }
 
     /// Reads the bytes of a file; none when they are damaged or something else.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let (body, checksum) = bytes.split_last_chunk::<32>()?;
-        let intact = bytes.len() <= FORK_PROOF_BYTES && Sha256::digest(body).as_slice() == checksum;
-        intact.then(|| ForkProof::decode(body).ok().map(LogForkFile)).flatten()
+        checksummed::from_bytes(bytes, FORK_PROOF_BYTES).ok().map(LogForkFile)
     }
 
     /// Reads a file.
     pub fn read(path: &Path) -> Result<Self, ReadEvidenceError> {
-        let failed = |source| ReadEvidenceError::Io { path: path.into(), source };
-        let mut bytes = Vec::new();
-        std::fs::File::open(path).map_err(failed)?.take(FORK_PROOF_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
-        Self::from_bytes(&bytes).ok_or_else(|| ReadEvidenceError::Malformed { path: path.into() })
+        checksummed::read(path, FORK_PROOF_BYTES).map(LogForkFile).map_err(|why| ReadEvidenceError::of(path, why))
     }
 
     /// What it says was done, by the sizes alone: fewer entries than before, or others. Whether it was done, [`LogForkFile::verify`] says.

@@ -282,11 +282,11 @@ fn signer_of(session: &Session, exchange: &Exchange) -> Signer {
     Signer { incarnation: session.incarnation, exchange: Blob::new(exchange.encode()).unwrap_or_default() }
 }
 
-fn of_store(fault: AnchorError) -> Trouble {
+pub(super) fn of_store(fault: AnchorError) -> Trouble {
     Trouble::Store { code: fault.code(), words: fault.to_string() }
 }
 
-fn ended() -> Trouble {
+pub(super) fn ended() -> Trouble {
     Trouble::Store { code: "RW-C-ANCHOR-IO", words: "the program is ending".into() }
 }
 

@@ -6,6 +6,7 @@
 
 use crate::client::{Client, answer_name};
 use crate::lane::{Ask, Failure};
+use crate::private::private;
 use crate::users::UserError;
 use ed25519_dalek::SigningKey;
 use ringwall_channel::user::{sign_escrow_key, verify_escrow_key};
@@ -146,11 +147,7 @@ pub fn write_keys(path: &Path, keys: &KeysEscrow) -> Result<(), KeysError> {
     let mut name = path.as_os_str().to_owned();
     name.push(".new");
     let fresh = PathBuf::from(name);
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(&fresh).map_err(failed)?;
+    let mut file = private().write(true).create(true).truncate(true).open(&fresh).map_err(failed)?;
     file.write_all(&keys.encode()).and_then(|()| file.sync_all()).map_err(failed)?;
     std::fs::rename(&fresh, path).map_err(failed)
 }

@@ -12,6 +12,7 @@ use crate::examine::examine_node;
 use crate::exchange::Exchange;
 use crate::lane::{Ask, Failure};
 use crate::options::Options;
+use crate::private::private;
 use futures_util::{StreamExt, stream};
 use ringwall_wire::backup::{BackupAsk, BackupHead, BackupPlace, BackupProof, BackupTold};
 use ringwall_wire::bounded::Blob;
@@ -197,11 +198,7 @@ impl Partial {
 
     fn create(path: &Path, proof: BackupProof) -> Result<Self, BackupError> {
         let failed = |source| BackupError::Io { path: path.into(), source };
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut file = options.open(path).map_err(failed)?;
+        let mut file = private().read(true).write(true).create(true).truncate(true).open(path).map_err(failed)?;
         let front = front(&proof);
         file.write_all(&front).map_err(failed)?;
         Ok(Partial { path: path.into(), file, proof, whole: Sha256::new_with_prefix(&front), bytes: 0, had: 0 })

@@ -9,16 +9,16 @@ use super::args::SharedOptions;
 use super::custodian::{Run, message, unexpected};
 use super::custodian_args::{FolderOptions, Orders};
 use super::exit::{Exit, Trouble};
-use super::input::bounded_file;
-use super::policy::{cards, say, write_new};
-use super::slot::{Sign, Verify};
+use super::input::{bounded_file, card};
+use super::policy::{cards, say};
+use super::show::with;
+use super::signing::{self, Sign, Verify, Word};
 use super::{custodian_show as layout, show};
-use crate::card::{newest_policy, read_card};
+use crate::card::newest_policy;
 use crate::custodian::dealing::{Judge, judge_dealing};
 use crate::custodian::orders::{Listed, OrderError, follows};
 use crate::custodian::shelf::Shelf;
 use crate::custodian::{CustodianError, ceremony};
-use crate::policy::GovernorKey;
 use crate::{Anchors, clock};
 use clap::{ArgGroup, Args, Subcommand};
 use ringwall_attest::{GovernorsError, verify_words};
@@ -28,8 +28,7 @@ use ringwall_wire::custodian::{CustodianAnswer, CustodianOp, Dealt};
 use ringwall_wire::custody::{ActivateOrder, CustodiansOrder};
 use ringwall_wire::genesis::ClusterCard;
 use ringwall_wire::ids::{ClusterId, Digest, Epoch, SigPublic};
-use ringwall_wire::limits::{CUSTODIAN_MESSAGE_BYTES, GOVERNORS};
-use ringwall_wire::policy::Approval;
+use ringwall_wire::limits::CUSTODIAN_MESSAGE_BYTES;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
@@ -98,11 +97,7 @@ enum AnyOrder {
 
 /// Runs one verb.
 pub(crate) async fn run(shared: &SharedOptions, anchors: Anchors, verb: CustodyVerb) -> Result<Exit, Trouble> {
-    let card = || -> Result<ClusterCard, Trouble> {
-        let path =
-            shared.card.as_deref().ok_or_else(|| Trouble::new("RW-C-USAGE", "name the cluster's card with --card or RINGWALL_CARD"))?;
-        Ok(read_card(path, shared.cluster)?)
-    };
+    let card = || card(shared);
     match verb {
         CustodyVerb::Order(order) => begin(&card()?, &anchors, &order, shared.json),
         CustodyVerb::Sign(arguments) => sign(&card()?, &arguments, shared.json),
@@ -143,31 +138,17 @@ impl AnyOrder {
         }
     }
 
-    fn signed_words(&self) -> Vec<u8> {
+    fn word(&self) -> &dyn Word {
         match self {
-            AnyOrder::Custodians(order) => order.signed_words(),
-            AnyOrder::Activate(order) => order.signed_words(),
+            AnyOrder::Custodians(order) => order,
+            AnyOrder::Activate(order) => order,
         }
     }
 
-    fn signatures(&self) -> &List<Approval, GOVERNORS> {
+    fn word_mut(&mut self) -> &mut dyn Word {
         match self {
-            AnyOrder::Custodians(order) => &order.signatures,
-            AnyOrder::Activate(order) => &order.signatures,
-        }
-    }
-
-    fn push(&mut self, key: &GovernorKey) -> bool {
-        match self {
-            AnyOrder::Custodians(order) => order.signatures.push(key.custodians(order)).is_ok(),
-            AnyOrder::Activate(order) => order.signatures.push(key.activation(order)).is_ok(),
-        }
-    }
-
-    fn encode(&self) -> Vec<u8> {
-        match self {
-            AnyOrder::Custodians(order) => order.encode(),
-            AnyOrder::Activate(order) => order.encode(),
+            AnyOrder::Custodians(order) => order,
+            AnyOrder::Activate(order) => order,
         }
     }
 
@@ -195,7 +176,7 @@ impl AnyOrder {
     }
 
     fn object(&self) -> Value {
-        let mut object = match self {
+        let object = match self {
             AnyOrder::Custodians(order) => json!({
                 "order": "custodians", "threshold": order.threshold, "replaces": order.replaces.to_string(),
                 "list": CustodiansOrder::list_digest(&order.custodians, order.threshold).to_string(),
@@ -204,19 +185,8 @@ impl AnyOrder {
             }),
             AnyOrder::Activate(order) => json!({ "order": "activate", "manifest": order.manifest.to_string() }),
         };
-        let more = [
-            ("cluster", json!(self.cluster_id().to_string())),
-            ("epoch", json!(self.epoch().0)),
-            ("signatures", json!(self.signatures().len())),
-        ];
-        more.into_iter().for_each(|(key, value)| put(&mut object, key, value));
-        object
-    }
-}
-
-fn put(object: &mut Value, key: &str, value: Value) {
-    if let Value::Object(fields) = object {
-        fields.insert(key.into(), value);
+        let object = with(with(object, "cluster", self.cluster_id().to_string()), "epoch", self.epoch().0);
+        with(object, "signatures", self.word().signatures().len())
     }
 }
 
@@ -253,26 +223,14 @@ fn in_force(card: &ClusterCard, after: &[PathBuf]) -> Result<(Listed, Vec<Custod
 }
 
 fn begin(card: &ClusterCard, anchors: &Anchors, arguments: &Order, json: bool) -> Result<Exit, Trouble> {
-    let governance = &newest_policy(card).governance;
-    if governance.threshold == 0 || usize::from(governance.threshold) > governance.keys.len() {
-        let words = "the cluster's policy names no governors, or fewer than must sign: no order can hold in it";
-        return Err(Trouble::new("RW-C-ORDER-NO-GOVERNORS", words));
-    }
+    let governance = signing::governed(card, "no order can hold in it")?;
     let order = match (&arguments.custodians, arguments.custody_threshold, &arguments.activate) {
         (Some(path), Some(threshold), _) => AnyOrder::Custodians(change(card, arguments, path, threshold)?),
         (_, _, Some(path)) => AnyOrder::Activate(activation(card, anchors, arguments, path)?),
         _ => return Err(Trouble::new("RW-C-USAGE", "name the custodians and how many of them recover, or a dealing to activate")),
     };
-    write_new(&arguments.out, &order.encode())?;
-    let shown = arguments.out.display().to_string();
-    let mut object = order.object();
-    put(&mut object, "written", json!(shown));
-    say(json, &format!("{shown}: {}", order.words()), object)?;
-    show::note_unless(
-        json,
-        &format!("{} of {} governors must sign it: ringwall custody sign", governance.threshold, governance.keys.len()),
-    );
-    Ok(Exit::Done)
+    let said = (&*order.words(), order.object());
+    signing::begun(json, &arguments.out, order.word(), said, (&governance, "custody sign"))
 }
 
 fn change(card: &ClusterCard, arguments: &Order, path: &Path, threshold: u8) -> Result<CustodiansOrder, Trouble> {
@@ -311,41 +269,19 @@ fn activation(card: &ClusterCard, anchors: &Anchors, arguments: &Order, path: &P
 
 fn sign(card: &ClusterCard, arguments: &Sign, json: bool) -> Result<Exit, Trouble> {
     let mut order = AnyOrder::read(card, &arguments.file)?;
-    let key = GovernorKey::read(&arguments.key)?;
-    let refused = |words: String| Trouble::new("RW-C-ORDER-NOT-SIGNED", format!("{}: {words}", arguments.file.display()));
-    if !newest_policy(card).governance.keys.contains(&key.public()) {
-        return Err(refused(format!("key {} is no governor of this cluster; the order would be refused", key.public())));
-    }
-    if order.signatures().iter().any(|approval| approval.key == key.public()) {
-        return Err(refused(format!("governor {} signed it already", key.public())));
-    }
-    if !order.push(&key) {
-        return Err(refused("it has as many signatures as a cluster can have governors".into()));
-    }
-    write_new(&arguments.out, &order.encode())?;
-    let (shown, governor) = (arguments.out.display().to_string(), key.public().to_string());
-    let text = format!("{shown}: {}\nsigned by governor {governor}, {} signature(s) in all", order.words(), order.signatures().len());
-    let mut object = order.object();
-    put(&mut object, "written", json!(shown));
-    put(&mut object, "governor", json!(governor));
-    say(json, &text, object)
+    signing::sign(card, arguments, order.word_mut())?.say(json, &order.words(), order.object())
 }
 
 fn verify(card: &ClusterCard, file: &Path, json: bool) -> Result<Exit, Trouble> {
     let order = AnyOrder::read(card, file)?;
     let governors = complete(card, &order, file)?;
-    let governors: Vec<String> = governors.iter().map(ToString::to_string).collect();
-    let mut text = format!("{}\nis ordered by:", order.words());
-    governors.iter().for_each(|governor| text.push_str(&format!("\n  governor {governor}")));
-    let mut object = order.object();
-    put(&mut object, "governors", json!(governors));
-    say(json, &text, object)
+    signing::ordered(json, &order.words(), order.object(), &governors)
 }
 
 /// The governors who signed, if they are enough.
 fn complete(card: &ClusterCard, order: &AnyOrder, file: &Path) -> Result<Vec<SigPublic>, Trouble> {
     let refused = |fault: GovernorsError| Trouble::new("RW-C-ORDER-NOT-APPROVED", format!("{}: {fault}", file.display()));
-    verify_words(&order.signed_words(), order.signatures(), &newest_policy(card).governance).map_err(refused)
+    verify_words(&order.word().signed(), order.word().signatures(), &newest_policy(card).governance).map_err(refused)
 }
 
 async fn bring(run: &mut Run<'_>, file: &Path) -> Result<Exit, Trouble> {
@@ -371,9 +307,6 @@ async fn bring(run: &mut Run<'_>, file: &Path) -> Result<Exit, Trouble> {
         CustodianAnswer::Noted(status) => status,
         other => return Err(unexpected(other)),
     };
-    let mut object = object;
-    put(&mut object, "node", json!(place));
-    put(&mut object, "active", json!(status.active.0));
-    put(&mut object, "waiting", json!(status.waiting.0));
+    let object = with(with(with(object, "node", place.as_str()), "active", status.active.0), "waiting", status.waiting.0);
     say(run.shared.json, &format!("on record (told to {place}): {words}\n{}", layout::dealings_words(&status).trim_end()), object)
 }

@@ -6,31 +6,29 @@
 
 use super::args::SharedOptions;
 use super::exit::{Exit, Trouble};
-use super::input::bounded_file;
+use super::input::{bounded_file, card};
 use super::policy::{digest, read, refused, say, write_new};
 use super::policy_args::{Diff, Lease, Propose, Withdraw};
+use super::signing::{self, NotAdded, WORD_FILE_BYTES, Word};
 use super::verbs::connect;
 use super::{governance_show as layout, input, policy_show, show};
 use crate::anchor::AnchorFiles;
-use crate::card::{newest_policy, read_card};
+use crate::card::newest_policy;
 use crate::policy::{GovernorKey, PolicyFile, compare, to_toml};
 use crate::{Anchors, Client, clock};
 use clap::Subcommand;
 use ringwall_attest::governance::{ChangeError, judge_change};
 use ringwall_attest::{ApprovalError, verify_words};
 use ringwall_wire::bounded::List;
-use ringwall_wire::codec::Message as _;
+use ringwall_wire::codec::Message;
 use ringwall_wire::genesis::ClusterCard;
 use ringwall_wire::governance::{GovernanceView, PolicyLease, PolicyOutcome, PolicyWithdrawal};
-use ringwall_wire::ids::SigPublic;
+use ringwall_wire::ids::{ClusterId, SigPublic};
 use ringwall_wire::known::NoticePaper;
-use ringwall_wire::limits::GOVERNORS;
-use ringwall_wire::policy::{Approval, Governance, PolicyDoc, SignedPolicy};
+use ringwall_wire::policy::{Governance, PolicyDoc, SignedPolicy};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
-/// Bytes of a withdrawal or a lease: 96 a signature, and its frame.
-const WORD_FILE_BYTES: usize = 96 * GOVERNORS + 1_024;
 /// Bytes of a notice: two checkpoints and two paths.
 const NOTICE_FILE_BYTES: usize = 3 * ringwall_wire::limits::NOTE_BYTES;
 const DAY_S: u64 = 86_400;
@@ -61,11 +59,6 @@ pub(crate) async fn cluster(shared: &SharedOptions, anchors: Anchors, verb: Clus
         ClusterVerb::Policy { out } => write_policy(shared, anchors, &out).await,
         ClusterVerb::Card { out } => renew_card(shared, anchors, &out).await,
     }
-}
-
-pub(super) fn card(shared: &SharedOptions) -> Result<ClusterCard, Trouble> {
-    let path = shared.card.as_deref().ok_or_else(|| Trouble::new("RW-C-USAGE", "name the cluster's card with --card or RINGWALL_CARD"))?;
-    Ok(read_card(path, shared.cluster)?)
 }
 
 /// The newest policy known here without a network: the card's, or a later one this user's devices have verified.
@@ -141,55 +134,27 @@ fn told(shared: &SharedOptions, outcome: &PolicyOutcome, signed: &SignedPolicy) 
     say(shared.json, &layout::outcome_text(outcome), layout::outcome_json(outcome, Some(&change)))
 }
 
-/// A governor's word: what is signed and by whom so far.
-trait Word: Sized {
+/// A word of the governors about a policy of one cluster.
+trait About: Word + Message {
     const NAME: &'static str;
-    fn read(bytes: &[u8]) -> Option<Self>;
-    fn to_bytes(&self) -> Vec<u8>;
-    fn words(&self) -> Vec<u8>;
-    fn signatures(&mut self) -> &mut List<Approval, GOVERNORS>;
-    fn of(&self, card: &ClusterCard) -> bool;
+    fn cluster_id(&self) -> ClusterId;
     fn says(&self) -> String;
 }
 
-impl Word for PolicyWithdrawal {
+impl About for PolicyWithdrawal {
     const NAME: &'static str = "withdrawal";
-    fn read(bytes: &[u8]) -> Option<Self> {
-        Self::decode(bytes).ok()
-    }
-    fn to_bytes(&self) -> Vec<u8> {
-        self.encode()
-    }
-    fn words(&self) -> Vec<u8> {
-        self.signed_words()
-    }
-    fn signatures(&mut self) -> &mut List<Approval, GOVERNORS> {
-        &mut self.signatures
-    }
-    fn of(&self, card: &ClusterCard) -> bool {
-        self.cluster_id == card.genesis.cluster_id()
+    fn cluster_id(&self) -> ClusterId {
+        self.cluster_id
     }
     fn says(&self) -> String {
         format!("change {} shall not come into force", self.change)
     }
 }
 
-impl Word for PolicyLease {
+impl About for PolicyLease {
     const NAME: &'static str = "lease";
-    fn read(bytes: &[u8]) -> Option<Self> {
-        Self::decode(bytes).ok()
-    }
-    fn to_bytes(&self) -> Vec<u8> {
-        self.encode()
-    }
-    fn words(&self) -> Vec<u8> {
-        self.signed_words()
-    }
-    fn signatures(&mut self) -> &mut List<Approval, GOVERNORS> {
-        &mut self.signatures
-    }
-    fn of(&self, card: &ClusterCard) -> bool {
-        self.cluster_id == card.genesis.cluster_id()
+    fn cluster_id(&self) -> ClusterId {
+        self.cluster_id
     }
     fn says(&self) -> String {
         format!("policy {} is wanted until {}", self.policy, ringwall_attest::date(self.until_s))
@@ -197,27 +162,26 @@ impl Word for PolicyLease {
 }
 
 /// Reads a word of the governors about the cluster of the card.
-fn word<W: Word>(card: &ClusterCard, path: &Path) -> Result<W, Trouble> {
+fn word<W: About>(card: &ClusterCard, path: &Path) -> Result<W, Trouble> {
     let wrong = |words: String| Trouble::new("RW-C-POLICY-WORD", format!("{}: {words}", path.display()));
-    let word = W::read(&bounded_file(path, WORD_FILE_BYTES)?).ok_or_else(|| wrong(format!("it is no {} of governors", W::NAME)))?;
-    match word.of(card) {
+    let word = W::decode(&bounded_file(path, WORD_FILE_BYTES)?).map_err(|_| wrong(format!("it is no {} of governors", W::NAME)))?;
+    match word.cluster_id() == card.genesis.cluster_id() {
         true => Ok(word),
         false => Err(wrong(format!("the {} is for another cluster than the card", W::NAME))),
     }
 }
 
 /// Adds a governor's signature, and writes the word into a new file.
-fn sign<W: Word>(shared: &SharedOptions, governance: &Governance, mut word: W, key: &Path, out: &Path) -> Result<Exit, Trouble> {
+fn sign<W: About>(shared: &SharedOptions, governance: &Governance, mut word: W, key: &Path, out: &Path) -> Result<Exit, Trouble> {
     let governor = GovernorKey::read(key)?;
     let public = governor.public();
     if !governance.keys.contains(&public) {
         return Err(refused(key, format!("governor {public} is none of the policy in force, the signature would be refused")));
     }
-    if word.signatures().iter().any(|approval| approval.key == public) {
-        return Err(refused(key, format!("governor {public} signed it already")));
-    }
-    let approval = governor.sign(&word.words());
-    word.signatures().push(approval).map_err(|_| refused(out, "it has as many signatures as a cluster can have governors"))?;
+    signing::add(&mut word, &governor).map_err(|no| match no {
+        NotAdded::Already(_) => refused(key, no),
+        NotAdded::Full => refused(out, no),
+    })?;
     write_new(out, &word.to_bytes())?;
     let (shown, count) = (out.display().to_string(), word.signatures().len());
     let text = format!("{shown}: {}\nsigned by governor {public}, {count} signature(s) in all, {} must", word.says(), governance.threshold);
@@ -226,9 +190,8 @@ fn sign<W: Word>(shared: &SharedOptions, governance: &Governance, mut word: W, k
 }
 
 /// Whether enough governors signed, before anybody is bothered with it.
-fn enough<W: Word>(path: &Path, word: &mut W, governance: &Governance) -> Result<Vec<SigPublic>, Trouble> {
-    let words = word.words();
-    let signed = verify_words(&words, word.signatures(), governance);
+fn enough(path: &Path, word: &dyn Word, governance: &Governance) -> Result<Vec<SigPublic>, Trouble> {
+    let signed = verify_words(&word.signed(), word.signatures(), governance);
     signed.map_err(|fault| Trouble::new("RW-C-POLICY-NOT-APPROVED", format!("{}: {fault}", path.display())))
 }
 
@@ -244,9 +207,9 @@ pub(super) async fn withdraw(shared: &SharedOptions, anchors: Anchors, arguments
         };
         return sign(shared, &governance, word, key, out);
     }
-    let mut word: PolicyWithdrawal = word(&card, &arguments.file)?;
+    let word: PolicyWithdrawal = word(&card, &arguments.file)?;
     let client = connect(shared, anchors).await?;
-    if let Err(few) = enough(&arguments.file, &mut word, &client.verification().policy.governance) {
+    if let Err(few) = enough(&arguments.file, &word, &client.verification().policy.governance) {
         client.close().await;
         return Err(few);
     }
@@ -275,9 +238,9 @@ pub(super) async fn lease(shared: &SharedOptions, anchors: Anchors, arguments: &
         return sign(shared, &policy.governance, word, key, out);
     }
     let file = arguments.file.as_deref().ok_or_else(|| Trouble::new("RW-C-USAGE", "name the lease to bring"))?;
-    let mut word: PolicyLease = word(&card, file)?;
+    let word: PolicyLease = word(&card, file)?;
     let client = connect(shared, anchors).await?;
-    if let Err(few) = enough(file, &mut word, &client.verification().policy.governance) {
+    if let Err(few) = enough(file, &word, &client.verification().policy.governance) {
         client.close().await;
         return Err(few);
     }

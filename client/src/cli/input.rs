@@ -6,11 +6,13 @@
 use super::args::{SharedOptions, Verify};
 use super::exit::Trouble;
 use super::workload_key::Grant;
+use crate::card::read_card;
 use crate::namespace::expect_version;
 use crate::{Batch, NamespaceHandle, Phrase, PutOptions, UserId, UserKey, WriteError, read_user, read_user_key, user_key_path, user_path};
 use ringwall_keys::phrase::PHRASE_BYTES;
 use ringwall_wire::bounded::Blob;
 use ringwall_wire::evidence::{Endorsements, Evidence, SnpEndorsements, SnpEvidence};
+use ringwall_wire::genesis::ClusterCard;
 use ringwall_wire::ids::Revision;
 use ringwall_wire::limits::{COLLATERAL_JSON_BYTES, CRL_BYTES, KEY_BYTES, PEM_CHAIN_BYTES, REQUEST_BYTES, VALUE_BYTES};
 use ringwall_wire::request::Expect;
@@ -31,6 +33,12 @@ pub(crate) fn credential_path(shared: &SharedOptions) -> Result<&Path, Trouble> 
         .credential
         .as_deref()
         .ok_or_else(|| Trouble::new("RW-C-USAGE", "name a credential file with --credential or RINGWALL_CREDENTIAL"))
+}
+
+/// The cluster's card of this run.
+pub(crate) fn card(shared: &SharedOptions) -> Result<ClusterCard, Trouble> {
+    let path = shared.card.as_deref().ok_or_else(|| Trouble::new("RW-C-USAGE", "name the cluster's card with --card or RINGWALL_CARD"))?;
+    Ok(read_card(path, shared.cluster)?)
 }
 
 /// The user's own key: the file that is named, or the one beside the credential, where there is one.

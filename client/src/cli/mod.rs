@@ -36,6 +36,7 @@ mod release_args;
 mod release_log;
 mod release_verify;
 mod show;
+mod signing;
 mod slot;
 mod user;
 mod verbs;

@@ -7,7 +7,7 @@ use super::args::SharedOptions;
 use super::exit::{Exit, Trouble};
 use super::input::bounded_file;
 use super::policy_args::{self, PolicyVerb};
-use super::{governance, policy_notice, policy_show, show};
+use super::{governance, policy_notice, policy_show, show, signing};
 use crate::Anchors;
 use crate::custodian::keys::{CARDS_BYTES, read_cards};
 use crate::policy::{
@@ -196,11 +196,7 @@ fn approve(sign: &policy_args::Sign, json: bool) -> Result<Exit, Trouble> {
     if old.as_ref().is_some_and(|old| !old.governance.keys.contains(&key.public())) {
         return Err(refused(&sign.key, format!("governor {} is none of the policy in force, the approval would be refused", key.public())));
     }
-    if signed.signatures.iter().any(|approval| approval.key == key.public()) {
-        return Err(refused(&sign.file, format!("governor {} signed it already", key.public())));
-    }
-    let full = |_| refused(&sign.file, "it has as many signatures as a cluster can have governors");
-    signed.signatures.push(key.approve(&signed)).map_err(full)?;
+    signing::add(&mut signed, &key).map_err(|no| refused(&sign.file, no))?;
     write_new(&sign.out, &signed.encode())?;
     let (shown, count) = (sign.out.display().to_string(), signed.signatures.len());
     let object = json!({ "written": shown, "governor": key.public().to_string(), "signatures": count });

@@ -109,14 +109,21 @@ pub(crate) struct Propose {
     pub(crate) notice: Option<PathBuf>,
 }
 
-/// Arguments of `policy publish`.
+/// A change, and the policy it replaces.
 #[derive(Debug, Args)]
-pub(crate) struct Publish {
+pub(crate) struct Step {
     /// Signed policy
     pub(crate) file: PathBuf,
     /// Policy in force, which names the log and its witnesses
     #[arg(long, value_name = "OLD")]
     pub(crate) against: PathBuf,
+}
+
+/// Arguments of `policy publish`.
+#[derive(Debug, Args)]
+pub(crate) struct Publish {
+    #[command(flatten)]
+    pub(crate) step: Step,
     /// Address of the log
     #[arg(long, value_name = "URL")]
     pub(crate) log_url: String,
@@ -128,11 +135,8 @@ pub(crate) struct Publish {
 /// Arguments of `policy notice`.
 #[derive(Debug, Args)]
 pub(crate) struct Notice {
-    /// Signed policy
-    pub(crate) file: PathBuf,
-    /// Policy in force, which names the log and its witnesses
-    #[arg(long, value_name = "OLD")]
-    pub(crate) against: PathBuf,
+    #[command(flatten)]
+    pub(crate) step: Step,
     /// Checkpoint that `policy publish` wrote
     #[arg(long, value_name = "FILE")]
     pub(crate) published: PathBuf,

@@ -6,10 +6,9 @@
 
 use super::args::SharedOptions;
 use super::exit::{Exit, Trouble};
-use super::governance::card;
-use super::input::bounded_file;
+use super::input::{bounded_file, card};
 use super::policy::{read, refused, say, write_new};
-use super::policy_args::{Notice, Publish};
+use super::policy_args::{Notice, Publish, Step};
 use crate::policy::PolicyFile;
 use crate::release::http::Http;
 use crate::release::tiles::{TileLog, TilesFault};
@@ -25,7 +24,6 @@ use ringwall_wire::limits::NOTE_BYTES;
 use ringwall_wire::policy::{PolicyDoc, ReleaseRule, SignedPolicy};
 use ringwall_wire::release::{LogEntry, LogProof, Note, PolicyNotice};
 use serde_json::json;
-use std::path::Path;
 
 fn wrong(words: impl std::fmt::Display) -> Trouble {
     Trouble::new("RW-C-POLICY-NOTICE", words.to_string())
@@ -46,7 +44,7 @@ struct Watched {
 }
 
 impl Watched {
-    fn read(shared: &SharedOptions, file: &Path, against: &Path) -> Result<Self, Trouble> {
+    fn read(shared: &SharedOptions, Step { file, against }: &Step) -> Result<Self, Trouble> {
         let PolicyFile::Signed(_, signed) = read(file)? else {
             return Err(refused(file, "it is a policy without signatures; `ringwall policy approve` makes them"));
         };
@@ -79,7 +77,7 @@ impl Watched {
 
 /// Hands the change in, and keeps a witnessed checkpoint that has it.
 pub(super) fn publish(shared: &SharedOptions, arguments: &Publish) -> Result<Exit, Trouble> {
-    let watched = Watched::read(shared, &arguments.file, &arguments.against)?;
+    let watched = Watched::read(shared, &arguments.step)?;
     let log = TileLog::new(&arguments.log_url, Http::new());
     let index = log.add(&watched.entry().encode()).map_err(of_log)?;
     let note = log.renewed().map_err(of_log)?;
@@ -95,7 +93,7 @@ pub(super) fn publish(shared: &SharedOptions, arguments: &Publish) -> Result<Exi
 
 /// Writes the notice, once the delay is over by the witnesses' clocks.
 pub(super) fn notice(shared: &SharedOptions, arguments: &Notice) -> Result<Exit, Trouble> {
-    let watched = Watched::read(shared, &arguments.file, &arguments.against)?;
+    let watched = Watched::read(shared, &arguments.step)?;
     let bytes = bounded_file(&arguments.published, NOTE_BYTES)?;
     let published = String::from_utf8(bytes).map_err(|_| wrong(format!("{}: it is no checkpoint", arguments.published.display())))?;
     let log = TileLog::new(&arguments.log_url, Http::new());

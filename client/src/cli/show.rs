@@ -15,6 +15,14 @@ use std::io::{ErrorKind, Write};
 /// Widest line of text.
 pub(crate) const COLUMNS: usize = 100;
 
+/// The object with one field more.
+pub(super) fn with(mut object: Value, name: &str, value: impl Into<Value>) -> Value {
+    if let Value::Object(fields) = &mut object {
+        fields.insert(name.to_owned(), value.into());
+    }
+    object
+}
+
 /// Prints bytes to standard output. A reader that has seen enough is no failure.
 pub(crate) fn print(bytes: &[u8]) -> Result<(), Trouble> {
     let mut out = std::io::stdout().lock();

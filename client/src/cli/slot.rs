@@ -6,24 +6,20 @@
 
 use super::args::SharedOptions;
 use super::exit::{Exit, Trouble};
-use super::input::bounded_file;
-use super::policy::{say, write_new};
+use super::input::{bounded_file, card};
 use super::show;
-use crate::card::{newest_policy, read_card};
-use crate::policy::GovernorKey;
+use super::signing::{self, Sign, Verify, WORD_FILE_BYTES};
+use crate::card::newest_policy;
 use clap::{Args, Subcommand};
 use ringwall_attest::{GovernorsError, verify_order};
 use ringwall_wire::bounded::List;
 use ringwall_wire::codec::Message as _;
 use ringwall_wire::genesis::ClusterCard;
 use ringwall_wire::ids::{Epoch, Incarnation, Slot};
-use ringwall_wire::limits::GOVERNORS;
 use ringwall_wire::order::ReplaceOrder;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
-/// Bytes of an order file: 96 a signature, and its frame.
-const ORDER_FILE_BYTES: usize = 96 * GOVERNORS + 1_024;
 /// Bits of an incarnation that hold its admit index; the epoch is above them.
 const ADMIT_INDEX_BITS: u32 = 40;
 
@@ -55,26 +51,6 @@ pub(crate) struct Order {
     pub(crate) out: PathBuf,
 }
 
-/// Arguments of `slot sign`, `workload-key sign` and `custody sign`.
-#[derive(Debug, Args)]
-pub(crate) struct Sign {
-    /// Order
-    pub(crate) file: PathBuf,
-    /// Governor's key file
-    #[arg(long, value_name = "FILE")]
-    pub(crate) key: PathBuf,
-    /// New file for the order with this signature
-    #[arg(long, short, value_name = "FILE")]
-    pub(crate) out: PathBuf,
-}
-
-/// Arguments of `slot verify` and `custody verify`.
-#[derive(Debug, Args)]
-pub(crate) struct Verify {
-    /// Order
-    pub(crate) file: PathBuf,
-}
-
 /// `epoch/admit index`, or the one number both are in.
 fn incarnation(text: &str) -> Result<Incarnation, String> {
     let wrong = || "an incarnation is written like 1/17 (as `ringwall status` shows it) or as one number".to_owned();
@@ -96,8 +72,7 @@ fn incarnation(text: &str) -> Result<Incarnation, String> {
 
 /// Runs one verb.
 pub(crate) fn run(shared: &SharedOptions, verb: SlotVerb) -> Result<Exit, Trouble> {
-    let path = shared.card.as_deref().ok_or_else(|| Trouble::new("RW-C-USAGE", "name the cluster's card with --card or RINGWALL_CARD"))?;
-    let card = read_card(path, shared.cluster)?;
+    let card = card(shared)?;
     match verb {
         SlotVerb::Order(order) => begin(&card, &order, shared.json),
         SlotVerb::Sign(arguments) => sign(&card, &arguments, shared.json),
@@ -106,7 +81,7 @@ pub(crate) fn run(shared: &SharedOptions, verb: SlotVerb) -> Result<Exit, Troubl
 }
 
 fn read(card: &ClusterCard, path: &Path) -> Result<ReplaceOrder, Trouble> {
-    let bytes = bounded_file(path, ORDER_FILE_BYTES)?;
+    let bytes = bounded_file(path, WORD_FILE_BYTES)?;
     let no_order =
         |fault| Trouble::new("RW-C-ORDER-MALFORMED", format!("{}: no order: {fault}; `ringwall slot order` makes one", path.display()));
     let order = ReplaceOrder::decode(&bytes).map_err(no_order)?;
@@ -144,19 +119,8 @@ fn object(order: &ReplaceOrder) -> Value {
     })
 }
 
-fn with(mut object: Value, key: &str, value: impl Into<Value>) -> Value {
-    if let Value::Object(fields) = &mut object {
-        fields.insert(key.into(), value.into());
-    }
-    object
-}
-
 fn begin(card: &ClusterCard, arguments: &Order, json: bool) -> Result<Exit, Trouble> {
-    let governance = &newest_policy(card).governance;
-    if governance.threshold == 0 || usize::from(governance.threshold) > governance.keys.len() {
-        let words = "the cluster's policy names no governors, or fewer than must sign: no order can hold in it";
-        return Err(Trouble::new("RW-C-ORDER-NO-GOVERNORS", words));
-    }
+    let governance = signing::governed(card, "no order can hold in it")?;
     known_slot(card, Slot(arguments.slot))?;
     let order = ReplaceOrder {
         cluster_id: card.genesis.cluster_id(),
@@ -166,39 +130,19 @@ fn begin(card: &ClusterCard, arguments: &Order, json: bool) -> Result<Exit, Trou
         last_index: arguments.last_index,
         signatures: List::default(),
     };
-    write_new(&arguments.out, &order.encode())?;
-    let shown = arguments.out.display().to_string();
-    say(json, &format!("{shown}: {}", words(&order)), with(object(&order), "written", shown.as_str()))?;
-    show::note_unless(json, &format!("{} of {} governors must sign it: ringwall slot sign", governance.threshold, governance.keys.len()));
-    Ok(Exit::Done)
+    signing::begun(json, &arguments.out, &order, (&words(&order), object(&order)), (&governance, "slot sign"))
 }
 
 fn sign(card: &ClusterCard, arguments: &Sign, json: bool) -> Result<Exit, Trouble> {
     let mut order = read(card, &arguments.file)?;
-    let key = GovernorKey::read(&arguments.key)?;
-    let refused = |words: String| Trouble::new("RW-C-ORDER-NOT-SIGNED", format!("{}: {words}", arguments.file.display()));
-    if !newest_policy(card).governance.keys.contains(&key.public()) {
-        return Err(refused(format!("key {} is no governor of this cluster; the order would be refused", key.public())));
-    }
-    if order.signatures.iter().any(|approval| approval.key == key.public()) {
-        return Err(refused(format!("governor {} signed it already", key.public())));
-    }
-    let full = |_| refused("it has as many signatures as a cluster can have governors".into());
-    order.signatures.push(key.order(&order)).map_err(full)?;
-    write_new(&arguments.out, &order.encode())?;
-    let (shown, governor) = (arguments.out.display().to_string(), key.public().to_string());
-    let text = format!("{shown}: {}\nsigned by governor {governor}, {} signature(s) in all", words(&order), order.signatures.len());
-    say(json, &text, with(with(object(&order), "written", shown.as_str()), "governor", governor.as_str()))
+    signing::sign(card, arguments, &mut order)?.say(json, &words(&order), object(&order))
 }
 
 fn verify(card: &ClusterCard, file: &Path, json: bool) -> Result<Exit, Trouble> {
     let order = read(card, file)?;
     let not_approved = |fault: GovernorsError| Trouble::new("RW-C-ORDER-NOT-APPROVED", format!("{}: {fault}", file.display()));
     let approved = verify_order(&order, &newest_policy(card).governance).map_err(not_approved)?;
-    let governors: Vec<String> = approved.approvers().iter().map(ToString::to_string).collect();
-    let mut text = format!("{}\nis ordered by:", words(&order));
-    governors.iter().for_each(|governor| text.push_str(&format!("\n  governor {governor}")));
-    say(json, &text, with(object(&order), "governors", governors))
+    signing::ordered(json, &words(&order), object(&order), approved.approvers())
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use super::{input, show, verify};
 use crate::anchor::AnchorFiles;
 use crate::card::read_card;
 use crate::namespace::expect_version;
+use crate::private::private;
 use crate::{Anchors, Client, Credential, Expect, NamespaceHandle, Options, PutOptions, Revision, Timeouts, WriteError};
 use clap::CommandFactory;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -220,11 +221,8 @@ async fn read(shared: &SharedOptions, anchors: Anchors, get: &args::Get) -> Resu
 
 /// Writes to a new file that its owner alone can read.
 pub(super) fn write_new(path: &Path, value: &[u8]) -> Result<(), Trouble> {
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let written = options.open(path).and_then(|mut file| file.write_all(value).and_then(|()| file.sync_all()));
+    let opened = private().write(true).create_new(true).open(path);
+    let written = opened.and_then(|mut file| file.write_all(value).and_then(|()| file.sync_all()));
     written.map_err(|fault| Trouble::new("RW-C-OUTPUT", format!("{}: {fault}; name a file that does not exist yet", path.display())))
 }
 

@@ -6,15 +6,16 @@
 
 use super::args::SharedOptions;
 use super::exit::{Exit, Trouble};
-use super::input::{bounded_file, endorsement_files};
+use super::input::{bounded_file, card, endorsement_files};
 use super::policy::{say, write_new, write_template};
-use super::slot::Sign;
+use super::show::with;
+use super::signing::{self, Sign, WORD_FILE_BYTES};
 use super::verbs::options;
 use super::workload_audit;
 use super::{show, verbs};
-use crate::card::{newest_policy, read_card};
+use crate::card::newest_policy;
 use crate::guest::KernelGuest;
-use crate::policy::{GovernorKey, GrantFile, PolicyFault, grant_template, grant_to_toml};
+use crate::policy::{GrantFile, PolicyFault, grant_template, grant_to_toml};
 use crate::workload::{WorkloadError, anywhere, request_workload_key};
 use crate::{Anchors, Credential};
 use clap::{Args, Subcommand};
@@ -23,15 +24,15 @@ use ringwall_wire::bounded::{Blob, List};
 use ringwall_wire::codec::Message as _;
 use ringwall_wire::genesis::ClusterCard;
 use ringwall_wire::ids::{Digest, UserId};
-use ringwall_wire::limits::{GOVERNORS, POLICY_BYTES};
+use ringwall_wire::limits::POLICY_BYTES;
 use ringwall_wire::text::hex;
 use ringwall_wire::workload::{GrantOrder, GrantPolicy, WorkloadPurpose};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Bytes of an order file: a policy of the full size, 96 a signature, and its frame.
-const ORDER_FILE_BYTES: usize = POLICY_BYTES + 96 * GOVERNORS + 1_024;
+/// Bytes of an order file: a policy of the full size, signatures, and its frame.
+const ORDER_FILE_BYTES: usize = POLICY_BYTES + WORD_FILE_BYTES;
 
 /// Verbs of `ringwall workload-key`.
 #[derive(Debug, Subcommand)]
@@ -152,11 +153,6 @@ pub(crate) async fn run(
     }
 }
 
-fn card(shared: &SharedOptions) -> Result<ClusterCard, Trouble> {
-    let path = shared.card.as_deref().ok_or_else(|| Trouble::new("RW-C-USAGE", "name the cluster's card with --card or RINGWALL_CARD"))?;
-    Ok(read_card(path, shared.cluster)?)
-}
-
 fn read(path: &Path) -> Result<GrantFile, Trouble> {
     GrantFile::read(path).map_err(|fault| match &fault {
         PolicyFault::Io { .. } => Trouble::new(fault.code(), fault.to_string()),
@@ -201,24 +197,13 @@ fn object(policy: &GrantPolicy, order: &GrantOrder) -> Value {
     })
 }
 
-fn with(mut object: Value, name: &str, value: impl Into<Value>) -> Value {
-    if let Value::Object(fields) = &mut object {
-        fields.insert(name.to_owned(), value.into());
-    }
-    object
-}
-
 fn begin(new: &New, json: bool) -> Result<Exit, Trouble> {
     let next = |path: &str| format!("ringwall workload-key order {path} --first --out ORDER");
     write_template(&grant_template(new.simulated), new.out.as_deref(), next, json)
 }
 
 fn draft(card: &ClusterCard, arguments: &Order, json: bool) -> Result<Exit, Trouble> {
-    let governance = &newest_policy(card).governance;
-    if governance.threshold == 0 || usize::from(governance.threshold) > governance.keys.len() {
-        let words = "the cluster's policy names no governors, or fewer than must sign: workload keys cannot be created in it";
-        return Err(Trouble::new("RW-C-ORDER-NO-GOVERNORS", words));
-    }
+    let governance = signing::governed(card, "workload keys cannot be created in it")?;
     let policy = read(&arguments.file)?.policy().clone();
     let refused = |words: String| Trouble::new("RW-C-POLICY-NOT-NEXT", format!("{}: {words}", arguments.file.display()));
     if policy.trust_domain != card.policy.trust_domain {
@@ -243,35 +228,18 @@ fn draft(card: &ClusterCard, arguments: &Order, json: bool) -> Result<Exit, Trou
         policy: Blob::new(policy.encode()).map_err(|fault| refused(fault.to_string()))?,
         signatures: List::default(),
     };
-    write_new(&arguments.out, &order.encode())?;
-    let shown = arguments.out.display().to_string();
-    say(json, &format!("{shown}: {}", words(&policy, &order)), with(object(&policy, &order), "written", shown.as_str()))?;
-    let needed = format!("{} of {} governors must sign it: ringwall workload-key sign", governance.threshold, governance.keys.len());
-    show::note_unless(json, &needed);
-    Ok(Exit::Done)
+    let said = (&*words(&policy, &order), object(&policy, &order));
+    signing::begun(json, &arguments.out, &order, said, (&governance, "workload-key sign"))
 }
 
 fn sign(card: &ClusterCard, arguments: &Sign, json: bool) -> Result<Exit, Trouble> {
     let (policy, mut order) = order(&arguments.file)?;
-    let key = GovernorKey::read(&arguments.key)?;
-    let refused = |words: String| Trouble::new("RW-C-ORDER-NOT-SIGNED", format!("{}: {words}", arguments.file.display()));
     let ours = card.genesis.cluster_id();
     if order.cluster_id != ours {
-        return Err(refused(format!("the order is for cluster {}, the card is of {ours}", order.cluster_id)));
+        let words = format!("{}: the order is for cluster {}, the card is of {ours}", arguments.file.display(), order.cluster_id);
+        return Err(Trouble::new("RW-C-ORDER-NOT-SIGNED", words));
     }
-    if !newest_policy(card).governance.keys.contains(&key.public()) {
-        return Err(refused(format!("key {} is no governor of this cluster; the order would be refused", key.public())));
-    }
-    if order.signatures.iter().any(|approval| approval.key == key.public()) {
-        return Err(refused(format!("governor {} signed it already", key.public())));
-    }
-    let full = |_| refused("it has as many signatures as a cluster can have governors".into());
-    order.signatures.push(key.grant(&order)).map_err(full)?;
-    write_new(&arguments.out, &order.encode())?;
-    let (shown, governor) = (arguments.out.display().to_string(), key.public().to_string());
-    let text =
-        format!("{shown}: {}\nsigned by governor {governor}, {} signature(s) in all", words(&policy, &order), order.signatures.len());
-    say(json, &text, with(with(object(&policy, &order), "written", shown.as_str()), "governor", governor.as_str()))
+    signing::sign(card, arguments, &mut order)?.say(json, &words(&policy, &order), object(&policy, &order))
 }
 
 fn verify(card: &ClusterCard, file: &Path, json: bool) -> Result<Exit, Trouble> {
@@ -279,10 +247,7 @@ fn verify(card: &ClusterCard, file: &Path, json: bool) -> Result<Exit, Trouble> 
     let not_approved = |words: &str| Trouble::new("RW-C-ORDER-NOT-APPROVED", format!("{}: {words}", file.display()));
     let judged = verify_grant_order(&order, &card.genesis.cluster_id(), &newest_policy(card).governance);
     let approved = judged.map_err(|fault| not_approved(fault.words()))?;
-    let governors: Vec<String> = approved.approvers().iter().map(ToString::to_string).collect();
-    let mut text = format!("{}\nis ordered by:", words(&policy, &order));
-    governors.iter().for_each(|governor| text.push_str(&format!("\n  governor {governor}")));
-    say(json, &text, with(object(&policy, &order), "governors", governors))
+    signing::ordered(json, &words(&policy, &order), object(&policy, &order), approved.approvers())
 }
 
 async fn bring(shared: &SharedOptions, anchors: Anchors, file: &Path, first: bool) -> Result<Exit, Trouble> {

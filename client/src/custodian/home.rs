@@ -6,7 +6,8 @@
 //! Trusts: the file system to keep files, permissions and locks. Out of scope: what is in the files. docs/formats.md, "Files of a custodian".
 
 use super::cut;
-use std::fs::{DirBuilder, File, OpenOptions};
+use crate::private::{private, sync_folder};
+use std::fs::{DirBuilder, File};
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -96,7 +97,7 @@ impl Home {
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
         builder.create(path).map_err(failed)?;
-        sync_parent(path).map_err(failed)?;
+        sync_folder(path).map_err(failed)?;
         Self::open(path)
     }
 
@@ -181,7 +182,7 @@ impl Home {
         write_in_parts(&mut file, bytes).map_err(failed)?;
         file.sync_all().map_err(failed)?;
         cut::here().map_err(failed)?;
-        sync_parent(&path).map_err(failed)
+        sync_folder(&path).map_err(failed)
     }
 
     /// Names of folders in a folder of it, in order; none where there is no such folder.
@@ -213,7 +214,7 @@ impl Home {
             #[cfg(unix)]
             std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
             match builder.create(&path) {
-                Ok(()) => sync_parent(&path)?,
+                Ok(()) => sync_folder(&path)?,
                 Err(fault) if fault.kind() == ErrorKind::AlreadyExists => {}
                 Err(fault) => return Err(fault),
             }
@@ -238,14 +239,6 @@ fn its_owners_alone(_: &Path, _: &std::fs::Metadata, _: u32) -> Result<(), HomeE
     Ok(())
 }
 
-/// How files of the folder, and files handed out, are opened: for their owner alone.
-pub(crate) fn private() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options
-}
-
 /// Puts a file in place, whole or not at all.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut beside = path.as_os_str().to_owned();
@@ -263,7 +256,7 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     cut::here()?;
     std::fs::rename(&beside, path)?;
     cut::here()?;
-    sync_parent(path)
+    sync_folder(path)
 }
 
 /// Two writes, so that a test can cut a run off between them.
@@ -273,11 +266,6 @@ fn write_in_parts(file: &mut File, bytes: &[u8]) -> io::Result<()> {
     cut::here()?;
     file.write_all(rest)?;
     cut::here()
-}
-
-fn sync_parent(path: &Path) -> io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(folder)?.sync_all()
 }
 
 #[cfg(test)]

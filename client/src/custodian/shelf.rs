@@ -18,7 +18,7 @@ use ringwall_wire::ids::{ClusterId, CustodyEpoch, Digest, Nonce};
 use ringwall_wire::keeping::{DealingName, JournalEntry, JournalEvent, KeptAnchor, LockedFile, LockedKind};
 use ringwall_wire::limits::{CUSTODIAN_MESSAGE_BYTES, EXCHANGE_BYTES};
 use ringwall_wire::recovery::ShareSubmission;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 const KEYS: &str = "keys";
 const CLUSTERS: &str = "clusters";
@@ -251,11 +251,6 @@ impl Shelf {
     /// Keeps a released submission.
     pub fn keep_submission(&self, cluster_id: &ClusterId, session: &Nonce, submission: &ShareSubmission) -> Result<(), CustodianError> {
         Ok(self.home.replace(&submission_name(cluster_id, session), &submission.encode())?)
-    }
-
-    /// Where a released submission is kept.
-    pub fn submission_place(&self, cluster_id: &ClusterId, session: &Nonce) -> PathBuf {
-        self.home.place(&submission_name(cluster_id, session))
     }
 
     fn held_in(&self, folder: &str) -> Result<Option<Held>, CustodianError> {

@@ -2,6 +2,8 @@
 //!
 //! Decides: every request has a limit of time, every answer a limit of bytes, both before anything is read; redirects are not followed, no proxy is asked,
 //! and what gives somebody a name (an identity token) leaves over TLS or to this machine alone.
+//! `node/src/endorsements/http.rs` has the same strict settings a second time, on purpose: of the crates both may use some are `no_std`, and the pipe would carry an
+//! HTTP client into all that speaks QUIC; and what counts as an answer differs (there one document with status 200, here any status, told in words).
 //! Trusts: nothing that comes back; whoever asks judges it. Out of scope: sessions with nodes, which need none of this.
 
 use std::sync::Arc;

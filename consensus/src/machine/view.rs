@@ -386,14 +386,6 @@ impl View {
         self.published.roster.epochs.iter().filter(|start| start.epoch > known).cloned().collect()
     }
 
-    /// The consistency path from the log tree at `from` to the one at `to`; none when either is beyond now, or what is needed is no longer kept.
-    pub fn consistency_between(&self, from: u64, to: u64) -> Result<Option<Vec<Digest>>, ReadError> {
-        match from <= to && to <= self.published.tree.head.size {
-            true => tree::prove_consistency(&self.nodes(), from, to).map_err(fenced),
-            false => Ok(None),
-        }
-    }
-
     /// Voters, as far as the membership is applied.
     pub fn voters(&self) -> Vec<Incarnation> {
         self.published.voters.iter().copied().collect()

@@ -9,8 +9,7 @@ use crate::context::Node;
 use crate::custody::dealer::{self, NotDealt};
 use crate::custody::rotate::NotRotated;
 use crate::peers::handshake::refusal;
-use ringwall_consensus::{Class, ProposeError, Transport};
-use ringwall_wire::bounded::List;
+use crate::to_leader::{ToLeader, one, told};
 use ringwall_wire::command::{CommandBody, Denial, Outcome, Outcomes};
 use ringwall_wire::custody::{ActivateOrder, CustodyAsk, CustodyCommand, CustodyFault};
 use ringwall_wire::ids::Incarnation;
@@ -20,31 +19,17 @@ use std::sync::Arc;
 use std::time::Duration;
 use tracing::{info, warn};
 
-/// Longest wait for the leader: an activation asks every member first.
-const LEADER: Duration = Duration::from_secs(10);
+/// What a custodian said on its way. An activation asks every member first.
+pub(crate) const LEADER: ToLeader = ToLeader {
+    patience: Duration::from_secs(10),
+    no_leader: "no leader or no quorum right now; say it again, here or to another member",
+    stopped: "this member stopped; say it to another one",
+};
 
 /// Brings it to the leader, wherever that is; what the record said of it.
 pub(crate) async fn bring(node: &Arc<Node>, ask: CustodyAsk) -> Result<Outcome, Refusal> {
-    let metrics = node.replica.metrics();
-    let outcomes = match metrics.voters.iter().find(|named| Some(named.incarnation) == metrics.leader) {
-        None => return Err(no_leader()),
-        Some(leader) if leader.incarnation == node.incarnation => lead(node, ask).await?,
-        Some(leader) => {
-            let call = PeerCall::Custody(Box::new(ask));
-            match node.peers.call(leader.incarnation, &leader.member, Class::Control, call, LEADER).await {
-                Ok(PeerAnswer::Outcomes(outcomes)) => {
-                    // What the custodian asks next on this session is to show it.
-                    if node.replica.wait_applied(outcomes.index).await.is_err() {
-                        return Err(no_leader());
-                    }
-                    outcomes
-                }
-                Ok(PeerAnswer::Refused(refusal)) => return Err(refusal),
-                Ok(_) | Err(_) => return Err(no_leader()),
-            }
-        }
-    };
-    outcomes.outcomes.first().copied().ok_or_else(no_leader)
+    let asked = LEADER.ask(node, ask, |ask| PeerCall::Custody(Box::new(ask))).await?;
+    LEADER.outcome(node, asked, |ask| lead(node, ask)).await
 }
 
 /// Answers another member that brings it.
@@ -52,10 +37,7 @@ pub(crate) async fn answer(node: &Arc<Node>, from: Incarnation, ask: CustodyAsk)
     if !node.replica.may_forward(from) {
         return PeerAnswer::Refused(refusal(RefusalCode::NotMember, "not a member that may bring what custodians say"));
     }
-    match lead(node, ask).await {
-        Ok(outcomes) => PeerAnswer::Outcomes(outcomes),
-        Err(refusal) => PeerAnswer::Refused(refusal),
-    }
+    told(lead(node, ask).await)
 }
 
 async fn lead(node: &Arc<Node>, ask: CustodyAsk) -> Result<Outcomes, Refusal> {
@@ -65,52 +47,36 @@ async fn lead(node: &Arc<Node>, ask: CustodyAsk) -> Result<Outcomes, Refusal> {
         CustodyAsk::Change(order) => CustodyCommand::Change(order),
         CustodyAsk::Activate(order) => return ordered(node, order).await,
     };
-    let applied = node.replica.propose(CommandBody::Custody(Box::new(command))).await.map_err(|fault| not_proposed(&fault))?;
-    let outcome = applied.outcomes.first().copied().ok_or_else(no_leader)?;
+    let applied = node.replica.propose(CommandBody::Custody(Box::new(command))).await.map_err(|fault| LEADER.not_proposed(&fault))?;
+    let outcome = applied.outcomes.first().copied().ok_or_else(|| LEADER.unavailable())?;
     if outcome == Outcome::Done {
         node.custody.work.notify_one();
     }
-    Ok(Outcomes { index: applied.index, outcomes: one(outcome) })
+    Ok(one(applied.index, outcome))
 }
 
 /// The governors do without some: the leader activates now, or says why it may not.
 async fn ordered(node: &Arc<Node>, order: ActivateOrder) -> Result<Outcomes, Refusal> {
     let _turn = node.custody.turn.lock().await;
-    let view = node.replica.view().map_err(|_| no_leader())?;
+    let view = node.replica.view().map_err(|_| LEADER.unavailable())?;
     let index = view.applied();
     let waiting = view.custody().waiting.clone().filter(|waiting| waiting.hash == order.manifest);
     drop(view);
     let Some(waiting) = waiting else {
-        return Ok(Outcomes { index, outcomes: one(Outcome::Denied(Denial::Custody(CustodyFault::NoDealing))) });
+        return Ok(one(index, Outcome::Denied(Denial::Custody(CustodyFault::NoDealing))));
     };
     // Before a key is drawn for nothing.
     if !waiting.recovers() {
-        return Ok(Outcomes { index, outcomes: one(Outcome::Denied(Denial::Custody(CustodyFault::NotAcknowledged))) });
+        return Ok(one(index, Outcome::Denied(Denial::Custody(CustodyFault::NotAcknowledged))));
     }
     let outcome = match dealer::activate(node, &waiting, Some(order)).await {
         Ok(()) => Outcome::Done,
         Err(NotDealt::NotApplied(NotRotated::Denied(denial))) => Outcome::Denied(denial),
         Err(fault) => {
             warn!(%fault, "the governors' order was not carried out");
-            return Err(no_leader());
+            return Err(LEADER.unavailable());
         }
     };
     info!(?outcome, "the governors ordered an activation");
-    Ok(Outcomes { index: node.replica.applied(), outcomes: one(outcome) })
-}
-
-fn one(outcome: Outcome) -> List<Outcome, { ringwall_wire::limits::ENTRY_WRITES }> {
-    List::new(vec![outcome]).expect("one fits")
-}
-
-fn no_leader() -> Refusal {
-    refusal(RefusalCode::Unavailable, "no leader or no quorum right now; say it again, here or to another member")
-}
-
-fn not_proposed(fault: &ProposeError) -> Refusal {
-    match fault {
-        ProposeError::Fenced(_) => refusal(RefusalCode::Fenced, "this member stopped; say it to another one"),
-        ProposeError::TooLarge { .. } => refusal(RefusalCode::TooLarge, "this does not fit an entry"),
-        ProposeError::NotLeader { .. } | ProposeError::Transient | ProposeError::NoRoom | ProposeError::Unknown => no_leader(),
-    }
+    Ok(one(node.replica.applied(), outcome))
 }

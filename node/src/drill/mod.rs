@@ -14,10 +14,11 @@ mod rehearse;
 
 use crate::clock;
 use crate::context::Node;
+use crate::custody::asks;
 use crate::peers::handshake::refusal;
 use crate::recover::disks;
 use crate::recover::session::Session;
-use ringwall_consensus::{Class, Transport};
+use crate::to_leader::{Asked, ToLeader};
 use ringwall_wire::command::{CommandBody, Denial, Outcome};
 use ringwall_wire::custodian::CustodianAnswer;
 use ringwall_wire::custody::{CustodyCommand, CustodyFault, RecoveryBlob};
@@ -37,8 +38,8 @@ use tracing::{info, warn};
 
 /// How often a drill is looked at when nobody brings anything.
 const LOOK: Duration = Duration::from_secs(1);
-/// Longest wait for the leader: evidence is collected for an offer, and whoever asks again is given it.
-const LEADER: Duration = Duration::from_secs(10);
+/// A custodian's question on its way. Evidence is collected for an offer, and whoever asks again is given it.
+const LEADER: ToLeader = ToLeader { patience: Duration::from_secs(10), ..asks::LEADER };
 /// Longest wait for a drill that is being judged.
 const DESK: Duration = Duration::from_secs(2);
 /// Folder the state is computed in, in the data folder.
@@ -115,16 +116,10 @@ impl Running {
 
 /// Brings a custodian's question to the leader, wherever that is.
 pub(crate) async fn bring(node: &Arc<Node>, call: DrillCall) -> Result<CustodianAnswer, Refusal> {
-    let metrics = node.replica.metrics();
-    let leader = metrics.voters.iter().find(|named| Some(named.incarnation) == metrics.leader).ok_or_else(no_leader)?;
-    if leader.incarnation == node.incarnation {
-        return lead(node, call).await;
-    }
-    let call = PeerCall::Drill(Box::new(call));
-    match node.peers.call(leader.incarnation, &leader.member, Class::Control, call, LEADER).await {
-        Ok(PeerAnswer::Custodian(answer)) => Ok(*answer),
-        Ok(PeerAnswer::Refused(refusal)) => Err(refusal),
-        Ok(_) | Err(_) => Err(no_leader()),
+    match LEADER.ask(node, call, |call| PeerCall::Drill(Box::new(call))).await? {
+        Asked::Here(call) => lead(node, call).await,
+        Asked::Elsewhere(PeerAnswer::Custodian(answer)) => Ok(*answer),
+        Asked::Elsewhere(_) => Err(LEADER.unavailable()),
     }
 }
 
@@ -134,7 +129,7 @@ pub(crate) async fn answer(node: &Arc<Node>, from: Incarnation, call: DrillCall)
         return PeerAnswer::Refused(refusal(RefusalCode::NotMember, "not a member that may bring what custodians ask"));
     }
     if node.replica.metrics().leader != Some(node.incarnation) {
-        return PeerAnswer::Refused(no_leader());
+        return PeerAnswer::Refused(LEADER.unavailable());
     }
     match lead(node, call).await {
         Ok(answer) => PeerAnswer::Custodian(Box::new(answer)),
@@ -196,11 +191,11 @@ async fn begin(node: &Arc<Node>, desk: &mut Option<Running>, who: CustodianId) -
         refusal(RefusalCode::Unavailable, "this member could not begin a drill; its log says why")
     })?;
     let command = CommandBody::Custody(Box::new(CustodyCommand::DrillBegun(running.begun)));
-    let applied = node.replica.propose(command).await.map_err(|_| no_leader())?;
+    let applied = node.replica.propose(command).await.map_err(|_| LEADER.unavailable())?;
     match applied.outcomes.first() {
         Some(Outcome::Done) => {}
         Some(Outcome::Denied(Denial::Custody(fault))) => return Ok(CustodianAnswer::Fault(*fault)),
-        _ => return Err(no_leader()),
+        _ => return Err(LEADER.unavailable()),
     }
     running.index = applied.index;
     info!(session = %running.begun.session, asked_by = %who, custody_epoch = %active.custody_epoch(), "drill: custodians are asked for shares of its shadow");
@@ -246,10 +241,6 @@ async fn look(node: &Arc<Node>) {
             }
         }
     }
-}
-
-fn no_leader() -> Refusal {
-    refusal(RefusalCode::Unavailable, "no leader or no quorum right now; say it again, here or to another member")
 }
 
 /// Now, for the length of steps.

@@ -6,7 +6,8 @@
 
 use super::*;
 use crate::peers::serve::gate_tests::alone;
-use ed25519_dalek::{Signer as _, SigningKey};
+use crate::recover::session::tests::{box_of, custodian, signing};
+use ed25519_dalek::Signer as _;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng as _;
 use ringwall_channel::NodeSecrets;
@@ -14,7 +15,7 @@ use ringwall_consensus::Held;
 use ringwall_keys::HedgedIvs;
 use ringwall_keys::custody::{DealPlan, Draws, KemSecret, Shadow, TagKey, combine, deal, open_share, seal_keys, seal_submission, shadow};
 use ringwall_keys::ring::{CustodyUse, Keyring};
-use ringwall_wire::bounded::{Blob, List, Text};
+use ringwall_wire::bounded::{Blob, List};
 use ringwall_wire::codec::Message as _;
 use ringwall_wire::custody::{CustodyManifest, Dealing, ShareEnvelope, SharePlain, SignedManifest};
 use ringwall_wire::drill::{DrillOutcome, shadow_cluster, shadow_copy};
@@ -25,22 +26,6 @@ use ringwall_wire::secret::Secret;
 
 const CLUSTER: ClusterId = ClusterId([7; 32]);
 const COPY: TreePoint = TreePoint { size: 12, root: Digest([12; 32]) };
-
-fn signing(number: u8) -> SigningKey {
-    SigningKey::from_bytes(&[number; 32])
-}
-
-fn box_of(number: u8) -> KemSecret {
-    KemSecret::from_seed(Secret::new([number ^ 0x80; 32]))
-}
-
-fn custodian(number: u8) -> Custodian {
-    Custodian {
-        name: Text::new(format!("custodian {number}")).unwrap(),
-        sig: SigPublic(signing(number).verifying_key().to_bytes()),
-        kem: Blob::new(box_of(number).public().0.to_vec()).unwrap(),
-    }
-}
 
 fn plan<'a>(custodians: &'a [Custodian], previous: Digest) -> DealPlan<'a> {
     DealPlan {

@@ -1,7 +1,8 @@
 //! One bounded GET: what every service of a vendor is asked with.
 //!
 //! Decides: one request, one answer with status 200, within a size and a time that are set before it is sent. Nothing is followed, unpacked,
-//! cached or sent along: no redirect, no proxy out of the environment, no cookie, no compressed body.
+//! cached or sent along: no redirect, no proxy out of the environment, no cookie, no compressed body. The settings stand in `client/src/release/http.rs`
+//! as well, which says why: who changes them here changes them there.
 //! Trusts: nothing of the answer. TLS is verified against Mozilla's roots, which are compiled in; that keeps others from reading along, and no
 //! verdict rests on it. Out of scope: what the answer says (`kds`, `pcs`). Source: RFC 9110, RFC 9112.
 

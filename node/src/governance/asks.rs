@@ -9,8 +9,7 @@
 use crate::context::Node;
 use crate::governance::lead::leads_elsewhere;
 use crate::peers::handshake::refusal;
-use ringwall_consensus::{Class, ProposeError, Transport};
-use ringwall_wire::bounded::List;
+use crate::to_leader::{ToLeader, one, told};
 use ringwall_wire::command::{CommandBody, Outcome, Outcomes};
 use ringwall_wire::governance::{PolicyCommand, PolicyOutcome};
 use ringwall_wire::ids::Incarnation;
@@ -20,8 +19,12 @@ use std::sync::Arc;
 use std::time::Duration;
 use tracing::info;
 
-/// Longest wait for the leader's answer.
-const LEADER: Duration = Duration::from_secs(3);
+/// What governors signed on its way.
+const LEADER: ToLeader = ToLeader {
+    patience: Duration::from_secs(3),
+    no_leader: "no leader or no quorum right now; bring it again, here or to another member",
+    stopped: "this member stopped; bring it to another one",
+};
 /// How often it is brought.
 const TRIES: usize = 8;
 /// Pause between two tries.
@@ -42,32 +45,14 @@ pub(crate) async fn bring(node: &Arc<Node>, command: PolicyCommand) -> Result<Po
             Err(refusal) => return Err(refusal),
         }
     }
-    Err(no_leader())
+    Err(LEADER.unavailable())
 }
 
 async fn once(node: &Arc<Node>, command: PolicyCommand) -> Result<PolicyOutcome, Refusal> {
-    let metrics = node.replica.metrics();
-    let outcomes = match metrics.voters.iter().find(|named| Some(named.incarnation) == metrics.leader) {
-        None => return Err(no_leader()),
-        Some(leader) if leader.incarnation == node.incarnation => lead(node, command).await?,
-        Some(leader) => {
-            let call = PeerCall::Policy(Box::new(command));
-            match node.peers.call(leader.incarnation, &leader.member, Class::Control, call, LEADER).await {
-                Ok(PeerAnswer::Outcomes(outcomes)) => {
-                    // What is asked next on this session is to show it.
-                    if node.replica.wait_applied(outcomes.index).await.is_err() {
-                        return Err(no_leader());
-                    }
-                    outcomes
-                }
-                Ok(PeerAnswer::Refused(refusal)) => return Err(refusal),
-                Ok(_) | Err(_) => return Err(no_leader()),
-            }
-        }
-    };
-    match outcomes.outcomes.first() {
-        Some(Outcome::Policy(outcome)) => Ok(*outcome),
-        _ => Err(no_leader()),
+    let asked = LEADER.ask(node, command, |command| PeerCall::Policy(Box::new(command))).await?;
+    match LEADER.outcome(node, asked, |command| lead(node, command)).await? {
+        Outcome::Policy(outcome) => Ok(outcome),
+        _ => Err(LEADER.unavailable()),
     }
 }
 
@@ -76,31 +61,26 @@ pub(crate) async fn answer(node: &Arc<Node>, from: Incarnation, command: PolicyC
     if !node.replica.may_forward(from) {
         return PeerAnswer::Refused(refusal(RefusalCode::NotMember, "not a member that may bring what governors sign"));
     }
-    let answered = match not_the_leaders(&command) {
-        Ok(()) => lead(node, command).await,
-        Err(refusal) => Err(refusal),
-    };
-    match answered {
-        Ok(outcomes) => PeerAnswer::Outcomes(outcomes),
+    match not_the_leaders(&command) {
+        Ok(()) => told(lead(node, command).await),
         Err(refusal) => PeerAnswer::Refused(refusal),
     }
 }
 
 /// Proposes it, here.
 pub(crate) async fn lead(node: &Arc<Node>, command: PolicyCommand) -> Result<Outcomes, Refusal> {
-    let governed =
-        node.replica.view().map_err(|_| refusal(RefusalCode::Fenced, "this member stopped; bring it to another one"))?.governance();
+    let governed = node.replica.view().map_err(|_| refusal(RefusalCode::Fenced, LEADER.stopped))?.governance();
     if leads_elsewhere(node.site.policies.now().steps(), &governed, &command) {
         return Err(refusal(
             RefusalCode::OrderRefused,
             "a change of the policy was in force that this group's record lost; it is brought again, and nothing else may lead elsewhere before: wait until it is in force",
         ));
     }
-    let applied = node.replica.propose(CommandBody::Policy(Box::new(command))).await.map_err(|fault| not_proposed(&fault))?;
-    let outcome = applied.outcomes.first().copied().ok_or_else(no_leader)?;
+    let applied = node.replica.propose(CommandBody::Policy(Box::new(command))).await.map_err(|fault| LEADER.not_proposed(&fault))?;
+    let outcome = applied.outcomes.first().copied().ok_or_else(|| LEADER.unavailable())?;
     info!(?outcome, "a step of governance is on record");
     node.governance.work.notify_one();
-    Ok(Outcomes { index: applied.index, outcomes: List::new(vec![outcome]).expect("one fits") })
+    Ok(one(applied.index, outcome))
 }
 
 /// Refuses what nobody but the leader brings.
@@ -111,17 +91,5 @@ fn not_the_leaders(command: &PolicyCommand) -> Result<(), Refusal> {
             "the leader brings a change into force by itself once its time has come; nothing has to be done",
         )),
         _ => Ok(()),
-    }
-}
-
-fn no_leader() -> Refusal {
-    refusal(RefusalCode::Unavailable, "no leader or no quorum right now; bring it again, here or to another member")
-}
-
-fn not_proposed(fault: &ProposeError) -> Refusal {
-    match fault {
-        ProposeError::Fenced(_) => refusal(RefusalCode::Fenced, "this member stopped; bring it to another one"),
-        ProposeError::TooLarge { .. } => refusal(RefusalCode::TooLarge, "this does not fit an entry"),
-        ProposeError::NotLeader { .. } | ProposeError::Transient | ProposeError::NoRoom | ProposeError::Unknown => no_leader(),
     }
 }

@@ -113,8 +113,7 @@ async fn admit(node: &Arc<Node>, request: JoinRequest, asking: &Asking) -> Resul
     let cert = request.cert;
     let metrics = node.replica.metrics();
     if metrics.leader != Some(node.incarnation) {
-        let leader = metrics.voters.iter().find(|named| Some(named.incarnation) == metrics.leader);
-        return Err(match leader {
+        return Err(match metrics.led_by() {
             Some(leader) => NotAdmitted::Elsewhere(leader.member.peer_address.clone()),
             None => refused(RefusalCode::Unavailable, "no leader right now; try again"),
         });

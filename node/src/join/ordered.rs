@@ -77,8 +77,7 @@ pub(crate) async fn step_aside(node: &Arc<Node>) -> NotAdmitted {
         Err(_) => warn!("leadership was not handed over in time"),
     }
     let metrics = node.replica.metrics();
-    let leader = metrics.voters.iter().find(|named| Some(named.incarnation) == metrics.leader && named.incarnation != node.incarnation);
-    match leader {
+    match metrics.led_by().filter(|leader| leader.incarnation != node.incarnation) {
         Some(leader) => NotAdmitted::Elsewhere(leader.member.peer_address.clone()),
         None => refused(RefusalCode::Unavailable, "the leader is ordered away and hands over; try again, with new keys"),
     }

@@ -274,4 +274,4 @@ pub(crate) fn is_signed(key: &SigPublic, words: &[u8], signature: &Signature) ->
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

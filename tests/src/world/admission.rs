@@ -98,8 +98,9 @@ fn denied(denial: Denial) -> JoinAnswer {
 async fn admit(process: &Arc<Process>, cert: IncarnationCert, asking: &Asking) -> Result<JoinAnswer, JoinAnswer> {
     let metrics = process.replica.metrics();
     if metrics.leader != Some(process.incarnation) {
-        let leader = metrics.voters.iter().find(|named| Some(named.incarnation) == metrics.leader);
-        return Err(leader.map_or(no(RefusalCode::Unavailable), |leader| JoinAnswer::Elsewhere(leader.member.peer_address.clone())));
+        return Err(metrics
+            .led_by()
+            .map_or(no(RefusalCode::Unavailable), |leader| JoinAnswer::Elsewhere(leader.member.peer_address.clone())));
     }
     let turn = tokio::time::timeout(TURN, process.admitting.lock()).await;
     let _turn = turn.map_err(|_| no(RefusalCode::Busy))?;

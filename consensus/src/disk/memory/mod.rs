@@ -47,9 +47,6 @@ struct Platter {
     plans: Vec<Plan>,
     hook: Option<Hook>,
     dead: bool,
-    /// Bytes all files may have together.
-    room: Option<u64>,
-    met: u64,
 }
 
 /// One file, whatever its names.
@@ -90,17 +87,6 @@ impl MemoryDisk {
         let mut held = self.lock();
         held.plans.clear();
         held.dead = false;
-        held.room = None;
-    }
-
-    /// Lets all files together have so many bytes.
-    pub fn set_room(&self, bytes: Option<u64>) {
-        self.lock().room = bytes;
-    }
-
-    /// How often a planned fault happened.
-    pub fn faults_met(&self) -> u64 {
-        self.lock().met
     }
 
     /// Calls `hook` at every boundary.
@@ -172,9 +158,7 @@ impl MemoryDisk {
 
 impl Platter {
     fn meet(&mut self, access: Access, path: &Path) -> Option<Fault> {
-        let fault = self.plans.iter_mut().find_map(|plan| plan.meets(access, path).then_some(plan.fault))?;
-        self.met += 1;
-        Some(fault)
+        self.plans.iter_mut().find_map(|plan| plan.meets(access, path).then_some(plan.fault))
     }
 
     fn look_up(&self, path: &Path) -> io::Result<u64> {
@@ -182,14 +166,13 @@ impl Platter {
     }
 
     /// A new file under a name; both durable.
-    fn make(&mut self, path: &Path, bytes: u64) -> io::Result<u64> {
-        self.spend(bytes)?;
+    fn make(&mut self, path: &Path, bytes: u64) -> u64 {
         self.made += 1;
         let sheet = Sheet::zeroes(bytes);
         self.files.insert(self.made, Content { seen: sheet.clone(), durable: sheet, ..Content::default() });
         self.names.insert(path.to_path_buf(), self.made);
         self.sync_names(path);
-        Ok(self.made)
+        self.made
     }
 
     /// Makes the names in the folder of `path` durable, and lets go of files that have no name and cannot get one back.
@@ -198,13 +181,6 @@ impl Platter {
         self.durable_names.retain(|other, _| other.parent() != folder);
         let here = self.names.iter().filter(|(other, _)| other.parent() == folder);
         self.durable_names.extend(here.map(|(other, file)| (other.clone(), *file)));
-    }
-
-    fn spend(&self, bytes: u64) -> io::Result<()> {
-        let Some(room) = self.room else { return Ok(()) };
-        let named: BTreeSet<u64> = self.names.values().copied().collect();
-        let used: u64 = named.iter().filter_map(|file| self.files.get(file)).map(|content| content.seen.len()).sum();
-        if used + bytes > room { Err(os_error(ENOSPC)) } else { Ok(()) }
     }
 
     fn content(&mut self, file: u64) -> io::Result<&mut Content> {
@@ -240,14 +216,14 @@ impl Disk for MemoryDisk {
     }
 
     fn create(&self, path: &Path, bytes: u64) -> io::Result<Arc<dyn DiskFile>> {
-        let file = self.cross(Access::Create, path, (0, bytes as usize), |held, _| held.make(path, bytes))?;
+        let file = self.cross(Access::Create, path, (0, bytes as usize), |held, _| Ok(held.make(path, bytes)))?;
         Ok(self.handle(file, path, true))
     }
 
     fn create_empty(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
         let file = self.cross(Access::Create, path, (0, 0), |held, _| match held.names.contains_key(path) {
             true => Err(io::ErrorKind::AlreadyExists.into()),
-            false => held.make(path, 0),
+            false => Ok(held.make(path, 0)),
         })?;
         Ok(self.handle(file, path, true))
     }
@@ -301,8 +277,6 @@ impl DiskFile for MemoryFile {
         }
         self.disk.cross(Access::Write, &self.path, (at, bytes.len()), |held, fault| {
             self.alive(held)?;
-            let grows = (at + bytes.len() as u64).saturating_sub(held.content(self.file)?.seen.len());
-            held.spend(grows)?;
             let content = held.content(self.file)?;
             match fault {
                 Some(Fault::Lost) => {}
@@ -358,8 +332,6 @@ impl DiskFile for MemoryFile {
     fn set_size(&self, bytes: u64) -> io::Result<()> {
         self.disk.cross(Access::SetSize, &self.path, (bytes, 0), |held, _| {
             self.alive(held)?;
-            let grows = bytes.saturating_sub(held.content(self.file)?.seen.len());
-            held.spend(grows)?;
             let content = held.content(self.file)?;
             content.seen.set_len(bytes);
             Arc::make_mut(&mut content.pending).push(Pending::Size(bytes));

@@ -21,15 +21,15 @@ use ringwall_wire::secret::Secret;
 
 const CLUSTER: ClusterId = ClusterId([7; 32]);
 
-fn signing(number: u8) -> SigningKey {
+pub(crate) fn signing(number: u8) -> SigningKey {
     SigningKey::from_bytes(&[number; 32])
 }
 
-fn box_of(number: u8) -> KemSecret {
+pub(crate) fn box_of(number: u8) -> KemSecret {
     KemSecret::from_seed(Secret::new([number ^ 0x80; 32]))
 }
 
-fn custodian(number: u8) -> Custodian {
+pub(crate) fn custodian(number: u8) -> Custodian {
     Custodian {
         name: Text::new(format!("custodian {number}")).unwrap(),
         sig: SigPublic(signing(number).verifying_key().to_bytes()),
