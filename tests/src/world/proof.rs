@@ -52,16 +52,10 @@ const fn held(origin: &'static str, mistake: &'static str, flaws: &'static [Flaw
     Case { origin, mistake, flaws, kinds, drill: None, held_by: Some(by) }
 }
 
-/// Tests beside the worlds. Mistake 4 stands here alone: it is a proof of release that nobody verifies, and there is no verifier yet that could be left
-/// out. What stands in: whoever shows such a proof is refused, since nothing here can tell what it is worth, and so is everybody where a policy
-/// demands one. The row moves to [`CASES`] with the verifier (protocol section 8, planned). 6 and 8 are made in worlds; where the bytes are read and
-/// framed, these tests hold them besides.
+/// Tests beside the worlds. Mistake 4 stands here alone: it is a proof of release that nobody verifies, and nodes of worlds staple none; the verifier's
+/// own rules are left out by attacks (docs/attacks.md). 6 and 8 are made in worlds; where the bytes are read and framed, these tests hold them besides.
 pub const ELSEWHERE: [(&str, &str, &str); 3] = [
-    (
-        "code 4",
-        "a proof that nobody verifies (no verifier yet)",
-        "attest/tests/stages.rs::a_proof_this_version_cannot_verify_cannot_be_told",
-    ),
+    ("code 4", "a proof that nobody verifies", "attest/tests/stages.rs::a_proof_this_version_cannot_verify_cannot_be_told"),
     (
         "code 6",
         "a layout is read at the wrong place",
