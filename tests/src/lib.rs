@@ -16,6 +16,7 @@ pub mod local;
 pub mod memory;
 pub mod mutants;
 pub mod plunder;
+pub mod proof_mutants;
 pub mod runbook;
 pub mod soak;
 pub mod timing;

@@ -3,10 +3,14 @@
 //! Decides: a guest that speaks protocol 0.4 in the types of its own client (crate `kbs-types`) gets the very bytes a guest of ours gets, from any node,
 //! under one pinned certificate, with keys on P-256 and RSA; versions, order of messages, bindings and refusals are the protocol's; each refusal is
 //! in the audit chain; garbage ends the connection and nothing else.
-//! Trusts: crates `sev` and `kbs-types` to write what guests write. Out of scope: messages one by one (`node/src/kbs`). Decision 0032.
+//! Trusts: crates `sev` and `kbs-types` to write what guests write. Out of scope: messages one by one (`node/src/kbs`), what the documents say
+//! (`kbs/documents.rs`). Decision 0032.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use super::workload;
+
+#[path = "kbs/documents.rs"]
+mod documents;
 
 use ringwall_client::workload::{WorkloadSession, anywhere};
 use ringwall_sim::cluster::LocalOptions;
@@ -117,7 +121,7 @@ async fn refusals_are_the_protocols_and_are_written_down() {
         assert!(answer.status == 404 && answer.error().detail.starts_with(detail), "{path}: {answer:?}");
     }
     let stored = good.send("POST", &format!("/kbs/v0/resource/{NAME}"), &[], b"x").await.unwrap();
-    assert_eq!(stored.status, 405, "keys are made by governors alone");
+    assert_eq!(stored.status, 401, "keys are made by governors alone");
 
     // Evidence for another nonce, for another key, and evidence that is not genuine.
     for (what, change) in [("nonce", 0), ("key", 1), ("signature", 2)] {
@@ -177,7 +181,7 @@ async fn garbage_ends_a_connection_and_nothing_else() {
         assert_eq!(asking.send("POST", "/kbs/v0/attest", &[], body).await.unwrap().status, 401);
     }
     assert_eq!(asking.send("GET", "/kbs/v0/unknown", &[], &[]).await.unwrap().status, 404);
-    assert_eq!(asking.send("DELETE", "/kbs/v0/auth", &[], &[]).await.unwrap().status, 405);
+    assert_eq!(asking.send("DELETE", "/kbs/v0/auth", &[], &[]).await.unwrap().status, 404);
     asking.handshake().await;
     assert_eq!(asking.resource(NAME).await.status, 200);
 }

@@ -1,12 +1,15 @@
-//! A few thousand mutants of valid evidence, each time the same ones. `ringwall-mutants` judges as many as one likes.
+//! A few thousand mutants of valid evidence and of release proofs, each time the same ones. `ringwall-mutants` judges as many as one likes.
 //!
-//! Decides: that none is believed, none panics, and the oracle's exceptions do occur. Trusts: `ringwall_tests::mutants`.
+//! Decides: that none is believed, none panics, and the oracle's exceptions do occur. Trusts: `ringwall_tests::mutants`, `ringwall_tests::proof_mutants`.
 //! Out of scope: edits that are signed again (attest/tests/negative).
 
 use ringwall_tests::mutants::{Dice, Mutant, Verdict, judge, mutant, originals, tally};
+use ringwall_tests::proof_mutants;
 use std::sync::atomic::AtomicU64;
 
 const COUNT: u64 = 4_000;
+/// Of each original of a release proof.
+const SAMPLE: usize = 60;
 
 #[test]
 fn no_mutant_is_believed() {
@@ -37,4 +40,28 @@ fn equal_numbers_make_equal_mutants() {
         let made = || mutant(&mut Dice::new(7, number), &originals).map(|mutant| (mutant.subject, mutant.edits));
         assert_eq!(made(), made());
     }
+}
+
+#[test]
+fn no_mutant_of_a_release_proof_is_believed() {
+    let exhibits = proof_mutants::exhibits();
+    let tally = proof_mutants::run(&exhibits, 1, Some(SAMPLE));
+    assert!(tally.found.is_empty(), "{} findings:\n{}", tally.findings, tally.found.join("\n"));
+    assert_eq!(tally.made_from.len(), exhibits.len(), "an original had no mutant: {tally:?}");
+    assert!(tally.empty < tally.judged / 10 && tally.refused.len() > 8, "{tally:?}");
+    assert!(!tally.no_meaning.is_empty(), "the exceptions of the oracle were not seen: {tally:?}");
+}
+
+/// The oracle bites: another genuine proof in the place of the one that was asked for says something else.
+#[test]
+fn another_genuine_bundle_is_a_finding() {
+    let exhibits = proof_mutants::exhibits();
+    let bundles: Vec<_> = exhibits.iter().filter(|one| one.name.starts_with("sigstore")).collect();
+    let others = bundles.iter().flat_map(|one| bundles.iter().map(move |other| (one, other))).filter(|(one, other)| one.name != other.name);
+    let accepted: Vec<_> = others
+        .map(|(one, other)| one.verdict(other.original()))
+        .filter(|verdict| !matches!(verdict, proof_mutants::Verdict::Refused(_)))
+        .collect();
+    assert!(bundles.is_empty() || !accepted.is_empty(), "no two bundles are about one artefact under one root");
+    assert!(accepted.iter().all(|verdict| matches!(verdict, proof_mutants::Verdict::Finding(_))), "{accepted:?}");
 }

@@ -28,6 +28,10 @@ pub(super) enum ProtocolError {
     Tee(String),
     #[error("runtime data is hashed with {HASH} here, which the client does not offer")]
     Hash,
+    #[error("tee-metadata names another primary TEE than the request; send the one that makes the evidence")]
+    OtherTee,
+    #[error("no attestation policies are selected here, each key has its own; leave attestation-policy-selector out")]
+    Selector,
     #[error("evidence of additional devices cannot be verified by this service")]
     Additional,
     #[error("the nonce is not the one of this session's challenge")]
@@ -39,7 +43,8 @@ pub(super) enum ProtocolError {
 pub(super) struct Request {
     version: String,
     tee: String,
-    #[serde(rename = "extra-params")]
+    /// The API's description lets it be left out, the client's own type does not.
+    #[serde(default, rename = "extra-params")]
     extra_params: Value,
 }
 
@@ -55,6 +60,13 @@ impl Request {
             && !offered.iter().any(|name| name.as_str().is_some_and(|name| name.eq_ignore_ascii_case(HASH)))
         {
             return Err(ProtocolError::Hash);
+        }
+        let extra = |name: &str| request.extra_params.get(name).filter(|value| !value.is_null());
+        if extra("tee-metadata").is_some_and(|all| all.pointer("/primary_tee/tee").and_then(Value::as_str) != Some(&*request.tee)) {
+            return Err(ProtocolError::OtherTee);
+        }
+        if extra("attestation-policy-selector").is_some() {
+            return Err(ProtocolError::Selector);
         }
         match request.tee.as_str() {
             "snp" => Ok(Vendor::Amd),
@@ -178,15 +190,27 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
+    /// A published example without the comments that "must not be used", its placeholders filled.
+    fn with_values(published: &str, values: &[(&str, &str)]) -> String {
+        let mut pieces = published.split("/*");
+        let mut text = pieces.next().unwrap().to_owned();
+        pieces.for_each(|piece| text.push_str(piece.split_once("*/").unwrap().1));
+        values.iter().fold(text, |text, (from, to)| text.replace(&format!("\"{from}\""), &format!("\"{to}\"")))
+    }
+
     #[test]
     fn the_documents_request_is_read_and_other_versions_are_refused() {
-        // The example of the document, with the version current clients send; its comments are not JSON and "must not be used".
-        let example = |version: &str, tee: &str| {
-            format!(
-                r#"{{"version": "{version}", "tee": "{tee}", "extra-params": {{"tee-metadata": {{"primary_tee": {{"tee": "{tee}",
-                "metadata": {{}}}}, "additional_tees": [{{"tee": "nvidia", "metadata": {{}}}}]}}}}}}"#
-            )
-        };
+        // Both states of the document's example; of their comments it says that they must not be used.
+        let published =
+            [include_str!("../../tests/vectors/kbs/request.json"), include_str!("../../tests/vectors/kbs/request-earlier.json")];
+        let example =
+            |version: &str, tee: &str| with_values(published[0], &[("0.1.1", version), ("$tee", tee), ("$additional_tee", "nvidia")]);
+        for published in published {
+            assert_eq!(Request::read(published.as_bytes()), Err(ProtocolError::Malformed));
+            let values = |version| with_values(published, &[("0.1.1", version), ("$tee", "snp"), ("$additional_tee", "nvidia")]);
+            assert_eq!(Request::read(values("0.1.1").as_bytes()), Err(ProtocolError::Version("0.1.1".into())));
+            assert_eq!(Request::read(values("0.4.0").as_bytes()), Ok(Vendor::Amd));
+        }
         assert_eq!(Request::read(example("0.4.0", "snp").as_bytes()), Ok(Vendor::Amd));
         assert_eq!(Request::read(br#"{"version":"0.4.0","tee":"tdx","extra-params":""}"#), Ok(Vendor::Intel));
         for version in ["0.1.1", "0.3.0", "0.4.1", "0.5.0", "1.0.0", ""] {
@@ -196,6 +220,14 @@ mod tests {
         let hashes = |name: &str| format!(r#"{{"version":"0.4.0","tee":"tdx","extra-params":{{"supported-hash-algorithms":["{name}"]}}}}"#);
         assert_eq!(Request::read(hashes("sha384").as_bytes()), Ok(Vendor::Intel));
         assert_eq!(Request::read(hashes("sha256").as_bytes()), Err(ProtocolError::Hash));
+        // What the document says of tee-metadata, of the selector, and what the API's description lets be left out.
+        let other = example("0.4.0", "snp").replacen("snp", "tdx", 1);
+        assert_eq!(Request::read(other.as_bytes()), Err(ProtocolError::OtherTee));
+        let selecting = format!(r#"{{"version":"0.4.0","tee":"tdx",{}}}"#, include_str!("../../tests/vectors/kbs/policy-selector.json"));
+        assert_eq!(Request::read(selecting.as_bytes()), Err(ProtocolError::Selector));
+        for extra in [r#","extra-params":{"tee-metadata":null,"attestation-policy-selector":null}"#, r#","extra-params":{}"#, ""] {
+            assert_eq!(Request::read(format!(r#"{{"version":"0.4.0","tee":"tdx"{extra}}}"#).as_bytes()), Ok(Vendor::Intel));
+        }
         for wrong in ["", "{}", r#"{"version":"0.4.0"}"#, "[]", r#"{"version":0.4,"tee":"snp","extra-params":""}"#] {
             assert_eq!(Request::read(wrong.as_bytes()), Err(ProtocolError::Malformed), "{wrong}");
         }
@@ -217,16 +249,19 @@ mod tests {
     #[test]
     fn evidence_is_bound_to_nonce_key_and_additional_evidence_in_canonical_form() {
         let nonce = Nonce([0; 32]);
-        // Members in the order of the document, not of canonical JSON.
+        // The document's example, whose members do not stand in the order of canonical JSON, and its two forms of a key.
+        let published = include_str!("../../tests/vectors/kbs/attestation.json");
+        let (start, rest) = published.split_once("\"tee-pubkey\": ").unwrap();
+        let (shown, end) = rest.split_once("\n  },").unwrap();
+        let values = [("$curve_name", "P-256"), ("$key_algorithm", "ECDH-ES+A256KW"), ("$x_coordinate", "eA"), ("$y_coordinate", "eQ")];
+        let ec = with_values(include_str!("../../tests/vectors/kbs/key-ec.json"), &values);
+        let spaceless = |text: &str| text.split_whitespace().collect::<String>();
+        assert_eq!(spaceless(&with_values(shown, &values)), spaceless(&ec), "the document shows one form of a key twice");
         let body = |key: &str, additional: &str| {
-            format!(
-                r#"{{"init-data": {{"format": "json", "body": "..."}},
-                "runtime-data": {{"nonce": "{}", "tee-pubkey": {key}}},
-                "tee-evidence": {{"primary_evidence": {{}}, "additional_evidence": "{additional}"}}}}"#,
-                nonce_text(&nonce)
-            )
+            let whole = format!("{start}\"tee-pubkey\": {key}\n  }},{end}");
+            with_values(&whole, &[("$nonce", &nonce_text(&nonce)), ("{}", additional)])
         };
-        let ec = r#"{"kty": "EC", "crv": "P-256", "alg": "ECDH-ES+A256KW", "x": "eA", "y": "eQ"}"#;
+        let ec = ec.as_str();
         let read = Attestation::read(body(ec, "").as_bytes(), &nonce).unwrap();
         let canonical = format!(
             r#"{{"additional-evidence":"","nonce":"{}","tee-pubkey":{{"alg":"ECDH-ES+A256KW","crv":"P-256","kty":"EC","x":"eA","y":"eQ"}}}}"#,
@@ -234,8 +269,9 @@ mod tests {
         );
         assert_eq!(read.report_data, report_data(canonical.as_bytes()));
         assert_eq!(read.report_data.get(48..), Some(&[0; 16][..]));
-        let rsa = r#"{"kty": "RSA", "alg": "RSA-OAEP-256", "n": "bg", "e": "AQAB"}"#;
-        let read = Attestation::read(body(rsa, "{}").as_bytes(), &nonce).unwrap();
+        let values = [("$key_algorithm", "RSA-OAEP-256"), ("$pubkey_modulus", "bg"), ("$pubkey_exponent", "AQAB")];
+        let rsa = with_values(include_str!("../../tests/vectors/kbs/key-rsa.json"), &values);
+        let read = Attestation::read(body(&rsa, "{}").as_bytes(), &nonce).unwrap();
         let canonical = format!(
             r#"{{"additional-evidence":"{{}}","nonce":"{}","tee-pubkey":{{"alg":"RSA-OAEP-256","e":"AQAB","kty":"RSA","n":"bg"}}}}"#,
             nonce_text(&nonce)

@@ -1,8 +1,8 @@
 //! Serving the key broker protocol: connections, and which request is answered how.
 //!
 //! Decides: how many connections there are and how long each step may take; the three endpoints; statuses and error bodies as the protocol has them
-//! (401 without a session, 403 where the policy refuses, 404 where there is no key). A refusal's detail begins with the same code as everywhere.
-//! Trusts: `front/grants.rs` for every decision about keys. Out of scope: registering resources (405). Decision 0032.
+//! (401 without a session and where the node cannot answer, 403 where the policy refuses, 404 where there is no key). A refusal's detail begins with the
+//! same code as everywhere. Trusts: `front/grants.rs` for every decision about keys. Out of scope: administering over HTTP (401: nobody may). Decision 0032.
 
 use super::http::{Bad, Method, Reader, Request, Response};
 use super::identity::Identity;
@@ -111,8 +111,9 @@ fn failed(status: u16, kind: &str, detail: &str) -> Response {
     Response { status, kind: JSON, session: None, body: protocol::error(kind, detail).into() }
 }
 
-fn refused(refusal: &Refusal) -> Response {
-    failed(503, "PluginInternalError", &refusal.detail)
+/// The node cannot answer; the protocol has no status of its own for that, and 401 lets a guest attest again, perhaps elsewhere.
+fn refused(kind: &str, refusal: &Refusal) -> Response {
+    failed(401, kind, &refusal.detail)
 }
 
 async fn answer(desk: &Desk, request: Request) -> Response {
@@ -123,9 +124,10 @@ async fn answer(desk: &Desk, request: Request) -> Response {
         (Method::Post, ["auth"]) => auth(desk, &request),
         (Method::Post, ["attest"]) => attest(desk, request).await,
         (Method::Get, ["resource", parts @ ..]) => resource(desk, &request, parts).await,
-        (_, ["auth" | "attest" | "resource", ..]) => {
-            failed(405, "InvalidRequestPath", "this is not offered: governors sign orders about keys")
+        (Method::Post, ["resource", ..] | ["attestation-policy" | "resource-policy"]) => {
+            failed(401, "AdminAuth", "nobody administers keys over HTTP: governors sign orders about them")
         }
+        (_, ["auth" | "attest" | "resource", ..]) => failed(404, "InvalidRequestPath", "this path does not take that method"),
         _ => failed(404, "PluginNotFound", "the path is none of the key broker protocol"),
     }
 }
@@ -139,7 +141,7 @@ fn auth(desk: &Desk, request: &Request) -> Response {
     let nonce = entropy::nonce(&desk.front.entropy);
     match desk.sessions.open(vendor, nonce, desk.front.now_s(), &mut *(desk.front.entropy)()) {
         Some(cookie) => ok(Some(cookie), protocol::challenge(&nonce)),
-        None => failed(503, "AttestationError", "too many guests are attested at once; try again later or ask another node"),
+        None => failed(401, "AttestationError", "too many guests are attested at once; try again later or ask another node"),
     }
 }
 
@@ -164,11 +166,11 @@ async fn attest(desk: &Desk, request: Request) -> Response {
     let (evidence, endorsements) = match reading.await {
         Ok(Ok(shown)) => shown,
         Ok(Err(fault)) => return failed(401, "AttestationError", &fault.to_string()),
-        Err(_) => return failed(503, "AttestationError", "the evidence could not be read; try again or ask another node"),
+        Err(_) => return failed(401, "AttestationError", "the evidence could not be read; try again or ask another node"),
     };
     let guest = match desk.front.guest(evidence, endorsements, report_data).await {
         Ok(guest) => guest,
-        Err(refusal) => return refused(&refusal),
+        Err(refusal) => return refused("AttestationError", &refusal),
     };
     if let Some(words) = guest.not_genuine() {
         // No key was named yet, so the entry has none.
@@ -176,7 +178,7 @@ async fn attest(desk: &Desk, request: Request) -> Response {
         let told = desk.front.grant(Some(&guest), (&session, 0), &Text::default(), None).await;
         return match told {
             Ok(_) => failed(401, "AttestationError", &format!("{}: {words}", GrantFault::NotGenuine.code())),
-            Err(refusal) => refused(&refusal),
+            Err(refusal) => refused("AttestationError", &refusal),
         };
     }
     let subject = guest.subject();
@@ -188,7 +190,10 @@ async fn attest(desk: &Desk, request: Request) -> Response {
 
 /// A workload key as a resource.
 async fn resource(desk: &Desk, request: &Request, parts: &[&str]) -> Response {
-    let session = desk.sessions.attested(request.cookie.as_deref(), request.bearer.as_deref(), desk.front.now_s());
+    let now_s = desk.front.now_s();
+    let session = desk.sessions.attested(request.cookie.as_deref(), request.bearer.as_deref(), now_s);
+    // Who asks by cookie is shown it again, who asks by token is not.
+    let cookie = request.cookie.clone().filter(|cookie| desk.sessions.token_of(cookie, now_s).is_some());
     let Some(session) = session else {
         return failed(401, "TokenNotFound", "Attestation Token not found");
     };
@@ -202,13 +207,13 @@ async fn resource(desk: &Desk, request: &Request, parts: &[&str]) -> Response {
     let verdict = desk.front.grant(Some(&session.guest), (&session.name, session.number()), &name, None).await;
     match verdict {
         Ok(Verdict::Granted(granted)) => match jwe::seal(&granted.key, &session.key, &mut *(desk.front.entropy)()) {
-            Ok(sealed) => ok(None, sealed),
+            Ok(sealed) => ok(cookie, sealed),
             Err(fault) => failed(401, "JweError", &fault.to_string()),
         },
         Ok(Verdict::NotGranted(not)) => {
-            let (status, kind) = if not.fault == GrantFault::NoKey { (404, "PluginNotFound") } else { (403, "PolicyDeny") };
+            let (status, kind) = if not.fault == GrantFault::NoKey { (404, "InvalidRequestPath") } else { (403, "PolicyDeny") };
             failed(status, kind, &format!("{}: {}", not.fault.code(), &*not.detail))
         }
-        Err(refusal) => refused(&refusal),
+        Err(refusal) => refused("PluginInternalError", &refusal),
     }
 }

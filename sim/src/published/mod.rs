@@ -26,4 +26,4 @@ pub use judge::{Judged, Outcome, Record, Run, judge, judge_with, run};
 pub use measurement::MeasurementCase;
 pub use shared::vectors;
 pub use sigstore::SigstoreCase;
-pub use tlog::TlogCase;
+pub use tlog::{Piece, TlogCase};

@@ -35,6 +35,29 @@ pub struct SigstoreCase {
     now_s: u64,
 }
 
+impl SigstoreCase {
+    /// Its name.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Whether the case says that its bundle verifies.
+    pub fn is_accepted(&self) -> bool {
+        self.expect == Expect::Accept
+    }
+
+    /// The bundle, exact bytes.
+    pub fn bundle(&self) -> &[u8] {
+        &self.bundle
+    }
+
+    /// Judges another bundle in its place: who signed it, or the variant that refused.
+    pub fn judge_other(&self, bundle: &[u8]) -> Result<String, String> {
+        let case = SigstoreCase { bundle: bundle.to_vec(), ..self.clone() };
+        verify(&case).map_err(|refusal| refusal.0)
+    }
+}
+
 /// Reads a case.
 pub(super) fn of_folder(folder: &Path, facts: &Value) -> Result<SigstoreCase, CaseError> {
     let text = |key: &str| facts.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
@@ -95,7 +118,8 @@ pub(super) fn judge(case: &SigstoreCase) -> Measured {
     }
 }
 
-fn verify(case: &SigstoreCase) -> Result<(), (String, String)> {
+/// Who signed, of a bundle that verifies; the variant that refused, and its words.
+fn verify(case: &SigstoreCase) -> Result<String, (String, String)> {
     let told = |error: BundleError| (variant(&error), error.to_string());
     let other = |what: &str| Err(("Identity".to_owned(), format!("{what} is another one than the case states")));
     let root = TrustedRoot::parse(&case.root).map_err(told)?;
@@ -104,7 +128,7 @@ fn verify(case: &SigstoreCase) -> Result<(), (String, String)> {
         return Err(told(BundleError::OtherArtifact));
     }
     match &case.key {
-        Some(Some(key)) => bundle.verify_managed(key, Some(&root), case.now_s).map_err(told),
+        Some(Some(key)) => bundle.verify_managed(key, Some(&root), case.now_s).map(|()| "the managed key".to_owned()).map_err(told),
         Some(None) => Err(("Key".to_owned(), "the key's file has no public key".to_owned())),
         None => {
             let certified = bundle.verify_keyless(&root, case.now_s).map_err(told)?;
@@ -113,7 +137,7 @@ fn verify(case: &SigstoreCase) -> Result<(), (String, String)> {
             }
             match case.issuer.as_ref().is_some_and(|issuer| *issuer != certified.issuer) {
                 true => other("the issuer"),
-                false => Ok(()),
+                false => Ok(format!("{} of {}", certified.identity, certified.issuer)),
             }
         }
     }

@@ -47,6 +47,82 @@ enum What {
     },
 }
 
+/// What an attacker could change of a case: how it is written, and its bytes. Hashes stand one after the other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Piece {
+    /// A signed note, and the texts of the keys it is judged by.
+    Note(Vec<u8>, Vec<String>),
+    /// A path.
+    Hashes(Vec<u8>),
+    /// Something else.
+    Bytes(Vec<u8>),
+}
+
+impl TlogCase {
+    /// Its name.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Whether the case says that it verifies.
+    pub fn is_accepted(&self) -> bool {
+        self.accepted
+    }
+
+    /// What of it would come from a stranger: roots and sizes come from checkpoints, and keys from policies.
+    pub fn pieces(&self) -> Vec<Piece> {
+        let note = |note: &str, keys: &[String]| Piece::Note(note.as_bytes().to_vec(), keys.to_vec());
+        let proof = |vector: &Value| Piece::Hashes(path(vector).unwrap_or_default().iter().flat_map(|hash| hash.0).collect());
+        match &self.what {
+            What::Note { note: text, keys } => vec![note(text, keys)],
+            What::Key(key) => vec![Piece::Bytes(key.as_bytes().to_vec())],
+            What::Inclusion(vector) => {
+                let index = vector.get("leafIdx").and_then(Value::as_u64).unwrap_or_default();
+                let leaf = hash(vector.get("leafHash")).map_or_else(Vec::new, |leaf| leaf.0.to_vec());
+                vec![proof(vector), Piece::Bytes(leaf), Piece::Bytes(index.to_be_bytes().to_vec())]
+            }
+            What::Consistency(vector) => vec![proof(vector)],
+            What::Tiles { note: text, before, entries, tile, key } => {
+                let keys = [key.clone()];
+                vec![note(text, &keys), note(before, &keys), Piece::Bytes(entries.clone()), Piece::Hashes(tile.clone())]
+            }
+        }
+    }
+
+    /// Judges other bytes in the place of a piece: the variant that refused.
+    pub fn judge_other(&self, piece: usize, bytes: &[u8]) -> Result<(), String> {
+        let mut case = self.clone();
+        match (case.what.put(piece, bytes), judge(&case)) {
+            (None, _) => Err("Malformed".to_owned()),
+            (Some(()), judged) if judged.got == "accept" => Ok(()),
+            (Some(()), judged) => Err(judged.refusal),
+        }
+    }
+}
+
+impl What {
+    /// Puts bytes in the place of a piece; none when they cannot stand there.
+    fn put(&mut self, piece: usize, bytes: &[u8]) -> Option<()> {
+        let text = || String::from_utf8(bytes.to_vec()).ok();
+        let hashes = || {
+            let (hashes, rest) = bytes.as_chunks::<32>();
+            rest.is_empty().then(|| Value::from(hashes.iter().map(|hash| crate::release::log::base64(hash)).collect::<Vec<_>>()))
+        };
+        match (self, piece) {
+            (What::Note { note, .. } | What::Tiles { note, .. }, 0) => *note = text()?,
+            (What::Tiles { before, .. }, 1) => *before = text()?,
+            (What::Tiles { entries, .. }, 2) => *entries = bytes.to_vec(),
+            (What::Tiles { tile, .. }, 3) => *tile = bytes.to_vec(),
+            (What::Key(key), 0) => *key = text()?,
+            (What::Inclusion(vector) | What::Consistency(vector), 0) => *vector.get_mut("proof")? = hashes()?,
+            (What::Inclusion(vector), 1) => *vector.get_mut("leafHash")? = crate::release::log::base64(bytes).into(),
+            (What::Inclusion(vector), 2) => *vector.get_mut("leafIdx")? = u64::from_be_bytes(bytes.try_into().ok()?).into(),
+            _ => return None,
+        }
+        Some(())
+    }
+}
+
 /// The cases in one JSON file; none when it is of no known form.
 pub(super) fn of_file(path: &Path) -> Result<Vec<TlogCase>, CaseError> {
     let bytes = files::read(path)?;

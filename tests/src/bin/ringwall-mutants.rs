@@ -1,11 +1,12 @@
-//! `ringwall-mutants`: judges any number of mutants of valid evidence and says what refused them.
+//! `ringwall-mutants`: judges any number of mutants of valid evidence, or every one of release proofs, and says what refused them.
 //!
 //! Decides: nothing; it counts, prints and fails when there is a finding. Trusts: nothing.
-//! Out of scope: what a mutant is, and when one is a finding (`ringwall_tests::mutants`).
+//! Out of scope: what a mutant is, and when one is a finding (`ringwall_tests::mutants`, `ringwall_tests::proof_mutants`).
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 use clap::Parser;
 use ringwall_tests::mutants::{originals, tally};
+use ringwall_tests::proof_mutants;
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,6 +28,12 @@ struct Arguments {
     /// Threads.
     #[arg(long, default_value_t = 2)]
     threads: u64,
+    /// Every mutant of release proofs instead: one for each byte, and those of each part.
+    #[arg(long, conflicts_with_all = ["count", "first", "threads"])]
+    proofs: bool,
+    /// With --proofs: at most so many of each original.
+    #[arg(long, requires = "proofs")]
+    sample: Option<usize>,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -34,6 +41,9 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    if arguments.proofs {
+        return proofs(&arguments);
+    }
     let originals = originals::all();
     let done = AtomicU64::new(0);
     let show = std::io::stderr().is_terminal();
@@ -63,6 +73,20 @@ fn main() -> ExitCode {
         0 => ExitCode::SUCCESS,
         _ => ExitCode::FAILURE,
     }
+}
+
+fn proofs(arguments: &Arguments) -> ExitCode {
+    let tally = proof_mutants::run(&proof_mutants::exhibits(), arguments.seed, arguments.sample);
+    if arguments.json {
+        println!("{}", serde_json::to_string_pretty(&tally).expect("figures encode"));
+    } else {
+        println!("{} mutants of {} originals, seed {}", tally.judged, tally.made_from.len(), arguments.seed);
+        tally.refused.iter().for_each(|(variant, count)| println!("{count:>9}  {variant}"));
+        tally.no_meaning.iter().for_each(|(name, count)| println!("{count:>9}  accepted: what differs carries no meaning ({name})"));
+        println!("{:>9}  accepted and must not be", tally.findings);
+        tally.found.iter().for_each(|found| println!("FINDING {found}"));
+    }
+    if tally.findings == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn print(arguments: &Arguments, tally: &tally::Tally) {

@@ -196,8 +196,13 @@ impl Guest {
 
     /// The third message for a nonce, with evidence bound to it.
     pub fn attestation(&self, nonce: &str) -> Attestation {
+        self.attestation_with(nonce, "")
+    }
+
+    /// The same, with what is told of additional devices.
+    pub fn attestation_with(&self, nonce: &str, additional: &str) -> Attestation {
         let runtime_data = RuntimeData { nonce: nonce.to_owned(), tee_pubkey: self.key.public() };
-        let additional_evidence = String::new();
+        let additional_evidence = additional.to_owned();
         // The client canonicalizes; for objects of strings that is sorting, as this map does by itself.
         let bound: std::collections::BTreeMap<&str, Value> = [
             ("additional-evidence", json!(additional_evidence)),
