@@ -361,7 +361,7 @@ fn without_enough_witnesses_nobody_can_tell() {
     makers.log().misbehave("honest", b"").unwrap();
     makers.done(&witness);
     makers.log().misbehave("lose/2", b"").unwrap();
-    makers.fails(&witness, DETECTED, "shrank");
+    makers.fails(&witness, CANNOT_TELL, "an older one, or the log shrank");
     // Nobody is asked over the network for what is not this machine's: the address is checked before anything is sent.
     assert!(Http::new().post_secret("http://192.0.2.1/", "text/plain", b"token", 1).unwrap_err().to_string().contains("https"));
 }

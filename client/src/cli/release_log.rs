@@ -105,9 +105,13 @@ pub(super) fn witness(arguments: &Witness, json: bool) -> Result<Exit, Trouble> 
     let newer = checkpoint(&note, &log).map_err(WitnessRefusal::NotSigned)?;
     let old = judge.known(&log)?.map_or(0, |(older, _)| older.size);
     if old > newer.size {
-        // A witness's protocol calls it a bad request; for whoever looks by hand it is a log that shrank.
-        let words = format!("the log had {old} entries and signed a checkpoint of {}: it shrank; not cosigned", newer.size);
-        return Err(Trouble::new("RW-C-RELEASE-FORK", words));
+        // Somebody may serve an old one: a smaller head of an honest log proves nothing (protocol section 8).
+        let words = format!(
+            "the log shows a checkpoint of {} entries, this witness has cosigned one of {old}: it is an older one, or the log shrank; not cosigned; ask again, then \
+             ask whoever runs the log",
+            newer.size
+        );
+        return Err(Trouble::new("RW-C-CANNOT-TELL", words));
     }
     let path = tiles.tree(newer.size, newer.root)?.consistency(old)?;
     let line = judge.cosign(&Submission { old, path, note: note.clone() }, clock::now_s())?;
