@@ -245,7 +245,8 @@ impl TileLogDesk {
                 // Others log so much.
                 let room = ENTRIES.saturating_sub(self.history.entries.len());
                 let from = self.history.entries.len();
-                (0..count.parse::<usize>().unwrap_or(0).min(room)).for_each(|at| self.history.push(format!("of others {}", from + at).into_bytes()));
+                (0..count.parse::<usize>().unwrap_or(0).min(room))
+                    .for_each(|at| self.history.push(format!("of others {}", from + at).into_bytes()));
                 self.publish();
             }
             ["forget", count] => {
