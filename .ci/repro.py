@@ -9,7 +9,7 @@ Trusts: rustc, cargo, the C compiler: both builds use the same ones, named in th
   repro.py full           ringwalld and ringwall, as deploy/README.md builds them (some ten minutes on two cores)
   repro.py full --write   the same, and writes deploy/repro.lock
   repro.py init           the image's init alone (a minute)
-  repro.py inputs         only says whether anything changed since the lock was written
+  repro.py inputs         only says whether anything changed since the lock was written; ends with 3 when it did
 """
 import argparse
 import hashlib
@@ -30,6 +30,7 @@ HOME = pathlib.Path(os.environ.get("CARGO_HOME", pathlib.Path.home() / ".cargo")
 OTHER_USER = 65534
 # One moment for everything that asks for one; files' own times and the clock differ.
 EPOCH = "1767225600"
+CHANGED = 3  # exit code of `inputs`: the lock speaks of other sources
 SHOWN = 3  # places that are shown of a section that differs
 
 
@@ -214,16 +215,17 @@ def init():
 
 
 def compare_inputs():
-    """Whether the lock speaks of these sources. It fails nothing: it says what is known."""
+    """Whether the lock speaks of these sources: what is known, and code 3 where it does not."""
     now, count = inputs()
     print(f"repro: inputs of the shipped programs: {count} files, digest {now}")
     held = tomllib.loads(LOCK.read_text()) if LOCK.is_file() else {}
     if not held.get("inputs"):
         print("repro: NOT KNOWN: no full comparison is recorded; `cargo xtask repro --write` builds twice and writes deploy/repro.lock")
+        return CHANGED
     elif held["inputs"] != now:
         print("repro: INPUTS CHANGED since the last full comparison; run `cargo xtask repro --write`")
-    else:
-        print(f"repro: unchanged since the last full comparison, by {held['rustc']} and {held['cc']}: {held['program']}")
+        return CHANGED
+    print(f"repro: unchanged since the last full comparison, by {held['rustc']} and {held['cc']}: {held['program']}")
     return 0
 
 

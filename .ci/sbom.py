@@ -114,19 +114,22 @@ class Tree:
         return [f"{name} {version} has no checksum" for name, version in sorted(keys) if self.packages[name, version]["source"] and (name, version) not in self.checksums]
 
     def texts(self):
-        """Licence texts of everything that is linked, each once, with the packages it came with."""
-        found = {}
+        """Licence texts of everything that is linked, each once, with the packages it came with; and the packages that come with none, by name."""
+        found, without = {}, []
         for key in sorted(set().union(*self.linked.values())):
             package = self.packages[key]
             folder = pathlib.Path(package["manifest_path"]).parent
             if package["source"] is None:
                 continue
-            for path in sorted(folder.iterdir()):
-                if path.is_file() and TEXTS.match(path.name):
-                    text = path.read_text(errors="replace").strip() + "\n"
-                    found.setdefault(hashlib.sha256(text.encode()).hexdigest(), (text, []))[1].append(f"{key[0]} {key[1]} ({path.name})")
+            own = [path for path in sorted(folder.iterdir()) if path.is_file() and TEXTS.match(path.name)]
+            if not own:
+                without.append(f"{key[0]} {key[1]}: {spdx(package['license'])}, {package.get('repository') or 'no repository named'}\n")
+            for path in own:
+                text = path.read_text(errors="replace").strip() + "\n"
+                found.setdefault(hashlib.sha256(text.encode()).hexdigest(), (text, []))[1].append(f"{key[0]} {key[1]} ({path.name})")
         rule = "=" * 80 + "\n"
-        return "".join(f"{rule}{', '.join(names)}\n{rule}\n{text}\n" for text, names in found.values())
+        texts = "".join(f"{rule}{', '.join(names)}\n{rule}\n{text}\n" for text, names in found.values())
+        return texts + (f"{rule}Packages that come without a text: add the one of the licence they declare\n{rule}\n{''.join(without)}" if without else "")
 
 
 def main():

@@ -3,7 +3,10 @@
 let
   pins = builtins.fromTOML (builtins.readFile ../deploy/image/pins.toml);
   debian = pin: pkgs.fetchurl {
-    url = "mirror://debian/${pin.path}";
+    # The name of a store path has no `~`.
+    name = builtins.replaceStrings [ "~" ] [ "-" ] (baseNameOf pin.path);
+    # The second address has the same bytes for good, when mirrors have them no more.
+    urls = [ "mirror://debian/${pin.path}" "https://snapshot.debian.org/file/${pin.sha1}" ];
     inherit (pin) sha256;
   };
   kernel = debian pins.kernel;

@@ -24,11 +24,14 @@ def free_port():
 
 
 def make_disk(path, files):
-    """An ext4 file system in a file, with `files` (name to bytes) in it; no root needed."""
+    """An ext4 file system in a file, with `files` (name to bytes) in it, a path instead of bytes being a link to it; no root needed."""
     folder = path.with_suffix(".files")
     folder.mkdir()
     for name, data in files.items():
-        (folder / name).write_bytes(data)
+        if isinstance(data, pathlib.PurePath):
+            (folder / name).symlink_to(data)
+        else:
+            (folder / name).write_bytes(data)
     with path.open("wb") as disk:
         disk.truncate(DISK_MIB << 20)
     words = ["mkfs.ext4", "-q", "-F", "-E", "root_owner=0:0", "-d", str(folder), str(path)]
@@ -51,16 +54,25 @@ def read_disk(path, name):
     return target.read_bytes() if target.is_file() and target.stat().st_size else None
 
 
+def is_closed(path):
+    """Whether the file system was closed in good order: it is whole, and has no journal that would have to be replayed."""
+    environment = {**os.environ, "PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin"}
+    said = subprocess.run(["debugfs", "-R", "stats -h", str(path)], capture_output=True, text=True, env=environment, timeout=60).stdout
+    whole = subprocess.run(["e2fsck", "-f", "-n", str(path)], capture_output=True, env=environment, timeout=60).returncode == 0
+    return whole and "Filesystem features" in said and "needs_recovery" not in said
+
+
 class Machine:
     """A running machine; leaving the `with` ends it."""
 
     def __init__(self, folder, image, disk, command_line, port, more=()):
         self.console_file = folder / "console.log"
         self.log = (folder / "qemu.log").open("wb")
+        self.monitor = folder / "monitor"
         forward = f",hostfwd=udp:127.0.0.1:{port}-:{GUEST_PORT}" if port else ""
         self.words = [
             "qemu-system-x86_64", "-accel", "tcg,thread=multi", "-machine", "q35", "-cpu", CPU, "-smp", "2", "-m", "1024", "-nodefaults", "-display", "none",
-            "-no-reboot", "-serial", f"file:{self.console_file}", "-kernel", str(image / "vmlinuz"), "-initrd", str(image / "initrd"), "-append", command_line,
+            "-monitor", f"unix:{self.monitor},server=on,wait=off", "-no-reboot", "-serial", f"file:{self.console_file}", "-kernel", str(image / "vmlinuz"), "-initrd", str(image / "initrd"), "-append", command_line,
             "-drive", f"if=none,id=data,file={disk},format=raw", "-device", "virtio-blk-pci,drive=data",
             "-netdev", f"user,id=net{forward}", "-device", "virtio-net-pci,netdev=net,romfile=", *more,
         ]
@@ -73,6 +85,16 @@ class Machine:
         self.process.kill()
         self.process.wait()
         self.log.close()
+
+    def tell(self, command):
+        """Has the emulator do something, as a person at its monitor would."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as line:
+            line.settimeout(10)
+            line.connect(str(self.monitor))
+            line.recv(4096)
+            line.sendall(command.encode() + b"\n")
+            time.sleep(PAUSE)
+            line.recv(4096)
 
     def console(self):
         """Everything the machine has written to its serial line."""

@@ -2,23 +2,26 @@
 """The guest image, tested: made twice, booted in an emulator, used by a real client, and attacked by its host.
 
 Decides: two builds in different folders, time zones, locales and masks are one image; the machine comes up with the node as its only process and serves
-the `ringwall` command over a forwarded port; code in the host's ACPI tables does not run in it, and runs in the same kernel without the image's command line; a
-host cannot have another program started; the shipped node asks the machine for evidence, gets none in an emulator, and ends.
+the `ringwall` command over a forwarded port; it stops in good order when it is asked to, with its disk closed; code in the host's ACPI tables does not run in it, and
+runs in the same kernel without the image's command line; a host cannot have another program started, nor a link on its disk followed; the shipped node asks the
+machine for evidence, gets none in an emulator, and ends; what the image measures to is what another program computes.
 Trusts: QEMU's software emulation, Debian's archive (what it gives is compared with pins.toml). Out of scope: TEEs. The shipped `ringwalld` accepts no simulated
 evidence and an emulator makes no other, so the node that serves is the simulated one, in the same place and started by the same init.
 """
 import argparse
-import hashlib
+import json
 import os
 import pathlib
-import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import tomllib
 
 import aml
 import build
+import compare
+import fetch
 import machine
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -26,10 +29,15 @@ ROOT = HERE.parent.parent
 TRIES = 3  # an emulated boot dies now and then in the emulator
 CHIP = "genoa-1"
 BOOT_SECONDS, SERVE_SECONDS, COMMAND_SECONDS = 180, 240, 60
+STOP_SECONDS = 60  # an emulated node leaves, its disk is closed, and the machine is gone
+NOTICE_SECONDS = 5  # in which a machine that heeds its power button would begin to end
+OTHER_KERNEL = 75  # exit code: all held, of an image with another kernel than the pinned one
 SETTINGS = b"task = found\naddress = 10.0.2.15/24\ngateway = 10.0.2.2\n"
 KERNEL_UP = "Run /init as init process"
 NO_EVIDENCE = "no driver answers for reports"
-NO_EVIDENCE_CODE = "exitcode=0x00000b00"  # 11, as a wait status
+NO_EVIDENCE_CODE = "the node ended with code 11"
+LEFT = ["leaving", "the node ended with code 0", "the disk is written and closed; this machine stops"]
+LINK_REFUSED = "Too many levels of symbolic links"
 INTERPRETER = "ACPI: Interpreter enabled"
 
 
@@ -43,40 +51,6 @@ class Flaky(Exception):
 
 def say(words):
     print(f"image: {words}", flush=True)
-
-
-def debian_archive():
-    """Where this machine gets Debian's packages from, as apt says; it says so only once it has lists."""
-    for update in (False, True):
-        if update:
-            subprocess.run(["apt-get", "-q", "update"], check=True, timeout=180)
-        words = ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages", "Component: main"]
-        listed = subprocess.run(words, capture_output=True, text=True, check=True).stdout
-        if found := next((line for line in listed.splitlines() if line.rstrip("/").endswith("/debian")), None):
-            return found
-    raise Failed("apt knows no Debian archive")
-
-
-def fetch_kernel(folder):
-    """The pinned package: kept from an earlier run, or fetched with apt from the archive this machine uses, out of the pinned suite."""
-    pins = tomllib.loads((HERE / "pins.toml").read_text())["kernel"]
-    kept = folder / pathlib.PurePosixPath(pins["path"]).name
-    if kept.is_file() and hashlib.sha256(kept.read_bytes()).hexdigest() == pins["sha256"]:
-        return kept
-    folder.mkdir(parents=True, exist_ok=True)
-    archive = debian_archive()
-    with tempfile.TemporaryDirectory() as scratch:
-        scratch = pathlib.Path(scratch)
-        (scratch / "lists/partial").mkdir(parents=True)
-        (scratch / "sources.list").write_text(f"deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] {archive} {pins['suite']} main\n")
-        options = [f"Dir::Etc::sourcelist={scratch}/sources.list", "Dir::Etc::sourceparts=/dev/null", f"Dir::State::lists={scratch}/lists", f"Dir::Cache={scratch}", "APT::Sandbox::User=root"]
-        words = [word for option in options for word in ("-o", option)]
-        for command in (["update"], ["download", f"{pins['package']}={pins['version']}"]):
-            subprocess.run(["apt-get", "-q", *words, *command], cwd=scratch, check=True, timeout=180)
-        for found in scratch.glob("*.deb"):
-            shutil.move(found, kept)
-    build.kernel(kept, pins)
-    return kept
 
 
 def made_twice(arguments, folder):
@@ -142,6 +116,7 @@ def serves(image, folder):
         if "genoa" not in (shown := command(folder, "verify")).lower() and "AMD" not in shown:
             raise Failed(f"the client verified no machine: {shown}")
         console = running.console()
+        stops(running, disk)
     for words in ("ringwall-init: becoming /bin/ringwalld found", "Kernel is locked down", "Total of 2 processors activated"):
         if words not in console:
             raise Failed(f"the console lacks {words!r}\n{console[-4000:]}")
@@ -149,6 +124,24 @@ def serves(image, folder):
         if words in console:
             raise Failed(f"the console has {words!r}")
     say("a real client wrote and read a value, over the forwarded port, in the machine's cluster")
+
+
+def stops(running, disk):
+    """The machine is asked to stop: by its power button, which nobody in it hears, and by the keys Ctrl, Alt and Delete, which do it."""
+    running.tell("system_powerdown")
+    if running.until(running.ended, NOTICE_SECONDS):
+        raise Failed(f"the power button is heeded: ACPI is at work in the image\n{running.tail()}")
+    began = time.monotonic()
+    running.tell("sendkey ctrl-alt-delete")
+    if not running.until(running.ended, STOP_SECONDS):
+        raise Flaky(f"the machine did not stop\n{running.tail()}")
+    console, took = running.console(), time.monotonic() - began
+    missing = [words for words in LEFT if words not in console]
+    if missing or "Kernel panic" in console:
+        raise Failed(f"the machine did not stop in good order: {missing}\n{running.tail()}")
+    if not machine.is_closed(disk):
+        raise Failed("the machine stopped in good order, and its disk was not closed")
+    say(f"asked to stop, the node left, its disk was closed and the machine was gone within {took:.0f} s; the power button does nothing")
 
 
 def refuses(image, folder):
@@ -168,7 +161,7 @@ def table_runs(image, folder, line, settings):
     """Whether code of the host's table runs in the kernel; and the console."""
     folder.mkdir()
     disk, ran = folder / "data.img", folder / "aml.out"
-    machine.make_disk(disk, {"boot.conf": settings})
+    machine.make_disk(disk, settings)
     (folder / "bad.aml").write_bytes(aml.table())
     more = ["-acpitable", f"file={folder}/bad.aml", "-chardev", f"file,id=aml,path={ran}", "-device", f"isa-debugcon,iobase={aml.PORT:#x},chardev=aml"]
     with machine.Machine(folder, image, disk, line, None, more) as running:
@@ -182,10 +175,13 @@ def attacked(image, folder):
     """A14: the host's tables hold code. The control shows that this very table runs in this very kernel where nothing forbids it."""
     line = (image / "command_line").read_text().strip()
     words = [word for word in line.split() if word not in ("initcall_blacklist=acpi_init", "pci=lastbus=1")]
-    hostile = b"task = shell\naddress = 10.0.2.15/24\n"
-    ran, console = table_runs(image, folder / "control", " ".join(words), hostile)
+    hostile = {"boot.conf": b"task = shell\naddress = 10.0.2.15/24\n"}
+    linking = {"boot.conf": pathlib.PurePath("real.conf"), "real.conf": SETTINGS}
+    ran, console = table_runs(image, folder / "control", " ".join(words), linking)
     if not ran or INTERPRETER not in console:
         raise Flaky("the table did not run in the control either, so nothing is shown")
+    if LINK_REFUSED not in console or "becoming" in console:
+        raise Failed(f"a link on the host's disk was followed\n{console[-3000:]}")
     ran, console = table_runs(image, folder / "held", line, hostile)
     if ran:
         raise Failed("code from the host's ACPI table ran in the image")
@@ -193,6 +189,22 @@ def attacked(image, folder):
     if '"shell" is no value of task' not in console or "becoming" in console:
         raise Failed(f"a host could choose what is started\n{console[-3000:]}")
     say("another task than a node's is refused, and the machine ends")
+
+
+def measured(image, keep, ringwall, record):
+    """What the image measures to, by two programs; words where that could not be compared now."""
+    pins = tomllib.loads((HERE / "pins.toml").read_text())["firmware"]["snp"]
+    firmware = fetch.firmware(pins, keep)
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        program = compare.second_program(folder)
+        if not firmware or not program:
+            return f"MEASUREMENTS WERE NOT COMPARED: {'sev-snp-measure' if firmware else 'the firmware'} cannot be had now (measured.json is compared by tests)"
+        made = compare.compared(ringwall, image, firmware, program, folder)
+    if record:
+        compare.write(made, HERE / "measured.json")
+    say(f"sev-snp-measure {compare.VERSION} computes the {len(made['digests'])} launch digests that we predict for this image")
+    return None
 
 
 def tried(what, act, folder):
@@ -212,8 +224,26 @@ def arguments():
     parser = argparse.ArgumentParser(description="Tests the guest image in an emulator.")
     parser.add_argument("--programs", type=pathlib.Path, default=target / "debug", help="folder with sim-node, sim-ringwall and ringwalld, as the tests build them")
     parser.add_argument("--init", type=pathlib.Path, default=target / "image/x86_64-unknown-linux-gnu/release/ringwall-image-init")
-    parser.add_argument("--keep", type=pathlib.Path, default=target / "image", help="folder for the kernel package")
+    parser.add_argument("--keep", type=pathlib.Path, default=target / "image", help="folder for what is fetched")
+    parser.add_argument("--record", action="store_true", help="writes measured.json")
     return parser.parse_args()
+
+
+def run(options, folder):
+    """Every test; words about what was otherwise than it is meant to be, and is no fault of the image."""
+    keep = options.keep.resolve()
+    package, pins, other = fetch.kernel(tomllib.loads((HERE / "pins.toml").read_text())["kernel"], keep)
+    (folder / "kernel.json").write_text(json.dumps(pins))
+    for name in ("sim-node", "ringwalld"):
+        subprocess.run(["strip", "--strip-all", "-o", str(folder / name), str(PROGRAMS / name)], check=True)
+    given = ["--kernel-package", str(package), "--init", str(options.init.resolve()), *(["--kernel-pins", str(folder / "kernel.json")] if other else []), "--node"]
+    image = made_twice([*given, str(folder / "sim-node"), f"--arguments=--chip {CHIP} --"], folder)
+    subprocess.run([sys.executable, str(HERE / "build.py"), *given, str(folder / "ringwalld"), "--out", str(folder / "shipped")], check=True)
+    unmeasured = measured(folder / "shipped", keep, PROGRAMS / "ringwall", options.record)
+    tried("serving", lambda place: serves(image, place), folder)
+    tried("attacked", lambda place: attacked(image, place), folder)
+    tried("refusing", lambda place: refuses(folder / "shipped", place), folder)
+    return [words for words in (other, unmeasured) if words], bool(other)
 
 
 def main():
@@ -221,22 +251,16 @@ def main():
     options = arguments()
     PROGRAMS = options.programs.resolve()
     aml.prove()
+    fetch.prove()
     try:
-        package = fetch_kernel(options.keep.resolve())
         with tempfile.TemporaryDirectory() as folder:
-            folder = pathlib.Path(folder)
-            for name in ("sim-node", "ringwalld"):
-                subprocess.run(["strip", "--strip-all", "-o", str(folder / name), str(PROGRAMS / name)], check=True)
-            given = ["--kernel-package", str(package), "--init", str(options.init.resolve()), "--node"]
-            image = made_twice([*given, str(folder / "sim-node"), f"--arguments=--chip {CHIP} --"], folder)
-            subprocess.run([sys.executable, str(HERE / "build.py"), *given, str(folder / "ringwalld"), "--out", str(folder / "shipped")], check=True)
-            tried("serving", lambda place: serves(image, place), folder)
-            tried("attacked", lambda place: attacked(image, place), folder)
-            tried("refusing", lambda place: refuses(folder / "shipped", place), folder)
-    except (Failed, build.Refused, subprocess.SubprocessError, OSError) as fault:
+            remarks, other = run(options, pathlib.Path(folder))
+    except (Failed, build.Refused, fetch.Nowhere, compare.Differs, subprocess.SubprocessError, OSError) as fault:
         print(f"image: FAILED: {fault}", file=sys.stderr)
         return 1
-    return 0
+    for words in remarks:
+        say(words)
+    return OTHER_KERNEL if other else 0
 
 
 if __name__ == "__main__":

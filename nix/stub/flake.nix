@@ -18,7 +18,8 @@
     in
     {
       legacyPackages.x86_64-linux = {
-        fetchurl = { url, sha256 }: made (baseNameOf (builtins.replaceStrings [ "+" "~" ] [ "-" "-" ] url)) { inherit url; sha256 = digest sha256; };
+        # As there: without a name, the address's last part is one, whatever characters it has.
+        fetchurl = { urls ? [ url ], url ? builtins.head urls, name ? baseNameOf url, sha256 }: made name { inherit urls; sha256 = digest sha256; };
         stdenv = {
           mkDerivation = arguments@{ pname, version, src, ... }: made "${pname}-${version}" arguments;
           cc.cc.lib = package "gcc-lib";

@@ -15,7 +15,7 @@ use crate::platform::tsm_fs::{REPORTS, ReportFolder};
 use crate::platform::{Hardware, Platform};
 use crate::recover::Plan;
 use crate::run::{Errand, NodeError, Providers, run_from};
-use crate::{clock, endorsements, entropy, hardening, logging, recover};
+use crate::{afterwards, clock, endorsements, entropy, hardening, logging, recover};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use ringwall_attest::Anchors;
 use ringwall_wire::bounded::Text;
@@ -144,7 +144,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, platform: Arc<dyn Plat
             (flags, Purpose::Join, Errand::Recover(Plan { disks: disk, assist, again }))
         }
         Ok(Arguments { command: Command::Recover(RecoverVerb::Assist(flags)) }) => (flags, Purpose::Join, Errand::Assist),
-        Ok(Arguments { command: Command::Recover(RecoverVerb::Status(flags)) }) => return standing(&flags, program),
+        Ok(Arguments { command: Command::Recover(RecoverVerb::Status(flags)) }) => return afterwards::follow(standing(&flags, program)),
         Ok(Arguments { command: Command::Examine(flags) }) => return look(flags, platform.as_ref()),
         Ok(Arguments { command: Command::Endorsements(action) }) => return endorsements(&action, program),
         Ok(Arguments { command: Command::Completions { shell } }) => {
@@ -157,14 +157,15 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, platform: Arc<dyn Plat
             return ExitCode::from(u8::try_from(fault.exit_code()).unwrap_or(2));
         }
     };
-    match serve(&flags, (purpose, errand), platform.as_ref()) {
-        Ok(()) => ExitCode::SUCCESS,
+    let ended = match serve(&flags, (purpose, errand), platform.as_ref()) {
+        Ok(()) => 0,
         Err(fault) => {
             // Nobody is left to tell when standard error is gone.
             let _ = writeln!(std::io::stderr(), "{program}: {fault}");
-            ExitCode::from(fault.exit_code())
+            fault.exit_code()
         }
-    }
+    };
+    afterwards::follow(ended)
 }
 
 /// `platform-check`.
@@ -234,10 +235,10 @@ fn endorsements(action: &endorsements::cli::Action, program: &str) -> ExitCode {
 }
 
 /// `recover status`.
-fn standing(flags: &Flags, program: &str) -> ExitCode {
+fn standing(flags: &Flags, program: &str) -> u8 {
     let complain = |fault: &dyn std::fmt::Display, code: u8| {
         let _ = writeln!(std::io::stderr(), "{program}: {fault}");
-        ExitCode::from(code)
+        code
     };
     let data = match config::load(flags, Purpose::Join) {
         Ok(config) => config.data,
@@ -250,7 +251,7 @@ fn standing(flags: &Flags, program: &str) -> ExitCode {
         Ok(Some(text)) => {
             // Nobody is left to tell when standard output is gone.
             let _ = std::io::stdout().write_all(text.as_bytes());
-            ExitCode::SUCCESS
+            0
         }
         Ok(None) => complain(&format!("no recovery was begun in {}; begin one with `recover start`", data.display()), 18),
         Err(fault) => complain(&fault, 14),

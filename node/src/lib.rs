@@ -21,6 +21,7 @@
 extern crate self as ringwall_node;
 
 mod accept;
+mod afterwards;
 pub mod attesting;
 pub mod cli;
 pub mod clock;

@@ -27,7 +27,7 @@ use ringwall_tests::local;
 use ringwall_wire::bounded::Text;
 use ringwall_wire::codec::Message as _;
 use ringwall_wire::policy::{PolicyDoc, ReleaseRule, ReleaseSigners};
-use ringwall_wire::release::{ForkProof, ReleaseProof};
+use ringwall_wire::release::{ForkProof, LogProof, ReleaseProof};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -295,6 +295,45 @@ fn a_log_that_shrinks_or_forks_is_noticed_and_the_proof_kept() {
     assert!(matches!(verify_fork(&fork, &rule), Err(LogError::Shrank { .. })));
 }
 
+/// A longer log that names fewer revocations is no older one: nothing is stapled from it, however many witnesses were bought.
+#[test]
+fn a_log_that_takes_a_revocation_back_gives_no_proof() {
+    let makers = Makers::publish(3);
+    let revoke = |build: &str| format!("release revoke --list revoked --build {build} --reason leaks --log-url {}", makers.log().url());
+    makers.done(&revoke("another-build"));
+    makers.done(&makers.staple_line("proof"));
+    let good = std::fs::read(makers.path("proof")).unwrap();
+    // The list was written and the log did not get it: it is handed in once more.
+    makers.log().misbehave("forget/1", b"").unwrap();
+    assert_eq!(makers.done(&revoke("another-build"))["revoked"], 1);
+    assert_eq!(makers.log().log().revocations().unwrap().revoked.len(), 1);
+
+    (0..3).for_each(|witness| drop(makers.log().witness_misbehave(witness, "bought").unwrap()));
+    makers.log().misbehave("forget/1", b"").unwrap();
+    makers.grow(&["another"]);
+    makers.fails(&makers.staple_line("proof"), DETECTED, "took back a revocation");
+    assert_eq!(std::fs::read(makers.path("proof")).unwrap(), good);
+    assert!(makers.path("proof.fork").exists());
+    // Where nothing was stapled before, nobody here can know.
+    makers.done(&makers.staple_line("anew"));
+}
+
+/// Others log what they like: a release that was stapled once is found where it was, and not only among the newest 8,192 entries.
+#[test]
+fn a_release_is_stapled_anew_however_much_was_logged_since() {
+    let makers = Makers::publish(2);
+    makers.done(&makers.staple_line("proof"));
+    assert_eq!(makers.log().misbehave("crowd/8192", b"").unwrap().status, 200);
+    let fresh = makers.run(&makers.staple_line("fresh"));
+    assert!(fresh.code != 0 && fresh.err.contains("no such entry among its newest"), "{}", fresh.err);
+    assert_eq!(makers.done(&makers.staple_line("proof"))["size"], 8_193);
+    assert_eq!(makers.proof("proof").inclusion.index, 0);
+    // A place that is not the entry's is not taken.
+    let earlier = ReleaseProof { inclusion: LogProof { index: 8_000, path: Default::default() }, ..makers.proof("proof") };
+    makers.write("proof", earlier.encode());
+    makers.fails(&makers.staple_line("proof"), fresh.code, "no such entry");
+}
+
 #[test]
 fn without_enough_witnesses_nobody_can_tell() {
     let makers = Makers::publish(3);
@@ -325,7 +364,7 @@ fn without_enough_witnesses_nobody_can_tell() {
     makers.log().misbehave("honest", b"").unwrap();
     makers.done(&witness);
     makers.log().misbehave("lose/2", b"").unwrap();
-    makers.fails(&witness, DETECTED, "shrank");
+    makers.fails(&witness, CANNOT_TELL, "an older one, or the log shrank");
     // Nobody is asked over the network for what is not this machine's: the address is checked before anything is sent.
     assert!(Http::new().post_secret("http://192.0.2.1/", "text/plain", b"token", 1).unwrap_err().to_string().contains("https"));
 }

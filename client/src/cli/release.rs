@@ -84,7 +84,7 @@ troubles!(
     StapleFault => |fault| match fault {
         StapleFault::Tiles(fault) => tiles_code(fault),
         StapleFault::Checkpoint(_) | StapleFault::Revocations { .. } => "RW-C-RELEASE-REFUSED",
-        StapleFault::Fork { .. } => "RW-C-RELEASE-FORK",
+        StapleFault::Fork { .. } | StapleFault::TakenBack { .. } => "RW-C-RELEASE-FORK",
         StapleFault::Older { .. } => "RW-C-CANNOT-TELL",
         StapleFault::NoEntry { .. } => "RW-C-NOT-FOUND",
         StapleFault::Bundle(_) | StapleFault::OtherStatement | StapleFault::Count { .. } | StapleFault::TooLarge { .. } => "RW-C-RELEASE-BUNDLE",

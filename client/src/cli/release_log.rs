@@ -45,7 +45,8 @@ pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<(), Trouble> {
     written.and_then(|()| std::fs::rename(&beside, path)).map_err(failed)
 }
 
-fn exists(path: &Path) -> Result<bool, Trouble> {
+/// Whether there is such a file; a fault is none of the two answers.
+pub(super) fn exists(path: &Path) -> Result<bool, Trouble> {
     match std::fs::metadata(path) {
         Ok(_) => Ok(true),
         Err(fault) if fault.kind() == ErrorKind::NotFound => Ok(false),
@@ -67,13 +68,18 @@ pub(super) fn revoke(arguments: &Revoke, json: bool) -> Result<Exit, Trouble> {
         (None, Some(hex)) => RevokedBuild::Snp(hex.parse().map_err(|_| usage("an SNP launch digest is 96 lower-case hex digits"))?),
         (None, None) => return Err(usage("name what is revoked with --build or --snp")),
     };
-    if list.revoked.iter().any(|one| one.what == what) {
-        return Err(Trouble::new("RW-C-CONFLICT", "it is revoked already"));
+    match (list.revoked.iter().any(|one| one.what == what), &arguments.log_url) {
+        (true, None) => return Err(Trouble::new("RW-C-CONFLICT", "it is revoked already; with --log-url the list is handed in once more")),
+        // The list was written, and nobody knows whether the log has it: the same bytes are handed in again.
+        (true, Some(_)) => {}
+        (false, _) => {
+            let reason =
+                Text::new(arguments.reason.as_str()).map_err(|_| usage("a reason has at most 256 bytes and no control characters"))?;
+            let full = |_| malformed("it is full: a log of its own begins with the next policy".into());
+            list.revoked.push(Revoked { what, reason, at_s: clock::now_s() }).map_err(full)?;
+            replace(&arguments.list, &list.encode())?;
+        }
     }
-    let reason = Text::new(arguments.reason.as_str()).map_err(|_| usage("a reason has at most 256 bytes and no control characters"))?;
-    let full = |_| malformed("it is full: a log of its own begins with the next policy".into());
-    list.revoked.push(Revoked { what, reason, at_s: clock::now_s() }).map_err(full)?;
-    replace(&arguments.list, &list.encode())?;
     if let Some(url) = &arguments.log_url {
         TileLog::new(url, Http::new()).revoke(&list)?;
     }
@@ -99,9 +105,13 @@ pub(super) fn witness(arguments: &Witness, json: bool) -> Result<Exit, Trouble> 
     let newer = checkpoint(&note, &log).map_err(WitnessRefusal::NotSigned)?;
     let old = judge.known(&log)?.map_or(0, |(older, _)| older.size);
     if old > newer.size {
-        // A witness's protocol calls it a bad request; for whoever looks by hand it is a log that shrank.
-        let words = format!("the log had {old} entries and signed a checkpoint of {}: it shrank; not cosigned", newer.size);
-        return Err(Trouble::new("RW-C-RELEASE-FORK", words));
+        // Somebody may serve an old one: a smaller head of an honest log proves nothing (protocol section 8).
+        let words = format!(
+            "the log shows a checkpoint of {} entries, this witness has cosigned one of {old}: it is an older one, or the log shrank; not cosigned; ask again, then \
+             ask whoever runs the log",
+            newer.size
+        );
+        return Err(Trouble::new("RW-C-CANNOT-TELL", words));
     }
     let path = tiles.tree(newer.size, newer.root)?.consistency(old)?;
     let line = judge.cosign(&Submission { old, path, note: note.clone() }, clock::now_s())?;
@@ -129,7 +139,9 @@ pub(super) fn staple(arguments: &Staple, json: bool) -> Result<Exit, Trouble> {
     let note = if arguments.renew { log.renewed()? } else { log.checkpoint()? };
     let stapling = Stapling { log: &log, rule: &read, signed: &signed, entry, trusted_root, earlier: earlier.as_ref() };
     let proof = stapling.staple(&note).map_err(|fault| match fault {
-        StapleFault::Fork { ref proof, .. } => keep_fork(&arguments.out, proof, fault.to_string()),
+        StapleFault::Fork { ref proof, .. } | StapleFault::TakenBack { ref proof, .. } => {
+            keep_fork(&arguments.out, proof, fault.to_string())
+        }
         fault => fault.into(),
     })?;
     let bytes = proof.encode();

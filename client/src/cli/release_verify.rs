@@ -10,17 +10,17 @@ use super::input::bounded_file;
 use super::policy::{say, write_new};
 use super::release::{build_of, measurements, policy};
 use super::release_args::{Record, Verify};
-use super::release_log::{keep_fork, replace};
+use super::release_log::{exists, keep_fork, replace};
 use crate::card::read_card;
 use crate::error::ConnectError;
-use crate::release::statement::differs;
+use crate::release::statement::{differs, predicts};
 use crate::{Anchors, Exchange, clock};
 use ringwall_attest::release::bundle::Bundle;
 use ringwall_attest::release::proof::{Ran, ReleaseError, Released, verify_release};
 use ringwall_attest::release::statement::Statement;
 use ringwall_attest::{Claims, Finding, Rejection, SessionError, Trace};
 use ringwall_wire::codec::Message as _;
-use ringwall_wire::limits::{NOTE_BYTES, RELEASE_PROOF_BYTES};
+use ringwall_wire::limits::{LOG_HEAD_BYTES, RELEASE_PROOF_BYTES};
 use ringwall_wire::policy::{Measurement, ReleaseRule, ReleaseSigners};
 use ringwall_wire::release::{LogHead, Logged, ReleaseProof, RevocationList, RevokedBuild};
 use serde_json::{Value, json};
@@ -91,7 +91,8 @@ pub(super) fn run(shared: &SharedOptions, anchors: &Anchors, verify: &Verify) ->
     };
     if let Some(path) = &verify.measurements {
         let own = measurements(path)?;
-        if let Some(what) = differs(released.statement(), &own) {
+        let ran = case.ran.as_ref().filter(|ran| !predicts(&own, ran)).map(|_| "what the hardware reported, which it does not predict");
+        if let Some(what) = differs(released.statement(), &own).or(ran) {
             let words = format!("the release is proven, and is not what {} says: they differ in {what}", path.display());
             return Err(Trouble::new("RW-C-RELEASE-REFUSED", words));
         }
@@ -171,10 +172,10 @@ fn from_exchange(shared: &SharedOptions, anchors: &Anchors, verify: &Verify, pat
 }
 
 fn known(path: &Path) -> Result<Option<LogHead>, Trouble> {
-    if !path.exists() {
+    if !exists(path)? {
         return Ok(None);
     }
-    let bytes = bounded_file(path, NOTE_BYTES + 1_024)?;
+    let bytes = bounded_file(path, LOG_HEAD_BYTES)?;
     let wrong = |fault| Trouble::new("RW-C-RELEASE-HEAD", format!("{}: no head of a log: {fault}", path.display()));
     LogHead::decode(&bytes).map(Some).map_err(wrong)
 }
@@ -211,6 +212,9 @@ fn words(case: &Case, released: &Released, own: Option<&Path>) -> String {
     lines.extend(stated.subjects.iter().map(|file| format!("  file {} {}", file.digest, file.name)));
     if let Some(path) = own {
         lines.push(format!("  {} measures to the same", path.display()));
+        if !stated.tdx_replays.is_empty() {
+            lines.push(format!("  besides it names {} tables of boot events, which no prediction covers", stated.tdx_replays.len()));
+        }
     }
     lines.join("\n")
 }

@@ -1,7 +1,7 @@
 //! What `predict` makes of artefacts on disk, against what other programs computed from the same files.
 //!
-//! Decides: the digests and registers of a small image agree with `sev-snp-measure` and with the program attest/tests/td/README.md describes; a log
-//! stands in for what is left open and contradicts what is not; build files that make no sense are refused by name.
+//! Decides: the digests and registers of a small image agree with `sev-snp-measure` and with the program attest/tests/td/README.md describes, and those of
+//! our own image with the former; a log stands in for what is left open and contradicts what is not; build files that make no sense are refused by name.
 //! Trusts: those values. Out of scope: registers in depth (attest/tests/td), the command line (client/tests/policy_cli.rs).
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
@@ -11,6 +11,7 @@ mod image_for_tests;
 use super::*;
 use image_for_tests::{SIGNED_KERNEL, image};
 use ringwall_attest::launch::td::{TdFirmware, kernel_events, payload_events};
+use ringwall_attest::launch::{BootHashes, Firmware, Guest, Section, SectionKind, Vmm, digest, vcpu_signature};
 use ringwall_sim::published::vectors;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha384};
@@ -105,6 +106,36 @@ fn launch_digests_are_those_of_another_program() {
     assert_eq!(run(folder.path(), &alone).unwrap().set.to_policy().unwrap().snp.len(), 2);
     alone["snp"]["models"] = json!(["Skylake"]);
     assert!(matches!(run(folder.path(), &alone), Err(MeasureError::Model { name }) if name == "Skylake"));
+}
+
+/// Our own image: deploy/image/compare.py gave its artefacts to `sev-snp-measure` and wrote down what that read and computed, with the commands.
+#[test]
+fn our_own_image_measures_to_what_another_program_computed() {
+    let measured: Value = serde_json::from_str(include_str!("../../../deploy/image/measured.json")).unwrap();
+    let pins: toml::Table = include_str!("../../../deploy/image/pins.toml").parse().unwrap();
+    // Another kernel or command line is another image: `cargo xtask image-test --record` measures it.
+    let words: Vec<&str> = pins["command_line"]["words"].as_array().unwrap().iter().map(|word| word.as_str().unwrap()).collect();
+    assert_eq!(measured["command_line"], words.join(" "));
+    assert_eq!(measured["kernel_package"].as_str(), pins["kernel"]["sha256"].as_str());
+    let number = |value: &Value| u32::try_from(value.as_u64().unwrap()).unwrap();
+    let hash = |name: &str| ringwall_wire::text::read_hex::<32>(measured[name].as_str().unwrap()).unwrap();
+    let boot = BootHashes { kernel: hash("kernel"), initrd: hash("initrd"), ..BootHashes::new(&[], &[], &words.join(" ")) };
+    let parts = &measured["firmware"];
+    let section = |section: &Value| Section {
+        gpa: number(&section["gpa"]),
+        bytes: number(&section["bytes"]),
+        kind: SectionKind::of_code(number(&section["kind"])).unwrap(),
+    };
+    let sections = parts["sections"].as_array().unwrap().iter().map(section).collect();
+    let image = parts["image"].as_str().unwrap().parse().unwrap();
+    let firmware = Firmware::from_parts(image, sections, Some(number(&parts["hashes_table"])), Some(number(&parts["ap_entry"]))).unwrap();
+    let rows = measured["digests"].as_array().unwrap();
+    assert_eq!(rows.len(), 6);
+    for row in rows {
+        let vcpu_signature = vcpu_signature(row["model"].as_str().unwrap()).unwrap();
+        let guest = Guest { vmm: Vmm::Qemu, vcpus: number(&row["vcpus"]), vcpu_signature, guest_features: 1, boot: Some(boot.clone()) };
+        assert_eq!(digest(&firmware, &guest).unwrap().to_string(), row["digest"].as_str().unwrap(), "{row}");
+    }
 }
 
 #[test]

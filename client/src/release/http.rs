@@ -173,7 +173,8 @@ impl Http {
             ureq::Error::Timeout(_) => HttpFault::Slow { url, limit: self.limit },
             ureq::Error::Io(cause) if cause.kind() == std::io::ErrorKind::TimedOut => HttpFault::Slow { url, limit: self.limit },
             ureq::Error::BodyExceedsLimit(_) => HttpFault::TooLarge { url, most },
-            _ => HttpFault::Unreachable { url, reason: fault.to_string().chars().take(WORDS).collect() },
+            // It may hold words of whoever answered.
+            _ => HttpFault::Unreachable { url, reason: words(fault.to_string().as_bytes()) },
         }
     }
 }

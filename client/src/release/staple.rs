@@ -1,8 +1,8 @@
 //! Publishing a release in its log, and the proof of release that nodes carry.
 //!
 //! Decides: which entry a set of bundles is in the log, and that a proof is put together from one checkpoint: what it has, how it continues the heads that
-//! earlier proofs showed, and everything that was revoked, whole. A log that does not continue an earlier head gives no proof, and the two heads are kept;
-//! one that shows an older head gives none either, which alone is no lie.
+//! earlier proofs showed, and everything that was revoked, whole. A log that does not continue an earlier head, or took a revocation back, gives no proof, and
+//! the two heads are kept; one that shows an older head gives none either, which alone is no lie.
 //! Trusts: nothing fetched: whoever uses the proof has it judged (`ringwall_attest::release`), and so does `ringwall release staple` before it writes one.
 //! Out of scope: signing (`bundle.rs`), witnesses (`witness.rs`). Protocol section 8, "Releases".
 
@@ -18,6 +18,7 @@ use ringwall_wire::limits::{KNOWN_HEADS, TRUSTED_ROOT_BYTES};
 use ringwall_wire::release::{
     BundleBytes, ForkProof, KnownHead, LogEntry, LogProof, Logged, LoggedRelease, Note, ReleaseProof, RevocationList, bundles_digest,
 };
+use ringwall_wire::tree::Nodes as _;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeSet;
 
@@ -49,6 +50,14 @@ pub enum StapleFault {
     Fork {
         /// How.
         fault: LogError,
+        /// The two heads.
+        proof: Box<ForkProof>,
+    },
+    /// A revocation is gone from the list.
+    #[error("the log took back a revocation: the earlier proof showed {known}, and the list it serves now does not begin with them")]
+    TakenBack {
+        /// Revocations before.
+        known: u64,
         /// The two heads.
         proof: Box<ForkProof>,
     },
@@ -150,12 +159,12 @@ impl Stapling<'_> {
             grows(&earlier.head, note, &head, self.rule)?;
         }
         let tree = self.log.tree(head.size, head.root)?;
+        let revocations = self.revocations(&head)?;
         let known = match self.earlier {
-            Some(earlier) => self.continued(earlier, note, &head, &tree)?,
+            Some(earlier) => self.continued(earlier, (note, &head, &revocations), &tree)?,
             None => List::default(),
         };
-        let leaf = self.entry.leaf();
-        let index = tree.find(&leaf)?.map_err(|looked_at| StapleFault::NoEntry { looked_at })?;
+        let index = self.place(&tree)?;
         let path = List::new(tree.inclusion(index)?).map_err(|_| StapleFault::TooLarge { what: "the path in the log" })?;
         let trusted_root = self.trusted_root.clone().map(Blob::<TRUSTED_ROOT_BYTES>::new).transpose();
         let note = note_of(note)?;
@@ -167,9 +176,19 @@ impl Stapling<'_> {
             checkpoint: note.clone(),
             consistency: List::default(),
             head: note,
-            revocations: self.revocations(&head)?,
+            revocations,
             known,
         })
+    }
+
+    /// Where the entry is: where the earlier proof had it, however much was logged since; else it is looked for among the newest.
+    fn place(&self, tree: &Tree<'_>) -> Result<u64, StapleFault> {
+        let leaf = self.entry.leaf();
+        let before = self.earlier.filter(|earlier| earlier.entry == self.entry).map(|earlier| earlier.inclusion.index);
+        match before {
+            Some(index) if tree.node(0, index)? == Some(leaf) => Ok(index),
+            _ => tree.find(&leaf)?.map_err(|looked_at| StapleFault::NoEntry { looked_at }),
+        }
     }
 
     /// Everything that was revoked, as the checkpoint names it.
@@ -183,17 +202,21 @@ impl Stapling<'_> {
         if fits { Ok(list) } else { Err(StapleFault::Revocations { served, named: named.map_or(0, |(count, _)| count) }) }
     }
 
-    /// Paths from every head an earlier proof showed, the newest [`KNOWN_HEADS`] of them.
+    /// Paths from every head an earlier proof showed, the newest [`KNOWN_HEADS`] of them. What had been revoked then still is.
     fn continued(
         &self,
         earlier: &ReleaseProof,
-        note: &str,
-        head: &Checkpoint,
+        (note, head, revocations): (&str, &Checkpoint, &RevocationList),
         tree: &Tree<'_>,
     ) -> Result<List<KnownHead, KNOWN_HEADS>, StapleFault> {
         let (older, text) = text_of(&earlier.head, self.rule.log())?;
         let path = tree.consistency(older.size)?;
-        consistent(&older, head, &path).map_err(|fault| fork(fault, text, note, path))?;
+        if let Err(fault) = consistent(&older, head, &path) {
+            return Err(StapleFault::Fork { fault, proof: both(text, note, path) });
+        }
+        if let Some(known) = taken_back(&older, revocations) {
+            return Err(StapleFault::TakenBack { known, proof: both(text, note, path) });
+        }
         let mut sizes: BTreeSet<u64> = earlier.known.iter().map(|known| known.size).collect();
         sizes.insert(older.size);
         // The empty tree is continued by every tree, and a head of the same size is this one.
@@ -225,13 +248,47 @@ fn grows(earlier: &Note, note: &str, head: &Checkpoint, rule: &Rule) -> Result<(
         return Ok(());
     }
     match went_back(text, note, rule.log(), rule.witnesses(), rule.witness_threshold()).map_err(StapleFault::Checkpoint)? {
-        true => Err(fork(LogError::Shrank { older: older.size, newer: head.size }, text, note, Vec::new())),
+        true => {
+            let fault = LogError::Shrank { older: older.size, newer: head.size };
+            Err(StapleFault::Fork { fault, proof: both(text, note, Vec::new()) })
+        }
         false => Err(StapleFault::Older { got: head.size, got_revoked, known: older.size, known_revoked }),
     }
 }
 
-fn fork(fault: LogError, older: &str, newer: &str, path: Vec<Digest>) -> StapleFault {
+/// How many revocations the older head named, where the newer head's list does not begin with them.
+fn taken_back(older: &Checkpoint, now: &RevocationList) -> Option<u64> {
+    older.revoked.filter(|(count, list)| now.digest_of_first(*count) != Some(*list)).map(|(count, _)| count)
+}
+
+/// Both heads, as they are kept.
+fn both(older: &str, newer: &str, path: Vec<Digest>) -> Box<ForkProof> {
     let note = |text: &str| Note::new(text.as_bytes()).unwrap_or_default();
-    let proof = ForkProof { older: note(older), newer: note(newer), path: List::new(path).unwrap_or_default() };
-    StapleFault::Fork { fault, proof: Box::new(proof) }
+    Box::new(ForkProof { older: note(older), newer: note(newer), path: List::new(path).unwrap_or_default() })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use ringwall_wire::release::{Revoked, RevokedBuild};
+
+    fn list(builds: &[&str]) -> RevocationList {
+        let one = |build: &&str| Revoked { what: RevokedBuild::Build(Text::new(*build).unwrap()), reason: Text::default(), at_s: 1 };
+        RevocationList { revoked: List::new(builds.iter().map(one).collect()).unwrap() }
+    }
+
+    #[test]
+    fn a_list_begins_with_what_was_revoked_before() {
+        let head = |revoked| Checkpoint { origin: "log.example".into(), size: 1, root: Digest([1; 32]), revoked };
+        let known = head(Some((2, Digest(list(&["a", "b"]).digest()))));
+        for good in [&["a", "b"][..], &["a", "b", "c"]] {
+            assert_eq!(taken_back(&known, &list(good)), None, "{good:?}");
+        }
+        // Fewer, none, as many and others, more and others: each is a list every client with the older head refuses.
+        for bad in [&["a"][..], &[], &["a", "c"], &["b", "a", "c"]] {
+            assert_eq!(taken_back(&known, &list(bad)), Some(2), "{bad:?}");
+        }
+        assert_eq!(taken_back(&head(None), &list(&["a"])), None);
+    }
 }

@@ -3,12 +3,14 @@
 //! Decides: it says what was predicted and what lies in the files, nothing typed twice; what is written is read back by the verifier's own reader before it
 //! is given to anybody. Trusts: the prediction (`measure.rs`). Out of scope: its shape (`ringwall_attest::release::statement`), signing (`bundle.rs`).
 
-use crate::measure::MeasurementSet;
+use crate::measure::{MeasurementSet, TdxMeasurement};
+use ringwall_attest::release::proof::Ran;
 use ringwall_attest::release::statement::{Artefact, SnpShape, Statement, StatementError, TdxShape};
 use ringwall_wire::codec::Field as _;
 use ringwall_wire::ids::Digest;
 use ringwall_wire::policy::{Measurement, TdxTuple};
 use sha2::{Digest as _, Sha256};
+use std::collections::BTreeSet;
 use std::io::Read as _;
 use std::path::Path;
 
@@ -36,10 +38,7 @@ pub fn compose(
     replays: Option<&Measurement>,
 ) -> Result<Vec<u8>, StatementError> {
     let snp = set.snp.iter().map(|one| SnpShape { cpu: one.model.clone(), vcpus: one.vcpus, digest: one.digest });
-    let tdx = set.tdx.iter().map(|one| TdxShape {
-        shape: one.shape.clone(),
-        tuple: TdxTuple { mrtd: one.mrtd, rtmr0: one.rtmr0, rtmr1: one.rtmr1, rtmr2: one.rtmr2 },
-    });
+    let tdx = set.tdx.iter().map(|one| TdxShape { shape: one.shape.clone(), tuple: tuple(one) });
     let tables = replays.into_iter().flat_map(|build| build.tdx_replays.iter());
     let statement = Statement {
         subjects: artefacts,
@@ -76,18 +75,34 @@ pub fn digest(path: &Path) -> std::io::Result<Digest> {
     }
 }
 
-/// Whether what somebody predicted for their own build is what a statement says, shape for shape; what differs, when it is not.
+/// Whether what somebody predicted for their own build is what a statement says: every digest and every tuple of one is in the other, both ways. Shapes may
+/// measure alike, so their number says nothing. What differs, when it is not.
 pub fn differs(stated: &Statement, own: &MeasurementSet) -> Option<&'static str> {
-    let snp = |digest| stated.snp.iter().any(|one| one.digest == digest);
-    let tdx = |tuple: &TdxTuple| stated.tdx.iter().any(|one| one.tuple == *tuple);
-    let own_tdx = |one: &crate::measure::TdxMeasurement| TdxTuple { mrtd: one.mrtd, rtmr0: one.rtmr0, rtmr1: one.rtmr1, rtmr2: one.rtmr2 };
+    let snp: BTreeSet<_> = stated.snp.iter().map(|one| one.digest.0).collect();
+    let tdx: BTreeSet<_> = stated.tdx.iter().map(|one| registers(&one.tuple)).collect();
     match () {
         () if stated.build != own.build_id => Some("the name of the build"),
         () if stated.svn != own.svn => Some("the security version"),
-        () if stated.snp.len() != own.snp.len() || !own.snp.iter().all(|one| snp(one.digest)) => Some("SNP launch digests"),
-        () if stated.tdx.len() != own.tdx.len() || !own.tdx.iter().all(|one| tdx(&own_tdx(one))) => Some("TDX registers"),
+        () if snp != own.snp.iter().map(|one| one.digest.0).collect() => Some("SNP launch digests"),
+        () if tdx != own.tdx.iter().map(|one| registers(&tuple(one))).collect() => Some("TDX registers"),
         () => None,
     }
+}
+
+/// Whether a prediction has what hardware reported.
+pub fn predicts(own: &MeasurementSet, ran: &Ran) -> bool {
+    match ran {
+        Ran::Snp(digest) => own.snp.iter().any(|one| one.digest == *digest),
+        Ran::Tdx(reported) => own.tdx.iter().any(|one| tuple(one) == *reported),
+    }
+}
+
+fn tuple(one: &TdxMeasurement) -> TdxTuple {
+    TdxTuple { mrtd: one.mrtd, rtmr0: one.rtmr0, rtmr1: one.rtmr1, rtmr2: one.rtmr2 }
+}
+
+fn registers(tuple: &TdxTuple) -> [[u8; 48]; 4] {
+    [tuple.mrtd.0, tuple.rtmr0.0, tuple.rtmr1.0, tuple.rtmr2.0]
 }
 
 #[cfg(test)]
@@ -117,6 +132,30 @@ mod tests {
         assert_eq!(differs(&read, &set(8)), Some("SNP launch digests"));
         assert_eq!(differs(&read, &MeasurementSet { svn: 4, ..set(7) }), Some("the security version"));
         assert!(compose(&set(7), Vec::new(), origin("main"), None).is_err(), "a branch is no commit");
+    }
+
+    /// Two types of vCPU may measure alike: a statement that names as many digests, one of them foreign, is not what was predicted.
+    #[test]
+    fn a_foreign_digest_does_not_hide_behind_shapes_that_measure_alike() {
+        let shaped = |digests: &[(&str, u8)]| MeasurementSet {
+            snp: digests
+                .iter()
+                .map(|(model, byte)| SnpMeasurement { vcpus: 4, model: (*model).into(), digest: MeasurementRegister([*byte; 48]) })
+                .collect(),
+            ..set(7)
+        };
+        let artefact = Artefact { name: "initrd".into(), digest: Digest([1; 32]) };
+        let stated = |set: &MeasurementSet| {
+            Statement::parse(&compose(set, vec![artefact.clone()], origin(&"ab".repeat(20)), None).unwrap()).unwrap()
+        };
+        let own = shaped(&[("EPYC-v3", 7), ("EPYC-v4", 7)]);
+        let foreign = stated(&shaped(&[("EPYC-v3", 7), ("EPYC-v4", 9)]));
+        assert_eq!(differs(&foreign, &own), Some("SNP launch digests"));
+        assert_eq!(differs(&stated(&shaped(&[("EPYC-v4", 7)])), &own), None, "the same shapes, counted otherwise");
+        assert!(predicts(&own, &Ran::Snp(MeasurementRegister([7; 48]))) && !predicts(&own, &Ran::Snp(MeasurementRegister([9; 48]))));
+        let registers = MeasurementRegister([7; 48]);
+        let tuple = TdxTuple { mrtd: registers, rtmr0: registers, rtmr1: registers, rtmr2: registers };
+        assert!(!predicts(&own, &Ran::Tdx(tuple)), "a boot by a table of events is in no prediction");
     }
 
     #[test]

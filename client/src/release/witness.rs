@@ -2,6 +2,7 @@
 //!
 //! Decides: a checkpoint is cosigned when a known log signed it and it continues the one that was cosigned last, which is on stable storage before the
 //! cosignature leaves; its revocations never become fewer, nor others of the same number. Two histories that a log signed are kept as proof of that.
+//! Processes that share a folder judge one after the other.
 //! Trusts: its folder to come back as it was left, its clock for the second it names. Out of scope: HTTP (the caller's), how often it is asked.
 //! Protocol section 8, "Releases".
 
@@ -184,7 +185,7 @@ pub struct Witness {
 }
 
 impl Witness {
-    /// With an existing folder that nobody else writes to.
+    /// With an existing folder that nobody but this witness writes to.
     pub fn new(key: NoteKey, logs: Vec<VerifierKey>, folder: &Path) -> Self {
         Witness { key, logs, folder: folder.to_owned() }
     }
@@ -218,6 +219,8 @@ impl Witness {
         if asked.old > newer.size {
             return Err(WitnessRefusal::OldTooLarge { old: asked.old, size: newer.size });
         }
+        // Held until the newer checkpoint is kept: another process on this folder would go on from the same older one, to another history.
+        let _alone = self.alone()?;
         let known = self.known(&log)?;
         let size = known.as_ref().map_or(0, |(older, _)| older.size);
         if size != asked.old {
@@ -230,6 +233,13 @@ impl Witness {
         }
         self.keep(&self.place(&log, "checkpoint"), asked.note.as_bytes())?;
         Ok(self.key.line(signed.text(), now_s))
+    }
+
+    /// Waits until no other process judges in this folder.
+    fn alone(&self) -> Result<std::fs::File, WitnessRefusal> {
+        let path = self.folder.join("lock");
+        let locked = std::fs::File::create(&path).and_then(|file| file.lock().map(|()| file));
+        locked.map_err(|fault| WitnessRefusal::Memory { path, fault: fault.to_string() })
     }
 
     fn continues(
@@ -386,6 +396,44 @@ mod tests {
         assert!(ForkProof::decode(&std::fs::read(scene.witness.place(&log, "fork")).unwrap()).is_ok());
         // More of them may be the same ones and others: whoever has both lists sees that.
         scene.ask(3, "abcd", 3).unwrap();
+    }
+
+    /// Two processes of one witness, asked at once, are shown two histories from where it stands: one of them is cosigned.
+    #[test]
+    fn two_processes_of_a_witness_cosign_one_history() {
+        for _ in 0..8 {
+            let mut scene = Scene::new();
+            scene.ask(0, "abc", 0).unwrap();
+            let asked = ["abcd", "abcX"].map(|words| {
+                let path = prove_consistency(&leaves(words), 3, 4).unwrap().unwrap();
+                Submission { old: 3, path, note: scene.note(words, 0) }
+            });
+            let log = VerifierKey::parse(&scene.log.verifier_key()).unwrap();
+            let start = std::sync::Barrier::new(2);
+            let cosigned = std::thread::scope(|threads| {
+                let both = asked.each_ref().map(|asked| {
+                    let key = NoteKey::from_seed("witness.example", NoteKind::Timed, Secret::new([2; 32]));
+                    let mut witness = Witness::new(key, vec![log.clone()], &scene.witness.folder);
+                    let start = &start;
+                    threads.spawn(move || {
+                        start.wait();
+                        witness.cosign(asked, 1_700_000_000).is_ok()
+                    })
+                });
+                both.map(|thread| thread.join().unwrap())
+            });
+            assert_ne!(cosigned[0], cosigned[1], "a history each, or none");
+        }
+        // And nobody judges while another does.
+        let mut scene = Scene::new();
+        let held = scene.witness.alone().unwrap();
+        std::thread::scope(|threads| {
+            let (told, hears) = std::sync::mpsc::channel();
+            threads.spawn(move || told.send(scene.ask(0, "abc", 0).is_ok()).unwrap());
+            assert!(hears.recv_timeout(std::time::Duration::from_millis(100)).is_err());
+            drop(held);
+            assert!(hears.recv().unwrap());
+        });
     }
 
     #[test]

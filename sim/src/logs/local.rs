@@ -108,7 +108,7 @@ impl LocalLog {
         }
     }
 
-    /// Has the log do something: `honest`, `stall`, `lose/COUNT`, `fork`.
+    /// Has the log do something: `honest`, `stall`, `lose/COUNT`, `forget/COUNT`, `crowd/COUNT`, `fork`.
     pub fn misbehave(&self, how: &str, body: &[u8]) -> Result<Answer, HttpFault> {
         Http::new().post(&format!("{}/misbehave/{how}", self.log.url), "application/octet-stream", body, ANSWER_BYTES)
     }

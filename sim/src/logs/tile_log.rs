@@ -1,7 +1,7 @@
 //! A tile log that can misbehave: C2SP tlog-tiles over HTTP, with an endpoint that takes entries and one for what was revoked.
 //!
 //! Decides: what the log shows: checkpoint, tiles, entries; that every new checkpoint is brought to its witnesses (C2SP tlog-witness), with a proof from
-//! where each stands, and shown with the cosignatures that came back. On demand it stalls, loses entries or shows others another history; it signs all of
+//! where each stands, and shown with the cosignatures that came back. On demand it stalls, loses entries, takes back revocations or shows others another history; it signs all of
 //! that, as a log that lies would. Trusts: nothing, protects nothing: its key is public. Out of scope: keeping anything after its end.
 
 use super::serve::{Answer, Desk};
@@ -11,6 +11,7 @@ use ringwall_client::release::note::NoteKey;
 use ringwall_client::release::tiles::{ENTRY_BYTES, TILE_HASHES, tile_path};
 use ringwall_client::release::witness::Submission;
 use ringwall_node::kbs::http::Method;
+use ringwall_wire::bounded::List;
 use ringwall_wire::codec::Message as _;
 use ringwall_wire::ids::Digest;
 use ringwall_wire::limits::NOTE_BYTES;
@@ -240,6 +241,19 @@ impl TileLogDesk {
                 self.history.cut(self.history.entries.len().saturating_sub(lost));
                 self.publish();
             }
+            ["crowd", count] => {
+                // Others log so much.
+                let room = ENTRIES.saturating_sub(self.history.entries.len());
+                let from = self.history.entries.len();
+                (0..count.parse::<usize>().unwrap_or(0).min(room))
+                    .for_each(|at| self.history.push(format!("of others {}", from + at).into_bytes()));
+                self.publish();
+            }
+            ["forget", count] => {
+                let kept = self.revoked.revoked.len().saturating_sub(count.parse().unwrap_or(0));
+                self.revoked.revoked = List::new(self.revoked.revoked.iter().take(kept).cloned().collect()).unwrap_or_default();
+                self.publish();
+            }
             ["fork"] => {
                 // The others are shown another last entry, under the same name and size.
                 let mut other = self.history.clone();
@@ -248,7 +262,7 @@ impl TileLogDesk {
                 self.show(&mut other);
                 self.other = Some(other);
             }
-            _ => return Answer::text(404, "this log can be honest, stall, lose/COUNT and fork\n"),
+            _ => return Answer::text(404, "this log can be honest, stall, lose/COUNT, forget/COUNT, crowd/COUNT and fork\n"),
         }
         Answer::text(200, "")
     }
