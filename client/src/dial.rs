@@ -6,7 +6,6 @@
 
 use crate::anchor::{self, AnchorStore, Governed, InMemory, Keeper, Sitting, log_lied, verified};
 use crate::client::GOODBYE;
-use crate::clock;
 use crate::credential::Credential;
 use crate::entropy::{self, Entropy};
 use crate::error::{ConnectError, code_name, went_back};
@@ -15,6 +14,7 @@ use crate::link::{Dial, DialError, Link, LinkError, Opened};
 use crate::options::Options;
 use crate::refused::RefusedNodes;
 use crate::verification::{Examined, Verification};
+use crate::{clock, recovered};
 use ed25519_dalek::SigningKey;
 use ringwall_attest::release::Released;
 use ringwall_attest::{Anchors, SessionError, Trace};
@@ -282,7 +282,7 @@ impl NodeDialler {
         let (pipe, session, exchange) = self.question(&connection, &nonce, until).await?;
         let mut session = self.attest(session, &exchange, &mut Trace::new()).await?;
         let reattest_by = asked_at + reattest_after(&session);
-        let verification = explain(&session, address);
+        let mut verification = explain(&session, address);
         let auth = UserAuth { known: opening.known(), ..self.user_auth(&session, &nonce, client) };
         let peer = session.peer().expect("an attested session has a peer");
         let expected = anchor::Session::new(peer, auth.user, client, nonce);
@@ -291,18 +291,18 @@ impl NodeDialler {
         let mut link = NodeLink { connection, send, recv, sealer, opener, out: Vec::new(), written: 0, sitting: None };
         let ready = link.authenticate(auth, until).await?;
         link.sitting = Some(Sitting::open(&self.keeper, opening, (expected, exchange), (&ready.receipt, &ready.epochs))?);
+        verification.recovered = recovered::tell(&verification, &ready.epochs, ready.recovered.as_ref())?;
         Ok(Opened { link, ready, verification, reattest_by })
     }
 }
 
 impl Dial for NodeDialler {
     type Link = NodeLink;
+    type Reach = quinn::Connection;
 
     async fn settle(&self) {
         self.keeper.settle().await;
     }
-
-    type Reach = quinn::Connection;
 
     async fn reach(&self, address: &str, until: Instant) -> Result<quinn::Connection, DialError> {
         self.connect(address, until).await

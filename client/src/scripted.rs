@@ -170,7 +170,7 @@ impl Dial for Scripted {
         let link = ScriptedLink { world: Arc::clone(&self.0), address: address.into(), client, tell, told };
         // Receipts are looked at below this seam, in the link of real nodes.
         let receipt = Receipted::sample(&mut Source::new(1));
-        let ready = UserReady { revision: Revision(world.revision), members, receipt, epochs: List::default() };
+        let ready = UserReady { revision: Revision(world.revision), members, receipt, epochs: List::default(), recovered: None };
         let reattest_by = Instant::now() + world.reattest.unwrap_or(Duration::from_secs(86_400));
         Ok(Opened { link, ready, verification: verification(address), reattest_by })
     }
@@ -190,6 +190,8 @@ fn verification(address: &str) -> Verification {
         policy_version: PolicyVersion(1),
         policy: Arc::new(ringwall_sim::world::policy()),
         platform_unseal: ringwall_wire::policy::PlatformUnseal::Never,
+        log_began_anew: false,
+        recovered: Vec::new(),
         steps: vec![ringwall_attest::Step::new(ringwall_attest::Stage::Cluster, "scripted")],
     }
 }

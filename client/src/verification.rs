@@ -3,6 +3,8 @@
 //! Decides: how the appraisal's reasons are kept for people and programs (`verify --explain`, `--json`). Holds no secret.
 //! Trusts: the appraised peer or the refusal it is made from. Out of scope: the judging (`attest`). Protocol sections 2.2 and 3.
 
+use crate::recovered::Recovery;
+use ringwall_attest::release::Released;
 use ringwall_attest::{AppraisedPeer, SessionError, Step, Trace};
 use ringwall_wire::ids::{ClusterId, Digest, Epoch, Incarnation, PolicyVersion, TrustDomain, Vendor};
 use ringwall_wire::policy::{PlatformUnseal, PolicyDoc};
@@ -35,6 +37,10 @@ pub struct Verification {
     pub policy: Arc<PolicyDoc>,
     /// Whether that policy lets the cluster's own chips open its keys after a total outage, without custodians.
     pub platform_unseal: PlatformUnseal,
+    /// Whether the policy names another release log than before, so that what was remembered of a log begins anew.
+    pub log_began_anew: bool,
+    /// The recoveries the node told of in a session, the newest last; empty where none was, and where no session was opened.
+    pub recovered: Vec<Recovery>,
     /// The chain of reasons, for people, in the order of the stages.
     pub steps: Vec<Step>,
 }
@@ -56,6 +62,8 @@ impl Verification {
             policy_version: peer.policy().version,
             policy: Arc::new(peer.policy().clone()),
             platform_unseal: peer.policy().platform_unseal,
+            log_began_anew: peer.released().is_some_and(Released::begins_anew),
+            recovered: Vec::new(),
             steps: appraised.steps().to_vec(),
         }
     }

@@ -8,14 +8,17 @@ use crate::config::ClusterPart;
 use crate::context::Site;
 use crate::entropy;
 use crate::stapling::Proof;
-use ringwall_attest::{AppraisedPeer, Asked, Batch, CollectError, Pinned, PolicyPin, SessionError, appraise_session, batch, report_data};
+use ringwall_attest::release::ReleaseError;
+use ringwall_attest::{
+    AppraisedPeer, Asked, Batch, CollectError, Pinned, PolicyPin, Rejection, SessionError, appraise_session, batch, report_data,
+};
 use ringwall_channel::NodeSecrets;
 use ringwall_wire::bounded::Blob;
 use ringwall_wire::codec::Message;
 use ringwall_wire::evidence::{Binding, Role};
 use ringwall_wire::governance::PolicySteps;
 use ringwall_wire::ids::{BootKeys, Digest, Incarnation, NoisePublic, Nonce};
-use ringwall_wire::policy::PolicyDoc;
+use ringwall_wire::policy::{PolicyDoc, ReleaseRule};
 use ringwall_wire::session::{AttestMode, AttestResp, SessionProof};
 use std::sync::Arc;
 use std::time::Duration;
@@ -96,7 +99,15 @@ pub(crate) async fn with_proof(site: &Arc<Site>, proof: Proof) -> Result<(), Pro
     let role = if let ClusterPart::Found(..) = site.config.cluster { Role::Genesis } else { Role::JoinInit };
     let claim = Claim { role, incarnation: Incarnation(0), keys: secrets.public().clone(), handshake, nonce };
     let answered = AttestResp { release_proof: proof, ..answer(site, claim).await? };
-    judge(site, answered, Wanted { role, handshake, nonce, noise: secrets.public().noise }).await.map(drop)?;
+    let wanted = Wanted { role, handshake, nonce, noise: secrets.public().noise };
+    let judging = Arc::clone(site);
+    // What was heard has no say here: a proof that lags is still the newest there is, and one that is good is not exchanged for nothing.
+    let judged = tokio::task::spawn_blocking(move || {
+        let alone = judge_alone(&judging, &answered, &wanted);
+        heed(&judging, &answered, alone.as_ref());
+        alone.map(drop)
+    });
+    judged.await.expect("judging does not panic and is not aborted")?;
     Ok(())
 }
 
@@ -142,8 +153,33 @@ pub(crate) fn judge_kept(site: &Site, mut answer: AttestResp, asked: &Asked<'_>,
     appraise_session(&answer, asked, &pinned)
 }
 
-/// The same as [`judge`] on this thread: a few milliseconds of public-key arithmetic.
+/// The same as [`judge`] on this thread: a few milliseconds of public-key arithmetic. What this node heard of the release log, from whomever, counts for
+/// every answer; what this one says of the log is heard.
 pub fn judge_here(site: &Site, answer: &AttestResp, wanted: &Wanted) -> Result<AppraisedPeer, SessionError> {
+    let alone = judge_alone(site, answer, wanted);
+    let verdict = alone.and_then(|peer| site.heard.judge(&peer, &answer.release_proof).map(|()| peer));
+    heed(site, answer, verdict.as_ref());
+    verdict
+}
+
+/// Hears what a proof says of the log: one that holds, and one that revokes the build it was shown for. Sessions are opened anew where more was revoked.
+fn heed(site: &Site, answer: &AttestResp, verdict: Result<&AppraisedPeer, &SessionError>) {
+    let in_force = site.policies.now();
+    let rule = match verdict {
+        Ok(peer) => &peer.policy().release,
+        Err(SessionError::Rejected(Rejection::NotReleased(why))) if matches!(**why, ReleaseError::Revoked { .. }) => {
+            &in_force.policy().release
+        }
+        Err(_) => return,
+    };
+    if let ReleaseRule::Demanded(rule) = rule
+        && site.heard.hear(&answer.release_proof, rule) > 0
+    {
+        site.sessions.renew();
+    }
+}
+
+fn judge_alone(site: &Site, answer: &AttestResp, wanted: &Wanted) -> Result<AppraisedPeer, SessionError> {
     let asked =
         Asked { handshake: &wanted.handshake, nonce: &wanted.nonce, role: wanted.role, noise: &wanted.noise, mode: AttestMode::Single };
     let in_force = site.policies.now();

@@ -10,9 +10,11 @@ use crate::custody::CustodyDesk;
 use crate::entropy::Entropy;
 use crate::front::Front;
 use crate::governance::{GovernanceDesk, PolicyCell};
+use crate::heard::HeardCell;
 use crate::life::LifeCell;
 use crate::peers::pool::PeerPool;
 use crate::platform::chip_keys::ChipKeys;
+use crate::publication::PublicationCell;
 use crate::renewal::Sessions;
 use crate::ring::Ring;
 use ringwall_attest::{Anchors, Attester};
@@ -41,6 +43,10 @@ pub struct Site {
     pub founding: PolicyDoc,
     /// The policy in force, as far as it is known here.
     pub policies: Arc<PolicyCell>,
+    /// What was heard of the release log.
+    pub heard: HeardCell,
+    /// The proof that recoveries are public.
+    pub published: Arc<PublicationCell>,
     /// Addresses on the card.
     pub card_addresses: Vec<Text<128>>,
     /// Configuration, with the boot configuration in it.

@@ -17,6 +17,7 @@ use crate::found::{self, FIRST_EPOCH, FoundError};
 use crate::governance::judges::NotJudged;
 use crate::governance::{self, GovernanceDesk};
 use crate::hardening::HardeningError;
+use crate::heard::HeardCell;
 use crate::join::joiner::{self, OwnEvidence};
 use crate::join::steward;
 use crate::life::{Life, LifeCell};
@@ -27,7 +28,7 @@ use crate::recover::assist::Assist;
 use crate::recover::{self, Plan, RecoverError};
 use crate::renewal::Sessions;
 use crate::ring::Ring;
-use crate::{accept, folders, front, stapling};
+use crate::{accept, folders, front, publication, stapling};
 use ringwall_attest::{Anchors, Attester, CollectError, SessionError};
 use ringwall_channel::NodeSecrets;
 use ringwall_consensus::recovery::{OwnedSealJudge, Source, TakeUpError};
@@ -182,6 +183,7 @@ pub(crate) async fn run_from(
     accepting.spawn(accept::run(Arc::clone(&site), members, assist));
     accepting.spawn(renew_on_hangup(Arc::clone(&site)));
     accepting.spawn(stapling::follow(Arc::clone(&site)));
+    accepting.spawn(publication::follow(Arc::clone(&site)));
     let begins = match (card, errand) {
         (Some(card), _) => Begins::Founds(Box::new(card)),
         (None, Errand::Recover(plan)) => Begins::Recovers(plan),
@@ -234,6 +236,8 @@ fn prepare(config: Config, providers: Providers) -> Result<(Arc<Site>, Option<Cl
         card_addresses: card.addresses.to_vec(),
         sessions: Sessions::new(&policies.now().policy().session, config.limits.reattest),
         policies: Arc::new(policies),
+        heard: HeardCell::at_start(&config.data),
+        published: Arc::default(),
         config,
         attester: providers.attester,
         chip_keys: ChipKeys::new(providers.chip_keys),

@@ -223,7 +223,7 @@ impl Holder {
         let words = CustodianAuth::words(&cluster_id, &verified.handshake, &verified.nonce, verified.incarnation, &self.id());
         let auth = CustodianAuth { custodian: self.id(), signature: Signature(self.sig.sign(&words).to_bytes()) };
         let Verified { endpoint, connection, sealer, opener, send, recv, handshake, exchange, .. } = verified;
-        let ready = CustodianReady { epoch: Epoch(0), head: None };
+        let ready = CustodianReady { epoch: Epoch(0), head: None, recovered: None };
         let mut talk = Talk {
             who: self.id(),
             sig: self.sig.clone(),

@@ -5,6 +5,8 @@
 //! Trusts: the simulated roots. Out of scope: each rule of a proof (`attest/tests`), bundles of other tools.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+#[path = "releases/epochs.rs"]
+mod epochs;
 use super::three;
 
 #[path = "releases/sigstore.rs"]
@@ -22,12 +24,13 @@ use ringwall_client::release::note::{NoteKey, NoteKind};
 use ringwall_client::release::staple::{Signed, Stapling};
 use ringwall_sim::cluster::{LocalCluster, LocalOptions, Machine};
 use ringwall_sim::logs::local::LocalLog;
+use ringwall_sim::release::MintedLog;
 use ringwall_sim::world;
 use ringwall_tests::local;
 use ringwall_wire::bounded::Text;
 use ringwall_wire::codec::Message as _;
 use ringwall_wire::policy::{PolicyDoc, ReleaseRule, ReleaseSigners};
-use ringwall_wire::release::{ForkProof, LogProof, ReleaseProof};
+use ringwall_wire::release::{ForkProof, LogHead, LogProof, ReleaseProof};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -210,6 +213,13 @@ async fn sessions_need_nobody_but_the_node() {
     other.snp[0].digest.0[0] ^= 1;
     makers.write("other.json", serde_json::to_string(&other).unwrap());
     makers.fails(&format!("release verify --from exchange-1 --card {card} --measurements other.json"), BAD, "SNP launch digests");
+    // The head of another log protects nothing any more, which is said.
+    let elsewhere = MintedLog::new("log.example/other").head(&[], now_s());
+    makers.write("elsewhere", LogHead { note: elsewhere, since_s: now_s() }.encode());
+    for (known, anew) in [("head", false), ("elsewhere", true)] {
+        let found = makers.done(&format!("release verify proof --policy policy.toml --known {known}"));
+        assert_eq!(found["log"]["begins_anew"], anew, "{known}");
+    }
     // A year later nobody can tell, although nothing is bad.
     let later = now_s() + 366 * 86_400;
     makers.fails(&format!("release verify proof --policy policy.toml --at {later}"), CANNOT_TELL, "witnessed");

@@ -280,6 +280,9 @@ async fn the_pages_of_backup_and_recovery() {
     let mut reader = reader();
     custodians(&mut reader, &["ana", "ben", "cleo"]);
     reader.others("ringwall init --credential ops");
+    let published = tempfile::tempdir().unwrap();
+    let log = LocalLog::start(Path::new(env!("CARGO_BIN_EXE_sim-ringwall")), published.path(), 3).unwrap();
+    reader.replace("https://log.example.org", Path::new(log.url()));
     let mut town = Town::start(&reader).await;
     for name in ["old.card", "cluster.card"] {
         std::fs::copy(town.cluster.card_path(), reader.path(name)).unwrap();
@@ -300,10 +303,15 @@ async fn the_pages_of_backup_and_recovery() {
     for step in page("recovery.md", include_str!("../../docs/runbooks/recovery.md")) {
         match step {
             Step::Run(run) => drop(reader.run(&run, &[], &|| local::logs(&town.cluster))),
-            Step::Then { what, .. } => {
-                assert!(["all nodes are dead", "all nodes are dead again"].contains(&what.as_str()), "nobody knows how to do this: {what}");
-                town.die(&mut reader);
-            }
+            Step::Then { what, .. } => match what.as_str() {
+                "all nodes are dead" | "all nodes are dead again" => town.die(&mut reader),
+                "the policy names a release log and its witnesses" => {
+                    let signers = [ReleaseKey::create(&reader.path("signer.key")).unwrap().signer()];
+                    let release = ReleaseRule::Demanded(log.rule(&signers, 1, 2, 7 * 86_400));
+                    std::fs::write(reader.path("policy.toml"), to_toml(&PolicyDoc { release, ..world::policy() })).unwrap();
+                }
+                other => panic!("nobody knows how to do this: {other}"),
+            },
         }
     }
 

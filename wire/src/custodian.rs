@@ -12,7 +12,7 @@ use crate::drill::{DrillOffer, DrillOp, DrillRow};
 use crate::ids::{ClusterId, CustodianId, CustodyEpoch, Digest, Epoch, Incarnation, Nonce, Signature};
 use crate::label::Label;
 use crate::limits::{AUDIT_EVENTS, CUSTODIANS, EXCHANGE_BYTES};
-use crate::receipt::ReceiptHead;
+use crate::receipt::{ReceiptHead, Recovered};
 use crate::recovery::{AuditEvent, LossSignature, LossTerms, RecoveryFault, ShareSubmission, SignedOffer};
 use crate::session::Refusal;
 use crate::{choice, message, record};
@@ -36,6 +36,8 @@ message! {
         pub epoch: Epoch,
         /// Where the log stands, signed: what the custodian keeps as its anchor. None from a node that recovers.
         pub head: Option<ReceiptHead>,
+        /// That the epoch began with a recovery; none in the first, and from a node that recovers.
+        pub recovered: Option<Recovered>,
     }
 }
 

@@ -39,6 +39,7 @@ labels! {
     RevocationList = "revocation-list",
     ReleaseProof = "release-proof",
     LogHead = "log-head",
+    Published = "published",
     ForkProof = "fork-proof",
     ReplaceOrder = "replace-order",
     ReplaceOrderSigned = "replace-order-signed",

@@ -208,6 +208,10 @@ pub const KNOWN_POLICY_BYTES: usize = POLICY_BYTES + POLICY_STEPS_BYTES + 64 * 1
 pub const LOG_HEAD_BYTES: usize = NOTE_BYTES + 1_024;
 /// Bytes of a proof that a release log lied: two notes, a path and a checksum.
 pub const FORK_PROOF_BYTES: usize = 2 * NOTE_BYTES + 16 * 1024;
+/// Entries of the release log that one proof shows to be public: as many recoveries and dealings as an operator has reason to show at once.
+pub const PUBLISHED_ENTRIES: usize = 16;
+/// Bytes of such a proof: one checkpoint, and for each entry itself and its path.
+pub const PUBLISHED_BYTES: usize = NOTE_BYTES + 64 * 1024;
 /// Changes that wait for their time at once: governors who disagree may each have theirs seen.
 pub const POLICY_PENDING: usize = 4;
 /// Changes of one policy that were withdrawn and are remembered, so that nobody brings them back.

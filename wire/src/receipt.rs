@@ -10,7 +10,7 @@ use crate::codec::{Field, Message, enc, enc_digest};
 use crate::evidence::BatchPath;
 use crate::ids::{ClientId, ClusterId, Digest, Epoch, Incarnation, Nonce, Signature, UserId};
 use crate::label::Label;
-use crate::limits::{ANCHOR_RECEIPTS, ATTEST_MESSAGE_BYTES, EPOCHS, RECEIPT_SPACES, TREE_PATH};
+use crate::limits::{ANCHOR_RECEIPTS, ATTEST_MESSAGE_BYTES, EPOCHS, PUBLISHED_BYTES, RECEIPT_SPACES, TREE_PATH};
 use crate::request::Namespace;
 use crate::{choice, message, record, tree};
 use alloc::vec::Vec;
@@ -200,6 +200,18 @@ message! {
         pub account: Digest,
         /// Signatures of witnesses over [`EpochStart::words`].
         pub witnesses: List<Signature, 16>,
+    }
+}
+
+record! {
+    /// That the epoch of a cluster began with a recovery, in the words of a member.
+    pub struct Recovered {
+        /// How it began.
+        pub start: EpochStart,
+        /// When it began, Unix seconds by the time of the state; 0 where that is not known.
+        pub began_s: u64,
+        /// A proof that this and earlier starts are public ([`crate::release::Published`]); empty where there is none.
+        pub published: Blob<PUBLISHED_BYTES>,
     }
 }
 

@@ -9,8 +9,11 @@ use crate::bounded::{Blob, List, Text};
 use crate::codec::{Message as _, enc_digest};
 use crate::ids::{ClusterId, Digest, Epoch};
 use crate::label::Label;
-use crate::limits::{BUNDLE_BYTES, KNOWN_HEADS, LOG_PATH, NOTE_BYTES, RELEASE_BUNDLES, REVOCATIONS, TREE_PATH, TRUSTED_ROOT_BYTES};
+use crate::limits::{
+    BUNDLE_BYTES, KNOWN_HEADS, LOG_PATH, NOTE_BYTES, PUBLISHED_ENTRIES, RELEASE_BUNDLES, REVOCATIONS, TREE_PATH, TRUSTED_ROOT_BYTES,
+};
 use crate::policy::{MeasurementRegister, TdxTuple};
+use crate::receipt::EpochStart;
 use crate::tree::leaf;
 use crate::{choice, message, record};
 use alloc::vec::Vec;
@@ -77,7 +80,7 @@ record! {
         pub cluster_id: ClusterId,
         /// The epoch that began.
         pub epoch: Epoch,
-        /// SHA-256 of its record.
+        /// SHA-256 of its record, an encoded [`EpochStart`].
         pub record: Digest,
     }
 }
@@ -101,6 +104,17 @@ impl LogEntry {
     /// The entry that makes a policy change public: `step` is SHA-256 of the `signed_words` of the signed policy.
     pub fn policy_change(cluster_id: ClusterId, step: Digest) -> Self {
         LogEntry { what: Logged::PolicyChange(LoggedPolicy { cluster_id, step }) }
+    }
+
+    /// The entry that makes a recovery public.
+    pub fn epoch_start(start: &EpochStart) -> Self {
+        let EpochStart { cluster_id, epoch, .. } = *start;
+        LogEntry { what: Logged::EpochStart(LoggedEpoch { cluster_id, epoch, record: Digest(start.digest()) }) }
+    }
+
+    /// The entry that makes a dealing public: `manifest` is the hash its dealer signed.
+    pub fn custody(cluster_id: ClusterId, manifest: Digest) -> Self {
+        LogEntry { what: Logged::Custody(LoggedCustody { cluster_id, manifest }) }
     }
 }
 
@@ -193,6 +207,26 @@ record! {
         pub size: u64,
         /// From it to the newest.
         pub path: ConsistencyPath,
+    }
+}
+
+message! {
+    /// A proof that entries are public: they are in the tree of one checkpoint, which the log signed and its witnesses cosigned.
+    pub struct Published = Published {
+        /// The checkpoint.
+        pub checkpoint: Note,
+        /// The entries, each at another place, ascending.
+        pub entries: List<PublishedEntry, PUBLISHED_ENTRIES>,
+    }
+}
+
+record! {
+    /// An entry, and where it is.
+    pub struct PublishedEntry {
+        /// What was published.
+        pub entry: LogEntry,
+        /// Its place in the tree of the checkpoint.
+        pub proof: LogProof,
     }
 }
 

@@ -13,7 +13,7 @@ use crate::ids::{
 };
 use crate::limits::{ATTEST_MESSAGE_BYTES, EPOCHS, RELEASE_PROOF_BYTES, SLOTS};
 use crate::policy::PolicyDoc;
-use crate::receipt::{EpochStart, KnownPoint, Receipted};
+use crate::receipt::{EpochStart, KnownPoint, Receipted, Recovered};
 use crate::user::RestoreProof;
 use crate::{choice, message, record};
 
@@ -180,6 +180,8 @@ message! {
         pub receipt: Receipted,
         /// Epochs that began since the one the client knew, in order; none where it is the same.
         pub epochs: List<EpochStart, EPOCHS>,
+        /// That the epoch began with a recovery; none in the first.
+        pub recovered: Option<Recovered>,
     }
 }
 

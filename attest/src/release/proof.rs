@@ -300,7 +300,7 @@ fn logged(proof: &ReleaseProof, rule: &Rule, statement: &Statement, now_s: u64) 
     Ok((head.checkpoint().clone(), since_s))
 }
 
-fn text(note: &Note) -> Result<&str, LogError> {
+pub(super) fn text(note: &Note) -> Result<&str, LogError> {
     core::str::from_utf8(note).map_err(|_| LogError::Note(NoteError::Note { what: "it is not UTF-8" }))
 }
 
@@ -336,14 +336,14 @@ fn continued(
 }
 
 /// The head as it is kept: whatever lines others appended to the note, the log's is the first and nobody's but the named witnesses' follow.
-fn own_lines(head: &Note, rule: &Rule) -> Result<Note, ReleaseError> {
+pub(super) fn own_lines(head: &Note, rule: &Rule) -> Result<Note, ReleaseError> {
     let signed = SignedNote::parse(text(head)?).map_err(LogError::Note)?;
     let kept = signed.only(core::iter::once(&rule.log).chain(&rule.witnesses));
     Note::new(kept.into_bytes()).map_err(|_| ReleaseError::Log(LogError::Note(NoteError::Note { what: "it is too long" })))
 }
 
 /// The head the caller knows; none when it is of another log, as after a policy that names another one: it says nothing of this log.
-fn known<'h>(last: Option<&'h LogHead>, rule: &Rule) -> Result<Option<(Checkpoint, &'h LogHead)>, ReleaseError> {
+pub(super) fn known<'h>(last: Option<&'h LogHead>, rule: &Rule) -> Result<Option<(Checkpoint, &'h LogHead)>, ReleaseError> {
     let Some(last) = last else { return Ok(None) };
     match text(&last.note).and_then(|note| checkpoint(note, &rule.log)) {
         Ok(known) => Ok(Some((known, last))),
@@ -354,7 +354,12 @@ fn known<'h>(last: Option<&'h LogHead>, rule: &Rule) -> Result<Option<(Checkpoin
 
 /// The head continues the one the caller knows. An older one is refused and proves nothing: nodes are stapled at different times, each witness has a clock of
 /// its own, and a revocation adds no entry. It is a lie only where the head is the newer one beyond doubt.
-fn continues(proof: &ReleaseProof, rule: &Rule, head: &Checkpoint, (known, last): (&Checkpoint, &LogHead)) -> Result<(), ReleaseError> {
+pub(super) fn continues(
+    proof: &ReleaseProof,
+    rule: &Rule,
+    head: &Checkpoint,
+    (known, last): (&Checkpoint, &LogHead),
+) -> Result<(), ReleaseError> {
     let lied = |path: ConsistencyPath| Box::new(ForkProof { older: last.note.clone(), newer: proof.head.clone(), path });
     let older = Err(ReleaseError::HeadOlder { got: head.size, known: known.size });
     if head.size < known.size {
@@ -372,18 +377,29 @@ fn continues(proof: &ReleaseProof, rule: &Rule, head: &Checkpoint, (known, last)
         (false, None) => return Err(ReleaseError::HeadUnknown { got: head.size, known: known.size }),
     };
     continued(known, head, &path, &last.note, &proof.head)?;
-    let Some((count, list)) = known.revoked else { return Ok(()) };
-    if head.size == known.size && head.revoked.map_or(0, |(now, _)| now) < count {
+    let named = |of: &Checkpoint| of.revoked.map_or(0, |(count, _)| count);
+    if head.size == known.size && named(head) < named(known) {
         return older;
     }
-    match proof.revocations.digest_of_first(count) == Some(list) {
-        true => Ok(()),
-        false => Err(ReleaseError::RevocationTakenBack { known: count, proof: lied(path) }),
+    revoked_by_now(proof, (known, last), path)
+}
+
+/// The list of a head that is newer beyond doubt begins with the one that is known; `path` leads to it where one is known.
+pub(super) fn revoked_by_now(
+    proof: &ReleaseProof,
+    (known, last): (&Checkpoint, &LogHead),
+    path: ConsistencyPath,
+) -> Result<(), ReleaseError> {
+    let Some((count, list)) = known.revoked else { return Ok(()) };
+    if proof.revocations.digest_of_first(count) == Some(list) {
+        return Ok(());
     }
+    let proof = ForkProof { older: last.note.clone(), newer: proof.head.clone(), path };
+    Err(ReleaseError::RevocationTakenBack { known: count, proof: Box::new(proof) })
 }
 
 /// The list is the head's, whole.
-fn whole_list(list: &RevocationList, head: &Checkpoint) -> Result<(), ReleaseError> {
+pub(super) fn whole_list(list: &RevocationList, head: &Checkpoint) -> Result<(), ReleaseError> {
     let count = u64::try_from(list.revoked.len()).unwrap_or(u64::MAX);
     let whole = match head.revoked {
         Some((named, digest)) => named == count && digest == Digest(list.digest()),
@@ -396,7 +412,7 @@ fn whole_list(list: &RevocationList, head: &Checkpoint) -> Result<(), ReleaseErr
 }
 
 /// The first revocation of the list that names `build`, or what the hardware reported of it.
-pub fn revokes<'l>(list: &'l RevocationList, build: &Measurement, ran: &Ran) -> Option<&'l Revoked> {
+fn revokes<'l>(list: &'l RevocationList, build: &Measurement, ran: &Ran) -> Option<&'l Revoked> {
     let names = |what: &RevokedBuild| match (what, ran) {
         (RevokedBuild::Build(name), _) => **name == *build.id,
         (RevokedBuild::Snp(digest), Ran::Snp(own)) => digest == own,
@@ -407,7 +423,7 @@ pub fn revokes<'l>(list: &'l RevocationList, build: &Measurement, ran: &Ran) -> 
 }
 
 /// The list does not name the build.
-fn revoked(list: &RevocationList, build: &Measurement, ran: &Ran) -> Result<(), ReleaseError> {
+pub(super) fn revoked(list: &RevocationList, build: &Measurement, ran: &Ran) -> Result<(), ReleaseError> {
     match revokes(list, build, ran) {
         None => Ok(()),
         Some(one) => Err(ReleaseError::Revoked { build: build.id.to_string(), reason: one.reason.to_string(), at_s: one.at_s }),

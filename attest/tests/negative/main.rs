@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr, clippy::indexing_slicing, dead_code, unreachable_pub)]
 
 mod harness;
+mod heard;
 mod policy;
 mod real;
 mod release;

@@ -12,7 +12,7 @@ use super::exit::{Exit, Trouble};
 use super::input::bounded_file;
 use super::passphrase::Secrets;
 use super::policy::say;
-use super::verbs::{options, spinner, write_new};
+use super::verbs::{options, spinner, tell, write_new};
 use super::{custodian_paper, show};
 use crate::card::read_card;
 use crate::custodian::age::Age;
@@ -188,7 +188,9 @@ impl Run<'_> {
         let spinner = spinner(self.shared, "verifying a node");
         let opened = CustodianSession::open(&options, keys).await;
         spinner.finish_and_clear();
-        Ok(opened?)
+        let opened = opened?;
+        tell(self.shared, &opened.node);
+        Ok(opened)
     }
 
     async fn pull(&mut self, pull: &Pull) -> Result<Exit, Trouble> {

@@ -33,6 +33,7 @@ mod recovery;
 mod rekey;
 mod release;
 mod release_args;
+mod release_epochs;
 mod release_log;
 mod release_verify;
 mod show;

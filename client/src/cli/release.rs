@@ -8,7 +8,7 @@ use super::exit::{Exit, Trouble};
 use super::input::bounded_file;
 use super::policy::{say, write_new};
 use super::release_args::{KeyFor, Keygen, Make, Publish, ReleaseVerb, Sign};
-use super::{release_log, release_verify, show};
+use super::{release_epochs, release_log, release_verify, show};
 use crate::Anchors;
 use crate::measure::MeasurementSet;
 use crate::policy::PolicyFile;
@@ -21,6 +21,7 @@ use crate::release::rekor::{self, RekorFault, Verifier};
 use crate::release::staple::{Signed, StapleFault};
 use crate::release::statement::{self, Origin};
 use crate::release::tiles::{TileLog, TilesFault};
+use ringwall_attest::release::LogError;
 use ringwall_attest::release::statement::{Artefact, Statement, StatementError};
 use ringwall_wire::bounded::Text;
 use ringwall_wire::codec::Message as _;
@@ -40,17 +41,19 @@ const STATEMENT_BYTES: usize = BUNDLE_BYTES;
 const PEM_BYTES: usize = 4 * 1024;
 
 /// Runs one verb.
-pub(crate) fn run(shared: &SharedOptions, anchors: &Anchors, verb: ReleaseVerb) -> Result<Exit, Trouble> {
+pub(crate) async fn run(shared: &SharedOptions, anchors: Anchors, verb: ReleaseVerb) -> Result<Exit, Trouble> {
     let json = shared.json;
     match verb {
         ReleaseVerb::Keygen(keygen) => make_key(&keygen, json),
         ReleaseVerb::Make(make) => make_statement(&make, json),
         ReleaseVerb::Sign(sign) => sign_statement(&sign, json),
         ReleaseVerb::Publish(publish) => publish_bundles(&publish, json),
+        ReleaseVerb::PublishEpochs(publish) => release_epochs::publish(shared, anchors, &publish).await,
+        ReleaseVerb::Epochs(epochs) => release_epochs::list(shared, &epochs),
         ReleaseVerb::Revoke(revoke) => release_log::revoke(&revoke, json),
         ReleaseVerb::Witness(witness) => release_log::witness(&witness, json),
         ReleaseVerb::Staple(staple) => release_log::staple(&staple, json),
-        ReleaseVerb::Verify(verify) => release_verify::run(shared, anchors, &verify),
+        ReleaseVerb::Verify(verify) => release_verify::run(shared, &anchors, &verify),
         ReleaseVerb::Record(record) => release_verify::record(&record, json),
     }
 }
@@ -83,11 +86,12 @@ troubles!(
     },
     StapleFault => |fault| match fault {
         StapleFault::Tiles(fault) => tiles_code(fault),
+        StapleFault::Checkpoint(LogError::TooFewWitnesses { .. }) => "RW-C-CANNOT-TELL",
         StapleFault::Checkpoint(_) | StapleFault::Revocations { .. } => "RW-C-RELEASE-REFUSED",
         StapleFault::Fork { .. } | StapleFault::TakenBack { .. } => "RW-C-RELEASE-FORK",
         StapleFault::Older { .. } => "RW-C-CANNOT-TELL",
         StapleFault::NoEntry { .. } => "RW-C-NOT-FOUND",
-        StapleFault::Bundle(_) | StapleFault::OtherStatement | StapleFault::Count { .. } | StapleFault::TooLarge { .. } => "RW-C-RELEASE-BUNDLE",
+        StapleFault::Bundle(_) | StapleFault::OtherStatement | StapleFault::Count { .. } | StapleFault::TooManyEntries { .. } | StapleFault::TooLarge { .. } => "RW-C-RELEASE-BUNDLE",
     },
 );
 

@@ -29,6 +29,10 @@ pub(crate) enum ReleaseVerb {
     Sign(Sign),
     /// Publish a signed release: in its log, or in Sigstore's
     Publish(Publish),
+    /// Publish how epochs began after a recovery, and dealings, in the release log; write the proof that nodes show
+    PublishEpochs(PublishEpochs),
+    /// Read what the release log has of one cluster: its recoveries and dealings; two recoveries of one epoch are told
+    Epochs(Epochs),
     /// Add to the list of what was revoked, and bring it to the log
     Revoke(Revoke),
     /// Look at a log once as a witness: cosign its newest checkpoint if it continues the last one
@@ -152,6 +156,46 @@ pub(crate) struct Publish {
     /// New file for the bundle with what was added
     #[arg(long, short, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
+}
+
+/// Arguments of `release publish-epochs`.
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("what").required(true).multiple(true).args(["epochs", "member", "dealing"]))]
+pub(crate) struct PublishEpochs {
+    /// Starts of epochs as recoveries wrote them down: `recovery/epochs.log` in the data folder of the node that recovered
+    pub(crate) epochs: Vec<PathBuf>,
+    /// Ask a member, which is verified, how the epoch began (needs a card and a credential)
+    #[arg(long)]
+    pub(crate) member: bool,
+    /// A dealing: `recovery.blob` in the data folder of any member
+    #[arg(long, value_name = "FILE")]
+    pub(crate) dealing: Vec<PathBuf>,
+    /// Address of the release log
+    #[arg(long, value_name = "URL")]
+    pub(crate) log_url: String,
+    /// Policy that names the log and its witnesses
+    #[arg(long, value_name = "FILE")]
+    pub(crate) policy: PathBuf,
+    /// The proof; one that is there is replaced
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) out: PathBuf,
+}
+
+/// Arguments of `release epochs`.
+#[derive(Debug, Args)]
+pub(crate) struct Epochs {
+    /// Address of the release log
+    #[arg(long, value_name = "URL")]
+    pub(crate) log_url: String,
+    /// Policy that names the log and its witnesses
+    #[arg(long, value_name = "FILE")]
+    pub(crate) policy: PathBuf,
+    /// Starts of epochs that are known, as `recovery/epochs.log`: says of each whether the log has it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) known: Vec<PathBuf>,
+    /// New file for the proof, should the log have two recoveries of one epoch
+    #[arg(long, value_name = "FILE")]
+    pub(crate) evidence: Option<PathBuf>,
 }
 
 /// Arguments of `release revoke`.

@@ -206,6 +206,9 @@ fn words(case: &Case, released: &Released, own: Option<&Path>) -> String {
     lines.push(format!("  in log {} of {} entries, root {}", head.origin, head.size, head.root));
     lines.push(format!("  witnessed at {}, {} needed", ringwall_attest::date(released.head().since_s), case.rule.witness_threshold));
     lines.push(format!("  not among {} revocations", head.revoked.map_or(0, |(count, _)| count)));
+    if released.begins_anew() {
+        lines.push("  the head that was known is of another log: what is remembered begins anew with this one".into());
+    }
     lines.push(format!("  source {}", stated.source));
     lines.push(format!("  commit {}", stated.commit));
     lines.push(format!("  recipe {}", stated.recipe));
@@ -225,7 +228,7 @@ fn object(released: &Released, reported: bool) -> Value {
         "released": true, "reported": reported, "build": stated.build, "svn": stated.svn, "source": stated.source, "commit": stated.commit,
         "recipe": stated.recipe.to_string(), "signers": released.signers(),
         "log": { "origin": head.origin, "size": head.size, "root": head.root.to_string(), "since_s": released.head().since_s,
-            "revoked": head.revoked.map_or(0, |(count, _)| count) },
+            "begins_anew": released.begins_anew(), "revoked": head.revoked.map_or(0, |(count, _)| count) },
         "files": stated.subjects.iter().map(|file| json!({ "name": file.name, "sha256": file.digest.to_string() })).collect::<Vec<_>>(),
     })
 }

@@ -4,7 +4,7 @@
 //! in JSON. Trusts: nothing. Out of scope: what is asked (`verbs.rs`).
 
 use super::exit::Trouble;
-use crate::{Change, ClusterStatus, Item, Verification};
+use crate::{Change, ClusterStatus, Item, Publicity, Recovery, Verification};
 use ringwall_wire::ids::{Incarnation, TrustDomain};
 use ringwall_wire::policy::PlatformUnseal;
 use ringwall_wire::session::MemberHint;
@@ -110,6 +110,20 @@ pub(crate) fn status_json(status: &ClusterStatus) -> Value {
         "revision": status.revision.0,
         "voters": status.voters.iter().map(member_json).collect::<Vec<_>>(),
         "learners": status.learners.iter().map(member_json).collect::<Vec<_>>(),
+    })
+}
+
+/// A recovery a node told of.
+pub(crate) fn recovery_json(recovery: &Recovery, now_s: u64) -> Value {
+    let (publicity, index) = match &recovery.publicity {
+        Publicity::NoLog => ("no log", None),
+        Publicity::NotShown => ("not shown", None),
+        Publicity::Refused(_) => ("refused", None),
+        Publicity::Public { index, .. } => ("public", Some(*index)),
+    };
+    json!({
+        "epoch": recovery.start.epoch.0, "began_s": recovery.began_s, "entries": recovery.start.previous.size,
+        "publicity": publicity, "index": index, "words": recovery.words(now_s),
     })
 }
 
@@ -262,6 +276,8 @@ mod tests {
             policy_version: PolicyVersion(2),
             policy: std::sync::Arc::new(ringwall_sim::world::policy()),
             platform_unseal: PlatformUnseal::SameChips,
+            log_began_anew: false,
+            recovered: Vec::new(),
             steps: vec![Step::new(Stage::Report, "the report is signed")],
         }
     }

@@ -8,8 +8,10 @@ use super::exit::{Exit, Trouble};
 use super::{input, show, verify};
 use crate::anchor::AnchorFiles;
 use crate::card::read_card;
+use crate::clock;
 use crate::namespace::expect_version;
 use crate::private::private;
+use crate::verification::Verification;
 use crate::{Anchors, Client, Credential, Expect, NamespaceHandle, Options, PutOptions, Revision, Timeouts, WriteError};
 use clap::CommandFactory;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -38,7 +40,7 @@ pub(crate) async fn run(arguments: Arguments, anchors: Anchors, guest: Option<Ar
         Verb::Receipt { verb } => super::receipt::run(&shared, &anchors, verb),
         Verb::Policy { verb } => super::policy::run(&shared, anchors, verb).await,
         Verb::Cluster { verb } => super::governance::cluster(&shared, anchors, verb).await,
-        Verb::Release { verb } => super::release::run(&shared, &anchors, verb),
+        Verb::Release { verb } => super::release::run(&shared, anchors, verb).await,
         Verb::Measure(arguments) => super::measure::run(&shared, &arguments),
         Verb::Slot { verb } => super::slot::run(&shared, verb),
         Verb::Custodian(arguments) => super::custodian::run(&shared, anchors, arguments).await,
@@ -110,7 +112,20 @@ pub(super) async fn open(shared: &SharedOptions, path: &Path, mut options: Optio
     let spinner = spinner(shared, "verifying a node");
     let client = Client::connect(options).await;
     spinner.finish_and_clear();
-    Ok(client?)
+    let client = client?;
+    tell(shared, &client.verification());
+    Ok(client)
+}
+
+/// What a session showed of the cluster that people should know, whatever they came for.
+pub(super) fn tell(shared: &SharedOptions, node: &Verification) {
+    for recovery in node.recovered.iter().filter(|recovery| recovery.is_news || recovery.is_hidden()) {
+        show::note_unless(shared.json, &recovery.words(clock::now_s()));
+    }
+    if node.log_began_anew {
+        let words = "the policy names another release log than before: what was remembered of the earlier one says nothing of this one, and begins anew";
+        show::note_unless(shared.json, words);
+    }
 }
 
 /// A namespace that is expected to exist. In cluster mode the question itself finds out; in the others the user's key is compared first.
@@ -289,11 +304,21 @@ async fn now(namespace: &NamespaceHandle) -> Result<Revision, Trouble> {
 async fn status(shared: &SharedOptions, anchors: Anchors) -> Result<Exit, Trouble> {
     let client = connect(shared, anchors).await?;
     let status = client.status().await;
+    let node = client.verification();
     client.close().await;
     let status = status?;
-    match shared.json {
-        true => show::line(show::status_json(&status).to_string())?,
-        false => show::print(show::status_text(&status).as_bytes())?,
+    let now_s = clock::now_s();
+    if shared.json {
+        let mut object = show::status_json(&status);
+        if !node.recovered.is_empty() {
+            object["recovered"] = node.recovered.iter().map(|recovery| show::recovery_json(recovery, now_s)).collect();
+        }
+        show::line(object.to_string())?;
+    } else {
+        show::print(show::status_text(&status).as_bytes())?;
+        // The others were told when the session opened.
+        let quiet = node.recovered.iter().filter(|recovery| !recovery.is_news && !recovery.is_hidden());
+        quiet.for_each(|recovery| show::note(&recovery.words(now_s)));
     }
     Ok(Exit::Done)
 }

@@ -12,6 +12,7 @@ use crate::error::{Attempt, ConnectError};
 use crate::exchange::Exchange;
 use crate::link::DialError;
 use crate::options::Options;
+use crate::recovered::tell;
 use crate::verification::Verification;
 use crate::{clock, entropy};
 use ringwall_attest::Trace;
@@ -115,6 +116,7 @@ impl CustodianSession {
             (Err(fault), Err(_)) => return Err(DialError::Breach(format!("neither acceptance nor refusal: {fault}"))),
         };
         opened.epoch = ready.epoch;
+        opened.node.recovered = tell(&opened.node, &[], ready.recovered.as_ref())?;
         opened.seen = kept(&ready, &opened.node, &sig, &exchange)?;
         Ok(opened)
     }

@@ -8,6 +8,7 @@
 //! | [`tiles`] | the release log, read over HTTP |
 //! | [`note`], [`witness`] | cosigning the log's checkpoints |
 //! | [`staple`] | the proof of release that nodes carry |
+//! | [`publish`] | recoveries and dealings in the log |
 //! | [`http`] | how any of this is asked for, bounded |
 //!
 //! Trusts: nothing fetched. Every verdict about a release is `ringwall_attest::release`'s; a session with a node uses none of this.
@@ -18,6 +19,7 @@ pub mod fulcio;
 pub mod http;
 pub mod key;
 pub mod note;
+pub mod publish;
 pub mod rekor;
 pub mod staple;
 pub mod statement;

@@ -90,8 +90,16 @@ pub enum StapleFault {
         /// How many it names.
         named: u64,
     },
+    /// More entries than one proof shows.
+    #[error("{count} entries: one proof shows at most {most}; publish them in several")]
+    TooManyEntries {
+        /// How many.
+        count: usize,
+        /// The most.
+        most: usize,
+    },
     /// A part is longer than a proof carries.
-    #[error("{what} is longer than a proof of release carries")]
+    #[error("{what} is longer than a proof carries")]
     TooLarge {
         /// What.
         what: &'static str,

@@ -214,13 +214,33 @@ impl Tree<'_> {
             return Err(TilesFault::NoSuchLeaf { what: "entry", index, size: self.size });
         }
         let (tile, at) = (index / TILE_HASHES, index % TILE_HASHES);
-        let path = format!("tile/entries/{}", self.place(0, tile));
-        let url = format!("{}/{path}", self.log.url);
-        let bundle = self.log.http.get(&url, ENTRIES_BYTES)?;
+        let bundle = self.bundle(tile)?;
         let other = || TilesFault::OtherEntry { url: self.log.url.clone(), index };
         let entry = entries(&bundle).and_then(|all| all.get(usize::try_from(at).ok()?).map(|entry| entry.to_vec())).ok_or_else(other)?;
         let named = self.tile(0, tile)?.get(usize::try_from(at).unwrap_or(usize::MAX)).copied();
         if named == Some(leaf(&entry)) { Ok(entry) } else { Err(other()) }
+    }
+
+    /// Shows `look` every entry with its index, each of which its leaf names, the oldest first: the newest 8,192, and from where on that is.
+    pub fn each(&self, mut look: impl FnMut(u64, &[u8])) -> Result<u64, TilesFault> {
+        let tiles = self.size.div_ceil(TILE_HASHES);
+        let first = tiles.saturating_sub(TILES_SEARCHED as u64);
+        for tile in first..tiles {
+            let (bundle, leaves, start) = (self.bundle(tile)?, self.tile(0, tile)?, tile.saturating_mul(TILE_HASHES));
+            let other = |at: usize| TilesFault::OtherEntry { url: self.log.url.clone(), index: start.saturating_add(at as u64) };
+            let found = entries(&bundle).ok_or_else(|| other(0))?;
+            for (at, named) in leaves.iter().enumerate() {
+                let entry = found.get(at).filter(|entry| leaf(entry) == *named).ok_or_else(|| other(at))?;
+                look(start.saturating_add(at as u64), entry);
+            }
+        }
+        Ok(first.saturating_mul(TILE_HASHES))
+    }
+
+    /// The entries of a tile, as they are served.
+    fn bundle(&self, tile: u64) -> Result<Vec<u8>, TilesFault> {
+        let url = format!("{}/tile/entries/{}", self.log.url, self.place(0, tile));
+        Ok(self.log.http.get(&url, ENTRIES_BYTES)?)
     }
 
     /// Hashes there are at a level of tiles.

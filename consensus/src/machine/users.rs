@@ -19,7 +19,7 @@ use ringwall_wire::without::{Defence, left_out};
 use std::io;
 
 /// A window of tries, in milliseconds.
-const WINDOW_MS: u64 = RESTORE_WINDOW_S as u64 * 1_000;
+pub(crate) const WINDOW_MS: u64 = RESTORE_WINDOW_S as u64 * 1_000;
 
 /// What a change that is applied does to the record, as its trail tells it.
 struct Told {

@@ -10,6 +10,7 @@ use crate::machine::log_tree::{Kept, LogTree};
 use crate::machine::policy::Governed;
 use crate::machine::roster::Roster;
 use crate::machine::rows::{self, ChainValue, RecordHead, SpaceValue};
+use crate::machine::users::WINDOW_MS;
 use crate::machine::{store, users};
 use crate::report::ReadError;
 use ringwall_wire::admission::{Admission, AdmitPropose, Endorse, IncarnationCert};
@@ -298,6 +299,13 @@ impl View {
     /// The policy in force, how it came to be, and what waits.
     pub fn governance(&self) -> Arc<Governed> {
         Arc::clone(&self.published.governed)
+    }
+
+    /// When the epoch began with a recovery, Unix milliseconds by the time of the state; 0 where it did not, or where that is not known.
+    pub fn recovered_ms(&self) -> Result<u64, ReadError> {
+        // The window in which nobody is restored began with it.
+        let row = self.rows.read(&[rows::RESTORES_CLOSED], |row| row.map(u64::from_bytes).transpose());
+        Ok(row.map_err(fenced)?.map_err(fenced)?.map_or(0, |until_ms| until_ms.saturating_sub(WINDOW_MS)))
     }
 
     /// A user on record.

@@ -72,7 +72,8 @@ pub(crate) fn admit(front: &Front, auth: &CustodianAuth, binding: &UserBinding<'
         return Err(no());
     }
     let head = Some(front.receipts.head_alone(&view));
-    Ok((auth.custodian, CustodianReady { epoch: front.epoch, head }))
+    let recovered = front.published.told(&view).map_err(|_| fenced())?;
+    Ok((auth.custodian, CustodianReady { epoch: front.epoch, head, recovered }))
 }
 
 fn is_signed(key: &SigPublic, cluster_id: &ClusterId, auth: &CustodianAuth, binding: &UserBinding<'_>) -> bool {

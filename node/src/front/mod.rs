@@ -47,6 +47,7 @@ use crate::context::Node;
 use crate::entropy::Entropy;
 use crate::governance::PolicyCell;
 use crate::kbs;
+use crate::publication::PublicationCell;
 use crate::renewal::Sessions;
 use crate::ring::Ring;
 use crate::room::Room;
@@ -100,6 +101,8 @@ pub struct FrontParts {
     pub boot_config: BootConfig,
     /// Proof of release; empty where the policy demands none.
     pub staple: Arc<Staple>,
+    /// The proof that recoveries are public.
+    pub published: Arc<PublicationCell>,
     /// The clock: Unix milliseconds.
     pub clock: Clock,
     /// The generator.
@@ -132,6 +135,7 @@ pub struct Front {
     policies: Arc<PolicyCell>,
     boot_config: Blob<4096>,
     staple: Arc<Staple>,
+    published: Arc<PublicationCell>,
     pub(crate) entropy: Entropy,
     /// The certificate of the key broker protocol, where it is offered.
     broker: Option<Arc<kbs::Identity>>,
@@ -200,6 +204,7 @@ impl Front {
             slot,
             boot_config: Blob::new(boot_config.encode()).expect("a boot configuration is under 200 bytes"),
             staple: parts.staple,
+            published: parts.published,
             entropy: parts.entropy,
             quotes: Arc::new(quotes),
             writes: Arc::new(writes::Writes::new(replica.clone(), leader_known, parts.room)),
@@ -339,6 +344,7 @@ pub(crate) fn open(node: &Arc<Node>) -> Arc<Front> {
             policies: Arc::clone(&site.policies),
             boot_config: site.config.boot.clone(),
             staple: Arc::clone(&site.config.staple),
+            published: Arc::clone(&site.published),
             clock: site.clock.clone(),
             entropy: site.entropy.clone(),
             room: Room::new(site.config.data.clone(), site.config.limits.disk_reserve_bytes),

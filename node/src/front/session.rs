@@ -280,7 +280,9 @@ async fn welcome(
     // A client of an earlier epoch is told how those since then began.
     let epochs = known.map_or_else(Vec::new, |known| view.epochs_after(known.epoch));
     let epochs = List::new(epochs).expect("the record keeps no more epochs than a client is told");
-    Ok((user, told, UserReady { revision: view.revision(), members: status::member_hints(&front.replica.metrics()), receipt, epochs }))
+    let recovered = front.published.told(&view).map_err(|_| fenced())?;
+    let members = status::member_hints(&front.replica.metrics());
+    Ok((user, told, UserReady { revision: view.revision(), members, receipt, epochs, recovered }))
 }
 
 /// The first message of stream 0 after attestation; small, since nobody is known yet.

@@ -88,6 +88,8 @@ pub(crate) fn site_under(policy: PolicyDoc, (chip, slot): (&str, u8), lies: &[Li
         genesis,
         founding: policy.clone(),
         policies: Arc::new(PolicyCell::founding(policy)),
+        heard: ringwall_node::heard::HeardCell::default(),
+        published: Arc::default(),
         card_addresses: Vec::new(),
         config,
         attester: Arc::new(tee),

@@ -208,6 +208,7 @@ impl Node {
                     members: List::default(),
                     receipt: self.receipt(visitor, None, 0)?,
                     epochs: List::default(),
+                    recovered: None,
                 }
                 .encode(),
             };

@@ -17,7 +17,7 @@ use ringwall_wire::ids::{
     UserId,
 };
 use ringwall_wire::receipt::{self, Anchor, Misdeed, Receipt, ReceiptHead, ReceiptLeaf, SpaceMark, TreeHead};
-use ringwall_wire::release::{ForkProof, ReleaseProof};
+use ringwall_wire::release::{ForkProof, Published, PublishedEntry, ReleaseProof};
 use ringwall_wire::session::{AttestMode, AttestReq, AttestResp, SessionProof};
 use std::io;
 use std::path::Path;
@@ -52,7 +52,9 @@ fn releases(seeds: &mut Vec<Seed>) {
     let bundle = proof.bundles.first().expect("a minted proof has bundles");
     let statement = Bundle::parse(bundle).ok().and_then(|bundle| bundle.statement().map(<[u8]>::to_vec)).expect("minted");
     let fork = ForkProof { older: proof.head.clone(), newer: proof.head.clone(), path: List::default() };
-    let parts: [(&str, &[u8]); 7] = [
+    let entry = PublishedEntry { entry: proof.entry.clone(), proof: proof.inclusion.clone() };
+    let published = Published { checkpoint: proof.head.clone(), entries: List::new(vec![entry]).expect("one entry") };
+    let parts: [(&str, &[u8]); 8] = [
         ("key", key.as_bytes()),
         ("note", &proof.head),
         ("bundle", bundle),
@@ -60,6 +62,7 @@ fn releases(seeds: &mut Vec<Seed>) {
         ("statement", &statement),
         ("fork", &fork.encode()),
         ("proof", bytes),
+        ("published", &published.encode()),
     ];
     seeds.extend((0u8..).zip(parts).map(|(tag, (name, bytes))| ("release", name.to_owned(), tagged(tag, bytes))));
 }

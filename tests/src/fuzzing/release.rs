@@ -1,10 +1,11 @@
-//! The target of releases: verifier keys, notes, checkpoints, bundles, trusted roots, statements, whole proofs.
+//! The target of releases: verifier keys, notes, checkpoints, bundles, trusted roots, statements, whole proofs, published entries.
 //!
 //! Decides: what is read is written back the same where it has one form; a proof that counts says what the minted one says; nothing else of these
 //! bytes verifies under the minted keys. Trusts: `ringwall_sim::release`. Out of scope: how inputs are found.
 
 use ringwall_attest::release::{
-    Bundle, LogError, Ran, Released, Rule, SignedNote, Signer, Statement, TrustedRoot, VerifierKey, log, verify_fork, verify_release,
+    Bundle, Heard, LogError, Ran, Released, Rule, SignedNote, Signer, Statement, TrustedRoot, VerifierKey, log, verify_fork,
+    verify_published, verify_release,
 };
 use ringwall_sim::release::{Publisher, statement_of};
 use ringwall_sim::{SimTee, policy_for, world};
@@ -49,7 +50,7 @@ fn judge(proof: &[u8], rule: &ReleaseSigners, build: &Measurement) -> Option<Rel
 pub(super) fn release(bytes: &[u8]) {
     let Some((which, bytes)) = bytes.split_first() else { return };
     let rule = || Rule::read(&RELEASE.rule).expect("a rule of our own");
-    match which % 7 {
+    match which % 8 {
         0 => {
             let Ok(text) = core::str::from_utf8(bytes) else { return };
             drop(VerifierKey::parse(text));
@@ -89,13 +90,22 @@ pub(super) fn release(bytes: &[u8]) {
                 assert_ne!(fork.older, fork.newer, "one head is one history");
             }
         }
-        _ => {
+        6 => {
             if let Ok(proof) = ReleaseProof::decode(bytes) {
                 assert_eq!(proof.encode(), bytes, "one value, one encoding");
             }
             if let Some(released) = judge(bytes, &RELEASE.rule, &RELEASE.build) {
                 let said = (released.statement(), released.checkpoint());
                 assert_eq!(said, (RELEASE.honest.statement(), RELEASE.honest.checkpoint()), "another proof counts");
+            }
+            if let Ok(heard) = Heard::of(bytes, &RELEASE.rule) {
+                assert_eq!((heard.checkpoint(), heard.revoked()), (RELEASE.honest.checkpoint(), 0), "the minted log signed one checkpoint");
+            }
+        }
+        _ => {
+            if let Ok(published) = verify_published(bytes, &RELEASE.rule) {
+                assert_eq!(published.checkpoint(), RELEASE.honest.checkpoint(), "the minted log signed one checkpoint");
+                assert!(published.entries().len() <= 2, "it has two entries");
             }
         }
     }

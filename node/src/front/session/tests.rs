@@ -1,7 +1,6 @@
 //! A front door over a real replica, real QUIC and minted evidence, with a client that verifies, and one that misbehaves.
 //!
 //! Decides: nothing. Trusts: nothing. Out of scope: several members (the suites over real processes).
-
 #![allow(clippy::unwrap_used, clippy::panic)]
 use super::*;
 use crate::front::FrontParts;
@@ -85,6 +84,7 @@ async fn house_under(policy: PolicyDoc) -> House {
         policies: Arc::new(crate::governance::PolicyCell::founding(policy)),
         boot_config,
         staple: crate::stapling::Staple::none(),
+        published: Arc::default(),
         clock,
         entropy,
         room: Room::new(folder.path().to_owned(), 0),
