@@ -4,7 +4,7 @@
 
 import { Door } from "./door.mjs";
 
-const CHIPS = ["genoa-1", "turin-1", "tdx-1"];
+const CHIPS = ["genoa-1", "tdx-1"];
 const TURNS = 9;
 const APPRAISALS = 5; // in one turn: a browser's clock is coarse
 
