@@ -22,6 +22,7 @@ import tempfile
 import threading
 
 import debian
+import repro
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILDS = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).absolute()
@@ -94,7 +95,8 @@ def build_library(sysroot):
         sources = library(scratch / "sources")
         environment = {key: value for key, value in os.environ.items() if "RUSTFLAGS" not in key and not key.startswith("CARGO_PROFILE")}
         # What is unstable outside the library is allowed to it alone: nothing of ours is compiled with this.
-        environment |= {"RUSTC_BOOTSTRAP": "1", "RUSTFLAGS": f"-Zforce-unstable-if-unmarked -Cembed-bitcode=yes --remap-path-prefix={scratch}=library", "CARGO_TARGET_DIR": str(scratch / "built")}
+        flags = ["-Zforce-unstable-if-unmarked", "-Cembed-bitcode=yes", f"--remap-path-prefix={scratch}=/library", f"--remap-path-prefix={repro.HOME}=/cargo"]
+        environment |= {"RUSTC_BOOTSTRAP": "1", "CARGO_ENCODED_RUSTFLAGS": "\x1f".join(flags), "CARGO_TARGET_DIR": str(scratch / "built")}
         words = ["cargo", "build", "--release", "--locked", "--target", TARGET, "--manifest-path", str(sources / "Cargo.toml"), "-p", "std", "-p", "panic_abort"]
         subprocess.run(words, cwd=ROOT, env=environment, check=True, timeout=BUILD_SECONDS)
         made = sorted((scratch / "built" / TARGET / "release/deps").glob("*.rlib"))
@@ -105,23 +107,23 @@ def build_library(sysroot):
 
 
 def target():
-    """Environment under which cargo builds for the target like for any other."""
+    """What rustc has to be told to build for the target like for any other: where its standard library is, if not with the toolchain."""
     if has_core(pathlib.Path(asked("rustc", "--print", "target-libdir", "--target", TARGET))):
         say(f"{TARGET}: the toolchain has it")
-        return {}
+        return []
     sysroot = KEPT / f"sysroot-{rustc()['commit-hash'][:12]}"
     if not has_core(sysroot / "lib/rustlib" / TARGET / "lib"):
         if not fetch_allowed():
             raise Failed(f"{TARGET} IS MISSING: `rustup target add {TARGET}`; where rustup cannot fetch it, on a Debian machine, RINGWALL_FETCH=1 {sys.argv[0]} builds it from Debian's sources")
-        say(f"{TARGET}: the toolchain lacks it; its standard library is built from Debian's sources of {SOURCES['version']}")
+        say(f"{TARGET}: the toolchain lacks it; its standard library is built from sources")
         with tempfile.TemporaryDirectory(dir=KEPT if KEPT.is_dir() else None) as scratch:
             whole = pathlib.Path(scratch) / "sysroot"
             build_library(whole)
             KEPT.mkdir(parents=True, exist_ok=True)
             shutil.rmtree(sysroot, ignore_errors=True)
             shutil.move(whole, sysroot)
-    say(f"{TARGET}: built before, kept in {sysroot}")
-    return {"CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS": f"--sysroot={sysroot}"}
+    say(f"{TARGET}: its standard library is in {sysroot}")
+    return [f"--sysroot={sysroot}"]
 
 
 def packages():
@@ -159,9 +161,10 @@ def tree():
     say(f"{len(reached)} packages are compiled for {TARGET} or run to compile them; none is C, links a library or runs a C compiler")
 
 
-def build(environment):
-    """The pure crates, and the module of conformance."""
-    environment = os.environ | environment
+def build(flags):
+    """The pure crates, and the module of conformance. Flags are for the target alone: cargo keeps them from what runs on this machine."""
+    recipe = repro.recipe(ROOT, repro.HOME)
+    environment = os.environ | {"CARGO_ENCODED_RUSTFLAGS": "\x1f".join([recipe["CARGO_ENCODED_RUSTFLAGS"], *flags])}
     words = [word for package in PURE for word in ("-p", package)]
     subprocess.run(["cargo", "check", "--locked", "--lib", *words, "--target", TARGET, "--profile", PROFILE], cwd=ROOT, env=environment, check=True, timeout=BUILD_SECONDS)
     words = ["cargo", "rustc", "--locked", "-p", WEB, "--example", "conformance", "--crate-type", "cdylib", "--target", TARGET, "--profile", PROFILE]
@@ -313,7 +316,8 @@ def main():
     what = parser.parse_args().what
     try:
         if what == "target":
-            return 0 if target() is not None else 1
+            target()
+            return 0
         tree()
         return compare() if what == "all" else 0
     except (Failed, debian.Missing) as fault:

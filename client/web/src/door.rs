@@ -7,7 +7,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Bytes of a question: all shared vectors are 6 MB, a whole answer of a node is below 256 KiB.
+/// Bytes of a question: all shared vectors are 4 MB, the largest answer of a node is far below.
 pub const QUESTION_BYTES: usize = 64 * 1024 * 1024;
 
 static QUESTION: Mutex<Vec<u8>> = Mutex::new(Vec::new());
