@@ -16,6 +16,7 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -246,16 +247,13 @@ def browser(module, folder):
     threading.Thread(target=server.serve_forever, daemon=True).start()
     flags = [*CALM, f"--user-data-dir={folder / 'profile'}", *(["--no-sandbox"] if os.geteuid() == 0 else []), *(["--headless=new"] if "shell" not in program else [])]
     with (folder / "browser.log").open("wb") as log:
-        running = subprocess.Popen([program, *flags, f"http://127.0.0.1:{server.server_port}/"], stdout=log, stderr=log)
+        # A group of its own: a browser is a dozen processes, and none may outlive this.
+        running = subprocess.Popen([program, *flags, f"http://127.0.0.1:{server.server_port}/"], stdout=log, stderr=log, start_new_session=True)
         try:
             told = server.done.wait(BROWSER_SECONDS)
         finally:
-            running.terminate()
-            try:
-                running.wait(20)
-            except subprocess.TimeoutExpired:
-                running.kill()
-                running.wait()
+            os.killpg(running.pid, signal.SIGKILL)
+            running.wait()
             server.shutdown()
     if not told:
         tail = (folder / "browser.log").read_text(errors="replace").splitlines()[-5:]
@@ -314,6 +312,8 @@ def main():
     parser = argparse.ArgumentParser(description="Compares verdicts natively, under node and in a browser.")
     parser.add_argument("what", choices=("all", "target", "tree"), nargs="?", default="all")
     what = parser.parse_args().what
+    # Whoever ends this ends the browser with it.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     try:
         if what == "target":
             target()
