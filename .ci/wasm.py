@@ -21,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 
 import debian
 import repro
@@ -240,6 +241,19 @@ class Page(http.server.BaseHTTPRequestHandler):
         pass
 
 
+def ended(running):
+    """Ends a process with its whole group, and waits until nobody of it writes anywhere any more."""
+    os.killpg(running.pid, signal.SIGKILL)
+    running.wait()
+    until = time.monotonic() + 10
+    while time.monotonic() < until:
+        try:
+            os.killpg(running.pid, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.05)
+
+
 def browser(module, folder):
     """What the page says in a headless browser."""
     program = next((name for name in BROWSERS if shutil.which(name)), None)
@@ -255,8 +269,7 @@ def browser(module, folder):
         try:
             told = server.done.wait(BROWSER_SECONDS)
         finally:
-            os.killpg(running.pid, signal.SIGKILL)
-            running.wait()
+            ended(running)
             server.shutdown()
     if not told:
         tail = (folder / "browser.log").read_text(errors="replace").splitlines()[-5:]

@@ -68,7 +68,7 @@ pub fn node(chip_name: &str) -> Node {
 /// two cosignatures with Ed25519 and one with ML-DSA-44.
 ///
 /// # Panics
-/// Never: what is minted is short.
+/// For a name no chip can have.
 pub fn released(chip_name: &str) -> (Node, AttestResp) {
     let mut publisher = Publisher::default();
     let node = node_of(chip_name, "released", |policy| policy.release = publisher.demanded());
