@@ -3,6 +3,7 @@
 //! Decides: nothing; it answers and lets the caller judge. Trusts: minted evidence of `ringwall-sim`.
 //! Out of scope: what must become of an answer (the tests that use it).
 
+use crate::release::Publisher;
 use crate::{SimTee, anchors, policy_for, world};
 use ed25519_dalek::{Signer as _, SigningKey};
 use ringwall_attest::batch::{leaf, session_words, standing_leaf};
@@ -12,7 +13,7 @@ use ringwall_wire::codec::Message as _;
 use ringwall_wire::evidence::{Binding, Role};
 use ringwall_wire::genesis::{BootConfig, GenesisRecord};
 use ringwall_wire::ids::{
-    BootKeys, ClusterId, Digest, Epoch, Incarnation, KemPublic, NoisePublic, Nonce, PolicyVersion, SigPublic, Signature, Slot,
+    BootKeys, ClusterId, Digest, Epoch, Incarnation, KemPublic, NoisePublic, Nonce, PolicyVersion, SigPublic, Signature, Slot, Vendor,
 };
 use ringwall_wire::policy::PolicyDoc;
 use ringwall_wire::session::{AttestMode, AttestResp, SessionProof, StandingProof};
@@ -61,6 +62,25 @@ pub fn node_of(chip_name: &str, name: &str, change: impl FnOnce(&mut PolicyDoc))
 /// The node on `chip_name` of the plain cluster.
 pub fn node(chip_name: &str) -> Node {
     node_of(chip_name, "first", |_| ())
+}
+
+/// The node on `chip_name` of a cluster that demands a proof of release, and its answer for [`SESSION`] with one: two signatures, a log's entry, a head with
+/// two cosignatures with Ed25519 and one with ML-DSA-44.
+///
+/// # Panics
+/// For a name no chip can have.
+pub fn released(chip_name: &str) -> (Node, AttestResp) {
+    let mut publisher = Publisher::default();
+    let node = node_of(chip_name, "released", |policy| policy.release = publisher.demanded());
+    let ran = node.tee.vendor();
+    let build = node.policy.measurements.iter().find(|build| match ran {
+        Vendor::Amd => !build.snp.is_empty(),
+        Vendor::Intel => !build.tdx.is_empty(),
+    });
+    let proof = publisher.release(build.expect("the policy names the builds of its machines"), NOW_S);
+    let mut answer = node.answers(SESSION);
+    answer.release_proof = Blob::new(proof).expect("a proof is short");
+    (node, answer)
 }
 
 /// One side of one handshake.

@@ -6,11 +6,12 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 
 /// Chores: the word, its script and the script's first arguments, what it does.
-const CHORES: [(&str, &str, &[&str], &str); 5] = [
+const CHORES: [(&str, &str, &[&str], &str); 6] = [
     ("repro", ".ci/repro.py", &[], "builds the shipped programs twice and compares them bit for bit; --write records it"),
     ("sbom", ".ci/sbom.py", &[], "bill of materials and licences of the shipped programs: --check, --write, --texts FILE"),
     ("image", "deploy/image/build.py", &[], "makes the guest image; --help names what it needs"),
     ("image-test", "deploy/image/test.py", &[], "makes the guest image twice, boots it in an emulator, uses and attacks it"),
+    ("wasm", ".ci/wasm.py", &[], "judges published evidence natively, under node and in a browser, and compares: target, tree, all"),
     ("flake", "nix/evaluate.py", &[], "evaluates flake.nix against a stub of its inputs"),
 ];
 

@@ -4,7 +4,8 @@
 //! Trusts: nothing. Out of scope: evidence of each vendor (`snp.rs`, `tdx.rs`), judging (`judge.rs`). docs/conformance.md, "case.json".
 
 use super::expect::Expect;
-use super::{files, snp, tdx};
+use super::place::Place;
+use super::{snp, tdx};
 use ringwall_attest::Anchors;
 use ringwall_wire::evidence::{Endorsements, Evidence};
 use ringwall_wire::text::read_hex;
@@ -63,8 +64,8 @@ impl Kind {
     }
 
     /// The kind the files of a case tell.
-    fn of_files(folder: &Path) -> Option<Self> {
-        let has = |name| files::named(folder, name).is_some();
+    fn of_files(folder: &Place) -> Option<Self> {
+        let has = |name| folder.named(name).is_some();
         if has("bundle.sigstore.json") {
             return Some(Kind::Sigstore);
         }
@@ -168,7 +169,7 @@ pub struct Case {
     id: String,
     kind: Kind,
     expect: Expect,
-    folder: PathBuf,
+    folder: Place,
     facts: Value,
     words: String,
 }
@@ -176,19 +177,20 @@ pub struct Case {
 impl Case {
     /// Reads `case.json` in `folder`; nothing else is read yet.
     pub fn read(folder: &Path) -> Result<Self, CaseError> {
-        let facts = facts(folder)?;
-        let kind = kind_of(folder, &facts)?;
-        Self::of(folder, kind, facts)
+        let folder = Place::on_disk(folder);
+        let facts = facts(&folder)?;
+        let kind = kind_of(&folder, &facts)?;
+        Self::of(&folder, kind, facts)
     }
 
-    pub(super) fn of(folder: &Path, kind: Kind, facts: Value) -> Result<Self, CaseError> {
+    pub(super) fn of(folder: &Place, kind: Kind, facts: Value) -> Result<Self, CaseError> {
         let word = facts.get("expect").and_then(Value::as_str).unwrap_or_default();
-        let unknown = || CaseError::UnknownExpect { path: folder.to_owned(), expect: word.to_owned() };
+        let unknown = || CaseError::UnknownExpect { path: folder.path().to_owned(), expect: word.to_owned() };
         let expect = Expect::of_word(word).ok_or_else(unknown)?;
-        let name = folder.file_name().unwrap_or_default().to_string_lossy();
+        let name = folder.name();
         let id = facts.get("id").and_then(Value::as_str).filter(|id| !id.is_empty()).unwrap_or(&name).to_owned();
         let words = words(&facts);
-        Ok(Case { id, kind, expect, folder: folder.to_owned(), facts, words })
+        Ok(Case { id, kind, expect, folder: folder.clone(), facts, words })
     }
 
     /// Its name: `id`, else the folder's. Shown, never looked at.
@@ -207,7 +209,7 @@ impl Case {
     }
 
     /// Where it lies.
-    pub fn folder(&self) -> &Path {
+    pub fn folder(&self) -> &Place {
         &self.folder
     }
 
@@ -236,7 +238,7 @@ impl Case {
         match self.facts.get("verify_at") {
             None | Some(Value::Null) => Ok(JUDGED_AT_S),
             Some(value) => number(value).ok_or_else(|| CaseError::BadFact {
-                path: self.folder.clone(),
+                path: self.folder.path().to_owned(),
                 key: "verify_at",
                 value: value.to_string().chars().take(80).collect(),
                 wanted: "Unix seconds",
@@ -246,8 +248,8 @@ impl Case {
 
     /// The bytes of a file of the case.
     pub fn file(&self, name: &str) -> Result<Vec<u8>, CaseError> {
-        let missing = || CaseError::Missing { path: self.folder.clone(), name: name.to_owned() };
-        files::first(&self.folder, &[name])?.ok_or_else(missing)
+        let missing = || CaseError::Missing { path: self.folder.path().to_owned(), name: name.to_owned() };
+        self.folder.first(&[name])?.ok_or_else(missing)
     }
 
     /// What the case hands to a verifier.
@@ -256,17 +258,17 @@ impl Case {
             Kind::Snp => snp::offer(self),
             Kind::Tdx => tdx::offer(self),
             other @ (Kind::Measurement | Kind::Sigstore | Kind::Tlog) => {
-                Err(CaseError::UnknownKind { path: self.folder.clone(), kind: other.name().to_owned() })
+                Err(CaseError::UnknownKind { path: self.folder.path().to_owned(), kind: other.name().to_owned() })
             }
         }
     }
 }
 
 /// The object in `case.json`.
-pub(super) fn facts(folder: &Path) -> Result<Value, CaseError> {
-    let path = files::named(folder, "case.json").ok_or_else(|| CaseError::NoFacts { path: folder.to_owned() })?;
-    let bytes = files::read(&path)?;
-    let not_json = |reason: String| CaseError::NotJson { path: path.clone(), reason };
+pub(super) fn facts(folder: &Place) -> Result<Value, CaseError> {
+    let file = folder.named("case.json").ok_or_else(|| CaseError::NoFacts { path: folder.path().to_owned() })?;
+    let bytes = file.read()?;
+    let not_json = |reason: String| CaseError::NotJson { path: file.path().to_owned(), reason };
     if bytes.len() > CASE_BYTES {
         return Err(not_json(format!("more than {CASE_BYTES} bytes")));
     }
@@ -278,14 +280,14 @@ pub(super) fn facts(folder: &Path) -> Result<Value, CaseError> {
 }
 
 /// The kind a case says it is; when it does not say, its files, then the folder it lies in.
-pub(super) fn kind_of(folder: &Path, facts: &Value) -> Result<Kind, CaseError> {
+pub(super) fn kind_of(folder: &Place, facts: &Value) -> Result<Kind, CaseError> {
     let said = facts.get("kind").and_then(Value::as_str).unwrap_or_default();
-    let parent = || folder.parent().and_then(Path::file_name).and_then(|name| Kind::of_folder(&name.to_string_lossy()));
+    let parent = || folder.above().and_then(|above| Kind::of_folder(&above.name()));
     let found = match said {
         "" => Kind::of_files(folder).or_else(parent),
         said => Kind::of_word(said),
     };
-    found.ok_or_else(|| CaseError::UnknownKind { path: folder.to_owned(), kind: said.to_owned() })
+    found.ok_or_else(|| CaseError::UnknownKind { path: folder.path().to_owned(), kind: said.to_owned() })
 }
 
 /// A number, or text that is one.

@@ -4,12 +4,11 @@
 //! above are not followed further than two levels. Out of scope: reading evidence. docs/conformance.md, "Folders".
 
 use super::case::{self, Case, CaseError, Kind};
-use super::files::{self, FOLDER_ENTRIES};
 use super::measurement::{self, MeasurementCase};
+use super::place::Place;
 use super::sigstore::{self, SigstoreCase};
 use super::tlog::{self, TlogCase};
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Folders that cases share.
 const SHARED: [&str; 3] = ["roots", "crl", "trusted_roots"];
@@ -53,17 +52,21 @@ pub struct Found {
 
 /// Finds every case in `folder`, or those of one kind.
 pub fn find(folder: &Path, only: Option<Kind>) -> Result<Found, CaseError> {
-    let folder = fs::canonicalize(folder).map_err(|error| unreadable(folder, &error))?;
+    find_in(&Place::found_on_disk(folder)?, only)
+}
+
+/// The same, wherever the folder is.
+pub fn find_in(folder: &Place, only: Option<Kind>) -> Result<Found, CaseError> {
     let mut found = Found::default();
-    let own_name = name_of(&folder);
-    if files::named(&folder, "case.json").is_some() {
-        found.take(&folder, None, only);
+    let own_name = folder.name();
+    if folder.named("case.json").is_some() {
+        found.take(folder, None, only);
     } else if Kind::of_folder(&own_name).is_some() {
-        found.kind_folder(&folder, only)?;
+        found.kind_folder(folder, only)?;
     } else if is_later(&own_name) {
         found.not_judged.push(NotJudged { name: own_name, why: LATER_WHY });
     } else {
-        found.set(&folder, only)?;
+        found.set(folder, only)?;
     }
     found.cases.sort_by(|a, b| (a.kind(), a.id()).cmp(&(b.kind(), b.id())));
     found.measurements.sort_by(|a, b| a.id.cmp(&b.id));
@@ -76,15 +79,15 @@ const LATER_WHY: &str = "not judged by this version";
 
 impl Found {
     /// A folder of kinds; what is no kind may be a folder of cases that say theirs.
-    fn set(&mut self, folder: &Path, only: Option<Kind>) -> Result<(), CaseError> {
-        for inside in folders(folder)? {
-            let name = name_of(&inside);
+    fn set(&mut self, folder: &Place, only: Option<Kind>) -> Result<(), CaseError> {
+        for inside in folder.folders()? {
+            let name = inside.name();
             match Kind::of_folder(&name) {
                 Some(kind) if only.is_none_or(|only| only == kind) => self.kind_folder(&inside, only)?,
                 Some(_) => {}
                 None if SHARED.contains(&name.to_ascii_lowercase().as_str()) => {}
                 None if is_later(&name) => self.not_judged.push(NotJudged { name, why: LATER_WHY }),
-                None if files::named(&inside, "case.json").is_some() => self.take(&inside, None, only),
+                None if inside.named("case.json").is_some() => self.take(&inside, None, only),
                 None => self.stranger(&inside, only)?,
             }
         }
@@ -92,31 +95,31 @@ impl Found {
     }
 
     /// A folder of another name: its cases say their kind; without any it is told, and no failure.
-    fn stranger(&mut self, folder: &Path, only: Option<Kind>) -> Result<(), CaseError> {
-        let cases: Vec<PathBuf> = folders(folder)?.into_iter().filter(|inside| files::named(inside, "case.json").is_some()).collect();
+    fn stranger(&mut self, folder: &Place, only: Option<Kind>) -> Result<(), CaseError> {
+        let cases: Vec<Place> = folder.folders()?.into_iter().filter(|inside| inside.named("case.json").is_some()).collect();
         if cases.is_empty() {
-            self.not_judged.push(NotJudged { name: name_of(folder), why: "no folder of a known kind, and no cases in it" });
+            self.not_judged.push(NotJudged { name: folder.name(), why: "no folder of a known kind, and no cases in it" });
         }
         cases.iter().for_each(|case| self.take(case, None, only));
         Ok(())
     }
 
     /// A folder of one kind: every folder in it is a case, but for shared ones.
-    fn kind_folder(&mut self, folder: &Path, only: Option<Kind>) -> Result<(), CaseError> {
-        let kind = Kind::of_folder(&name_of(folder));
+    fn kind_folder(&mut self, folder: &Place, only: Option<Kind>) -> Result<(), CaseError> {
+        let kind = Kind::of_folder(&folder.name());
         if kind == Some(Kind::Tlog) {
             return self.log_folder(folder);
         }
-        for inside in folders(folder)? {
-            if !SHARED.contains(&name_of(&inside).to_ascii_lowercase().as_str()) {
+        for inside in folder.folders()? {
+            if !SHARED.contains(&inside.name().to_ascii_lowercase().as_str()) {
                 self.take(&inside, kind, only);
             }
         }
         if kind == Some(Kind::Measurement) && only.is_none_or(|only| only == Kind::Measurement) {
-            for path in entries(folder)?.into_iter().filter(|path| is_json(path)) {
-                match measurement::of_file(&path) {
+            for file in folder.entries()?.into_iter().filter(is_json) {
+                match measurement::of_file(&file) {
                     Ok(cases) => self.measurements.extend(cases),
-                    Err(error) => self.unreadable.push(Unreadable { name: name_of(&path), error }),
+                    Err(error) => self.unreadable.push(Unreadable { name: file.name(), error }),
                 }
             }
         }
@@ -124,29 +127,29 @@ impl Found {
     }
 
     /// A folder of what transparency logs gave: JSON files of cases, and logs of tiles whose key one of these files has.
-    fn log_folder(&mut self, folder: &Path) -> Result<(), CaseError> {
-        for path in entries(folder)?.into_iter().filter(|path| is_json(path)) {
-            match tlog::of_file(&path) {
+    fn log_folder(&mut self, folder: &Place) -> Result<(), CaseError> {
+        for file in folder.entries()?.into_iter().filter(is_json) {
+            match tlog::of_file(&file) {
                 Ok(cases) => self.logs.extend(cases),
-                Err(error) => self.unreadable.push(Unreadable { name: name_of(&path), error }),
+                Err(error) => self.unreadable.push(Unreadable { name: file.name(), error }),
             }
         }
-        for inside in folders(folder)? {
-            let newest = files::first(&inside, &["checkpoint"])?.unwrap_or_default();
+        for inside in folder.folders()? {
+            let newest = inside.first(&["checkpoint"])?.unwrap_or_default();
             let key = tlog::key_for(&self.logs, &String::from_utf8_lossy(&newest));
             match tlog::of_log(&inside, key) {
                 Ok(cases) if cases.is_empty() => {
-                    self.not_judged.push(NotJudged { name: name_of(&inside), why: "no log of tiles whose key is known" });
+                    self.not_judged.push(NotJudged { name: inside.name(), why: "no log of tiles whose key is known" });
                 }
                 Ok(cases) => self.logs.extend(cases),
-                Err(error) => self.unreadable.push(Unreadable { name: name_of(&inside), error }),
+                Err(error) => self.unreadable.push(Unreadable { name: inside.name(), error }),
             }
         }
         Ok(())
     }
 
     /// One case. What it says of its kind counts more than the folder it lies in.
-    fn take(&mut self, folder: &Path, lies_in: Option<Kind>, only: Option<Kind>) {
+    fn take(&mut self, folder: &Place, lies_in: Option<Kind>, only: Option<Kind>) {
         let read = case::facts(folder).and_then(|facts| {
             let said = facts.get("kind").and_then(serde_json::Value::as_str).unwrap_or_default().to_ascii_lowercase();
             if LATER.iter().any(|later| said.starts_with(later)) {
@@ -166,15 +169,15 @@ impl Found {
             Ok(Some(Taken::Bundle(case))) => self.bundles.push(*case),
             Ok(None) => self.skipped(folder, only),
             Err(error) if only.is_none() || lies_in.is_none() || lies_in == only => {
-                self.unreadable.push(Unreadable { name: name_of(folder), error });
+                self.unreadable.push(Unreadable { name: folder.name(), error });
             }
             Err(_) => {}
         }
     }
 
-    fn skipped(&mut self, folder: &Path, only: Option<Kind>) {
+    fn skipped(&mut self, folder: &Place, only: Option<Kind>) {
         if only.is_none() {
-            self.not_judged.push(NotJudged { name: name_of(folder), why: LATER_WHY });
+            self.not_judged.push(NotJudged { name: folder.name(), why: LATER_WHY });
         }
     }
 }
@@ -186,37 +189,10 @@ enum Taken {
     Bundle(Box<SigstoreCase>),
 }
 
-fn is_json(path: &Path) -> bool {
-    path.is_file() && path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"))
+fn is_json(place: &Place) -> bool {
+    place.is_file() && place.path().extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"))
 }
 
 fn is_later(name: &str) -> bool {
     LATER.contains(&name.to_ascii_lowercase().as_str())
-}
-
-fn name_of(folder: &Path) -> String {
-    folder.file_name().unwrap_or_default().to_string_lossy().into_owned()
-}
-
-fn unreadable(path: &Path, error: &std::io::Error) -> CaseError {
-    CaseError::Unreadable { path: path.to_owned(), reason: error.to_string() }
-}
-
-/// The folders in a folder, by name.
-fn folders(folder: &Path) -> Result<Vec<PathBuf>, CaseError> {
-    Ok(entries(folder)?.into_iter().filter(|path| path.is_dir()).collect())
-}
-
-/// What is in a folder, by name.
-fn entries(folder: &Path) -> Result<Vec<PathBuf>, CaseError> {
-    let listed = fs::read_dir(folder).map_err(|error| unreadable(folder, &error))?;
-    let mut found = Vec::new();
-    for entry in listed.take(FOLDER_ENTRIES + 1) {
-        found.push(entry.map_err(|error| unreadable(folder, &error))?.path());
-    }
-    if found.len() > FOLDER_ENTRIES {
-        return Err(CaseError::Unreadable { path: folder.to_owned(), reason: format!("more than {FOLDER_ENTRIES} entries") });
-    }
-    found.sort();
-    Ok(found)
 }

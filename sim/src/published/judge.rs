@@ -3,19 +3,15 @@
 //! Decides: what counts as accepted. Real evidence was never made for us, so accepted means that everything verifies and satisfies the strict
 //! policy, and the one thing left to refuse is its binding. Stated exceptions are granted to cases that a policy decides, to no other.
 //! Trusts: `ringwall-attest`, which is what is being tried. A panic in it is caught, told as the verdict, and never agrees.
-//! Out of scope: reading cases. docs/conformance.md, "Verdicts".
+//! Out of scope: reading cases, what is told of a verdict (`record.rs`). docs/conformance.md, "Verdicts".
 
-use super::case::{Case, CaseError, Kind, Offer, Offered};
+use super::case::{Case, CaseError, Offer, Offered};
 use super::expect::{Exception, Expect};
-use super::folder::{Found, NotJudged, Unreadable, find};
-use super::measurement::{self, Measured};
-use super::{sigstore, tlog};
 use crate::strict;
 use ringwall_attest::{Claims, Expected, Layer, Rejection, Verified, VerifyError, appraise, verify};
 use ringwall_wire::policy::PolicyDoc;
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
 
 /// Exceptions one case can need: there are six kinds of them.
 const EXCEPTIONS: usize = 6;
@@ -180,135 +176,6 @@ pub(super) fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, String> {
 fn words_of(payload: &(dyn Any + Send)) -> String {
     let text = payload.downcast_ref::<&str>().map(|words| (*words).to_owned());
     text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_else(|| "without words".to_owned())
-}
-
-/// One line of the result.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Record {
-    /// The case.
-    pub id: String,
-    /// What it is about.
-    pub kind: Kind,
-    /// What it states.
-    pub expected: String,
-    /// What it got: accept or reject, with the exceptions it needed.
-    pub got: String,
-    /// Whether it was accepted.
-    pub accepted: bool,
-    /// Whether the two fit.
-    pub agrees: bool,
-    /// The layer that refused.
-    pub layer: Option<String>,
-    /// Name of the refusal.
-    pub variant: String,
-    /// In words for people.
-    pub reason: String,
-    /// What the case gives as its own reason.
-    pub stated: String,
-    /// Exceptions granted.
-    pub exceptions: Vec<String>,
-    /// Why it is believed, as far as it got.
-    pub steps: Vec<String>,
-}
-
-impl Record {
-    fn of(case: &Case, judged: &Judged) -> Self {
-        let exceptions: Vec<String> = judged.exceptions.iter().map(ToString::to_string).collect();
-        let accepted = matches!(judged.outcome, Outcome::Accepted);
-        let word = match &judged.outcome {
-            Outcome::Accepted => "accept",
-            Outcome::Panicked(_) => "panic",
-            _ => "reject",
-        };
-        let got = if exceptions.is_empty() { word.to_owned() } else { format!("{word} with {}", exceptions.join(", ")) };
-        Record {
-            id: case.id().to_owned(),
-            kind: case.kind(),
-            expected: case.expect().word().to_owned(),
-            got,
-            accepted,
-            agrees: judged.agrees(case.expect()),
-            layer: judged.outcome.layer().map(|layer| layer.to_string()),
-            variant: judged.outcome.variant(),
-            reason: judged.outcome.reason(),
-            stated: case.text("reason").to_owned(),
-            exceptions,
-            steps: judged.steps.clone(),
-        }
-    }
-}
-
-impl Record {
-    fn of_measured(kind: Kind, id: &str, stated: &str, measured: Measured) -> Self {
-        let Measured { expected, got, agrees, refusal, reason } = measured;
-        Record {
-            id: id.to_owned(),
-            kind,
-            expected,
-            got,
-            accepted: refusal.is_empty(),
-            agrees,
-            layer: (!refusal.is_empty()).then(|| kind.name().to_owned()),
-            variant: refusal,
-            reason,
-            stated: stated.to_owned(),
-            exceptions: Vec::new(),
-            steps: Vec::new(),
-        }
-    }
-
-    fn of_panic(kind: Kind, id: &str, stated: &str, words: &str) -> Self {
-        let reason = format!("judging panicked: {words}");
-        let measured =
-            Measured { expected: "an answer".to_owned(), got: "panic".to_owned(), agrees: false, refusal: "Panicked".to_owned(), reason };
-        Self::of_measured(kind, id, stated, measured)
-    }
-}
-
-/// What a whole folder came to.
-#[derive(Clone, Debug, Default)]
-pub struct Run {
-    /// Judged cases.
-    pub records: Vec<Record>,
-    /// Cases that could not be read.
-    pub unreadable: Vec<Unreadable>,
-    /// What this version does not judge.
-    pub not_judged: Vec<NotJudged>,
-}
-
-/// Judges every case in `folder`, or those of one kind.
-pub fn run(folder: &Path, only: Option<Kind>) -> Result<Run, CaseError> {
-    let Found { cases, measurements, bundles, logs, unreadable, not_judged } = find(folder, only)?;
-    let mut run = Run { records: Vec::new(), unreadable, not_judged };
-    for case in cases {
-        match judge(&case) {
-            Ok(judged) => run.records.push(Record::of(&case, &judged)),
-            Err(error) => run.unreadable.push(Unreadable { name: case.id().to_owned(), error }),
-        }
-    }
-    for case in measurements {
-        match guarded(|| measurement::judge(&case)) {
-            Ok(Ok(measured)) => run.records.push(Record::of_measured(Kind::Measurement, &case.id, &case.stated, measured)),
-            Ok(Err(reason)) => {
-                let error = CaseError::Unreadable { path: PathBuf::from(&case.id), reason };
-                run.unreadable.push(Unreadable { name: case.id, error });
-            }
-            Err(words) => run.records.push(Record::of_panic(Kind::Measurement, &case.id, &case.stated, &words)),
-        }
-    }
-    let mut told = |kind, id: &str, stated: &str, judged: Result<Measured, String>| {
-        run.records.push(match judged {
-            Ok(measured) => Record::of_measured(kind, id, stated, measured),
-            Err(words) => Record::of_panic(kind, id, stated, &words),
-        });
-    };
-    for case in bundles {
-        told(Kind::Sigstore, &case.id, &case.stated, guarded(|| sigstore::judge(&case)));
-    }
-    for case in logs {
-        told(Kind::Tlog, &case.id, &case.stated, guarded(|| tlog::judge(&case)));
-    }
-    Ok(run)
 }
 
 #[cfg(test)]

@@ -5,14 +5,14 @@
 //! Out of scope: measuring and replaying (`ringwall-attest`). docs/conformance.md, "Measurements".
 
 use super::case::{self, CaseError, number};
-use super::files;
 use super::judge::variant;
+use super::place::{Place, below};
 use ringwall_attest::EventLog;
 use ringwall_attest::launch::{self, BootHashes, Firmware, Guest, LaunchError, Section, SectionKind, Vmm, vcpu_signature};
 use ringwall_wire::policy::{MeasurementRegister, Rtmr};
 use ringwall_wire::text::{read_hex, read_hex_vec};
 use serde_json::Value;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// RTMR0 in a TD report; the other three follow it. Source: Intel TDX DCAP quoting library API, "TD quote body".
 const RTMR0_AT: usize = 328;
@@ -36,7 +36,7 @@ pub struct MeasurementCase {
 #[derive(Clone, Debug)]
 enum What {
     /// One guest, as JSON, and the folder its files are in.
-    Launch { inputs: Value, folder: PathBuf },
+    Launch { inputs: Value, folder: Place },
     /// A log, a quote, and whether they should fit.
     Replay { log: Vec<u8>, quote: Vec<u8>, fits: bool },
 }
@@ -51,12 +51,13 @@ pub(super) struct Measured {
 }
 
 /// The cases in one JSON file of a measurement folder.
-pub(super) fn of_file(path: &Path) -> Result<Vec<MeasurementCase>, CaseError> {
-    let bytes = files::read(path)?;
+pub(super) fn of_file(place: &Place) -> Result<Vec<MeasurementCase>, CaseError> {
+    let bytes = place.read()?;
+    let path = place.path();
     let not_json = |reason: String| CaseError::NotJson { path: path.to_owned(), reason };
     let json: Value = serde_json::from_slice(&bytes).map_err(|error| not_json(error.to_string()))?;
     let file = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    let folder = path.parent().unwrap_or(Path::new(".")).to_owned();
+    let folder = place.above().unwrap_or_else(|| place.clone());
     let launch = |name: &str, inputs: &Value| MeasurementCase {
         id: if name.is_empty() { file.clone() } else { format!("{file}#{name}") },
         stated: text(&json, "what").to_owned(),
@@ -80,15 +81,15 @@ pub(super) fn of_file(path: &Path) -> Result<Vec<MeasurementCase>, CaseError> {
 }
 
 /// A folder with a firmware's event log and a quote.
-pub(super) fn of_folder(folder: &Path) -> Result<MeasurementCase, CaseError> {
+pub(super) fn of_folder(folder: &Place) -> Result<MeasurementCase, CaseError> {
     let facts = case::facts(folder)?;
     let file = |name: &str| {
-        let missing = || CaseError::Missing { path: folder.to_owned(), name: name.to_owned() };
-        files::first(folder, &[name])?.ok_or_else(missing)
+        let missing = || CaseError::Missing { path: folder.path().to_owned(), name: name.to_owned() };
+        folder.first(&[name])?.ok_or_else(missing)
     };
-    let name = folder.file_name().unwrap_or_default().to_string_lossy();
+    let name = folder.name();
     let id = facts.get("id").and_then(Value::as_str).filter(|id| !id.is_empty()).unwrap_or(&name).to_owned();
-    let fits = fits(&facts).ok_or_else(|| unknown_expect(folder, &facts))?;
+    let fits = fits(&facts).ok_or_else(|| unknown_expect(folder.path(), &facts))?;
     let what = What::Replay { log: file("ccel.bin")?, quote: file("quote.bin")?, fits };
     Ok(MeasurementCase { id, stated: text(&facts, "notes").to_owned(), what })
 }
@@ -121,7 +122,7 @@ fn unknown_expect(path: &Path, json: &Value) -> CaseError {
     CaseError::UnknownExpect { path: path.to_owned(), expect: text(json, "expect").chars().take(80).collect() }
 }
 
-fn judge_launch(inputs: &Value, folder: &Path) -> Result<Measured, String> {
+fn judge_launch(inputs: &Value, folder: &Place) -> Result<Measured, String> {
     let expected = [text(inputs, "expected"), text(inputs, "expected_measurement")].concat().trim().to_ascii_lowercase();
     let wanted = match expected.as_str() {
         "error" | "fail" | "reject" => None,
@@ -161,7 +162,7 @@ fn vmms(name: &str) -> Result<Vec<Vmm>, String> {
 }
 
 /// The launch digest, or why there is none. The outer error is the case's: facts that are missing or cannot be read.
-fn measure(inputs: &Value, folder: &Path, vmm: Vmm) -> Result<Result<MeasurementRegister, LaunchError>, String> {
+fn measure(inputs: &Value, folder: &Place, vmm: Vmm) -> Result<Result<MeasurementRegister, LaunchError>, String> {
     let unreadable = |key: &str| format!("{key} is missing or cannot be read");
     let vcpus = inputs.get("vcpus").and_then(number).and_then(|vcpus| u32::try_from(vcpus).ok()).ok_or_else(|| unreadable("vcpus"))?;
     let features = inputs.get("guest_features").and_then(number).ok_or_else(|| unreadable("guest_features"))?;
@@ -198,7 +199,7 @@ fn qemu_name(variant: &str) -> String {
 }
 
 /// Hashes of what is booted: given as such, as a file's, or as those of an empty file; none without a kernel.
-fn boot(inputs: &Value, folder: &Path) -> Result<Option<BootHashes>, String> {
+fn boot(inputs: &Value, folder: &Place) -> Result<Option<BootHashes>, String> {
     let cmdline = text(inputs, "cmdline");
     let Some(kernel) = blob_hash(inputs, "kernel", folder)? else { return Ok(None) };
     let nothing = BootHashes::new(&[], &[], cmdline);
@@ -206,7 +207,7 @@ fn boot(inputs: &Value, folder: &Path) -> Result<Option<BootHashes>, String> {
     Ok(Some(BootHashes { kernel, initrd, cmdline: nothing.cmdline }))
 }
 
-fn blob_hash(inputs: &Value, key: &str, folder: &Path) -> Result<Option<[u8; 32]>, String> {
+fn blob_hash(inputs: &Value, key: &str, folder: &Place) -> Result<Option<[u8; 32]>, String> {
     let given = text(inputs, &format!("{key}_hash"));
     if !given.is_empty() {
         return read_hex(&given.to_ascii_lowercase()).map(Some).ok_or_else(|| format!("{key}_hash is not 32 bytes in hex"));
@@ -223,14 +224,13 @@ fn blob_hash(inputs: &Value, key: &str, folder: &Path) -> Result<Option<[u8; 32]
     }
 }
 
-fn image(folder: &Path, name: &str, key: &str) -> Result<Vec<u8>, String> {
-    let inside = files::below(name).ok_or_else(|| format!("{key} {name:?} is no file beside the case"))?;
-    let path = folder.join(inside);
-    files::read(&path).map_err(|error| error.to_string())
+fn image(folder: &Place, name: &str, key: &str) -> Result<Vec<u8>, String> {
+    let inside = below(name).ok_or_else(|| format!("{key} {name:?} is no file beside the case"))?;
+    folder.join(inside).read().map_err(|error| error.to_string())
 }
 
 /// The firmware: an image, an image whose pages are known by a digest, or the parts of one that is not at hand.
-fn firmware(inputs: &Value, folder: &Path) -> Result<Result<Firmware, LaunchError>, String> {
+fn firmware(inputs: &Value, folder: &Place) -> Result<Result<Firmware, LaunchError>, String> {
     let image_digest = match text(inputs, "ovmf_hash") {
         "" => None,
         hex => Some(MeasurementRegister(read_hex(&hex.to_ascii_lowercase()).ok_or("ovmf_hash is not 48 bytes in hex")?)),

@@ -6,14 +6,13 @@
 
 use super::case::{CaseError, number};
 use super::expect::Expect;
-use super::files;
 use super::judge::variant;
 use super::measurement::Measured;
+use super::place::{Place, below};
 use ringwall_attest::release::{Bundle, BundleError, TrustedRoot};
 use ringwall_wire::text::read_hex;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
-use std::path::{Path, PathBuf};
 
 /// When a case that does not say is judged: 2026-11-24, Unix seconds.
 const JUDGED_AT_S: u64 = 1_795_521_600;
@@ -59,19 +58,19 @@ impl SigstoreCase {
 }
 
 /// Reads a case.
-pub(super) fn of_folder(folder: &Path, facts: &Value) -> Result<SigstoreCase, CaseError> {
+pub(super) fn of_folder(folder: &Place, facts: &Value) -> Result<SigstoreCase, CaseError> {
     let text = |key: &str| facts.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let missing = |name: &str| CaseError::Missing { path: folder.to_owned(), name: name.to_owned() };
-    let unknown = || CaseError::UnknownExpect { path: folder.to_owned(), expect: text("expect") };
-    let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let missing = |name: &str| CaseError::Missing { path: folder.path().to_owned(), name: name.to_owned() };
+    let unknown = || CaseError::UnknownExpect { path: folder.path().to_owned(), expect: text("expect") };
+    let name = folder.name();
     let stated_hash = read_hex::<32>(&text("artifact_sha256").trim().to_ascii_lowercase());
-    let artifact = match (files::first(folder, &["artifact"])?, stated_hash) {
+    let artifact = match (folder.first(&["artifact"])?, stated_hash) {
         (Some(bytes), _) => Sha256::digest(bytes).into(),
         (None, Some(hash)) => hash,
         (None, None) => return Err(missing("artifact")),
     };
     let managed = facts.get("managed_key").and_then(Value::as_bool).unwrap_or(false);
-    let key = match (managed, files::first(folder, &["key.pub"])?) {
+    let key = match (managed, folder.first(&["key.pub"])?) {
         (false, _) => None,
         (true, Some(pem)) => Some(der::pem::decode_vec(&pem).ok().filter(|(label, _)| *label == "PUBLIC KEY").map(|(_, der)| der)),
         (true, None) => return Err(missing("key.pub")),
@@ -81,7 +80,7 @@ pub(super) fn of_folder(folder: &Path, facts: &Value) -> Result<SigstoreCase, Ca
         id: stated("id").unwrap_or(name),
         stated: text("reason"),
         expect: Expect::of_word(&text("expect")).ok_or_else(unknown)?,
-        bundle: files::first(folder, &["bundle.sigstore.json", "bundle.json"])?.ok_or_else(|| missing("bundle.sigstore.json"))?,
+        bundle: folder.first(&["bundle.sigstore.json", "bundle.json"])?.ok_or_else(|| missing("bundle.sigstore.json"))?,
         artifact,
         root: root(folder, &text("trusted_root"))?.ok_or_else(|| missing("trusted_root.json"))?,
         key,
@@ -92,13 +91,13 @@ pub(super) fn of_folder(folder: &Path, facts: &Value) -> Result<SigstoreCase, Ca
 }
 
 /// The case's own root, else the shared one it names.
-fn root(folder: &Path, named: &str) -> Result<Option<Vec<u8>>, CaseError> {
-    if let Some(own) = files::first(folder, &["trusted_root.json"])? {
+fn root(folder: &Place, named: &str) -> Result<Option<Vec<u8>>, CaseError> {
+    if let Some(own) = folder.first(&["trusted_root.json"])? {
         return Ok(Some(own));
     }
-    let Some(named) = files::below(named) else { return Ok(None) };
-    let found: Option<PathBuf> = files::around(folder, "sigstore").into_iter().map(|above| above.join(&named)).find(|path| path.is_file());
-    found.map(|path| files::read(&path)).transpose()
+    let Some(named) = below(named) else { return Ok(None) };
+    let found = folder.around("sigstore").into_iter().map(|above| above.join(&named)).find(Place::is_file);
+    found.map(|place| place.read()).transpose()
 }
 
 /// Judges a case.

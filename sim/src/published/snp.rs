@@ -5,7 +5,7 @@
 //! Trusts: the case for its root. Out of scope: whether any of it is genuine. docs/conformance.md, "AMD".
 
 use super::case::{Case, CaseError, Offer, Offered};
-use super::files;
+use super::place::{Place, below};
 use ringwall_attest::{Anchors, VerifyError};
 use ringwall_wire::bounded::Blob;
 use ringwall_wire::evidence::{Endorsements, Evidence, SnpEndorsements, SnpEvidence};
@@ -29,7 +29,7 @@ const PRODUCT_NAME_OID: [u8; 11] = [0x06, 0x09, 0x2b, 0x06, 0x01, 0x04, 0x01, 0x
 pub(super) fn offer(case: &Case) -> Result<Offered, CaseError> {
     let report = case.file("report.bin")?;
     // a case without one is refused by the verifier, not left out
-    let vek = files::first(case.folder(), &["vek.der", "vcek.der", "vlek.der"])?.unwrap_or_default();
+    let vek = case.folder().first(&["vek.der", "vcek.der", "vlek.der"])?.unwrap_or_default();
     let chip = named_chip(case).or_else(|| chip_of_cpu(&report)).or_else(|| chip_of_cert(&vek)).unwrap_or(SnpProduct::Milan);
     let (ark, ask) = above(case, chip, provider_key(case, &report))?;
     let mut anchors = Anchors::production();
@@ -68,31 +68,31 @@ fn above(case: &Case, chip: SnpProduct, provider_key: bool) -> Result<(Option<Ve
     let wanted: &[&str] = if provider_key { &["asvk.der", "ask.der"] } else { &["ask.der"] };
     let (mut ark, mut ask) = (None, None);
     if own || case.text("trust").is_empty() {
-        ark = files::first(case.folder(), &["ark.der"])?;
-        ask = files::first(case.folder(), wanted)?;
+        ark = case.folder().first(&["ark.der"])?;
+        ask = case.folder().first(wanted)?;
     }
     if own && ark.is_none() && ask.is_none() {
         let name = "ark.der or ask.der, though it trusts its own".to_owned();
-        return Err(CaseError::Missing { path: case.folder().to_owned(), name });
+        return Err(CaseError::Missing { path: case.folder().path().to_owned(), name });
     }
     if let Some(roots) = roots(case, chip) {
         // a case that brings an intermediate alone still trusts the shared root
         if ark.is_none() {
-            ark = files::first(&roots, &["ark.der"])?;
+            ark = roots.first(&["ark.der"])?;
         }
         if ask.is_none() {
-            ask = files::first(&roots, wanted.get(..1).unwrap_or_default())?;
+            ask = roots.first(wanted.get(..1).unwrap_or_default())?;
         }
     }
     Ok((ark, ask.unwrap_or_else(|| intermediate(chip, provider_key))))
 }
 
 /// The folder of shared roots a case names, `roots/<chip>`, else that of its chip.
-fn roots(case: &Case, chip: SnpProduct) -> Option<PathBuf> {
-    let named = files::below(case.text("trust")).filter(|path| path.starts_with("roots"));
+fn roots(case: &Case, chip: SnpProduct) -> Option<Place> {
+    let named = below(case.text("trust")).filter(|path| path.starts_with("roots"));
     let candidates = named.into_iter().chain([PathBuf::from("roots").join(folder_of(chip))]);
-    let around = files::around(case.folder(), "snp");
-    candidates.flat_map(|inside| around.iter().map(move |folder| folder.join(&inside))).find(|folder| folder.is_dir())
+    let around = case.folder().around("snp");
+    candidates.flat_map(|inside| around.iter().map(move |folder| folder.join(&inside))).find(Place::is_dir)
 }
 
 /// The chip by the roots a case trusts, else by its fact `chip`.
@@ -147,14 +147,14 @@ fn intermediate(chip: SnpProduct, provider_key: bool) -> Vec<u8> {
 /// root can have signed.
 fn crl(case: &Case, chip: SnpProduct, vendors_own: bool) -> Result<Vec<u8>, CaseError> {
     let of_chip = format!("{}.crl.der", folder_of(chip));
-    if let Some(own) = files::first(case.folder(), &["crl.der", &of_chip])? {
+    if let Some(own) = case.folder().first(&["crl.der", &of_chip])? {
         return Ok(own);
     }
-    let around = |inside: PathBuf| files::around(case.folder(), "snp").into_iter().map(move |folder| folder.join(&inside));
-    if let Some(named) = files::below(case.text("crl")) {
-        let missing = || CaseError::Missing { path: case.folder().to_owned(), name: named.display().to_string() };
-        return files::read(&around(named.clone()).find(|path| path.is_file()).ok_or_else(missing)?);
+    let around = |inside: PathBuf| case.folder().around("snp").into_iter().map(move |folder| folder.join(&inside));
+    if let Some(named) = below(case.text("crl")) {
+        let missing = || CaseError::Missing { path: case.folder().path().to_owned(), name: named.display().to_string() };
+        return around(named.clone()).find(Place::is_file).ok_or_else(missing)?.read();
     }
-    let shared = around(PathBuf::from("crl").join(of_chip)).find(|path| path.is_file() && vendors_own);
-    shared.map_or_else(|| Ok(Vec::new()), |path| files::read(&path))
+    let shared = around(PathBuf::from("crl").join(of_chip)).find(|place| place.is_file() && vendors_own);
+    shared.map_or_else(|| Ok(Vec::new()), |place| place.read())
 }

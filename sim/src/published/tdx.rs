@@ -4,7 +4,7 @@
 //! the case's evidence, not of the case. Trusts: the case for its root. Out of scope: whether any of it is genuine. docs/conformance.md, "Intel".
 
 use super::case::{Case, CaseError, Offer, Offered};
-use super::files;
+use super::place::{Place, below};
 use ringwall_attest::Anchors;
 use ringwall_wire::bounded::Blob;
 use ringwall_wire::evidence::{Endorsements, Evidence, TdxEndorsements, TdxEvidence};
@@ -15,7 +15,7 @@ use std::path::PathBuf;
 /// What the case hands to a verifier.
 pub(super) fn offer(case: &Case) -> Result<Offered, CaseError> {
     let quote = case.file("quote.bin")?;
-    let collateral = files::first(case.folder(), &["collateral.json"])?.unwrap_or_default();
+    let collateral = case.folder().first(&["collateral.json"])?.unwrap_or_default();
     let mut anchors = Anchors::production();
     if let Some(root) = root(case)? {
         anchors.intel_root = root;
@@ -40,13 +40,14 @@ fn root(case: &Case) -> Result<Option<Vec<u8>>, CaseError> {
     let trust = case.text("trust").trim();
     let own = trust.to_ascii_lowercase().starts_with("own");
     if own || trust.is_empty() {
-        let found = files::first(case.folder(), &["root.der"])?;
-        let missing = || CaseError::Missing { path: case.folder().to_owned(), name: "root.der, though it trusts its own".to_owned() };
+        let found = case.folder().first(&["root.der"])?;
+        let missing =
+            || CaseError::Missing { path: case.folder().path().to_owned(), name: "root.der, though it trusts its own".to_owned() };
         return if own { found.ok_or_else(missing).map(Some) } else { Ok(found) };
     }
-    let inside = files::below(trust).unwrap_or_else(|| PathBuf::from("roots/intel_sgx_root.der"));
-    let found = files::around(case.folder(), "tdx").into_iter().map(|folder| folder.join(&inside)).find(|path| path.is_file());
-    found.map(|path| files::read(&path)).transpose()
+    let inside = below(trust).unwrap_or_else(|| PathBuf::from("roots/intel_sgx_root.der"));
+    let found = case.folder().around("tdx").into_iter().map(|folder| folder.join(&inside)).find(Place::is_file);
+    found.map(|place| place.read()).transpose()
 }
 
 fn endorsements(json: &[u8]) -> Result<TdxEndorsements, String> {

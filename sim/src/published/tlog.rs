@@ -6,9 +6,9 @@
 //! Trusts: the verdict that is stated. Out of scope: judging (`ringwall_attest::release`). docs/conformance.md, "Transparency logs".
 
 use super::case::CaseError;
-use super::files;
 use super::judge::variant;
 use super::measurement::Measured;
+use super::place::Place;
 use ringwall_attest::release::log::{self, Checkpoint};
 use ringwall_attest::release::{LogError, SignedNote, VerifierKey};
 use ringwall_wire::bounded::List;
@@ -16,7 +16,6 @@ use ringwall_wire::ids::Digest;
 use ringwall_wire::release::LogProof;
 use ringwall_wire::tree::{Levels, is_consistent, leaf};
 use serde_json::Value;
-use std::path::Path;
 
 /// A case of a transparency log.
 #[derive(Clone, Debug)]
@@ -124,8 +123,9 @@ impl What {
 }
 
 /// The cases in one JSON file; none when it is of no known form.
-pub(super) fn of_file(path: &Path) -> Result<Vec<TlogCase>, CaseError> {
-    let bytes = files::read(path)?;
+pub(super) fn of_file(place: &Place) -> Result<Vec<TlogCase>, CaseError> {
+    let bytes = place.read()?;
+    let path = place.path();
     let json: Value =
         serde_json::from_slice(&bytes).map_err(|error| CaseError::NotJson { path: path.to_owned(), reason: error.to_string() })?;
     let file = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
@@ -155,17 +155,17 @@ pub(super) fn of_file(path: &Path) -> Result<Vec<TlogCase>, CaseError> {
 }
 
 /// The cases of a folder that is a log of tiles: file names with `__` for `/`, up to 255 entries, one checkpoint for each size.
-pub(super) fn of_log(folder: &Path, key: Option<String>) -> Result<Vec<TlogCase>, CaseError> {
-    let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+pub(super) fn of_log(folder: &Place, key: Option<String>) -> Result<Vec<TlogCase>, CaseError> {
+    let name = folder.name();
     let Some(key) = key else { return Ok(Vec::new()) };
     let note = |size: usize| -> Result<Option<String>, CaseError> {
-        Ok(files::first(folder, &[&format!("checkpoint.{size}")])?.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
+        Ok(folder.first(&[&format!("checkpoint.{size}")])?.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
     };
     let mut cases = Vec::new();
     for size in 1..=255 {
         let (Some(before), Some(after)) = (note(size - 1)?, note(size)?) else { break };
-        let tile = files::first(folder, &[&format!("tile__0__000.p__{size}")])?;
-        let entries = files::first(folder, &[&format!("tile__entries__000.p__{size}")])?;
+        let tile = folder.first(&[&format!("tile__0__000.p__{size}")])?;
+        let entries = folder.first(&[&format!("tile__entries__000.p__{size}")])?;
         let (Some(tile), Some(entries)) = (tile, entries) else { continue };
         let what = What::Tiles { note: after, before, entries, tile, key: key.clone() };
         cases.push(TlogCase { id: format!("{name}#{size}"), stated: "a checkpoint of a log of tiles".to_owned(), accepted: true, what });

@@ -1,11 +1,12 @@
-//! `ringwall-conformance DIR`: judges a folder of published evidence and says where the verdict is not the stated one.
+//! `ringwall-conformance DIR`: judges a folder of published evidence and says where the verdict is not the stated one; `--pack FILE` writes the folder as one file
+//! for where there is no disk.
 //!
 //! Decides: how results are shown, and the exit code: 0 when all agree, 1 when one does not, 2 when something cannot be read.
 //! Trusts: `ringwall_sim::published`, which reads and judges. Out of scope: what a verdict means (docs/conformance.md).
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 use clap::Parser;
-use ringwall_sim::published::{self, Kind, Record, Run};
+use ringwall_sim::published::{self, Kind, Packed, Record, Run};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -24,6 +25,9 @@ struct Arguments {
     /// Judge one kind alone.
     #[arg(long, value_name = "KIND", value_parser = kind)]
     only: Option<Kind>,
+    /// Write the folder's files to this one instead, as a set that a module in a page or under node reads. Nothing is judged.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["json", "only", "verbose"])]
+    pack: Option<PathBuf>,
     /// Show the reason of every case, why it is believed, and what the case gives as its reason.
     #[arg(long)]
     verbose: bool,
@@ -35,6 +39,12 @@ fn kind(name: &str) -> Result<Kind, String> {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    if let Some(file) = &arguments.pack {
+        return match Packed::pack(&arguments.dir).and_then(|set| std::fs::write(file, set)) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => cannot(&format!("{} cannot be packed to {}: {error}", arguments.dir.display(), file.display())),
+        };
+    }
     let run = match published::run(&arguments.dir, arguments.only) {
         Ok(run) => run,
         Err(error) => return cannot(&error.to_string()),
@@ -151,7 +161,7 @@ impl Counts {
 }
 
 fn summary(run: &Run) -> Value {
-    let cases: Vec<Value> = run.records.iter().map(record).collect();
+    let cases: Vec<Value> = run.records.iter().map(Record::json).collect();
     let unreadable = run.unreadable.iter().map(|case| json!({ "id": case.name, "reason": case.error.to_string() }));
     let not_judged = run.not_judged.iter().map(|skipped| json!({ "name": skipped.name, "reason": skipped.why }));
     let mut kinds = serde_json::Map::new();
@@ -165,21 +175,5 @@ fn summary(run: &Run) -> Value {
         "cases": cases,
         "unreadable": unreadable.collect::<Vec<_>>(),
         "not_judged": not_judged.collect::<Vec<_>>(),
-    })
-}
-
-fn record(record: &Record) -> Value {
-    json!({
-        "id": record.id,
-        "kind": record.kind.name(),
-        "expected": record.expected,
-        "got": record.got,
-        "agrees": record.agrees,
-        "layer": record.layer,
-        "refusal": record.variant,
-        "reason": record.reason,
-        "stated_reason": record.stated,
-        "exceptions": record.exceptions,
-        "steps": record.steps,
     })
 }

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Crate, what it may depend on, and how many foreign packages may be linked into it (Linux). The numbers are what they are: a higher
 /// one is a decision that shows in the change. Cargo resolves features for the whole workspace: the other verifiers that `tests` compares ours
 /// with switch on `getrandom` under shared crates, and `sim` tables of multiples under the curves; both count here and are in no shipped program.
-pub(crate) const ARROWS: [(&str, &[&str], usize); 10] = [
+pub(crate) const ARROWS: [(&str, &[&str], usize); 11] = [
     ("wire", &[], 17),
     ("attest", &["wire"], 115),
     ("channel", &["wire", "attest"], 129),
@@ -18,6 +18,7 @@ pub(crate) const ARROWS: [(&str, &[&str], usize); 10] = [
     ("consensus", &["wire"], 84),
     ("node", &["wire", "attest", "channel", "keys", "quic", "consensus"], 237),
     ("client", &["wire", "attest", "channel", "keys", "quic"], 217),
+    ("web", &["wire", "attest"], 0),
     ("sim", &["wire", "attest", "channel", "keys", "quic", "node", "client"], 250),
     ("tests", &["wire", "attest", "channel", "keys", "quic", "consensus", "node", "client", "sim"], 303),
 ];
@@ -41,11 +42,16 @@ const IMPURE: [&str; 14] = [
     "tracing-subscriber",
 ];
 /// What is shipped.
-const SHIPPED: [&str; 8] = ["wire", "attest", "channel", "keys", "quic", "consensus", "node", "client"];
+const SHIPPED: [&str; 9] = ["wire", "attest", "channel", "keys", "quic", "consensus", "node", "client", "web"];
 
-/// Folder name of a member: `ringwall-wire` is `wire`.
+/// Name of a member: `ringwall-wire` is `wire`.
 pub(crate) fn folder(package: &str) -> Option<&str> {
     package.strip_prefix("ringwall-")
+}
+
+/// Where a member lies: in the folder of its name, but for one, which is a client's.
+pub(crate) fn place(member: &str) -> String {
+    if member == "web" { "client/web".to_owned() } else { member.to_owned() }
 }
 
 /// One declared dependency between members.

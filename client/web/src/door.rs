@@ -1,0 +1,70 @@
+//! The one way into a module and out of it: a question of bytes, an answer of bytes.
+//!
+//! Decides: the calling convention. The page asks for [`room`], writes the question there, calls a function by its name, which gives the answer's length, and reads
+//! the answer where [`answered`] says. A question is used once. A panic ends the instance: the page sees a trap, and makes a new one.
+//! `exported!` gives functions their names in a module, which is the one thing here the compiler counts as unsafe.
+//! Trusts: the page, with which it shares its memory. Out of scope: what questions mean; `client/web/page/door.mjs` is the other side.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Bytes of a question: all shared vectors are 4 MB, the largest answer of a node is far below.
+pub const QUESTION_BYTES: usize = 64 * 1024 * 1024;
+
+static QUESTION: Mutex<Vec<u8>> = Mutex::new(Vec::new());
+static ANSWER: Mutex<Vec<u8>> = Mutex::new(Vec::new());
+
+fn held(bytes: &Mutex<Vec<u8>>) -> MutexGuard<'_, Vec<u8>> {
+    bytes.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Room for a question of `len` bytes, zero until they are written; null when that is too many.
+pub fn room(len: u32) -> *mut u8 {
+    let Some(len) = usize::try_from(len).ok().filter(|len| *len <= QUESTION_BYTES) else { return std::ptr::null_mut() };
+    let mut question = held(&QUESTION);
+    *question = vec![0; len];
+    question.as_mut_ptr()
+}
+
+/// Answers the question that lies in the room; the answer's length.
+///
+/// # Panics
+/// For an answer above 4 GiB, which no module has the memory for.
+pub fn answer(work: impl FnOnce(&[u8]) -> Vec<u8>) -> u32 {
+    let question = std::mem::take(&mut *held(&QUESTION));
+    let given = work(&question);
+    let len = u32::try_from(given.len()).expect("an answer fits the memory of a module");
+    *held(&ANSWER) = given;
+    len
+}
+
+/// Where the last answer lies, until the next.
+pub fn answered() -> *const u8 {
+    held(&ANSWER).as_ptr()
+}
+
+/// Exports functions of the module that says this, each `fn(&[u8]) -> Vec<u8>`, under their own names, besides `room` and `answered`. Compiled for wasm32 alone.
+#[macro_export]
+macro_rules! exported {
+    ($($name:ident),+ $(,)?) => {
+        #[cfg(target_arch = "wasm32")]
+        #[allow(unsafe_code, reason = "a name in the module's table of exports; no memory is touched")]
+        mod exported {
+            #[unsafe(no_mangle)]
+            extern "C" fn room(len: u32) -> *mut u8 {
+                $crate::door::room(len)
+            }
+
+            #[unsafe(no_mangle)]
+            extern "C" fn answered() -> *const u8 {
+                $crate::door::answered()
+            }
+
+            $(
+                #[unsafe(no_mangle)]
+                extern "C" fn $name() -> u32 {
+                    $crate::door::answer(super::$name)
+                }
+            )+
+        }
+    };
+}
