@@ -195,15 +195,23 @@ pub const JOURNAL_ENTRY_BYTES: usize = 1_024;
 pub const GOVERNORS: usize = 32;
 /// Bytes of a policy document.
 pub const POLICY_BYTES: usize = 128 * 1024;
-/// Changes of a cluster's policy since it was founded: who holds the card of the founding must be shown them all in one answer.
+/// Changes of a policy in one answer, and in one page of them: who is further behind asks for pages.
 pub const POLICY_STEPS: usize = 32;
 /// How far the version may rise with one change: a mistaken or stolen signature cannot use up all versions there are.
 pub const POLICY_VERSION_JUMP: u64 = 1 << 20;
-/// Bytes of all of them together: a policy of a few kilobytes with its notice by Ed25519 witnesses, 32 times; about 7 where four witnesses cosign by
-/// ML-DSA-44. Few large ones fit instead of many small ones.
+/// Bytes of all of them together, so also of one change: a policy of a few kilobytes with its notice by Ed25519 witnesses, 32 times; about 7 where four
+/// witnesses cosign by ML-DSA-44. Few large ones fit instead of many small ones.
 pub const POLICY_STEPS_BYTES: usize = 256 * 1024;
+/// Changes of a cluster's policy since it was founded: one a week for twenty years.
+pub const POLICY_ROW_STEPS: usize = 1_024;
+/// Bytes of all of them together: that many of 16 KiB each. Every member holds them in memory once, and every snapshot.
+pub const POLICY_ROW_BYTES: usize = 16 * 1024 * 1024;
+/// Pages of changes asked for in one session: a page has [`POLICY_STEPS`] changes, or two in a row have more than [`POLICY_STEPS_BYTES`].
+pub const POLICY_PAGES: usize = POLICY_ROW_STEPS / POLICY_STEPS + 2 * (POLICY_ROW_BYTES / POLICY_STEPS_BYTES) + 1;
 /// Bytes of a client's record of a policy: the founding one, every change, and a checksum.
-pub const KNOWN_POLICY_BYTES: usize = POLICY_BYTES + POLICY_STEPS_BYTES + 64 * 1024;
+pub const KNOWN_POLICY_BYTES: usize = POLICY_BYTES + POLICY_ROW_BYTES + 64 * 1024;
+/// Bytes of a saved exchange with the changes before its answer's.
+pub const EXCHANGE_ROW_BYTES: usize = EXCHANGE_BYTES + KNOWN_POLICY_BYTES;
 /// Bytes of a client's record of the newest head of the release log: a note, a time and a checksum.
 pub const LOG_HEAD_BYTES: usize = NOTE_BYTES + 1_024;
 /// Bytes of a proof that a release log lied: two notes, a path and a checksum.
