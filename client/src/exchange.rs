@@ -3,29 +3,32 @@
 //! Decides: that both judgements are the same function over the same facts; what a file of it holds and that a damaged one is not read. A file is
 //! a record: it shows what was proved to the session that asked, at the time it names, and nothing about who answers now. The checksum at its
 //! end finds damage; whoever can write the file can write the checksum too, which is why the evidence inside is judged anew. It is judged from the newest policy
-//! of whoever asked; its file has every change since the founding, so that a reader who knows no more than the cluster id comes to the same end.
+//! of whoever asked; its file has every change since the founding, in its answer or before it, so that a reader who knows no more than the cluster id comes to the
+//! same end. Where it is part of another file it has only as many of the newest as an answer carries; whoever judges that brings a card or record of their own.
 //! Trusts: nothing in the file; the cluster is pinned by whoever judges. Out of scope: the judging (`attest`). Protocol section 3.1, steps 3 to 5;
 //! docs/formats.md, "Saved exchange".
 
 use crate::anchor::{Newest, Remembered};
 use crate::verification::{Examined, Verification};
+use ringwall_attest::governance::verify_row;
 use ringwall_attest::{Anchors, AppraisedPeer, Asked, Pinned, PolicyPin, SessionError, Trace, appraise_session_traced};
 use ringwall_wire::bounded::{Blob, List};
 use ringwall_wire::codec::{DecodeError, Message};
 use ringwall_wire::evidence::Role;
-use ringwall_wire::governance::{PolicyStep, PolicySteps};
+use ringwall_wire::governance::{ExchangeRow, PolicyRow, PolicyStep, steps_bytes};
 use ringwall_wire::ids::{ClusterId, Digest, Nonce, PolicyVersion};
 use ringwall_wire::known::KnownPolicy;
-use ringwall_wire::limits::ATTEST_MESSAGE_BYTES;
+use ringwall_wire::limits::{EXCHANGE_ROW_BYTES, POLICY_STEPS, POLICY_STEPS_BYTES};
 use ringwall_wire::policy::PolicyDoc;
 use ringwall_wire::session::{AttestMode, AttestResp, SavedExchange};
 use sha2::{Digest as _, Sha256};
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 const CHECKSUM_BYTES: usize = 32;
-/// Bytes of a saved exchange: the largest answer, and room for the question and the checksum.
-pub const EXCHANGE_FILE_BYTES: usize = ATTEST_MESSAGE_BYTES + 1_024;
+/// Bytes of a saved exchange: the largest answer, the changes of the policy before it, and room for the question and the checksum.
+pub const EXCHANGE_FILE_BYTES: usize = EXCHANGE_ROW_BYTES + 1_024;
 
 /// What a node was asked and what it answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +37,8 @@ pub struct Exchange {
     answer: AttestResp,
     /// What whoever asked remembered; nothing of it is in a file.
     remembered: Remembered,
+    /// From a file: the founding policy and the changes before those of the answer; nobody has judged them. Empty where the answer has all there are.
+    row: PolicyRow,
 }
 
 /// Why a file holds no exchange.
@@ -81,7 +86,22 @@ impl ReadExchangeError {
 impl Exchange {
     /// The question and its answer. `asked.answer` is left empty: it is written when the exchange is.
     pub(crate) fn new(asked: SavedExchange, answer: AttestResp, remembered: Remembered) -> Self {
-        Exchange { asked, answer, remembered }
+        Exchange { asked, answer, remembered, row: PolicyRow::default() }
+    }
+
+    /// The same exchange, to be judged by someone who holds this record of policies: by the policy in it that the answer is bound to or goes on from. As it came
+    /// where neither is in the record: then it is judged by what it shows itself.
+    #[must_use]
+    pub(crate) fn held_against(mut self, known: &KnownPolicy) -> Self {
+        let (digests, bound) = (known.digests(), Digest(self.answer.policy.digest()));
+        let replaced = self.answer.steps.iter().filter_map(|step| step.signed.replaces);
+        let place = std::iter::once(bound).chain(replaced).find_map(|held| digests.iter().position(|digest| *digest == held));
+        let until = place.and_then(|changes| known.steps.get(..changes)).map(<[PolicyStep]>::to_vec);
+        let record = until.and_then(|steps| Some(KnownPolicy { steps: List::new(steps).ok()?, ..known.clone() }));
+        if let Some(newest) = record.and_then(|record| Newest::new(record).ok()) {
+            self.remembered.policy = Some(Arc::new(newest));
+        }
+        self
     }
 
     /// What whoever asked remembered.
@@ -98,15 +118,15 @@ impl Exchange {
                 let shown = self.answer.steps.first().and_then(PolicyStep::as_founding);
                 let named = |policy: &PolicyDoc| Digest(policy.digest()) == peer.genesis().template.policy;
                 let founding = shown.into_iter().chain([self.answer.policy.clone()]).find(named)?;
-                KnownPolicy { cluster_id: peer.cluster_id(), founding, steps: PolicySteps::default() }
+                KnownPolicy { cluster_id: peer.cluster_id(), founding, steps: PolicyRow::default() }
             }
         };
         known.followed_by(peer.steps()).ok()
     }
 
-    /// The answer with all changes since the founding, so that its reader needs nothing of what whoever asked knew. One that does not follow from that stays as
-    /// it came.
-    fn complete(&self) -> Option<AttestResp> {
+    /// The answer with all changes since the founding, so that its reader needs nothing of what whoever asked knew; with the newest of them where it does not carry
+    /// all, and then false. One that does not follow from what they knew stays as it came.
+    fn carried(&self) -> Option<(AttestResp, bool)> {
         let known = &self.remembered.policy.as_deref()?.record;
         let follows = match self.answer.steps.first() {
             Some(step) => step.signed.replaces == Some(known.digest()),
@@ -116,9 +136,40 @@ impl Exchange {
         if !follows || changes.is_empty() {
             return None;
         }
+        let mut bytes = 0usize;
+        let newest = changes.iter().rev().take(POLICY_STEPS).take_while(|step| {
+            bytes = bytes.saturating_add(steps_bytes(std::slice::from_ref(*step)));
+            bytes <= POLICY_STEPS_BYTES
+        });
+        let left_out = changes.len().saturating_sub(newest.count());
+        let founding = match left_out {
+            0 => Some(PolicyStep::founding(&known.founding).ok()?),
+            _ => None,
+        };
+        let steps = founding.into_iter().chain(changes.into_iter().skip(left_out)).collect();
+        Some((AttestResp { steps: List::new(steps).ok()?, ..self.answer.clone() }, left_out == 0))
+    }
+
+    /// The founding policy and the changes before the answer's, where the answer does not carry them all.
+    fn before(&self) -> Option<PolicyRow> {
+        if !self.row.is_empty() {
+            return Some(self.row.clone());
+        }
+        let known = &self.remembered.policy.as_deref()?.record;
         let founding = PolicyStep::founding(&known.founding).ok()?;
-        let steps = List::new([vec![founding], changes].concat()).ok()?;
-        Some(AttestResp { steps, ..self.answer.clone() })
+        List::new([&[founding], &*known.steps].concat()).ok()
+    }
+
+    /// The policy that the changes before the answer's lead to, when they hold.
+    fn row_policy(&self) -> Result<Option<PolicyDoc>, SessionError> {
+        let Some((first, steps)) = self.row.split_first() else { return Ok(None) };
+        let founding = first.as_founding().ok_or(SessionError::FoundingPolicyMissing { changes: self.row.len() })?;
+        let (got, named) = (Digest(founding.digest()), self.answer.genesis.template.policy);
+        if got != named {
+            return Err(SessionError::OtherPolicy { got, named });
+        }
+        let verified = verify_row(&self.asked.cluster_id, &founding, steps).map_err(SessionError::Steps)?;
+        Ok(Some(verified.into_policy()))
     }
 
     /// The cluster that was pinned when the node was asked.
@@ -152,9 +203,9 @@ impl Exchange {
     }
 
     /// The newest policy of whoever asked, or for whoever has none the founding one.
-    fn pin(&self, min_version: PolicyVersion) -> PolicyPin<'_> {
-        match self.remembered.policy.as_deref() {
-            Some(Newest { policy, .. }) => PolicyPin::From { policy, earlier: &[] },
+    fn pin<'a>(&'a self, row: Option<&'a PolicyDoc>, min_version: PolicyVersion) -> PolicyPin<'a> {
+        match self.remembered.policy.as_deref().map(|newest| &newest.policy).or(row) {
+            Some(policy) => PolicyPin::From { policy, earlier: &[] },
             None => PolicyPin::Founding { min_version },
         }
     }
@@ -163,7 +214,8 @@ impl Exchange {
     pub(crate) fn judge(&self, anchors: &Anchors, trace: &mut Trace) -> Result<AppraisedPeer, SessionError> {
         let SavedExchange { cluster_id, min_policy_version, handshake, nonce, noise, mode, at_s, .. } = &self.asked;
         let asked = Asked { handshake, nonce, role: Role::ClientServer, noise, mode: *mode };
-        let policy = self.pin(*min_policy_version);
+        let row = self.row_policy()?;
+        let policy = self.pin(row.as_ref(), *min_policy_version);
         let pinned = Pinned { cluster_id: *cluster_id, policy, anchors, now_s: *at_s, last_head: self.remembered.head.as_ref() };
         self.new_enough(appraise_session_traced(&self.answer, &asked, &pinned, trace)?)
     }
@@ -188,7 +240,8 @@ impl Exchange {
     ) -> Result<AppraisedPeer, SessionError> {
         let SavedExchange { cluster_id, min_policy_version, at_s, .. } = &self.asked;
         let asked = Asked { handshake, nonce, role, noise: &self.answer.keys.noise, mode: AttestMode::Batched };
-        let policy = self.pin(*min_policy_version);
+        let row = self.row_policy()?;
+        let policy = self.pin(row.as_ref(), *min_policy_version);
         let pinned = Pinned { cluster_id: *cluster_id, policy, anchors, now_s: *at_s, last_head: None };
         self.new_enough(appraise_session_traced(&self.answer, &asked, &pinned, trace)?)
     }
@@ -205,17 +258,26 @@ impl Exchange {
     /// # Panics
     /// Never for an exchange that came over the wire or from a file: its answer is within the limits of the protocol.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = self.encode();
+        let mut bytes = self.whole().unwrap_or_else(|| self.encode());
         let checksum = Sha256::digest(&bytes);
         bytes.extend_from_slice(&checksum);
         bytes
     }
 
-    /// The exchange without the checksum of a file.
+    /// The exchange and the changes before its answer's; none where the answer carries all there are, or nobody knows them.
+    fn whole(&self) -> Option<Vec<u8>> {
+        if self.carried().is_some_and(|(_, whole)| whole) {
+            return None;
+        }
+        let row = self.before().filter(|row| row.len() > 1)?;
+        Some(ExchangeRow { exchange: Blob::new(self.encode()).ok()?, row }.encode())
+    }
+
+    /// The exchange without the checksum of a file, and with no more changes of the policy than its answer carries.
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let complete = self.complete().and_then(|answer| Blob::new(answer.encode()).ok());
+        let carried = self.carried().and_then(|(answer, _)| Blob::new(answer.encode()).ok());
         let as_it_came = || Blob::new(self.answer.encode()).expect("an answer that was decoded is within the limits of the protocol");
-        let answer = complete.unwrap_or_else(as_it_came);
+        let answer = carried.unwrap_or_else(as_it_came);
         SavedExchange { answer, ..self.asked.clone() }.encode()
     }
 
@@ -238,10 +300,15 @@ impl Exchange {
     }
 
     pub(crate) fn decode(body: &[u8]) -> Result<Self, DecodeError> {
-        let mut asked = SavedExchange::decode(body)?;
+        let (row, exchange) = match ExchangeRow::decode(body) {
+            Ok(ExchangeRow { exchange, row }) => (row, exchange.into_vec()),
+            Err(DecodeError::WrongLabel { .. }) => (PolicyRow::default(), body.to_vec()),
+            Err(error) => return Err(error),
+        };
+        let mut asked = SavedExchange::decode(&exchange)?;
         let answer = AttestResp::decode(&asked.answer)?;
         asked.answer = Blob::default();
-        Ok(Exchange { asked, answer, remembered: Remembered::default() })
+        Ok(Exchange { asked, answer, remembered: Remembered::default(), row })
     }
 }
 
@@ -250,13 +317,12 @@ impl Exchange {
 mod tests {
     use super::*;
     use ringwall_sim::answering::{NOW_S, Node, SESSION, node_of};
-    use std::sync::Arc;
 
     /// What `node` answered someone who remembers its policy, and demands this version.
     fn remembering(node: &Node, min_policy_version: PolicyVersion) -> Exchange {
         let mut remembered = Remembered::default();
         let (cluster_id, founding) = (node.genesis.cluster_id(), node.policy.clone());
-        let record = KnownPolicy { cluster_id, founding, steps: PolicySteps::default() };
+        let record = KnownPolicy { cluster_id, founding, steps: PolicyRow::default() };
         remembered.policy = Some(Arc::new(Newest::new(record).unwrap()));
         let (handshake, nonce, noise, mode) = (SESSION.hash, SESSION.nonce, SESSION.noise, SESSION.mode);
         let answer = Blob::default();
