@@ -4,7 +4,7 @@
 //! a record: it shows what was proved to the session that asked, at the time it names, and nothing about who answers now. The checksum at its
 //! end finds damage; whoever can write the file can write the checksum too, which is why the evidence inside is judged anew. It is judged from the newest policy
 //! of whoever asked; its file has every change since the founding, in its answer or before it, so that a reader who knows no more than the cluster id comes to the
-//! same end. Where it is part of another file it has only as many of the newest as an answer carries; whoever judges that brings a card or record of their own.
+//! same end. Where it goes to custodians and nodes it has only as many of the newest as an answer carries; they have a card or a row of their own.
 //! Trusts: nothing in the file; the cluster is pinned by whoever judges. Out of scope: the judging (`attest`). Protocol section 3.1, steps 3 to 5;
 //! docs/formats.md, "Saved exchange".
 
@@ -258,7 +258,7 @@ impl Exchange {
     /// # Panics
     /// Never for an exchange that came over the wire or from a file: its answer is within the limits of the protocol.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = self.whole().unwrap_or_else(|| self.encode());
+        let mut bytes = self.encode_whole();
         let checksum = Sha256::digest(&bytes);
         bytes.extend_from_slice(&checksum);
         bytes
@@ -271,6 +271,11 @@ impl Exchange {
         }
         let row = self.before().filter(|row| row.len() > 1)?;
         Some(ExchangeRow { exchange: Blob::new(self.encode()).ok()?, row }.encode())
+    }
+
+    /// The exchange without the checksum of a file, with every change of the policy it takes to judge it.
+    pub(crate) fn encode_whole(&self) -> Vec<u8> {
+        self.whole().unwrap_or_else(|| self.encode())
     }
 
     /// The exchange without the checksum of a file, and with no more changes of the policy than its answer carries.

@@ -108,8 +108,8 @@ pub const TREE_PATH: usize = 65;
 pub const ANCHOR_RECEIPTS: usize = 32;
 /// Bytes of an anchor file: the receipts it may hold, each with a full group path.
 pub const ANCHOR_BYTES: usize = 192 * 1024;
-/// Bytes of an evidence file: two receipts, and two attestation answers of the full size.
-pub const RECEIPT_EVIDENCE_BYTES: usize = 2 * ATTEST_MESSAGE_BYTES + 64 * 1024;
+/// Bytes of an evidence file: two receipts, and two attestation exchanges of the full size with the policy changes before them.
+pub const RECEIPT_EVIDENCE_BYTES: usize = 2 * EXCHANGE_ROW_BYTES + 64 * 1024;
 /// Complete tiles of 256 leaves of the log tree that are kept: consistency can be proven from every size in them, and from landmarks for ever.
 pub const LOG_TREE_TILES: u64 = 1_024;
 
@@ -257,8 +257,8 @@ pub const COOL_DOWN_MOST_S: u32 = 30 * 24 * 60 * 60;
 
 /// Bytes of one part of a backup: a reply with room for framing.
 pub const BACKUP_PART_BYTES: usize = 512 * 1024;
-/// Bytes of a backup's proof: the signer's attestation exchange and a signed head.
-pub const BACKUP_PROOF_BYTES: usize = EXCHANGE_BYTES + 4 * 1024;
+/// Bytes of a backup's proof: the signer's attestation exchange with the policy changes before it, and a signed head.
+pub const BACKUP_PROOF_BYTES: usize = EXCHANGE_ROW_BYTES + 4 * 1024;
 /// Bytes of a backup's snapshot: a guard against nonsense, the disk is the limit.
 pub const BACKUP_STATE_BYTES: u64 = 1 << 44;
 /// Bytes of one item of a snapshot: a record of the full size, or a client with a full window.
