@@ -152,9 +152,6 @@ impl Exchange {
 
     /// The founding policy and the changes before the answer's, where the answer does not carry them all.
     fn before(&self) -> Option<PolicyRow> {
-        if !self.row.is_empty() {
-            return Some(self.row.clone());
-        }
         let known = &self.remembered.policy.as_deref()?.record;
         let founding = PolicyStep::founding(&known.founding).ok()?;
         List::new([&[founding], &*known.steps].concat()).ok()
@@ -266,10 +263,10 @@ impl Exchange {
 
     /// The exchange and the changes before its answer's; none where the answer carries all there are, or nobody knows them.
     fn whole(&self) -> Option<Vec<u8>> {
-        if self.carried().is_some_and(|(_, whole)| whole) {
-            return None;
-        }
-        let row = self.before().filter(|row| row.len() > 1)?;
+        let row = match self.carried() {
+            Some((_, whole)) => (!whole).then(|| self.before()).flatten()?,
+            None => Some(self.row.clone()).filter(|row| !row.is_empty())?,
+        };
         Some(ExchangeRow { exchange: Blob::new(self.encode()).ok()?, row }.encode())
     }
 

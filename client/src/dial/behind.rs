@@ -26,7 +26,7 @@ pub(super) struct Ahead(Mutex<Option<Arc<Newest>>>);
 
 impl Ahead {
     /// What to begin with for someone who holds this: where pages led from it, if any did.
-    fn from(&self, held: Option<Arc<Newest>>) -> Option<Arc<Newest>> {
+    fn beyond(&self, held: Option<Arc<Newest>>) -> Option<Arc<Newest>> {
         let ahead = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let goes_on = |ahead: &Newest| match &held {
             None => true,
@@ -53,7 +53,7 @@ impl NodeDialler {
     pub(super) async fn ask(&self, pipe: &mut Pipe, session: &mut Session<Unverified>, nonce: &Nonce) -> Result<Exchange, DialError> {
         let noise = *session.remote_noise().ok_or_else(|| DialError::Handshake("the node has no static key".into()))?;
         let mut remembered = self.governed.remembered().await?;
-        remembered.policy = self.ahead.from(remembered.policy);
+        remembered.policy = self.ahead.beyond(remembered.policy);
         let mut walk = PageWalk::new(self.cluster_id, remembered.policy.as_deref().map(|newest| &newest.policy));
         let answered = loop {
             match self.answered(pipe, session, nonce, &walk).await {
@@ -137,7 +137,7 @@ mod tests {
     #[test]
     fn pages_are_gone_on_with_only_where_they_lead_on_from_what_is_held() {
         let ahead = Ahead::default();
-        let version = |held: Option<Arc<Newest>>| ahead.from(held).map(|newest| newest.policy.version.0);
+        let version = |held: Option<Arc<Newest>>| ahead.beyond(held).map(|newest| newest.policy.version.0);
         assert_eq!((version(None), version(Some(newest(3, 5)))), (None, Some(4)), "no page came");
         ahead.keep(Some(newest(40, 5)));
         assert_eq!((version(None), version(Some(newest(3, 5)))), (Some(41), Some(41)));
