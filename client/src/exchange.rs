@@ -318,7 +318,10 @@ impl Exchange {
 #[allow(clippy::unwrap_used, clippy::panic)]
 mod tests {
     use super::*;
+    use ed25519_dalek::{Signer as _, SigningKey};
     use ringwall_sim::answering::{NOW_S, Node, SESSION, node_of};
+    use ringwall_wire::ids::{SigPublic, Signature};
+    use ringwall_wire::policy::{Approval, Governance, SignedPolicy};
 
     /// What `node` answered someone who remembers its policy, and demands this version.
     fn remembering(node: &Node, min_policy_version: PolicyVersion) -> Exchange {
@@ -342,5 +345,64 @@ mod tests {
         assert!(matches!(judged(required), Err(SessionError::PolicyTooOld { got: of, required: least }) if (of, least) == (got, required)));
         let card = remembering(&node, got).pinned_to(node.genesis.cluster_id(), required);
         assert!(matches!(card.judge(&anchors, &mut Trace::new()), Err(SessionError::PolicyTooOld { .. })));
+    }
+
+    /// What a node of a cluster with so many changes answered someone who remembers all of them, and the record of those.
+    fn after_changes(changes: u64) -> (Exchange, KnownPolicy) {
+        let key = SigningKey::from_bytes(&[9; 32]);
+        let public = SigPublic(key.verifying_key().to_bytes());
+        let governance = Governance { keys: List::new(vec![public]).unwrap(), threshold: 1, timelock_s: 60, lease_s: 0 };
+        let node = node_of("genoa-1", "long", |policy| policy.governance = governance);
+        let cluster_id = node.genesis.cluster_id();
+        let mut known = KnownPolicy { cluster_id, founding: node.policy.clone(), steps: PolicyRow::default() };
+        for _ in 0..changes {
+            let mut policy = known.policy().unwrap();
+            policy.version.0 += 1;
+            policy.session.reattest_s -= 1;
+            let policy = Blob::new(policy.encode()).unwrap();
+            let mut signed = SignedPolicy { replaces: Some(known.digest()), policy, signatures: List::default() };
+            let signature = Signature(key.sign(&signed.signed_words()).to_bytes());
+            signed.signatures.push(Approval { key: public, signature }).unwrap();
+            known = known.followed_by(&[PolicyStep { signed, notice: None }]).unwrap();
+        }
+        let node = Node { policy: known.policy().unwrap(), ..node };
+        let mut exchange = remembering(&node, PolicyVersion(1));
+        exchange.asked.cluster_id = cluster_id;
+        exchange.remembered.policy = Some(Arc::new(Newest::new(known.clone()).unwrap()));
+        (exchange, known)
+    }
+
+    #[test]
+    fn a_file_is_judged_by_the_cluster_id_alone_however_many_changes_there_were() {
+        let anchors = ringwall_sim::anchors();
+        for changes in [0, 1, 32, 33, 70] {
+            let (exchange, known) = after_changes(changes);
+            let bytes = exchange.encode_whole();
+            let read = Exchange::decode(&bytes).unwrap();
+            assert_eq!(read.row.is_empty(), changes <= 32, "{changes}");
+            assert_eq!(read.judge(&anchors, &mut Trace::new()).unwrap().policy(), &known.policy().unwrap(), "{changes}");
+            assert_eq!(read.encode_whole(), bytes, "what was read is written as it was");
+        }
+        let (exchange, _) = after_changes(70);
+        let mut forged = Exchange::decode(&exchange.encode_whole()).unwrap();
+        let mut row = forged.row.to_vec();
+        row[5].signed.signatures = List::default();
+        forged.row = List::new(row).unwrap();
+        assert!(matches!(forged.judge(&anchors, &mut Trace::new()), Err(SessionError::Steps(_))));
+    }
+
+    #[test]
+    fn what_goes_to_custodians_is_judged_with_a_card_that_leads_to_it() {
+        let anchors = ringwall_sim::anchors();
+        let (exchange, known) = after_changes(70);
+        let card = |changes: usize| KnownPolicy { steps: List::new(known.steps[..changes].to_vec()).unwrap(), ..known.clone() };
+        let judged = |exchange: Exchange| exchange.judge(&anchors, &mut Trace::new()).map(|peer| peer.policy().version.0);
+        let read = || Exchange::decode(&exchange.encode()).unwrap();
+        assert_eq!(read().answer.steps.len(), POLICY_STEPS);
+        assert!(judged(read()).is_err(), "nobody knows where its changes begin");
+        for changes in [38, 50, 70] {
+            assert_eq!(judged(read().held_against(&card(changes))), Ok(71), "{changes}");
+        }
+        assert!(judged(read().held_against(&card(37))).is_err(), "a card that is older by more than an answer carries");
     }
 }
