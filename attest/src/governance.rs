@@ -3,17 +3,19 @@
 //! Decides: one change ([`judge_change`]): enough governors of the policy it replaces signed this very step, its version rises, and nothing falls that
 //! must not: trust domain and slots stay, the least security version and every firmware floor only rise, no build below the least security version
 //! comes in. Its notice ([`verify_notice`]): the entry of a change that loosens was in a witnessed checkpoint, and a later one that continues it was
-//! witnessed a full delay afterwards. A whole chain of changes ([`verify_steps`]), at most 32, which proves itself offline. Words of governors about
-//! a change or a lease ([`verify_withdrawal`], [`verify_lease`]).
+//! witnessed a full delay afterwards. A chain of changes ([`verify_steps`], [`verify_row`]), which proves itself offline, whole or page by page
+//! ([`PageWalk`]). Words of governors about a change or a lease ([`verify_withdrawal`], [`verify_lease`]).
 //! Trusts: the policy it starts from, and of that policy's named witnesses that fewer than the threshold lie. Out of scope: the group's own delay and
 //! what is in force (`consensus`), sessions (`session.rs`). Protocol section 8, "Changes".
 
 mod chain;
 mod monotone;
 mod notice;
+mod pages;
 
-pub use chain::{StepError, VerifiedSteps, verify_steps};
+pub use chain::{StepError, VerifiedSteps, verify_row, verify_steps};
 pub use notice::{NoticeError, NoticePart, verify_notice};
+pub use pages::{PageError, PageWalk};
 
 use crate::approval::{ApprovalError, ApprovedPolicy, Authority, GovernorsError, can_approve, verify_approval, verify_words};
 use crate::policy::{Change, change};

@@ -161,7 +161,8 @@ pub fn verify_traced(
     Ok(Verified { claims: claims?, trace: own })
 }
 
-/// Forgets which vendor signatures were verified before. Changes no verdict, only the time of the next ones: for measurements.
+/// Forgets which signatures of vendors and which changes of policies were verified before. Changes no verdict, only the time of the next ones: for measurements.
 pub fn forget_signatures() {
     memo::CHAINS.forget();
+    memo::STEPS.forget();
 }

@@ -3,7 +3,8 @@
 //! Decides: nothing about trust. Whether a signature verifies depends on the key, the signed bytes and the signature alone; a good one is
 //! remembered under the SHA-256 of exactly these, and found again instead of computed again. Names, dates, constraints, revocation, and
 //! which key counts are looked at anew each time, so neither time nor another root can make a remembered answer wrong. A bad signature is
-//! never remembered.
+//! never remembered. Changes of a policy that were found to hold are remembered in the same way: whether one holds depends on the cluster, the policy it replaces
+//! and its own bytes alone.
 //! Trusts: SHA-256 to have no collisions. Bounded: whoever presents many good signatures of his own only makes others slower.
 //! Out of scope: signatures over AMD's reports, each of which is seen once. Those over quotes pass through here, as `dcap-qvl` knows one verifier
 //! for all signatures.
@@ -11,15 +12,16 @@
 use sha2::{Digest as _, Sha256};
 
 const SETS: usize = 256;
-const WAYS: usize = 4;
 
-type Seen = [[[u8; 32]; WAYS]; SETS];
+type Seen<const WAYS: usize> = [[[u8; 32]; WAYS]; SETS];
 
 /// A bounded set of digests; the oldest of a set makes room.
-pub(crate) struct Memo(spin::Mutex<Seen>);
+pub(crate) struct Memo<const WAYS: usize>(spin::Mutex<Seen<WAYS>>);
 
-/// The one of this program: 32 KiB.
-pub(crate) static CHAINS: Memo = Memo::new();
+/// Signatures of vendors' chains: 32 KiB.
+pub(crate) static CHAINS: Memo<4> = Memo::new();
+/// Changes of policies that hold: room for all of one cluster's, 128 KiB.
+pub(crate) static STEPS: Memo<16> = Memo::new();
 
 /// What a signature is: nothing else enters whether it verifies.
 pub(crate) struct Claimed<'a> {
@@ -44,7 +46,7 @@ impl Claimed<'_> {
     }
 }
 
-impl Memo {
+impl<const WAYS: usize> Memo<WAYS> {
     const fn new() -> Self {
         Memo(spin::Mutex::new([[[0; 32]; WAYS]; SETS]))
     }
@@ -73,7 +75,7 @@ impl Memo {
     }
 }
 
-fn set<'a>(seen: &'a Seen, digest: &[u8; 32]) -> &'a [[u8; 32]] {
+fn set<'a, const WAYS: usize>(seen: &'a Seen<WAYS>, digest: &[u8; 32]) -> &'a [[u8; 32]] {
     seen.get(usize::from(digest[0])).map_or(&[], |ways| ways.as_slice())
 }
 
@@ -83,13 +85,15 @@ mod tests {
     use alloc::vec::Vec;
     use core::cell::Cell;
 
+    const WAYS: usize = 4;
+
     fn claimed<'a>(key: &'a [u8], message: &'a [u8], signature: &'a [u8]) -> Claimed<'a> {
         Claimed { algorithm: "toy", key, message, signature }
     }
 
     #[test]
     fn a_good_signature_is_computed_once_and_a_bad_one_each_time() {
-        let memo = Memo::new();
+        let memo = Memo::<WAYS>::new();
         let computed = Cell::new(0);
         let good = || -> Result<(), ()> {
             computed.set(computed.get() + 1);
@@ -114,7 +118,7 @@ mod tests {
 
     #[test]
     fn every_part_counts_and_parts_do_not_run_together() {
-        let memo = Memo::new();
+        let memo = Memo::<WAYS>::new();
         assert_eq!(memo.verified(&claimed(b"key", b"message", b"sig"), || Ok::<(), ()>(())), Ok(()));
         let others = [
             claimed(b"kez", b"message", b"sig"),
@@ -131,7 +135,7 @@ mod tests {
 
     #[test]
     fn many_signatures_push_out_old_ones_and_nothing_grows() {
-        let memo = Memo::new();
+        let memo = Memo::<WAYS>::new();
         let keys: Vec<_> = (0..(SETS * WAYS * 8) as u32).map(u32::to_be_bytes).collect();
         for key in &keys {
             assert_eq!(memo.verified(&claimed(key, b"m", b"s"), || Ok::<(), ()>(())), Ok(()));
@@ -143,7 +147,7 @@ mod tests {
 
     #[test]
     fn a_thread_inside_makes_nobody_wait_and_nobody_wrong() {
-        let memo = Memo::new();
+        let memo = Memo::<WAYS>::new();
         assert_eq!(memo.verified(&claimed(b"k", b"m", b"s"), || Ok::<(), ()>(())), Ok(()));
         let held = memo.0.lock();
         assert_eq!(memo.verified(&claimed(b"k", b"m", b"s"), || Err("computed")), Err("computed"));

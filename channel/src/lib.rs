@@ -35,4 +35,4 @@ pub use peer::{PeerAnswer, PeerDial};
 pub use prologue::{ClientPrologue, PeerPrologue};
 pub use record::{Opener, Sealer};
 pub use secrets::NodeSecrets;
-pub use session::{Attested, Open, Serving, Session, Unverified};
+pub use session::{Answered, Attested, Open, Serving, Session, Unverified};

@@ -1,6 +1,6 @@
 //! The states of a session, and what each of them may carry.
 //!
-//! Decides: [`Unverified`] carries attestation messages on stream 0 and nothing else (SB1: no method takes other bytes, and the states are
+//! Decides: [`Unverified`] carries attestation messages, and in place of an answer pages of policy changes, on stream 0 and nothing else (SB1: no method takes other bytes, and the states are
 //! sealed). [`Session::establish`] consumes a verdict that was made for this handshake and these keys; [`Session::serve`] lets a
 //! node face an anonymous client. Only then do streams exist, each number once.
 //! Trusts: `attest` to make an [`AppraisedPeer`] only from evidence that satisfied the policy.
@@ -15,6 +15,7 @@ use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use ringwall_attest::AppraisedPeer;
 use ringwall_wire::codec::{DecodeError, Message};
+use ringwall_wire::governance::PolicyPage;
 use ringwall_wire::ids::{Digest, KemPublic, NoisePublic};
 use ringwall_wire::limits::{ATTEST_MESSAGE_BYTES, HANDSHAKE_MESSAGE_BYTES};
 use ringwall_wire::secret::{Secret, wash_stack};
@@ -34,6 +35,15 @@ pub trait SessionState: sealed::Sealed {}
 pub trait Open: SessionState {
     /// The attested other side; `None` for a client that does not attest.
     fn peer(&self) -> Option<&AppraisedPeer>;
+}
+
+/// What answers an attestation request.
+#[derive(Debug)]
+pub enum Answered {
+    /// The answer.
+    Answer(Box<AttestResp>),
+    /// Changes of the policy, since the asker is behind by more than an answer carries: it judges them and asks again. They prove nothing about this node.
+    Page(Box<PolicyPage>),
 }
 
 /// The handshake is done; who the other side is, nobody knows.
@@ -146,6 +156,11 @@ impl Session<Unverified> {
         self.core.seal_first(&answer.encode(), ATTEST_MESSAGE_BYTES)
     }
 
+    /// Seals a page of policy changes in place of an attestation answer; the other side asks again.
+    pub fn seal_policy_page(&mut self, page: &PolicyPage) -> Result<Vec<u8>, ChannelError> {
+        self.core.seal_first(&page.encode(), ATTEST_MESSAGE_BYTES)
+    }
+
     /// Seals a refusal; the session is over.
     pub fn seal_refusal(mut self, refusal: &Refusal) -> Result<Vec<u8>, ChannelError> {
         self.core.seal_first(&refusal.encode(), HANDSHAKE_MESSAGE_BYTES)
@@ -159,6 +174,16 @@ impl Session<Unverified> {
     /// Opens an attestation answer from exactly the bytes that carry it; [`ChannelError::Refused`] if the other side refused instead.
     pub fn open_attest_resp(&mut self, bytes: &[u8]) -> Result<AttestResp, ChannelError> {
         self.core.open_first(bytes, ATTEST_MESSAGE_BYTES)
+    }
+
+    /// Opens what answers an attestation request from exactly the bytes that carry it; [`ChannelError::Refused`] if the other side refused instead.
+    pub fn open_answer(&mut self, bytes: &[u8]) -> Result<Answered, ChannelError> {
+        let message = self.core.open_one(bytes, ATTEST_MESSAGE_BYTES)?;
+        match PolicyPage::decode(&message) {
+            Ok(page) => Ok(Answered::Page(Box::new(page))),
+            Err(DecodeError::WrongLabel { .. }) => message_or_refusal(&message).map(|answer| Answered::Answer(Box::new(answer))),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Opens the session to application bytes, with the verdict over the other side's evidence. Refuses a verdict made for another
@@ -233,6 +258,10 @@ impl Core {
     }
 
     fn open_first<M: Message>(&mut self, bytes: &[u8], limit: usize) -> Result<M, ChannelError> {
+        message_or_refusal(&self.open_one(bytes, limit)?)
+    }
+
+    fn open_one(&mut self, bytes: &[u8], limit: usize) -> Result<Vec<u8>, ChannelError> {
         let (_, opener) = self.first.as_mut().expect("stream 0 is split off in open states only");
         opener.set_limit(limit);
         // In pieces: the largest answer, sealed, is more than an opener lets wait.
@@ -246,13 +275,18 @@ impl Core {
         if pieces.next().is_some() || !opener.is_idle() {
             return Err(ChannelError::NotOneMessage);
         }
-        match M::decode(&message) {
-            Ok(message) => Ok(message),
-            Err(error @ DecodeError::WrongLabel { .. }) => match Refusal::decode(&message) {
-                Ok(refusal) => Err(ChannelError::Refused(refusal)),
-                Err(_) => Err(error.into()),
-            },
-            Err(error) => Err(error.into()),
-        }
+        Ok(message)
+    }
+}
+
+/// The message, or the refusal in its place.
+fn message_or_refusal<M: Message>(message: &[u8]) -> Result<M, ChannelError> {
+    match M::decode(message) {
+        Ok(message) => Ok(message),
+        Err(error @ DecodeError::WrongLabel { .. }) => match Refusal::decode(message) {
+            Ok(refusal) => Err(ChannelError::Refused(refusal)),
+            Err(_) => Err(error.into()),
+        },
+        Err(error) => Err(error.into()),
     }
 }

@@ -3,17 +3,17 @@
 //! Decides: a card is bounded, canonical, and consistent before anything in it is used. Trusts: whoever handed over the file; a cluster
 //! id given beside it (`--cluster`) must match. Out of scope: how cards are made (`node`). Protocol section 2.1.
 
-use ringwall_attest::governance::{StepError, verify_steps};
+use ringwall_attest::governance::{StepError, verify_row};
 use ringwall_wire::codec::{DecodeError, Message};
 use ringwall_wire::genesis::{CardError, ClusterCard};
 use ringwall_wire::ids::ClusterId;
-use ringwall_wire::limits::{POLICY_BYTES, POLICY_STEPS_BYTES};
+use ringwall_wire::limits::{POLICY_BYTES, POLICY_ROW_BYTES};
 use ringwall_wire::policy::PolicyDoc;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// Bytes of a card file: a policy of the full size, its changes, a genesis record and addresses.
-pub const CARD_FILE_BYTES: usize = 2 * POLICY_BYTES + POLICY_STEPS_BYTES;
+pub const CARD_FILE_BYTES: usize = 2 * POLICY_BYTES + POLICY_ROW_BYTES;
 
 /// Why a card was not read.
 #[derive(Debug, thiserror::Error)]
@@ -106,7 +106,7 @@ pub fn read_card(path: &Path, expected: Option<ClusterId>) -> Result<ClusterCard
     }
     let card = ClusterCard::decode(&bytes).map_err(|source| ReadCardError::Malformed { path: path.into(), source })?;
     let got = card.pinned().map_err(|source| ReadCardError::Contradiction { path: path.into(), source })?;
-    if let Err(source) = verify_steps(&got, &card.policy, &card.steps) {
+    if let Err(source) = verify_row(&got, &card.policy, &card.steps) {
         return Err(ReadCardError::Changes { path: path.into(), source });
     }
     match expected {

@@ -27,30 +27,42 @@ pub(crate) enum Unread {
 
 /// The bytes of a file of it.
 pub(crate) fn to_bytes(message: &impl Message) -> Vec<u8> {
-    let mut bytes = message.encode();
-    let checksum = Sha256::digest(&bytes);
-    bytes.extend_from_slice(&checksum);
-    bytes
+    sealed(message.encode())
+}
+
+/// The bytes of a file with this body.
+pub(crate) fn sealed(mut body: Vec<u8>) -> Vec<u8> {
+    let checksum = Sha256::digest(&body);
+    body.extend_from_slice(&checksum);
+    body
 }
 
 /// The message of a file that has these bytes and may have `most`, the checksum counted.
 pub(crate) fn from_bytes<M: Message>(bytes: &[u8], most: usize) -> Result<M, Unread> {
+    M::decode(body(bytes, most)?).map_err(Unread::Malformed)
+}
+
+fn body(bytes: &[u8], most: usize) -> Result<&[u8], Unread> {
     if bytes.len() > most {
         return Err(Unread::TooLarge);
     }
     let (body, checksum) = bytes.split_last_chunk::<CHECKSUM_BYTES>().ok_or(Unread::Damaged)?;
-    match Sha256::digest(body).as_slice() == checksum {
-        true => M::decode(body).map_err(Unread::Malformed),
-        false => Err(Unread::Damaged),
-    }
+    if Sha256::digest(body).as_slice() == checksum { Ok(body) } else { Err(Unread::Damaged) }
 }
 
 /// The message of a file that may have `most` bytes, the checksum counted.
 pub(crate) fn read<M: Message>(path: &Path, most: usize) -> Result<M, Unread> {
+    M::decode(&read_body(path, most)?).map_err(Unread::Malformed)
+}
+
+/// The body of a file that may have `most` bytes, the checksum counted.
+pub(crate) fn read_body(path: &Path, most: usize) -> Result<Vec<u8>, Unread> {
     let mut bytes = Vec::new();
     let file = std::fs::File::open(path).map_err(Unread::Io)?;
     file.take(most as u64 + 1).read_to_end(&mut bytes).map_err(Unread::Io)?;
-    from_bytes(&bytes, most)
+    let whole = body(&bytes, most)?.len();
+    bytes.truncate(whole);
+    Ok(bytes)
 }
 
 #[cfg(test)]

@@ -4,6 +4,8 @@
 //! the only things sent are the protocol versions, handshake messages and the request for evidence; the types allow nothing else.
 //! Trusts: `channel` and `attest` for their verdicts, the roots it is given. Out of scope: which node is tried when (`seek.rs`).
 
+mod behind;
+
 use crate::anchor::{self, AnchorStore, Governed, InMemory, Keeper, Sitting, log_lied, verified};
 use crate::client::GOODBYE;
 use crate::credential::Credential;
@@ -15,20 +17,19 @@ use crate::options::Options;
 use crate::refused::RefusedNodes;
 use crate::verification::{Examined, Verification};
 use crate::{clock, recovered};
+use behind::Ahead;
 use ed25519_dalek::SigningKey;
 use ringwall_attest::release::Released;
 use ringwall_attest::{Anchors, SessionError, Trace};
 use ringwall_channel::user::{UserBinding, sign_restore, sign_user_as};
 use ringwall_channel::{Attested, ChannelError, ClientDial, ClientPrologue, Opener, Sealer, Session, Unverified};
 use ringwall_quic::{Alpn, CloseCode, FrameError, FrameReader, FrameWriter};
-use ringwall_wire::bounded::{Blob, List};
+use ringwall_wire::bounded::List;
 use ringwall_wire::codec::Message;
 use ringwall_wire::ids::{ClientId, ClusterId, NoisePublic, Nonce, PolicyVersion, UserId};
 use ringwall_wire::limits::{ATTEST_MESSAGE_BYTES, HANDSHAKE_MESSAGE_BYTES, REATTEST_MOST_S, REQUEST_BYTES};
 use ringwall_wire::secret::Secret;
-use ringwall_wire::session::{
-    AttestMode, AttestReq, GetDescriptor, NodeDescriptor, Refusal, RefusalCode, SavedExchange, UserAuth, UserReady,
-};
+use ringwall_wire::session::{AttestMode, GetDescriptor, NodeDescriptor, Refusal, RefusalCode, UserAuth, UserReady};
 use ringwall_wire::version::SUPPORTED;
 use ringwall_wire::without::{Defence, left_out};
 use std::net::SocketAddr;
@@ -56,6 +57,7 @@ pub(crate) struct NodeDialler {
     restore: Option<Secret<32>>,
     keeper: Arc<Keeper>,
     governed: Arc<Governed>,
+    ahead: Ahead,
     attest: AttestMode,
     min_policy_version: PolicyVersion,
     refused: Mutex<RefusedNodes>,
@@ -78,6 +80,7 @@ impl NodeDialler {
         Ok(NodeDialler {
             endpoint,
             governed,
+            ahead: Ahead::default(),
             config: ringwall_quic::dial_config(Alpn::Client).map_err(|fault| failed(fault.to_string()))?,
             cluster_id: options.cluster_id,
             anchors: options.anchors,
@@ -138,31 +141,6 @@ impl NodeDialler {
         dial.finish(&msg2).map_err(|fault| hint(&msg2, fault.to_string()))
     }
 
-    /// Steps 3 and 4: evidence for this very session, not judged yet.
-    async fn ask(&self, pipe: &mut Pipe, session: &mut Session<Unverified>, nonce: &Nonce) -> Result<Exchange, DialError> {
-        let remembered = self.governed.remembered().await?;
-        let known = remembered.policy.as_deref();
-        let min_policy_version = known.map_or(self.min_policy_version, |known| known.policy.version.max(self.min_policy_version));
-        let known_policy = known.map(|known| known.record.digest());
-        let question = AttestReq { nonce: *nonce, mode: self.attest, min_policy_version, known_policy };
-        let sealed = session.seal_attest_req(&question).map_err(of_channel)?;
-        pipe.write(&sealed).await?;
-        let sealed = pipe.read(SEALED_ATTEST_BYTES).await?;
-        let answer = session.open_attest_resp(&sealed).map_err(of_channel)?;
-        let noise = *session.remote_noise().ok_or_else(|| DialError::Handshake("the node has no static key".into()))?;
-        let asked = SavedExchange {
-            cluster_id: self.cluster_id,
-            min_policy_version,
-            handshake: *session.handshake(),
-            nonce: *nonce,
-            noise,
-            mode: self.attest,
-            at_s: clock::now_s(),
-            answer: Blob::default(),
-        };
-        Ok(Exchange::new(asked, answer, remembered))
-    }
-
     /// Step 5: the evidence is judged here, and what it shows of governance is kept before anything is sent.
     pub(crate) async fn attest(
         &self,
@@ -170,7 +148,9 @@ impl NodeDialler {
         exchange: &Exchange,
         trace: &mut Trace,
     ) -> Result<Session<Attested>, DialError> {
-        let peer = exchange.judge(&self.anchors, trace).map_err(|error| match log_lied(&error) {
+        let judged = exchange.judge(&self.anchors, trace);
+        self.ahead.forget();
+        let peer = judged.map_err(|error| match log_lied(&error) {
             Some((proof, what)) => DialError::History(self.governed.lied(proof, what)),
             None => self.refuse(session.remote_noise(), error),
         })?;

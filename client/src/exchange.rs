@@ -3,27 +3,30 @@
 //! Decides: that both judgements are the same function over the same facts; what a file of it holds and that a damaged one is not read. A file is
 //! a record: it shows what was proved to the session that asked, at the time it names, and nothing about who answers now. The checksum at its
 //! end finds damage; whoever can write the file can write the checksum too, which is why the evidence inside is judged anew. It is judged from the newest policy
-//! of whoever asked; its file has every change since the founding, so that a reader who knows no more than the cluster id comes to the same end.
+//! of whoever asked; its file has every change since the founding, in its answer or before it, so that a reader who knows no more than the cluster id comes to the
+//! same end. Where it goes to custodians and nodes it has only as many of the newest as an answer carries; they have a card or a row of their own.
 //! Trusts: nothing in the file; the cluster is pinned by whoever judges. Out of scope: the judging (`attest`). Protocol section 3.1, steps 3 to 5;
 //! docs/formats.md, "Saved exchange".
 
 use crate::anchor::{Newest, Remembered};
 use crate::checksummed::{self, Unread};
 use crate::verification::{Examined, Verification};
+use ringwall_attest::governance::verify_row;
 use ringwall_attest::{Anchors, AppraisedPeer, Asked, Pinned, PolicyPin, SessionError, Trace, appraise_session_traced};
 use ringwall_wire::bounded::{Blob, List};
 use ringwall_wire::codec::{DecodeError, Message};
 use ringwall_wire::evidence::Role;
-use ringwall_wire::governance::{PolicyStep, PolicySteps};
+use ringwall_wire::governance::{ExchangeRow, PolicyRow, PolicyStep, steps_bytes};
 use ringwall_wire::ids::{ClusterId, Digest, Nonce, PolicyVersion};
 use ringwall_wire::known::KnownPolicy;
-use ringwall_wire::limits::ATTEST_MESSAGE_BYTES;
+use ringwall_wire::limits::{EXCHANGE_ROW_BYTES, POLICY_STEPS, POLICY_STEPS_BYTES};
 use ringwall_wire::policy::PolicyDoc;
 use ringwall_wire::session::{AttestMode, AttestResp, SavedExchange};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-/// Bytes of a saved exchange: the largest answer, and room for the question and the checksum.
-pub const EXCHANGE_FILE_BYTES: usize = ATTEST_MESSAGE_BYTES + 1_024;
+/// Bytes of a saved exchange: the largest answer, the changes of the policy before it, and room for the question and the checksum.
+pub const EXCHANGE_FILE_BYTES: usize = EXCHANGE_ROW_BYTES + 1_024;
 
 /// What a node was asked and what it answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +35,8 @@ pub struct Exchange {
     answer: AttestResp,
     /// What whoever asked remembered; nothing of it is in a file.
     remembered: Remembered,
+    /// From a file: the founding policy and the changes before those of the answer; nobody has judged them. Empty where the answer has all there are.
+    row: PolicyRow,
 }
 
 /// Why a file holds no exchange.
@@ -79,7 +84,22 @@ impl ReadExchangeError {
 impl Exchange {
     /// The question and its answer. `asked.answer` is left empty: it is written when the exchange is.
     pub(crate) fn new(asked: SavedExchange, answer: AttestResp, remembered: Remembered) -> Self {
-        Exchange { asked, answer, remembered }
+        Exchange { asked, answer, remembered, row: PolicyRow::default() }
+    }
+
+    /// The same exchange, to be judged by someone who holds this record of policies: by the policy in it that the answer is bound to or goes on from. As it came
+    /// where neither is in the record: then it is judged by what it shows itself.
+    #[must_use]
+    pub(crate) fn held_against(mut self, known: &KnownPolicy) -> Self {
+        let (digests, bound) = (known.digests(), Digest(self.answer.policy.digest()));
+        let replaced = self.answer.steps.iter().filter_map(|step| step.signed.replaces);
+        let place = std::iter::once(bound).chain(replaced).find_map(|held| digests.iter().position(|digest| *digest == held));
+        let until = place.and_then(|changes| known.steps.get(..changes)).map(<[PolicyStep]>::to_vec);
+        let record = until.and_then(|steps| Some(KnownPolicy { steps: List::new(steps).ok()?, ..known.clone() }));
+        if let Some(newest) = record.and_then(|record| Newest::new(record).ok()) {
+            self.remembered.policy = Some(Arc::new(newest));
+        }
+        self
     }
 
     /// What whoever asked remembered.
@@ -96,15 +116,15 @@ impl Exchange {
                 let shown = self.answer.steps.first().and_then(PolicyStep::as_founding);
                 let named = |policy: &PolicyDoc| Digest(policy.digest()) == peer.genesis().template.policy;
                 let founding = shown.into_iter().chain([self.answer.policy.clone()]).find(named)?;
-                KnownPolicy { cluster_id: peer.cluster_id(), founding, steps: PolicySteps::default() }
+                KnownPolicy { cluster_id: peer.cluster_id(), founding, steps: PolicyRow::default() }
             }
         };
         known.followed_by(peer.steps()).ok()
     }
 
-    /// The answer with all changes since the founding, so that its reader needs nothing of what whoever asked knew. One that does not follow from that stays as
-    /// it came.
-    fn complete(&self) -> Option<AttestResp> {
+    /// The answer with all changes since the founding, so that its reader needs nothing of what whoever asked knew; with the newest of them where it does not carry
+    /// all, and then false. One that does not follow from what they knew stays as it came.
+    fn carried(&self) -> Option<(AttestResp, bool)> {
         let known = &self.remembered.policy.as_deref()?.record;
         let follows = match self.answer.steps.first() {
             Some(step) => step.signed.replaces == Some(known.digest()),
@@ -114,9 +134,37 @@ impl Exchange {
         if !follows || changes.is_empty() {
             return None;
         }
+        let mut bytes = 0usize;
+        let newest = changes.iter().rev().take(POLICY_STEPS).take_while(|step| {
+            bytes = bytes.saturating_add(steps_bytes(std::slice::from_ref(*step)));
+            bytes <= POLICY_STEPS_BYTES
+        });
+        let left_out = changes.len().saturating_sub(newest.count());
+        let founding = match left_out {
+            0 => Some(PolicyStep::founding(&known.founding).ok()?),
+            _ => None,
+        };
+        let steps = founding.into_iter().chain(changes.into_iter().skip(left_out)).collect();
+        Some((AttestResp { steps: List::new(steps).ok()?, ..self.answer.clone() }, left_out == 0))
+    }
+
+    /// The founding policy and the changes before the answer's, where the answer does not carry them all.
+    fn before(&self) -> Option<PolicyRow> {
+        let known = &self.remembered.policy.as_deref()?.record;
         let founding = PolicyStep::founding(&known.founding).ok()?;
-        let steps = List::new([vec![founding], changes].concat()).ok()?;
-        Some(AttestResp { steps, ..self.answer.clone() })
+        List::new([&[founding], &*known.steps].concat()).ok()
+    }
+
+    /// The policy that the changes before the answer's lead to, when they hold.
+    fn row_policy(&self) -> Result<Option<PolicyDoc>, SessionError> {
+        let Some((first, steps)) = self.row.split_first() else { return Ok(None) };
+        let founding = first.as_founding().ok_or(SessionError::FoundingPolicyMissing { changes: self.row.len() })?;
+        let (got, named) = (Digest(founding.digest()), self.answer.genesis.template.policy);
+        if got != named {
+            return Err(SessionError::OtherPolicy { got, named });
+        }
+        let verified = verify_row(&self.asked.cluster_id, &founding, steps).map_err(SessionError::Steps)?;
+        Ok(Some(verified.into_policy()))
     }
 
     /// The cluster that was pinned when the node was asked.
@@ -150,9 +198,9 @@ impl Exchange {
     }
 
     /// The newest policy of whoever asked, or for whoever has none the founding one.
-    fn pin(&self, min_version: PolicyVersion) -> PolicyPin<'_> {
-        match self.remembered.policy.as_deref() {
-            Some(Newest { policy, .. }) => PolicyPin::From { policy, earlier: &[] },
+    fn pin<'a>(&'a self, row: Option<&'a PolicyDoc>, min_version: PolicyVersion) -> PolicyPin<'a> {
+        match self.remembered.policy.as_deref().map(|newest| &newest.policy).or(row) {
+            Some(policy) => PolicyPin::From { policy, earlier: &[] },
             None => PolicyPin::Founding { min_version },
         }
     }
@@ -161,7 +209,8 @@ impl Exchange {
     pub(crate) fn judge(&self, anchors: &Anchors, trace: &mut Trace) -> Result<AppraisedPeer, SessionError> {
         let SavedExchange { cluster_id, min_policy_version, handshake, nonce, noise, mode, at_s, .. } = &self.asked;
         let asked = Asked { handshake, nonce, role: Role::ClientServer, noise, mode: *mode };
-        let policy = self.pin(*min_policy_version);
+        let row = self.row_policy()?;
+        let policy = self.pin(row.as_ref(), *min_policy_version);
         let pinned = Pinned { cluster_id: *cluster_id, policy, anchors, now_s: *at_s, last_head: self.remembered.head.as_ref() };
         self.new_enough(appraise_session_traced(&self.answer, &asked, &pinned, trace)?)
     }
@@ -186,7 +235,8 @@ impl Exchange {
     ) -> Result<AppraisedPeer, SessionError> {
         let SavedExchange { cluster_id, min_policy_version, at_s, .. } = &self.asked;
         let asked = Asked { handshake, nonce, role, noise: &self.answer.keys.noise, mode: AttestMode::Batched };
-        let policy = self.pin(*min_policy_version);
+        let row = self.row_policy()?;
+        let policy = self.pin(row.as_ref(), *min_policy_version);
         let pinned = Pinned { cluster_id: *cluster_id, policy, anchors, now_s: *at_s, last_head: None };
         self.new_enough(appraise_session_traced(&self.answer, &asked, &pinned, trace)?)
     }
@@ -203,25 +253,35 @@ impl Exchange {
     /// # Panics
     /// Never for an exchange that came over the wire or from a file: its answer is within the limits of the protocol.
     pub fn to_bytes(&self) -> Vec<u8> {
-        checksummed::to_bytes(&self.saved())
+        checksummed::sealed(self.encode_whole())
     }
 
-    /// The exchange without the checksum of a file.
+    /// The exchange and the changes before its answer's; none where the answer carries all there are, or nobody knows them.
+    fn whole(&self) -> Option<Vec<u8>> {
+        let row = match self.carried() {
+            Some((_, whole)) => (!whole).then(|| self.before()).flatten()?,
+            None => Some(self.row.clone()).filter(|row| !row.is_empty())?,
+        };
+        Some(ExchangeRow { exchange: Blob::new(self.encode()).ok()?, row }.encode())
+    }
+
+    /// The exchange without the checksum of a file, with every change of the policy it takes to judge it.
+    pub(crate) fn encode_whole(&self) -> Vec<u8> {
+        self.whole().unwrap_or_else(|| self.encode())
+    }
+
+    /// The exchange without the checksum of a file, and with no more changes of the policy than its answer carries.
     pub(crate) fn encode(&self) -> Vec<u8> {
-        self.saved().encode()
-    }
-
-    fn saved(&self) -> SavedExchange {
-        let complete = self.complete().and_then(|answer| Blob::new(answer.encode()).ok());
+        let carried = self.carried().and_then(|(answer, _)| Blob::new(answer.encode()).ok());
         let as_it_came = || Blob::new(self.answer.encode()).expect("an answer that was decoded is within the limits of the protocol");
-        let answer = complete.unwrap_or_else(as_it_came);
-        SavedExchange { answer, ..self.asked.clone() }
+        let answer = carried.unwrap_or_else(as_it_came);
+        SavedExchange { answer, ..self.asked.clone() }.encode()
     }
 
     /// Reads a file.
     pub fn read(path: &Path) -> Result<Self, ReadExchangeError> {
         let most = EXCHANGE_FILE_BYTES;
-        let saved = checksummed::read(path, most).and_then(|saved| Self::of(saved).map_err(Unread::Malformed));
+        let saved = checksummed::read_body(path, most).and_then(|body| Self::decode(&body).map_err(Unread::Malformed));
         saved.map_err(|why| match why {
             Unread::Io(source) => ReadExchangeError::Io { path: path.into(), source },
             Unread::TooLarge => ReadExchangeError::TooLarge { path: path.into(), most },
@@ -231,13 +291,15 @@ impl Exchange {
     }
 
     pub(crate) fn decode(body: &[u8]) -> Result<Self, DecodeError> {
-        Self::of(SavedExchange::decode(body)?)
-    }
-
-    fn of(mut asked: SavedExchange) -> Result<Self, DecodeError> {
+        let (row, exchange) = match ExchangeRow::decode(body) {
+            Ok(ExchangeRow { exchange, row }) => (row, exchange.into_vec()),
+            Err(DecodeError::WrongLabel { .. }) => (PolicyRow::default(), body.to_vec()),
+            Err(error) => return Err(error),
+        };
+        let mut asked = SavedExchange::decode(&exchange)?;
         let answer = AttestResp::decode(&asked.answer)?;
         asked.answer = Blob::default();
-        Ok(Exchange { asked, answer, remembered: Remembered::default() })
+        Ok(Exchange { asked, answer, remembered: Remembered::default(), row })
     }
 }
 
@@ -245,14 +307,16 @@ impl Exchange {
 #[allow(clippy::unwrap_used, clippy::panic)]
 mod tests {
     use super::*;
+    use ed25519_dalek::{Signer as _, SigningKey};
     use ringwall_sim::answering::{NOW_S, Node, SESSION, node_of};
-    use std::sync::Arc;
+    use ringwall_wire::ids::{SigPublic, Signature};
+    use ringwall_wire::policy::{Approval, Governance, SignedPolicy};
 
     /// What `node` answered someone who remembers its policy, and demands this version.
     fn remembering(node: &Node, min_policy_version: PolicyVersion) -> Exchange {
         let mut remembered = Remembered::default();
         let (cluster_id, founding) = (node.genesis.cluster_id(), node.policy.clone());
-        let record = KnownPolicy { cluster_id, founding, steps: PolicySteps::default() };
+        let record = KnownPolicy { cluster_id, founding, steps: PolicyRow::default() };
         remembered.policy = Some(Arc::new(Newest::new(record).unwrap()));
         let (handshake, nonce, noise, mode) = (SESSION.hash, SESSION.nonce, SESSION.noise, SESSION.mode);
         let answer = Blob::default();
@@ -270,5 +334,64 @@ mod tests {
         assert!(matches!(judged(required), Err(SessionError::PolicyTooOld { got: of, required: least }) if (of, least) == (got, required)));
         let card = remembering(&node, got).pinned_to(node.genesis.cluster_id(), required);
         assert!(matches!(card.judge(&anchors, &mut Trace::new()), Err(SessionError::PolicyTooOld { .. })));
+    }
+
+    /// What a node of a cluster with so many changes answered someone who remembers all of them, and the record of those.
+    fn after_changes(changes: u64) -> (Exchange, KnownPolicy) {
+        let key = SigningKey::from_bytes(&[9; 32]);
+        let public = SigPublic(key.verifying_key().to_bytes());
+        let governance = Governance { keys: List::new(vec![public]).unwrap(), threshold: 1, timelock_s: 60, lease_s: 0 };
+        let node = node_of("genoa-1", "long", |policy| policy.governance = governance);
+        let cluster_id = node.genesis.cluster_id();
+        let mut known = KnownPolicy { cluster_id, founding: node.policy.clone(), steps: PolicyRow::default() };
+        for _ in 0..changes {
+            let mut policy = known.policy().unwrap();
+            policy.version.0 += 1;
+            policy.session.reattest_s -= 1;
+            let policy = Blob::new(policy.encode()).unwrap();
+            let mut signed = SignedPolicy { replaces: Some(known.digest()), policy, signatures: List::default() };
+            let signature = Signature(key.sign(&signed.signed_words()).to_bytes());
+            signed.signatures.push(Approval { key: public, signature }).unwrap();
+            known = known.followed_by(&[PolicyStep { signed, notice: None }]).unwrap();
+        }
+        let node = Node { policy: known.policy().unwrap(), ..node };
+        let mut exchange = remembering(&node, PolicyVersion(1));
+        exchange.asked.cluster_id = cluster_id;
+        exchange.remembered.policy = Some(Arc::new(Newest::new(known.clone()).unwrap()));
+        (exchange, known)
+    }
+
+    #[test]
+    fn a_file_is_judged_by_the_cluster_id_alone_however_many_changes_there_were() {
+        let anchors = ringwall_sim::anchors();
+        for changes in [0, 1, 32, 33, 70] {
+            let (exchange, known) = after_changes(changes);
+            let bytes = exchange.encode_whole();
+            let read = Exchange::decode(&bytes).unwrap();
+            assert_eq!(read.row.is_empty(), changes <= 32, "{changes}");
+            assert_eq!(read.judge(&anchors, &mut Trace::new()).unwrap().policy(), &known.policy().unwrap(), "{changes}");
+            assert_eq!(read.encode_whole(), bytes, "what was read is written as it was");
+        }
+        let (exchange, _) = after_changes(70);
+        let mut forged = Exchange::decode(&exchange.encode_whole()).unwrap();
+        let mut row = forged.row.to_vec();
+        row[5].signed.signatures = List::default();
+        forged.row = List::new(row).unwrap();
+        assert!(matches!(forged.judge(&anchors, &mut Trace::new()), Err(SessionError::Steps(_))));
+    }
+
+    #[test]
+    fn what_goes_to_custodians_is_judged_with_a_card_that_leads_to_it() {
+        let anchors = ringwall_sim::anchors();
+        let (exchange, known) = after_changes(70);
+        let card = |changes: usize| KnownPolicy { steps: List::new(known.steps[..changes].to_vec()).unwrap(), ..known.clone() };
+        let judged = |exchange: Exchange| exchange.judge(&anchors, &mut Trace::new()).map(|peer| peer.policy().version.0);
+        let read = || Exchange::decode(&exchange.encode()).unwrap();
+        assert_eq!(read().answer.steps.len(), POLICY_STEPS);
+        assert!(judged(read()).is_err(), "nobody knows where its changes begin");
+        for changes in [38, 50, 70] {
+            assert_eq!(judged(read().held_against(&card(changes))), Ok(71), "{changes}");
+        }
+        assert!(judged(read().held_against(&card(37))).is_err(), "a card that is older by more than an answer carries");
     }
 }

@@ -12,7 +12,7 @@ use ringwall_wire::bounded::{Blob, List};
 use ringwall_wire::codec::Message as _;
 use ringwall_wire::governance::PolicyStep;
 use ringwall_wire::ids::{Digest, Epoch, Incarnation, PolicyVersion, Signature};
-use ringwall_wire::limits::{ATTEST_MESSAGE_BYTES, EPOCHS, RECEIPT_EVIDENCE_BYTES};
+use ringwall_wire::limits::{EPOCHS, EXCHANGE_ROW_BYTES, RECEIPT_EVIDENCE_BYTES};
 use ringwall_wire::policy::{PolicyDoc, SignedPolicy};
 use ringwall_wire::receipt::{EpochStart, Evidence, ReceiptHead, Signer, session_nonce};
 use ringwall_wire::sample::{Sample as _, Source};
@@ -267,7 +267,7 @@ async fn evidence_is_of_the_members_it_names() {
 #[test]
 fn evidence_larger_than_any_client_keeps_is_not_read() {
     let mut evidence = Evidence::sample(&mut Source::new(3));
-    let signer = |incarnation| Signer { incarnation, exchange: Blob::new(vec![7; ATTEST_MESSAGE_BYTES + 4096]).unwrap() };
+    let signer = |incarnation| Signer { incarnation, exchange: Blob::new(vec![7; EXCHANGE_ROW_BYTES]).unwrap() };
     evidence.known_signer = signer(evidence.known.head.incarnation);
     evidence.got_signer = signer(evidence.got.head.incarnation);
     evidence.epochs = List::default();

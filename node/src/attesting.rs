@@ -137,20 +137,37 @@ pub struct Wanted {
 
 /// Judges an answer, with this node's own roots, clock and cluster. Members accept evidence made for one session alone.
 pub async fn judge(site: &Arc<Site>, answer: AttestResp, wanted: Wanted) -> Result<AppraisedPeer, SessionError> {
+    judge_from(site, answer, wanted, None).await
+}
+
+/// The same for an answer that came after pages of policy changes, which lead to the policy `ahead`.
+pub(crate) async fn judge_from(
+    site: &Arc<Site>,
+    answer: AttestResp,
+    wanted: Wanted,
+    ahead: Option<PolicyDoc>,
+) -> Result<AppraisedPeer, SessionError> {
     let site = Arc::clone(site);
-    let judging = tokio::task::spawn_blocking(move || judge_here(&site, &answer, &wanted));
+    let judging = tokio::task::spawn_blocking(move || match ahead {
+        // The answer has to be bound to where the pages end, or go on from there: nobody is judged by a change that its own evidence does not stand for.
+        Some(policy) => by(&site, &answer, &wanted, PolicyPin::From { policy: &policy, earlier: &[] }),
+        None => judge_here(&site, &answer, &wanted),
+    });
     judging.await.expect("judging does not panic and is not aborted")
 }
 
-/// Judges an answer that was kept, by the policy that was in force when it was made: a later one may exclude who made it. The steps to that policy are this
-/// node's own where it has them: whoever kept the answer may have asked for the last of them only.
-pub(crate) fn judge_kept(site: &Site, mut answer: AttestResp, asked: &Asked<'_>, now_s: u64) -> Result<AppraisedPeer, SessionError> {
-    if let Some(steps) = site.policies.now().up_to(&Digest(answer.policy.digest())) {
-        answer.steps = steps;
-    }
-    let policy = PolicyPin::Founding { min_version: site.founding.version };
+/// Judges an answer that was kept, by the policy that was in force when it was made: a later one may exclude who made it. That policy is one of this node's own row
+/// where it has it; else the answer's steps lead to it, from the newest one here or from the founding: an answer that is kept has the newest steps only.
+pub(crate) fn judge_kept(site: &Site, answer: &AttestResp, asked: &Asked<'_>, now_s: u64) -> Result<AppraisedPeer, SessionError> {
+    let in_force = site.policies.now();
+    let goes_on = || answer.steps.iter().any(|step| step.signed.replaces == Some(in_force.digest()));
+    let held = in_force.at(&Digest(answer.policy.digest())).or_else(|| goes_on().then(|| PolicyDoc::clone(in_force.policy())));
+    let policy = match &held {
+        Some(policy) => PolicyPin::From { policy, earlier: &[] },
+        None => PolicyPin::Founding { min_version: site.founding.version },
+    };
     let pinned = Pinned { cluster_id: site.cluster_id, policy, anchors: &site.anchors, now_s, last_head: None };
-    appraise_session(&answer, asked, &pinned)
+    appraise_session(answer, asked, &pinned)
 }
 
 /// The same as [`judge`] on this thread: a few milliseconds of public-key arithmetic. What this node heard of the release log, from whomever, counts for
@@ -180,14 +197,17 @@ fn heed(site: &Site, answer: &AttestResp, verdict: Result<&AppraisedPeer, &Sessi
 }
 
 fn judge_alone(site: &Site, answer: &AttestResp, wanted: &Wanted) -> Result<AppraisedPeer, SessionError> {
-    let asked =
-        Asked { handshake: &wanted.handshake, nonce: &wanted.nonce, role: wanted.role, noise: &wanted.noise, mode: AttestMode::Single };
     let in_force = site.policies.now();
     // Whoever asks to join is judged by what is in force here. What it shows beyond that is signed, and may never have come into force.
     let bare = (wanted.role == Role::JoinInit).then(|| AttestResp { steps: PolicySteps::default(), ..answer.clone() });
     let answer = bare.as_ref().unwrap_or(answer);
     // Whoever lags binds its evidence to a policy that was in force before; it is judged by the one that is.
-    let policy = PolicyPin::From { policy: in_force.policy(), earlier: in_force.earlier() };
+    by(site, answer, wanted, PolicyPin::From { policy: in_force.policy(), earlier: in_force.earlier() })
+}
+
+fn by(site: &Site, answer: &AttestResp, wanted: &Wanted, policy: PolicyPin<'_>) -> Result<AppraisedPeer, SessionError> {
+    let asked =
+        Asked { handshake: &wanted.handshake, nonce: &wanted.nonce, role: wanted.role, noise: &wanted.noise, mode: AttestMode::Single };
     let pinned = Pinned { cluster_id: site.cluster_id, policy, anchors: &site.anchors, now_s: site.now_s(), last_head: None };
     appraise_session(answer, &asked, &pinned)
 }

@@ -5,14 +5,21 @@
 
 mod place;
 
+use ed25519_dalek::{Signer as _, SigningKey};
 use place::{Answered, Dialled, between, crowded, dial_hostile, hostile_session, site_of};
+use ringwall_attest::governance::StepError;
 use ringwall_attest::{Attester, CollectError, Rejection, SessionError, VerifyError};
 use ringwall_node::attesting::{self, Claim};
+use ringwall_node::governance::InForce;
 use ringwall_node::peers::handshake::{Expected, PeerError};
 use ringwall_node::platform::Anchors;
 use ringwall_sim::Lie;
+use ringwall_wire::bounded::{Blob, List};
+use ringwall_wire::codec::Message as _;
 use ringwall_wire::evidence::{Endorsements, Evidence, Role};
-use ringwall_wire::ids::{Epoch, Incarnation, Nonce, Slot, Vendor};
+use ringwall_wire::governance::PolicyStep;
+use ringwall_wire::ids::{Digest, Epoch, Incarnation, Nonce, SigPublic, Signature, Slot, Vendor};
+use ringwall_wire::policy::{Approval, Governance, PolicyDoc, SignedPolicy};
 use ringwall_wire::session::{PeerPurpose, RefusalCode};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -295,4 +302,64 @@ async fn a_node_without_a_name_is_no_member_and_a_member_does_not_join() {
     assert!(matches!(evidence_error(answered), SessionError::IncarnationUnfit { .. }));
     let (_, answered) = between((&theirs, SECOND), (&ours, FIRST), PeerPurpose::Join, None).await;
     assert!(matches!(evidence_error(answered), SessionError::IncarnationUnfit { .. }));
+}
+
+/// A cluster with one governor, and the row of so many changes since.
+fn long_row(changes: usize) -> (PolicyDoc, InForce) {
+    let key = SigningKey::from_bytes(&[9; 32]);
+    let public = SigPublic(key.verifying_key().to_bytes());
+    let governance = Governance { keys: List::new(vec![public]).unwrap(), threshold: 1, timelock_s: 60, lease_s: 0 };
+    let founding = PolicyDoc { governance, ..ringwall_sim::world::policy() };
+    let mut in_force = InForce::founding(founding.clone());
+    for _ in 0..changes {
+        let mut new = PolicyDoc::clone(in_force.policy());
+        new.version.0 += 1;
+        new.session.reattest_s -= 1;
+        let policy = Blob::new(new.encode()).unwrap();
+        let mut signed = SignedPolicy { replaces: Some(in_force.digest()), policy, signatures: List::default() };
+        let signature = Signature(key.sign(&signed.signed_words()).to_bytes());
+        signed.signatures.push(Approval { key: public, signature }).unwrap();
+        in_force = in_force.then([PolicyStep { signed, notice: None }]).unwrap();
+    }
+    (founding, in_force)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_further_apart_than_an_answer_carries_lead_each_other_along() {
+    let (founding, newest) = long_row(75);
+    let site = |chip, slot| place::site_under(founding.clone(), (chip, slot), &[]);
+    let ahead = site("genoa-1", 1);
+    assert!(ahead.policies.go_on(newest.clone()));
+    // Who joins with the founding card is led along before it shows anything, and goes by the newest policy from then on.
+    let joiner = site("tdx-1", 3);
+    let (dialled, answered) = between((&joiner, Incarnation(0)), (&ahead, FIRST), PeerPurpose::Join, None).await;
+    assert_eq!(dialled.unwrap().session.peer().unwrap().policy(), &**newest.policy());
+    answered.unwrap();
+    assert_eq!(joiner.policies.now().row(), newest.row());
+    // A member that lags by as much and is dialled is led along to judge who dials, and learns nothing by that.
+    let lags = site("turin-1", 2);
+    let (dialled, answered) = between((&ahead, FIRST), (&lags, SECOND), PeerPurpose::Member, None).await;
+    assert_eq!(answered.unwrap().session.peer().unwrap().policy(), &**newest.policy());
+    dialled.unwrap();
+    assert_eq!(lags.policies.now().digest(), Digest(founding.digest()));
+    // Who asks to join leads nobody.
+    let (dialled, answered) = between((&ahead, Incarnation(0)), (&lags, FIRST), PeerPurpose::Join, None).await;
+    assert!(matches!(evidence_error(answered), SessionError::PolicyUnrelated { .. }), "{dialled:?}");
+    assert_eq!(lags.policies.now().digest(), Digest(founding.digest()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_nobody_approved_is_refused_page_by_page_and_leads_nowhere() {
+    let (founding, newest) = long_row(40);
+    let site = |chip, slot| place::site_under(founding.clone(), (chip, slot), &[]);
+    let (liar, dialler) = (site("genoa-1", 1), site("tdx-1", 3));
+    let forged = newest.steps().iter().map(|step| {
+        let mut step = PolicyStep::clone(step);
+        step.signed.signatures = List::default();
+        step
+    });
+    assert!(liar.policies.go_on(InForce::by(&founding, forged).unwrap()));
+    let (dialled, _) = between((&dialler, SECOND), (&liar, FIRST), PeerPurpose::Member, None).await;
+    assert!(matches!(evidence_error(dialled), SessionError::Steps(StepError::Step { number: 1, .. })));
+    assert_eq!(dialler.policies.now().digest(), Digest(founding.digest()));
 }

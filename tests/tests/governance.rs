@@ -6,6 +6,9 @@
 //! Trusts: the recorded history; times of the group, never this machine's. Out of scope: each rule by itself (`attest`, `consensus`). Protocol section 8.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+#[path = "governance/row.rs"]
+mod row;
+
 use super::three;
 
 use ringwall_client::anchor::AnchorFiles;

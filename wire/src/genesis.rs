@@ -6,7 +6,7 @@
 
 use crate::bounded::{Blob, List, Text};
 use crate::codec::Message;
-use crate::governance::PolicySteps;
+use crate::governance::PolicyRow;
 use crate::ids::{ClusterId, CustodianId, Digest, Nonce, SigPublic, Slot, TrustDomain};
 use crate::limits::{CUSTODIANS, SLOTS};
 use crate::policy::{PolicyDoc, SlotRule};
@@ -114,7 +114,7 @@ message! {
         /// The policy it names.
         pub policy: PolicyDoc,
         /// The changes of it since: a card with them pins the newest policy.
-        pub steps: PolicySteps,
+        pub steps: PolicyRow,
         /// Where nodes were last seen.
         pub addresses: List<Text<128>, SLOTS>,
     }

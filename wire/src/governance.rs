@@ -7,9 +7,10 @@
 
 use crate::bounded::{Blob, List};
 use crate::codec::{DecodeError, Field as _, Message as _, enc};
+use crate::genesis::GenesisRecord;
 use crate::ids::{ClusterId, Digest, PolicyVersion};
 use crate::label::Label;
-use crate::limits::{GOVERNORS, POLICY_PENDING, POLICY_STEPS};
+use crate::limits::{EXCHANGE_BYTES, GOVERNORS, POLICY_PENDING, POLICY_ROW_STEPS, POLICY_STEPS};
 use crate::policy::{Approval, Governance, PolicyDoc, SignedPolicy};
 use crate::release::PolicyNotice;
 use crate::{choice, message, record};
@@ -27,9 +28,46 @@ record! {
     }
 }
 
-/// Changes in their order: each replaces the policy the one before it made. Before all changes since the founding the founding policy itself may stand
-/// ([`PolicyStep::founding`]), so that whoever holds no more than the cluster id can judge them.
+/// Changes in their order, as many as one answer carries: each replaces the policy the one before it made. Before all changes since the founding the
+/// founding policy itself may stand ([`PolicyStep::founding`]), so that whoever holds no more than the cluster id can judge them.
 pub type PolicySteps = List<PolicyStep, { POLICY_STEPS + 1 }>;
+
+/// Changes since the founding in their order, as many as a cluster's record has at most; the founding policy may stand before them here as well.
+pub type PolicyRow = List<PolicyStep, { POLICY_ROW_STEPS + 1 }>;
+
+record! {
+    /// Where a row of changes begins.
+    pub struct Founded {
+        /// The founding record: it hashes to the cluster id and names the policy.
+        pub genesis: GenesisRecord,
+        /// The founding policy.
+        pub policy: PolicyDoc,
+    }
+}
+
+message! {
+    /// In place of an attestation answer, for whoever is behind by more changes than an answer carries: the next of them. It proves itself and says nothing of
+    /// who sends it. Whoever asked judges it and asks again, from where it ends.
+    pub struct PolicyPage = PolicyPage {
+        /// Where the row begins; for whoever knows no policy, and with the first page alone.
+        pub founded: Option<Founded>,
+        /// The changes after the policy the asker named.
+        pub steps: List<PolicyStep, POLICY_STEPS>,
+        /// How many follow those.
+        pub left: u16,
+    }
+}
+
+message! {
+    /// An attestation exchange as a file, where its answer carries only the last changes of the policy: those before them, so that its reader needs no more
+    /// than the cluster id.
+    pub struct ExchangeRow = ExchangeRow {
+        /// An encoded [`crate::session::SavedExchange`].
+        pub exchange: Blob<EXCHANGE_BYTES>,
+        /// The founding policy, and the changes whoever asked knew before the answer.
+        pub row: PolicyRow,
+    }
+}
 
 message! {
     /// Every change of a cluster's policy since it was founded, as nodes and clients keep it in a file.
@@ -37,7 +75,7 @@ message! {
         /// Whose.
         pub cluster_id: ClusterId,
         /// The changes.
-        pub steps: PolicySteps,
+        pub steps: PolicyRow,
     }
 }
 
@@ -349,7 +387,7 @@ impl Governance {
     }
 }
 
-/// Bytes of these steps as they are encoded: what [`crate::limits::POLICY_STEPS_BYTES`] bounds.
+/// Bytes of these steps as they are encoded: what [`crate::limits::POLICY_STEPS_BYTES`] and [`crate::limits::POLICY_ROW_BYTES`] bound.
 pub fn steps_bytes(steps: &[PolicyStep]) -> usize {
     steps.iter().map(|step| step.to_bytes().len()).fold(0, usize::saturating_add)
 }

@@ -5,7 +5,7 @@
 //! Trusts: nothing; a decoded file is well-formed. Out of scope: judging changes (`attest`), keeping the file (`client`). Protocol sections 5.2 and 8.
 
 use crate::codec::{DecodeError, Message as _};
-use crate::governance::{NoticeFor, PolicyStep, PolicySteps};
+use crate::governance::{NoticeFor, PolicyRow, PolicyStep};
 use crate::ids::{ClusterId, Digest};
 use crate::message;
 use crate::policy::PolicyDoc;
@@ -20,7 +20,7 @@ message! {
         /// The policy the cluster was founded with.
         pub founding: PolicyDoc,
         /// The changes since, in their order.
-        pub steps: PolicySteps,
+        pub steps: PolicyRow,
     }
 }
 

@@ -108,8 +108,8 @@ pub const TREE_PATH: usize = 65;
 pub const ANCHOR_RECEIPTS: usize = 32;
 /// Bytes of an anchor file: the receipts it may hold, each with a full group path.
 pub const ANCHOR_BYTES: usize = 192 * 1024;
-/// Bytes of an evidence file: two receipts, and two attestation answers of the full size.
-pub const RECEIPT_EVIDENCE_BYTES: usize = 2 * ATTEST_MESSAGE_BYTES + 64 * 1024;
+/// Bytes of an evidence file: two receipts, and two attestation exchanges of the full size with the policy changes before them.
+pub const RECEIPT_EVIDENCE_BYTES: usize = 2 * EXCHANGE_ROW_BYTES + 64 * 1024;
 /// Complete tiles of 256 leaves of the log tree that are kept: consistency can be proven from every size in them, and from landmarks for ever.
 pub const LOG_TREE_TILES: u64 = 1_024;
 
@@ -195,15 +195,23 @@ pub const JOURNAL_ENTRY_BYTES: usize = 1_024;
 pub const GOVERNORS: usize = 32;
 /// Bytes of a policy document.
 pub const POLICY_BYTES: usize = 128 * 1024;
-/// Changes of a cluster's policy since it was founded: who holds the card of the founding must be shown them all in one answer.
+/// Changes of a policy in one answer, and in one page of them: who is further behind asks for pages.
 pub const POLICY_STEPS: usize = 32;
 /// How far the version may rise with one change: a mistaken or stolen signature cannot use up all versions there are.
 pub const POLICY_VERSION_JUMP: u64 = 1 << 20;
-/// Bytes of all of them together: a policy of a few kilobytes with its notice by Ed25519 witnesses, 32 times; about 7 where four witnesses cosign by
-/// ML-DSA-44. Few large ones fit instead of many small ones.
+/// Bytes of all of them together, so also of one change: a policy of a few kilobytes with its notice by Ed25519 witnesses, 32 times; about 7 where four
+/// witnesses cosign by ML-DSA-44. Few large ones fit instead of many small ones.
 pub const POLICY_STEPS_BYTES: usize = 256 * 1024;
+/// Changes of a cluster's policy since it was founded: one a week for twenty years.
+pub const POLICY_ROW_STEPS: usize = 1_024;
+/// Bytes of all of them together: that many of 16 KiB each. Every member holds them in memory once, and every snapshot.
+pub const POLICY_ROW_BYTES: usize = 16 * 1024 * 1024;
+/// Pages of changes asked for in one session: a page has [`POLICY_STEPS`] changes, or two in a row have more than [`POLICY_STEPS_BYTES`].
+pub const POLICY_PAGES: usize = POLICY_ROW_STEPS / POLICY_STEPS + 2 * (POLICY_ROW_BYTES / POLICY_STEPS_BYTES) + 1;
 /// Bytes of a client's record of a policy: the founding one, every change, and a checksum.
-pub const KNOWN_POLICY_BYTES: usize = POLICY_BYTES + POLICY_STEPS_BYTES + 64 * 1024;
+pub const KNOWN_POLICY_BYTES: usize = POLICY_BYTES + POLICY_ROW_BYTES + 64 * 1024;
+/// Bytes of a saved exchange with the changes before its answer's.
+pub const EXCHANGE_ROW_BYTES: usize = EXCHANGE_BYTES + KNOWN_POLICY_BYTES;
 /// Bytes of a client's record of the newest head of the release log: a note, a time and a checksum.
 pub const LOG_HEAD_BYTES: usize = NOTE_BYTES + 1_024;
 /// Bytes of a proof that a release log lied: two notes, a path and a checksum.
@@ -253,8 +261,8 @@ pub const COOL_DOWN_MOST_S: u32 = 30 * 24 * 60 * 60;
 
 /// Bytes of one part of a backup: a reply with room for framing.
 pub const BACKUP_PART_BYTES: usize = 512 * 1024;
-/// Bytes of a backup's proof: the signer's attestation exchange and a signed head.
-pub const BACKUP_PROOF_BYTES: usize = EXCHANGE_BYTES + 4 * 1024;
+/// Bytes of a backup's proof: the signer's attestation exchange with the policy changes before it, and a signed head.
+pub const BACKUP_PROOF_BYTES: usize = EXCHANGE_ROW_BYTES + 4 * 1024;
 /// Bytes of a backup's snapshot: a guard against nonsense, the disk is the limit.
 pub const BACKUP_STATE_BYTES: u64 = 1 << 44;
 /// Bytes of one item of a snapshot: a record of the full size, or a client with a full window.

@@ -10,7 +10,7 @@ use crate::codec::{Field, Message, enc, enc_digest};
 use crate::evidence::BatchPath;
 use crate::ids::{ClientId, ClusterId, Digest, Epoch, Incarnation, Nonce, Signature, UserId};
 use crate::label::Label;
-use crate::limits::{ANCHOR_RECEIPTS, ATTEST_MESSAGE_BYTES, EPOCHS, PUBLISHED_BYTES, RECEIPT_SPACES, TREE_PATH};
+use crate::limits::{ANCHOR_RECEIPTS, EPOCHS, EXCHANGE_ROW_BYTES, PUBLISHED_BYTES, RECEIPT_SPACES, TREE_PATH};
 use crate::request::Namespace;
 use crate::{choice, message, record, tree};
 use alloc::vec::Vec;
@@ -146,7 +146,7 @@ message! {
         /// Whose.
         pub incarnation: Incarnation,
         /// The exchange.
-        pub exchange: Blob<{ ATTEST_MESSAGE_BYTES + 4096 }>,
+        pub exchange: Blob<EXCHANGE_ROW_BYTES>,
     }
 }
 

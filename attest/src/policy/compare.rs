@@ -25,7 +25,7 @@ use sha2::{Digest as _, Sha256};
 /// The edition of these rules. Replicas judge a change while they apply it and clients judge it again for ever, so builds whose answers differ must not
 /// take themselves for the same: it rises with whatever gives some change another kind, or refuses or permits one it did not
 /// ([`crate::governance::judge_change`]). `attest/tests/governance/kinds.rs` has the kinds of this edition.
-pub const COMPARE_RULES: u16 = 1;
+pub const COMPARE_RULES: u16 = 2;
 
 /// What a difference does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

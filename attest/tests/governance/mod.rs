@@ -5,6 +5,7 @@
 
 mod kinds;
 mod loosening;
+mod pages;
 mod sessions;
 mod steps;
 

@@ -18,7 +18,7 @@ use ringwall_wire::bounded::Blob;
 use ringwall_wire::codec::Message;
 use ringwall_wire::ids::{ClusterId, Incarnation};
 use ringwall_wire::known::KnownPolicy;
-use ringwall_wire::limits::{ANCHOR_BYTES, ATTEST_MESSAGE_BYTES, KNOWN_POLICY_BYTES, LOG_HEAD_BYTES};
+use ringwall_wire::limits::{ANCHOR_BYTES, EXCHANGE_ROW_BYTES, KNOWN_POLICY_BYTES, LOG_HEAD_BYTES};
 use ringwall_wire::receipt::{Anchor, Misdeed, Signer};
 use ringwall_wire::release::LogHead;
 use std::fs::File;
@@ -74,7 +74,7 @@ impl AnchorFiles {
         let mut signers = Vec::new();
         for incarnation in names {
             // One that is gone weakens evidence, and nothing else.
-            let bytes = read(&self.signer_path(incarnation), ATTEST_MESSAGE_BYTES + 4096)?.unwrap_or_default();
+            let bytes = read(&self.signer_path(incarnation), EXCHANGE_ROW_BYTES)?.unwrap_or_default();
             signers.push(Signer { incarnation, exchange: Blob::new(bytes).unwrap_or_default() });
         }
         Ok(signers)

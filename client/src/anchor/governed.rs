@@ -8,10 +8,11 @@ use super::heads::LogForkFile;
 use super::keeper::{Detected, Trouble, ended, of_store};
 use super::policies::newer_policy;
 use super::store::{AnchorError, AnchorStore};
-use ringwall_attest::governance::{StepError, verify_steps};
+use ringwall_attest::governance::{PageWalk, StepError, verify_row};
 use ringwall_attest::release::ReleaseError;
 use ringwall_attest::{Rejection, SessionError};
 use ringwall_wire::codec::DecodeError;
+use ringwall_wire::governance::PolicyRow;
 use ringwall_wire::ids::{ClusterId, Digest};
 use ringwall_wire::known::KnownPolicy;
 use ringwall_wire::policy::PolicyDoc;
@@ -34,6 +35,13 @@ pub(crate) struct Newest {
 impl Newest {
     pub(crate) fn new(record: KnownPolicy) -> Result<Self, DecodeError> {
         Ok(Newest { policy: record.policy()?, record })
+    }
+
+    /// Where these pages lead from what was held. Nobody stands for it yet.
+    pub(crate) fn after(held: Option<&Newest>, cluster_id: ClusterId, walk: &PageWalk) -> Option<Self> {
+        let begins = || walk.founding().map(|founding| KnownPolicy { cluster_id, founding: founding.clone(), steps: PolicyRow::default() });
+        let record = held.map(|held| held.record.clone()).or_else(begins)?.followed_by(walk.steps()).ok()?;
+        Some(Newest { policy: walk.policy()?.clone(), record })
     }
 }
 
@@ -118,7 +126,7 @@ pub(crate) fn log_lied(error: &SessionError) -> Option<(&ForkProof, String)> {
 
 /// A policy with changes that were judged; a card brings them, and nobody vouches for a card.
 pub(crate) fn verified(known: KnownPolicy, cluster_id: &ClusterId) -> Result<KnownPolicy, StepError> {
-    let _holds = verify_steps(cluster_id, &known.founding, &known.steps)?;
+    let _holds = verify_row(cluster_id, &known.founding, &known.steps)?;
     Ok(known)
 }
 

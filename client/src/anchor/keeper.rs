@@ -279,7 +279,7 @@ impl Keeper {
 }
 
 fn signer_of(session: &Session, exchange: &Exchange) -> Signer {
-    Signer { incarnation: session.incarnation, exchange: Blob::new(exchange.encode()).unwrap_or_default() }
+    Signer { incarnation: session.incarnation, exchange: Blob::new(exchange.encode_whole()).unwrap_or_default() }
 }
 
 pub(super) fn of_store(fault: AnchorError) -> Trouble {

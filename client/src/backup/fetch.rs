@@ -253,7 +253,7 @@ fn copy_into(hash: &mut Sha256, file: &mut File, most: u64) -> io::Result<u64> {
 async fn begin(options: &Options, client: &Client, partial: &Path, told: &mut impl FnMut(Progress)) -> Result<Partial, FetchError> {
     let made = made(client, told).await?;
     let exchange = signer(options, client, made.head.incarnation).await?;
-    let signer = Signer { incarnation: made.head.incarnation, exchange: Blob::new(exchange.encode()).unwrap_or_default() };
+    let signer = Signer { incarnation: made.head.incarnation, exchange: Blob::new(exchange.encode_whole()).unwrap_or_default() };
     let proof = BackupProof { made, signer };
     let _member = judge(&proof, partial, Some(options.cluster_id), &options.anchors)?;
     Ok(Partial::create(partial, proof)?)

@@ -16,6 +16,7 @@ use ringwall_wire::custody::{CustodiansOrder, CustodyManifest, SignedManifest};
 use ringwall_wire::evidence::Role;
 use ringwall_wire::genesis::ClusterCard;
 use ringwall_wire::ids::{ClusterId, Digest, Nonce, SigPublic, Signature};
+use ringwall_wire::known::KnownPolicy;
 use std::sync::Arc;
 
 /// What whoever judges holds.
@@ -107,7 +108,11 @@ pub(crate) struct Vouched {
 pub(crate) fn vouched(judge: &Judge<'_>, bytes: &[u8], role: Role, opening: &(Digest, Nonce), place: &str) -> Result<Vouched, VouchError> {
     let cluster_id = judge.card.genesis.cluster_id();
     let exchange = Exchange::decode(bytes).map_err(VouchError::Malformed)?;
-    let exchange = exchange.pinned_to(cluster_id, newest_policy(judge.card).version).as_of(judge.now_s);
+    let card = judge.card;
+    let exchange = exchange.pinned_to(cluster_id, newest_policy(card).version).as_of(judge.now_s);
+    // A dealing carries no more of the newest changes than an answer does; the card may lead to where they begin.
+    let known = KnownPolicy { cluster_id, founding: card.policy.clone(), steps: card.steps.clone() };
+    let exchange = exchange.held_against(&known);
     let mut trace = Trace::new();
     match exchange.judge_unasked(role, opening, judge.anchors, &mut trace) {
         Ok(peer) => Ok(Vouched { verification: Verification::of(&peer, place), peer, trace }),

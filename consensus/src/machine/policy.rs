@@ -17,10 +17,10 @@ use ringwall_wire::codec::Message as _;
 use ringwall_wire::command::Outcome;
 use ringwall_wire::governance::{
     GovernanceView, NoticeFor, PendingNotice, PendingPolicy, PolicyCommand, PolicyFault, PolicyLease, PolicyOutcome, PolicyStep,
-    PolicySteps, PolicyWithdrawal, steps_bytes,
+    PolicyWithdrawal, steps_bytes,
 };
 use ringwall_wire::ids::{Digest, PolicyVersion};
-use ringwall_wire::limits::{POLICY_PENDING, POLICY_STEPS, POLICY_STEPS_BYTES, POLICY_WITHDRAWN};
+use ringwall_wire::limits::{POLICY_PENDING, POLICY_ROW_BYTES, POLICY_ROW_STEPS, POLICY_STEPS_BYTES, POLICY_WITHDRAWN};
 use ringwall_wire::order::OrderFault;
 use ringwall_wire::policy::{PolicyDoc, SignedPolicy};
 use ringwall_wire::release::PolicyNotice;
@@ -103,6 +103,8 @@ pub struct Governed {
     /// The policy the last step led to.
     changed: Option<Arc<PolicyDoc>>,
     steps: Vec<Arc<PolicyStep>>,
+    /// Bytes of all of them.
+    bytes: usize,
     pending: Vec<Arc<PendingStep>>,
     withdrawn: Vec<Digest>,
     since_index: u64,
@@ -127,9 +129,8 @@ impl Governed {
     }
 
     /// The steps that led to it, oldest first.
-    pub fn steps(&self) -> PolicySteps {
-        let steps = self.steps.iter().map(|step| PolicyStep::clone(step)).collect();
-        List::new(steps).expect("no step is taken that is beyond the limit")
+    pub fn steps(&self) -> &[Arc<PolicyStep>] {
+        &self.steps
     }
 
     /// How many there are.
@@ -240,7 +241,7 @@ impl Governed {
     fn notice(&mut self, notice: NoticeFor, law: Law<'_>) -> Result<PolicyOutcome, PolicyFault> {
         let NoticeFor { change, notice } = notice;
         let place = self.pending.iter().position(|pending| pending.change == change).ok_or(PolicyFault::NotPending)?;
-        let pending = self.pending.get_mut(place).ok_or(PolicyFault::NotPending)?;
+        let pending = self.pending.get(place).ok_or(PolicyFault::NotPending)?;
         if !pending.wants_notice {
             return Err(PolicyFault::NoticeNotNeeded);
         }
@@ -250,7 +251,9 @@ impl Governed {
         law.notice(&notice, &pending.step.signed)?;
         let step = PolicyStep { signed: pending.step.signed.clone(), notice: Some(notice) };
         // What would not fit once it is in force is not taken: the change would wait for ever with it.
-        fits(&self.steps, &step)?;
+        let has_room = self.has_room(&step);
+        let pending = self.pending.get_mut(place).ok_or(PolicyFault::NotPending)?;
+        has_room?;
         Arc::make_mut(pending).step = step;
         Ok(PolicyOutcome::Noticed)
     }
@@ -317,16 +320,27 @@ impl Governed {
         last.and_then(|_| self.in_force()).map(|policy| PolicyOutcome::InForce(policy.version))
     }
 
-    fn has_room(&self, step: &PolicyStep) -> Result<(), PolicyFault> {
-        fits(&self.steps, step)
+    /// Whether one more step is within the record, and within what a stranger can be shown in one answer. Gives its bytes.
+    fn has_room(&self, step: &PolicyStep) -> Result<usize, PolicyFault> {
+        let bytes = steps_bytes(std::slice::from_ref(step));
+        match self.steps.len() < POLICY_ROW_STEPS && bytes <= POLICY_STEPS_BYTES && self.bytes.saturating_add(bytes) <= POLICY_ROW_BYTES {
+            true => Ok(bytes),
+            false => Err(PolicyFault::NoRoom),
+        }
+    }
+
+    /// One step more; it has room.
+    fn push(&mut self, step: PolicyStep, bytes: usize, policy: PolicyDoc) {
+        self.steps.push(Arc::new(step));
+        self.bytes = self.bytes.saturating_add(bytes);
+        self.changed = Some(Arc::new(policy));
     }
 
     /// The step is in force with this entry; whatever waits replaces another policy from now on, and is dropped.
     fn in_force_now(&mut self, step: PolicyStep, policy: PolicyDoc, at: (u64, u64)) -> Result<PolicyOutcome, PolicyFault> {
-        self.has_room(&step)?;
+        let bytes = self.has_room(&step)?;
         let version = policy.version;
-        self.steps.push(Arc::new(step));
-        self.changed = Some(Arc::new(policy));
+        self.push(step, bytes, policy);
         self.pending.clear();
         self.withdrawn.clear();
         (self.since_index, self.since_ms) = at;
@@ -334,20 +348,24 @@ impl Governed {
         Ok(PolicyOutcome::InForce(version))
     }
 
-    /// For a snapshot: what stands beside the parts, and the parts.
-    pub(crate) fn records(&self) -> (GovernedRecord, Vec<GovernedPart>) {
-        let record = GovernedRecord {
+    /// For a snapshot: what stands beside the parts.
+    pub(crate) fn record(&self) -> GovernedRecord {
+        GovernedRecord {
             since_index: self.since_index,
             since_ms: self.since_ms,
             renewed_until_s: self.renewed_until_s,
             withdrawn: List::new(self.withdrawn.clone()).expect("no more are remembered than fit"),
-        };
+        }
+    }
+
+    /// For a snapshot: the parts, one at a time, so that a long row is not in memory twice.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = GovernedPart> {
         let steps = self.steps.iter().map(|step| GovernedPart::Step(PolicyStep::clone(step)));
         let pending = self.pending.iter().map(|pending| {
             let PendingStep { step, proposed_ms, wants_notice, .. } = &**pending;
             GovernedPart::Pending(PendingRecord { step: step.clone(), proposed_ms: *proposed_ms, wants_notice: *wants_notice })
         });
-        (record, steps.chain(pending).collect())
+        steps.chain(pending)
     }
 
     /// From a snapshot, without its parts.
@@ -366,10 +384,9 @@ impl Governed {
             (signed.replaces == Some(Digest(replaced.digest())) && policy.version > replaced.version).then_some(policy)
         };
         match part {
-            GovernedPart::Step(step) => match follows(&step.signed) {
-                Some(policy) if self.pending.is_empty() && self.has_room(&step).is_ok() => {
-                    self.changed = Some(Arc::new(policy));
-                    self.steps.push(Arc::new(step));
+            GovernedPart::Step(step) => match (follows(&step.signed), self.has_room(&step)) {
+                (Some(policy), Ok(bytes)) if self.pending.is_empty() => {
+                    self.push(step, bytes, policy);
                     true
                 }
                 _ => false,
@@ -385,16 +402,6 @@ impl Governed {
                 _ => false,
             },
         }
-    }
-}
-
-/// Whether these steps and one more are what a stranger can be shown in one answer.
-fn fits(steps: &[Arc<PolicyStep>], step: &PolicyStep) -> Result<(), PolicyFault> {
-    let bytes = steps.iter().map(|step| steps_bytes(std::slice::from_ref(&**step))).fold(0, usize::saturating_add);
-    let bytes = bytes.saturating_add(steps_bytes(std::slice::from_ref(step)));
-    match steps.len() < POLICY_STEPS && bytes <= POLICY_STEPS_BYTES {
-        true => Ok(()),
-        false => Err(PolicyFault::NoRoom),
     }
 }
 

@@ -111,13 +111,12 @@ impl Capture {
         let mut out = Items { out: io::BufWriter::with_capacity(256 * 1024, out), hash: Sha256::new(), bytes: 0, items: 0 };
         out.raw(&MAGIC)?;
         let (custody, dealings) = self.custody.records();
-        let (governed, parts) = self.governed.records();
-        out.item(META, &self.meta(custody, governed)?)?;
+        out.item(META, &self.meta(custody, self.governed.record())?)?;
         let (members, proposals) = self.roster.records();
         members.iter().try_for_each(|member| out.item(MEMBER, member))?;
         proposals.iter().try_for_each(|proposal| out.item(PROPOSAL, proposal))?;
         dealings.iter().try_for_each(|dealing| out.item(DEALING, dealing))?;
-        parts.iter().try_for_each(|part| out.item(GOVERNED, part))?;
+        self.governed.parts().try_for_each(|part| out.item(GOVERNED, &part))?;
         self.clients.records().try_for_each(|client| out.item(CLIENT, &client))?;
         self.history.records().try_for_each(|event| out.item(EVENT, &event))?;
         self.tree.open_tiles().try_for_each(|tile| out.item(TREE, &tile))?;

@@ -24,11 +24,11 @@ use ringwall_wire::bounded::List;
 use ringwall_wire::codec::{DecodeError, Message as _};
 use ringwall_wire::custodian::CustodianAuth;
 use ringwall_wire::ids::{CustodianId, Digest, Nonce};
-use ringwall_wire::limits::{HANDSHAKE_MESSAGE_BYTES, REQUEST_BYTES};
+use ringwall_wire::limits::{HANDSHAKE_MESSAGE_BYTES, POLICY_PAGES, REQUEST_BYTES};
 use ringwall_wire::receipt::KnownPoint;
 use ringwall_wire::request::{Answer, Op, Request};
 use ringwall_wire::secret::wash_stack;
-use ringwall_wire::session::{GetDescriptor, Refusal, RefusalCode, UserReady};
+use ringwall_wire::session::{AttestReq, GetDescriptor, Refusal, RefusalCode, UserReady};
 use ringwall_wire::workload::WorkloadHello;
 use std::sync::Arc;
 use std::time::Duration;
@@ -62,6 +62,9 @@ pub(crate) enum Ended {
     /// A message has no legal meaning here.
     #[error("not a message that belongs here: {0}")]
     Decode(#[from] DecodeError),
+    /// It asks for page after page of policy changes.
+    #[error("the client asked for more pages of policy changes than any row has")]
+    TooManyPages,
     /// A step took too long.
     #[error("the client took too long")]
     TooSlow,
@@ -78,7 +81,7 @@ impl Ended {
         match self {
             Ended::Left => CloseCode::Done,
             Ended::Frame(FrameError::TooSlow { .. }) | Ended::TooSlow => CloseCode::TooSlow,
-            Ended::Frame(FrameError::TooLong { .. }) | Ended::Channel(_) | Ended::Decode(_) => CloseCode::Malformed,
+            Ended::Frame(FrameError::TooLong { .. }) | Ended::Channel(_) | Ended::Decode(_) | Ended::TooManyPages => CloseCode::Malformed,
             Ended::Frame(_) | Ended::Read(_) => CloseCode::Done,
             Ended::Refused { code: RefusalCode::ShuttingDown } => CloseCode::ShuttingDown,
             Ended::Refused { code: RefusalCode::Busy } => CloseCode::Busy,
@@ -183,11 +186,11 @@ async fn attest(
     reader: &mut FrameReader,
     writer: &mut FrameWriter,
 ) -> Result<(Nonce, Session<Serving>), Ended> {
-    let sealed = reader.read(STRANGER_BYTES, STEP).await?;
-    let asked = match session.open_attest_req(&sealed) {
-        Ok(asked) => asked,
-        Err(ChannelError::Decode(_) | ChannelError::NotOneMessage) => return Err(refuse_sealed(session, writer, malformed()).await),
-        Err(fault) => return Err(fault.into()),
+    let asked = match asked(front, &mut session, reader, writer).await {
+        Err(Ended::Channel(ChannelError::Decode(_) | ChannelError::NotOneMessage) | Ended::TooManyPages) => {
+            return Err(refuse_sealed(session, writer, malformed()).await);
+        }
+        asked => asked?,
     };
     let mut bound = front.quotes.ask(*session.handshake(), asked.nonce, asked.mode).await;
     if bound.as_ref().is_ok_and(|bound| !front.quotes.is_current(bound)) {
@@ -202,6 +205,21 @@ async fn attest(
         }
         Err(refusal) => Err(refuse_sealed(session, writer, refusal).await),
     }
+}
+
+/// Reads the client's question. One that is behind by more changes of the policy than an answer carries is shown them page by page, before a quote is made.
+async fn asked(
+    front: &Front,
+    session: &mut Session<Unverified>,
+    reader: &mut FrameReader,
+    writer: &mut FrameWriter,
+) -> Result<AttestReq, Ended> {
+    for _ in 0..=POLICY_PAGES {
+        let asked = session.open_attest_req(&reader.read(STRANGER_BYTES, STEP).await?)?;
+        let Some(page) = front.policies.now().page(asked.known_policy.as_ref(), &front.genesis) else { return Ok(asked) };
+        writer.write(&session.seal_policy_page(&page)?, STEP).await?;
+    }
+    Err(Ended::TooManyPages)
 }
 
 /// Who gave a word that holds.
@@ -320,7 +338,7 @@ async fn converse(front: &Arc<Front>, opened: Opened, renewals: Receiver<u64>) -
         Ended::Refused { code: RefusalCode::Unavailable } => Some(too_old()),
         Ended::Refused { code: RefusalCode::DeviceRevoked } => Some(device_revoked()),
         Ended::Channel(_) | Ended::Decode(_) | Ended::TooSlow => Some(malformed()),
-        Ended::Refused { .. } | Ended::Left | Ended::Frame(_) | Ended::Read(_) => None,
+        Ended::Refused { .. } | Ended::Left | Ended::Frame(_) | Ended::Read(_) | Ended::TooManyPages => None,
     };
     desk.close();
     if matches!(ended, Ended::Refused { .. } | Ended::Left) {

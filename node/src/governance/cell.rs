@@ -1,14 +1,18 @@
 //! The policy in force as this process knows it, and the steps that led to it.
 //!
-//! Decides: it never goes back: what takes its place goes on from it by steps. Whoever asks for evidence is given the steps after the policy they know.
+//! Decides: it never goes back: what takes its place goes on from it by steps. Whoever asks for evidence is given the steps after the policy they know, with the
+//! answer where it carries them, else page by page before it.
 //! Trusts: whoever puts steps in to have judged them: `judges` for what came from outside, the record for what was applied.
 //! Out of scope: where steps come from (`follow`, `file`, `join`). Protocol section 8, "Changes".
 
 use ringwall_wire::bounded::List;
 use ringwall_wire::codec::{DecodeError, Message as _};
-use ringwall_wire::governance::{PolicyStep, PolicySteps};
+use ringwall_wire::genesis::GenesisRecord;
+use ringwall_wire::governance::{Founded, PolicyPage, PolicyRow, PolicyStep, PolicySteps, steps_bytes};
 use ringwall_wire::ids::Digest;
+use ringwall_wire::limits::{POLICY_STEPS, POLICY_STEPS_BYTES};
 use ringwall_wire::policy::PolicyDoc;
+use std::ops::Range;
 use std::sync::{Arc, PoisonError, RwLock};
 
 /// A policy that is in force, and how it came to be. It does not change; another one takes its place.
@@ -17,7 +21,9 @@ pub struct InForce {
     founding: Arc<PolicyDoc>,
     policy: Arc<PolicyDoc>,
     digest: Digest,
-    steps: PolicySteps,
+    steps: Vec<Arc<PolicyStep>>,
+    /// Bytes of each of them.
+    sizes: Vec<usize>,
     /// Of the policies before it, the founding one first.
     earlier: Vec<Digest>,
 }
@@ -49,23 +55,31 @@ impl InForce {
     /// The policy a cluster was founded with.
     pub fn founding(policy: PolicyDoc) -> Self {
         let (digest, founding) = (Digest(policy.digest()), Arc::new(policy));
-        InForce { policy: Arc::clone(&founding), founding, digest, steps: List::default(), earlier: Vec::new() }
+        let policy = Arc::clone(&founding);
+        InForce { policy, founding, digest, steps: Vec::new(), sizes: Vec::new(), earlier: Vec::new() }
     }
 
     /// What these steps lead to from the founding policy. They were judged before.
-    pub fn by(founding: &PolicyDoc, steps: PolicySteps) -> Result<Self, Unchained> {
-        let mut now = InForce::founding(founding.clone());
-        for (step, PolicyStep { signed, .. }) in steps.iter().enumerate() {
-            if signed.replaces != Some(now.digest) {
-                return Err(Unchained::Gap { step, replaces: signed.replaces, in_force: now.digest });
+    pub fn by<S: Into<Arc<PolicyStep>>>(founding: &PolicyDoc, steps: impl IntoIterator<Item = S>) -> Result<Self, Unchained> {
+        InForce::founding(founding.clone()).then(steps)
+    }
+
+    /// What these steps lead to from here. They were judged before; those that led here are shared, not copied.
+    pub fn then<S: Into<Arc<PolicyStep>>>(mut self, steps: impl IntoIterator<Item = S>) -> Result<Self, Unchained> {
+        for step in steps {
+            let (step, number): (Arc<PolicyStep>, usize) = (step.into(), self.steps.len());
+            let replaces = step.signed.replaces;
+            if replaces != Some(self.digest) {
+                return Err(Unchained::Gap { step: number, replaces, in_force: self.digest });
             }
-            let policy = PolicyDoc::decode(&signed.policy).map_err(|cause| Unchained::NoPolicy { step, cause })?;
-            now.earlier.push(now.digest);
-            now.digest = Digest(policy.digest());
-            now.policy = Arc::new(policy);
+            let policy = PolicyDoc::decode(&step.signed.policy).map_err(|cause| Unchained::NoPolicy { step: number, cause })?;
+            self.earlier.push(self.digest);
+            self.digest = Digest(policy.digest());
+            self.policy = Arc::new(policy);
+            self.sizes.push(steps_bytes(std::slice::from_ref(&*step)));
+            self.steps.push(step);
         }
-        now.steps = steps;
-        Ok(now)
+        Ok(self)
     }
 
     /// The document.
@@ -79,8 +93,17 @@ impl InForce {
     }
 
     /// The steps since the founding, oldest first.
-    pub fn steps(&self) -> &PolicySteps {
+    pub fn steps(&self) -> &[Arc<PolicyStep>] {
         &self.steps
+    }
+
+    /// The same as a file or a card has them.
+    ///
+    /// # Panics
+    /// Never: no record and no file has more than fit.
+    pub fn row(&self) -> PolicyRow {
+        let steps = self.steps.iter().map(|step| PolicyStep::clone(step)).collect();
+        List::new(steps).expect("no step is taken that is beyond the limit")
     }
 
     /// SHA-256 of every policy before it, oldest first.
@@ -88,25 +111,67 @@ impl InForce {
         &self.earlier
     }
 
-    /// The steps for whoever knows this policy: those after it. Whoever knows none, or one that is not of this row, is given the founding policy and all
-    /// steps since; nothing where there are none, for then the policy itself is the founding one.
+    /// How many steps lead to this policy; none if it is not in force and never was.
+    fn place(&self, policy: &Digest) -> Option<usize> {
+        self.earlier.iter().chain(std::iter::once(&self.digest)).position(|digest| digest == policy)
+    }
+
+    /// How many steps from this one on are carried by one message.
+    fn carried(&self, from: usize) -> usize {
+        let mut bytes = 0usize;
+        let sizes = self.sizes.iter().skip(from).take(POLICY_STEPS);
+        let fits = sizes.take_while(|size| {
+            bytes = bytes.saturating_add(**size);
+            bytes <= POLICY_STEPS_BYTES
+        });
+        fits.count()
+    }
+
+    /// The steps for whoever knows this policy: those after it. Whoever knows none is given the founding policy and all steps since; nothing where there are
+    /// none, for then the policy itself is the founding one; so is whoever knows one that is not of this row. Where one answer does not carry all of these, it has
+    /// the newest: whoever asks in a session was given a page of them first ([`InForce::page`]), and evidence that is kept is judged by somebody who holds more.
     pub fn after(&self, known: Option<&Digest>) -> PolicySteps {
-        after(&self.policy, &self.since_founding(self.steps.len()), known)
+        let place = known.and_then(|known| self.place(known));
+        let from = place.unwrap_or(0);
+        let left = self.steps.len().saturating_sub(from);
+        if self.carried(from) < left {
+            let newest = (from..self.steps.len()).find(|from| self.carried(*from) == self.steps.len().saturating_sub(*from));
+            return self.answer(newest.unwrap_or(self.steps.len())..self.steps.len(), false);
+        }
+        self.answer(from..self.steps.len(), place.is_none() && left > 0)
     }
 
-    /// The founding policy and so many steps.
-    fn since_founding(&self, count: usize) -> PolicySteps {
-        let founding =
-            PolicyStep::founding(&self.founding).expect("a process does not start with a founding policy that is larger (file::at_start)");
-        let steps = (count > 0).then_some(founding).into_iter().chain(self.steps.iter().take(count).cloned());
-        List::new(steps.collect()).expect("there is room for the founding policy before as many steps as there may be")
+    /// What whoever knows this policy, or none, is given in place of an answer that does not carry all they lack: the first page of it. None where an answer
+    /// does, and for whoever knows a policy that is not of this row: an answer shows that.
+    pub fn page(&self, known: Option<&Digest>, genesis: &GenesisRecord) -> Option<PolicyPage> {
+        let from = match known {
+            Some(known) => self.place(known)?,
+            None => 0,
+        };
+        let (carried, behind) = (self.carried(from), self.steps.len().saturating_sub(from));
+        if carried == behind {
+            return None;
+        }
+        let founded = known.is_none().then(|| Founded { genesis: genesis.clone(), policy: PolicyDoc::clone(&self.founding) });
+        let steps = self.steps.iter().skip(from).take(carried).map(|step| PolicyStep::clone(step)).collect();
+        let left = u16::try_from(behind.saturating_sub(carried)).expect("a record has fewer steps");
+        Some(PolicyPage { founded, steps: List::new(steps).expect("as many as one message carries"), left })
     }
 
-    /// What leads from the founding to this policy, as whoever knows none is given it; none if it is not in force and never was.
-    pub fn up_to(&self, policy: &Digest) -> Option<PolicySteps> {
-        let row = self.earlier.iter().chain(std::iter::once(&self.digest));
-        let (count, _) = row.enumerate().find(|(_, digest)| *digest == policy)?;
-        Some(self.since_founding(count))
+    fn answer(&self, steps: Range<usize>, from_founding: bool) -> PolicySteps {
+        let founding = from_founding.then(|| {
+            PolicyStep::founding(&self.founding).expect("a process does not start with a founding policy that is larger (file::at_start)")
+        });
+        let steps = self.steps.get(steps).unwrap_or_default().iter().map(|step| PolicyStep::clone(step));
+        List::new(founding.into_iter().chain(steps).collect()).expect("as many as one message carries, and the founding policy before them")
+    }
+
+    /// The policy with this SHA-256; none if it is not in force and never was.
+    pub fn at(&self, policy: &Digest) -> Option<PolicyDoc> {
+        match self.place(policy)?.checked_sub(1) {
+            None => Some(PolicyDoc::clone(&self.founding)),
+            Some(step) => self.steps.get(step).and_then(|step| PolicyDoc::decode(&step.signed.policy).ok()),
+        }
     }
 
     /// Whether this policy is in force, or was.
@@ -122,7 +187,7 @@ impl InForce {
     }
 }
 
-/// Of the steps that lead to a policy, those for whoever knows this one: see [`InForce::after`].
+/// Of the steps an answer has, those for whoever knows this policy: see [`InForce::after`].
 pub fn after(policy: &PolicyDoc, steps: &PolicySteps, known: Option<&Digest>) -> PolicySteps {
     let replaced = |known: &Digest| steps.iter().position(|step| step.signed.replaces == Some(*known));
     let last = |known: &Digest| (*known == Digest(policy.digest())).then_some(steps.len());
@@ -168,6 +233,8 @@ mod tests {
     use super::*;
     use ringwall_wire::bounded::Blob;
     use ringwall_wire::policy::SignedPolicy;
+    use ringwall_wire::release::PolicyNotice;
+    use ringwall_wire::sample::{Sample as _, Source};
 
     fn first() -> PolicyDoc {
         ringwall_sim::world::policy()
@@ -187,7 +254,7 @@ mod tests {
         let (two, one_two) = step(&first(), 2);
         let (three, two_three) = step(&two, 3);
         let steps = List::new(vec![one_two, two_three.clone()]).unwrap();
-        let in_force = InForce::by(&first(), steps.clone()).unwrap();
+        let in_force = InForce::by(&first(), steps.to_vec()).unwrap();
         assert_eq!((in_force.policy().version, in_force.digest()), (three.version, Digest(three.digest())));
         assert_eq!(in_force.earlier(), [Digest(first().digest()), Digest(two.digest())]);
         let all = [vec![PolicyStep::founding(&first()).unwrap()], steps.to_vec()].concat();
@@ -196,21 +263,69 @@ mod tests {
         assert_eq!(in_force.after(Some(&Digest(two.digest()))).to_vec(), std::slice::from_ref(&two_three));
         assert!(in_force.after(Some(&in_force.digest())).is_empty());
         assert_eq!(in_force.after(Some(&Digest([7; 32]))).to_vec(), all, "of another row: all of it, so that it shows");
-        let gap = InForce::by(&first(), List::new(vec![two_three]).unwrap());
+        let gap = InForce::by(&first(), [two_three]);
         assert!(matches!(gap, Err(Unchained::Gap { step: 0, .. })));
-        assert_eq!(in_force.up_to(&Digest(first().digest())), Some(List::default()));
-        assert_eq!(in_force.up_to(&Digest(two.digest())).map(|steps| steps.to_vec()), Some(all[..2].to_vec()));
-        assert_eq!(in_force.up_to(&in_force.digest()).map(|steps| steps.to_vec()), Some(all));
+        for policy in [first(), two, three] {
+            assert_eq!(in_force.at(&Digest(policy.digest())), Some(policy));
+        }
         assert!(InForce::founding(first()).after(None).is_empty(), "the policy itself is the founding one");
-        assert_eq!(in_force.up_to(&Digest([7; 32])), None);
+        assert_eq!(in_force.at(&Digest([7; 32])), None);
+    }
+
+    #[test]
+    fn a_row_that_no_answer_carries_comes_in_pages_without_a_gap() {
+        let genesis = GenesisRecord::sample(&mut Source::new(3));
+        let mut in_force = InForce::founding(first());
+        let grown = |in_force: &InForce, svn| in_force.clone().then([step(in_force.policy(), svn).1]).unwrap();
+        for svn in 1..=POLICY_STEPS as u32 {
+            in_force = grown(&in_force, svn);
+        }
+        assert_eq!(in_force.page(None, &genesis), None, "as many as an answer carries");
+        assert_eq!(in_force.after(None).len(), POLICY_STEPS + 1);
+        for svn in 33..=100 {
+            in_force = grown(&in_force, svn);
+        }
+        let (mut known, mut got, mut pages) = (None, Vec::new(), 0);
+        while let Some(page) = in_force.page(known.as_ref(), &genesis) {
+            assert_eq!(page.founded.as_ref().map(|founded| &founded.policy), known.is_none().then(first).as_ref());
+            got.extend(page.steps.to_vec());
+            assert_eq!(got.len() + usize::from(page.left), 100);
+            known = Some(in_force.earlier()[got.len()]);
+            pages += 1;
+        }
+        assert_eq!((pages, got.len()), (3, 96));
+        got.extend(in_force.after(known.as_ref()).to_vec());
+        assert_eq!(got, in_force.row().to_vec());
+        assert_eq!(in_force.page(Some(&Digest([7; 32])), &genesis), None, "who knows another row is not led along this one");
+        // What is kept with evidence: the newest that fit.
+        assert_eq!(in_force.after(None).to_vec(), got[68..].to_vec());
+        assert_eq!(in_force.after(Some(&Digest([7; 32]))).to_vec(), got[68..].to_vec());
+        assert!(in_force.after(Some(&in_force.digest())).is_empty());
+    }
+
+    #[test]
+    fn large_steps_make_short_pages() {
+        let genesis = GenesisRecord::sample(&mut Source::new(3));
+        let mut in_force = InForce::founding(first());
+        for svn in 1..=5 {
+            let (_, mut step) = step(in_force.policy(), svn);
+            let note = |bytes| Blob::new(vec![7; bytes]).unwrap();
+            let mut notice = PolicyNotice::sample(&mut Source::new(4));
+            (notice.published, notice.later) = (note(60_000), note(60_000));
+            step.notice = Some(notice);
+            in_force = in_force.then([step]).unwrap();
+        }
+        let first_page = in_force.page(None, &genesis).unwrap();
+        assert_eq!((first_page.steps.len(), first_page.left), (2, 3));
+        assert!(steps_bytes(&first_page.steps) <= POLICY_STEPS_BYTES);
+        assert_eq!(in_force.after(None).len(), 2, "the newest that fit");
     }
 
     #[test]
     fn a_cell_goes_on_and_never_back_or_aside() {
         let ((two, one_two), (_, aside)) = (step(&first(), 2), step(&first(), 9));
         let (_, two_three) = step(&two, 3);
-        let of =
-            |steps: &[&PolicyStep]| InForce::by(&first(), List::new(steps.iter().map(|step| (*step).clone()).collect()).unwrap()).unwrap();
+        let of = |steps: &[&PolicyStep]| InForce::by(&first(), steps.iter().map(|step| (*step).clone())).unwrap();
         let cell = PolicyCell::new(of(&[&one_two]));
         assert!(!cell.go_on(of(&[])) && !cell.go_on(of(&[&one_two])) && !cell.go_on(of(&[&aside])));
         let (_, beyond) = step(of(&[&aside]).policy(), 10);

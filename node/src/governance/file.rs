@@ -9,9 +9,9 @@ use crate::folders;
 use crate::governance::PolicyCell;
 use crate::governance::judges::{self, NotJudged};
 use ringwall_wire::codec::Message as _;
-use ringwall_wire::governance::{PolicyChain, PolicySteps};
+use ringwall_wire::governance::{PolicyChain, PolicyRow};
 use ringwall_wire::ids::ClusterId;
-use ringwall_wire::limits::{POLICY_BYTES, POLICY_STEPS_BYTES};
+use ringwall_wire::limits::{POLICY_BYTES, POLICY_ROW_BYTES};
 use ringwall_wire::policy::PolicyDoc;
 use std::io::{self, Read as _};
 use std::path::Path;
@@ -22,16 +22,16 @@ pub const POLICY_FILE: &str = "policy.steps";
 /// The next one while it is written.
 const BESIDE: &str = "policy.steps.new";
 /// Bytes of the file at most: the steps with their frame.
-const FILE_BYTES: u64 = POLICY_STEPS_BYTES as u64 + 4_096;
+const FILE_BYTES: u64 = POLICY_ROW_BYTES as u64 + 4_096;
 
 /// Writes the steps down.
-pub fn write(data: &Path, cluster_id: ClusterId, steps: &PolicySteps) -> io::Result<()> {
-    let chain = PolicyChain { cluster_id, steps: steps.clone() };
+pub fn write(data: &Path, cluster_id: ClusterId, steps: PolicyRow) -> io::Result<()> {
+    let chain = PolicyChain { cluster_id, steps };
     folders::replace(&folders::anew(), &data.join(BESIDE), &data.join(POLICY_FILE), &chain.encode())
 }
 
 /// What a node starts with: the newest of what the card says and what its folder holds. Fails only where the card itself does not hold.
-pub fn at_start(data: &Path, cluster_id: ClusterId, founding: &PolicyDoc, card: &PolicySteps) -> Result<PolicyCell, NotJudged> {
+pub fn at_start(data: &Path, cluster_id: ClusterId, founding: &PolicyDoc, card: &PolicyRow) -> Result<PolicyCell, NotJudged> {
     let bytes = founding.encode().len();
     if bytes > POLICY_BYTES {
         return Err(NotJudged::TooLarge { bytes, max: POLICY_BYTES });
@@ -106,11 +106,11 @@ mod tests {
             signatures: List::default(),
         };
         let unsigned = List::new(vec![PolicyStep { signed, notice: None }]).unwrap();
-        write(data.path(), cluster, &unsigned).unwrap();
+        write(data.path(), cluster, unsigned.clone()).unwrap();
         assert_eq!(read(data.path()).unwrap().unwrap().steps, unsigned, "what is written is read");
         assert_eq!(start().policy().version, policy.version, "nobody approved it");
         assert!(at_start(data.path(), cluster, &policy, &unsigned).is_err(), "a card must hold");
-        std::fs::write(data.path().join(POLICY_FILE), vec![0; 300_000]).unwrap();
+        std::fs::write(data.path().join(POLICY_FILE), vec![0; FILE_BYTES as usize + 1]).unwrap();
         assert!(read(data.path()).is_err());
         assert_eq!(start().policy().version, policy.version);
     }

@@ -11,14 +11,16 @@ use crate::attesting::{self, Claim, Wanted};
 use crate::clock;
 use crate::context::{Node, Site};
 use crate::entropy;
+use crate::governance::cell::Unchained;
 use crate::governance::file;
 use crate::governance::{InForce, Unfit};
 use ringwall_attest::release::ReleaseError;
 use ringwall_attest::{Finding, Rejection, SessionError};
-use ringwall_wire::bounded::List;
 use ringwall_wire::evidence::Role;
-use ringwall_wire::governance::{PolicyStep, PolicySteps};
+use ringwall_wire::governance::{PolicyRow, PolicyStep};
 use ringwall_wire::ids::Digest;
+use ringwall_wire::limits::POLICY_ROW_STEPS;
+use ringwall_wire::policy::PolicyDoc;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -63,7 +65,7 @@ pub(crate) async fn catch_up(node: &Arc<Node>) {
     drop(view);
     let now = node.site.policies.now();
     if governed.count() > now.steps().len() || governed.policy().is_some_and(|policy| !now.holds(&policy)) {
-        match InForce::by(&node.site.founding, governed.steps()) {
+        match followed_by(&now, &node.site.founding, governed.steps()) {
             Ok(next) if next.is_of_one_row_with(&now) => take_over(node, next, &mut written).await,
             Ok(_) => differs(node),
             Err(fault) => {
@@ -75,13 +77,21 @@ pub(crate) async fn catch_up(node: &Arc<Node>) {
     write(node, &mut written).await;
 }
 
+/// What the record has in force. Where it goes on from what is known here only what is new is read; else all of it, to see what it is.
+fn followed_by(now: &InForce, founding: &PolicyDoc, record: &[Arc<PolicyStep>]) -> Result<InForce, Unchained> {
+    match record.get(..now.steps().len()) {
+        Some(known) if known == now.steps() => now.clone().then(record.iter().skip(known.len()).cloned()),
+        _ => InForce::by(founding, record.iter().cloned()),
+    }
+}
+
 fn differs(node: &Node) {
     error!("the record has another policy in force than this node was shown: this node ends");
     node.governance.unfit.get_or_init(|| Unfit::OtherSteps);
 }
 
 async fn take_over(node: &Arc<Node>, next: InForce, written: &mut Written) {
-    let (version, digest, steps) = (next.policy().version, next.digest(), next.steps().clone());
+    let (version, digest, steps) = (next.policy().version, next.digest(), next.row());
     // First what the next start goes by.
     if write_steps(node, steps).await {
         written.0 = next.steps().len();
@@ -104,8 +114,9 @@ pub(crate) fn learn(site: &Site, steps: &[PolicyStep]) {
         return;
     }
     let known = site.policies.now();
-    let all = known.steps().iter().chain(steps.iter()).cloned().collect();
-    let next = List::new(all).ok().and_then(|steps| InForce::by(&site.founding, steps).ok());
+    // What leads beyond any record is nothing to go by: no file could hold it.
+    let fits = known.steps().len().saturating_add(steps.len()) <= POLICY_ROW_STEPS;
+    let next = fits.then(|| InForce::clone(&known).then(steps.iter().cloned()).ok()).flatten();
     if next.is_some_and(|next| site.policies.go_on(next)) {
         let policy = site.policy();
         site.sessions.follow(&policy.session);
@@ -116,16 +127,16 @@ pub(crate) fn learn(site: &Site, steps: &[PolicyStep]) {
 
 /// What is in force is in the data folder, also what a joiner was shown before it had a record.
 async fn write(node: &Arc<Node>, written: &mut Written) {
-    let steps = node.site.policies.now().steps().clone();
-    let count = steps.len();
-    if count > written.0 && write_steps(node, steps).await {
+    let now = node.site.policies.now();
+    let count = now.steps().len();
+    if count > written.0 && write_steps(node, now.row()).await {
         written.0 = count;
     }
 }
 
-async fn write_steps(node: &Arc<Node>, steps: PolicySteps) -> bool {
+async fn write_steps(node: &Arc<Node>, steps: PolicyRow) -> bool {
     let (data, cluster_id) = (node.site.config.data.clone(), node.site.cluster_id);
-    let writing = tokio::task::spawn_blocking(move || file::write(&data, cluster_id, &steps)).await;
+    let writing = tokio::task::spawn_blocking(move || file::write(&data, cluster_id, steps)).await;
     match writing.unwrap_or_else(|fault| Err(std::io::Error::other(fault.to_string()))) {
         Ok(()) => true,
         Err(fault) => {

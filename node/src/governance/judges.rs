@@ -5,11 +5,11 @@
 
 use crate::governance::InForce;
 use crate::governance::cell::Unchained;
-use ringwall_attest::governance::{StepError, judge_change, verify_notice, verify_steps};
+use ringwall_attest::governance::{StepError, judge_change, verify_notice, verify_row};
 use ringwall_attest::policy::COMPARE_RULES;
 use ringwall_attest::{verify_order, verify_words};
 use ringwall_consensus::{JudgedStep, Judges};
-use ringwall_wire::governance::PolicySteps;
+use ringwall_wire::governance::PolicyRow;
 use ringwall_wire::ids::ClusterId;
 use ringwall_wire::policy::PolicyDoc;
 use std::sync::Arc;
@@ -55,7 +55,7 @@ pub fn judges() -> Judges {
 }
 
 /// What these steps lead to from the founding policy, when every one of them holds.
-pub fn walk(cluster_id: &ClusterId, founding: &PolicyDoc, steps: PolicySteps) -> Result<InForce, NotJudged> {
-    let _holds = verify_steps(cluster_id, founding, &steps)?;
-    Ok(InForce::by(founding, steps)?)
+pub fn walk(cluster_id: &ClusterId, founding: &PolicyDoc, steps: PolicyRow) -> Result<InForce, NotJudged> {
+    let _holds = verify_row(cluster_id, founding, &steps)?;
+    Ok(InForce::by(founding, steps.into_vec())?)
 }

@@ -43,7 +43,7 @@ pub(crate) async fn run(node: Arc<Node>) {
 }
 
 /// What the leader has to propose now.
-fn due(governed: &Governed, known: &[PolicyStep], now_ms: u64) -> Vec<PolicyCommand> {
+fn due(governed: &Governed, known: &[Arc<PolicyStep>], now_ms: u64) -> Vec<PolicyCommand> {
     let in_force = governed.in_force().map(|policy| Digest(policy.digest()));
     let lost = known.iter().find(|step| step.signed.replaces.is_some() && step.signed.replaces == in_force);
     let lost = lost.map(|step| match (governed.pending().find(|pending| pending.change == step.signed.change()), &step.notice) {
@@ -61,7 +61,7 @@ fn due(governed: &Governed, known: &[PolicyStep], now_ms: u64) -> Vec<PolicyComm
 
 /// Whether this would lead the record away from the steps that are known to have been in force: after a recovery whose log lost the newest of them, every
 /// member, client and card that knows them would meet another row. The lost step itself has to be on record again first.
-pub(super) fn leads_elsewhere(known: &[PolicyStep], governed: &Governed, command: &PolicyCommand) -> bool {
+pub(super) fn leads_elsewhere(known: &[Arc<PolicyStep>], governed: &Governed, command: &PolicyCommand) -> bool {
     let Some(next) = known.get(governed.count()) else { return false };
     let change = next.signed.change();
     // It was never in force in this row, whatever a file of this node says: nothing is to wait for it.

@@ -15,7 +15,7 @@ use ringwall_wire::bounded::{Blob, List};
 use ringwall_wire::codec::Message as _;
 use ringwall_wire::command::CommandBody;
 use ringwall_wire::evidence::Role;
-use ringwall_wire::governance::{PolicyCommand, PolicyFault, PolicyOutcome, PolicyStep, PolicySteps, PolicyWithdrawal};
+use ringwall_wire::governance::{PolicyCommand, PolicyFault, PolicyOutcome, PolicyRow, PolicyStep, PolicyWithdrawal};
 use ringwall_wire::ids::{Digest, Incarnation, Nonce, PolicyVersion, SigPublic, Signature};
 use ringwall_wire::policy::{Approval, Governance, PolicyDoc, SignedPolicy};
 use ringwall_wire::session::RefusalCode;
@@ -53,7 +53,7 @@ pub(crate) fn longer(policy: &mut PolicyDoc) {
     policy.session.reattest_s += 1;
 }
 
-pub(crate) fn steps(signed: &[&SignedPolicy]) -> PolicySteps {
+pub(crate) fn steps(signed: &[&SignedPolicy]) -> PolicyRow {
     List::new(signed.iter().map(|signed| PolicyStep { signed: (*signed).clone(), notice: None }).collect()).unwrap()
 }
 
@@ -106,7 +106,7 @@ async fn what_the_record_has_in_force_is_gone_by_written_down_and_ends_sessions(
     assert_eq!(propose(&node, &signed).await, PolicyOutcome::InForce(PolicyVersion(2)));
     look(&node).await;
     let now = node.site.policies.now();
-    assert_eq!((now.digest(), now.steps().clone()), (Digest(second.digest()), steps(&[&signed])));
+    assert_eq!((now.digest(), now.row()), (Digest(second.digest()), steps(&[&signed])));
     assert!(renewals.has_changed().unwrap());
     assert_eq!(node.site.sessions.limit().as_secs(), u64::from(second.session.reattest_s));
     assert_eq!(node.governance.unfit.get(), None, "its own evidence satisfies it");

@@ -6,7 +6,7 @@
 //!                      <-------------------  PeerReady | Refusal          (plain frames)
 //! XX 1 ->  <- XX 2  XX 3 ->
 //! AttestReq            ------------------->                                (records of stream 0 from here)
-//!                      <-------------------  AttestResp, AttestReq
+//!                      <-------------------  AttestResp, AttestReq            (PolicyPage first where an answer does not suffice: `pages`)
 //! AttestResp           ------------------->
 //!                      <-------------------  PeerReply(0, ...) | Refusal  (members: `introduction`; a joiner gets its JoinReply)
 //! ```
@@ -20,6 +20,7 @@ use crate::context::Site;
 use crate::entropy;
 use crate::governance::{self, cell};
 use crate::peers::introduction;
+use crate::peers::pages::{self, Evidence};
 use crate::peers::records::Records;
 use quinn::{Connection, ConnectionError};
 use ringwall_attest::{AppraisedPeer, CollectError, SessionError};
@@ -30,8 +31,8 @@ use ringwall_wire::bounded::{List, Text};
 use ringwall_wire::codec::{DecodeError, Message};
 use ringwall_wire::evidence::Role;
 use ringwall_wire::ids::{ClusterId, Incarnation, NoisePublic, Nonce, Slot};
-use ringwall_wire::limits::{ATTEST_MESSAGE_BYTES, HANDSHAKE_MESSAGE_BYTES, PEER_MESSAGE_BYTES};
-use ringwall_wire::session::{AttestMode, AttestReq, AttestResp, PeerHello, PeerPurpose, PeerReady, Refusal, RefusalCode};
+use ringwall_wire::limits::{HANDSHAKE_MESSAGE_BYTES, PEER_MESSAGE_BYTES};
+use ringwall_wire::session::{AttestReq, AttestResp, PeerHello, PeerPurpose, PeerReady, Refusal, RefusalCode};
 use ringwall_wire::version;
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,7 +41,7 @@ use tokio::time::Instant;
 use tracing::warn;
 
 /// Longest wait for the other side's evidence: throttled guests wait seconds for theirs.
-const EVIDENCE_WAIT: Duration = Duration::from_secs(15);
+pub(super) const EVIDENCE_WAIT: Duration = Duration::from_secs(15);
 /// Time a refused node has to read why.
 const LAST_WORD: Duration = Duration::from_millis(500);
 /// Bytes a sealed record adds to a message: head, padding of at most an eighth, tags.
@@ -106,6 +107,9 @@ pub enum PeerError {
         /// Dialled.
         expected: Incarnation,
     },
+    /// It asks for page after page of changes.
+    #[error("it asked for more pages of policy changes than any row has")]
+    TooManyPages,
     /// As many quotes are being made for diallers nobody knows as may be.
     #[error("too many nodes this one does not know ask for evidence at once; it was refused as busy")]
     Crowded,
@@ -156,7 +160,7 @@ impl PeerError {
             PeerError::NotMember { .. } | PeerError::NotShown { .. } | PeerError::OtherIncarnation { .. } | PeerError::OtherSlot { .. } => {
                 (RefusalCode::NotMember, "not a member this node knows with this key; join again")
             }
-            PeerError::Malformed(_) | PeerError::Channel(_) => {
+            PeerError::Malformed(_) | PeerError::Channel(_) | PeerError::TooManyPages => {
                 (RefusalCode::Malformed, "the bytes are not what belongs here; same version on both sides?")
             }
             PeerError::Crowded => (RefusalCode::Busy, "too many nodes this one does not know ask for evidence at once; try again"),
@@ -257,10 +261,11 @@ pub async fn dial(own: Own<'_>, connection: &Connection, purpose: PeerPurpose, e
 
     let (own_role, other_role) = roles(purpose);
     let since = clock::now();
-    let nonce = ask(own.site, &mut session, &mut writer).await?;
-    let evidence = session.open_attest_resp(&reader.read(sealed(ATTEST_MESSAGE_BYTES), EVIDENCE_WAIT).await?)?;
-    let asked = session.open_attest_req(&reader.read(sealed(HANDSHAKE_MESSAGE_BYTES), step).await?)?;
-    let peer = judged(own.site, &session, &evidence, nonce, other_role).await;
+    let nonce = entropy::nonce(&own.site.entropy);
+    let shown = pages::ask(own.site, &mut session, (&mut reader, &mut writer), nonce, true).await?;
+    let leads = purpose != PeerPurpose::Join;
+    let asked = pages::asked(own.site, &mut session, (&mut reader, &mut writer), leads).await?;
+    let peer = judged(own.site, &session, &shown, nonce, other_role).await;
     let peer = match peer.and_then(|peer| dialled(&peer, ready.slot, expected).map(|()| peer)) {
         Ok(peer) => peer,
         Err(fault) => {
@@ -274,10 +279,10 @@ pub async fn dial(own: Own<'_>, connection: &Connection, purpose: PeerPurpose, e
         }
     };
     if purpose != PeerPurpose::Member || expected.is_some() {
-        governance::learn(own.site, peer.steps());
+        governance::learn(own.site, &[shown.walk.steps(), peer.steps()].concat());
     }
     attest(own, &mut session, &mut writer, own_role, &asked).await?;
-    let mut opened = opened(session, peer, reader, writer, (evidence, nonce, since))?;
+    let mut opened = opened(session, peer, reader, writer, (shown.answer, nonce, since))?;
     if purpose == PeerPurpose::Member {
         introduction::introduce(own, &mut opened.records, EVIDENCE_WAIT).await?;
     }
@@ -388,7 +393,7 @@ pub async fn answer(
     let mut session = noise.finish(&reader.read(HANDSHAKE_MESSAGE_BYTES, step).await?)?;
 
     let (other_role, own_role) = roles(hello.purpose);
-    let asked = session.open_attest_req(&reader.read(sealed(HANDSHAKE_MESSAGE_BYTES), step).await?)?;
+    let asked = pages::asked(own.site, &mut session, (&mut reader, &mut writer), true).await?;
     let turn = turn(session.remote_noise().ok_or(ChannelError::AnonymousPeer)?);
     if matches!(turn, Turn::Crowded) {
         // The other side waits for a frame with our evidence: the refusal takes its place.
@@ -402,9 +407,9 @@ pub async fn answer(
     attest(own, &mut session, &mut writer, own_role, &asked).await?;
     drop(turn);
     let since = clock::now();
-    ask_with(own.site, &mut session, &mut writer, nonce).await?;
-    let evidence = session.open_attest_resp(&reader.read(sealed(ATTEST_MESSAGE_BYTES), EVIDENCE_WAIT).await?)?;
-    let judged = judged(own.site, &session, &evidence, nonce, other_role).await.and_then(|peer| {
+    let leads = hello.purpose != PeerPurpose::Join;
+    let shown = pages::ask(own.site, &mut session, (&mut reader, &mut writer), nonce, leads).await?;
+    let judged = judged(own.site, &session, &shown, nonce, other_role).await.and_then(|peer| {
         let slot = peer.boot_config().slot;
         if slot != hello.from {
             return Err(PeerError::OtherSlot { got: slot, expected: hello.from });
@@ -415,7 +420,7 @@ pub async fn answer(
         }
     });
     match judged {
-        Ok(peer) => opened(session, peer, reader, writer, (evidence, nonce, since)),
+        Ok(peer) => opened(session, peer, reader, writer, (shown.answer, nonce, since)),
         Err(fault) => {
             // The other side reads bare records from here on.
             if let Ok(sealed) = session.seal_refusal(&fault.refusal()) {
@@ -438,20 +443,8 @@ fn plain<M: Message>(bytes: &[u8]) -> Result<M, PeerError> {
     }
 }
 
-fn sealed(bytes: usize) -> usize {
+pub(super) fn sealed(bytes: usize) -> usize {
     bytes.saturating_add(bytes / 8).saturating_add(SEALED_EXTRA_BYTES)
-}
-
-async fn ask(site: &Site, session: &mut Session<Unverified>, writer: &mut FrameWriter) -> Result<Nonce, PeerError> {
-    let nonce = entropy::nonce(&site.entropy);
-    ask_with(site, session, writer, nonce).await?;
-    Ok(nonce)
-}
-
-async fn ask_with(site: &Site, session: &mut Session<Unverified>, writer: &mut FrameWriter, nonce: Nonce) -> Result<(), PeerError> {
-    let (mode, known) = (AttestMode::Single, site.policies.now());
-    let request = AttestReq { nonce, mode, min_policy_version: known.policy().version, known_policy: Some(known.digest()) };
-    Ok(writer.write(&session.seal_attest_req(&request)?, site.step()).await?)
 }
 
 async fn attest(
@@ -470,17 +463,18 @@ async fn attest(
 async fn judged(
     site: &Arc<Site>,
     session: &Session<Unverified>,
-    evidence: &AttestResp,
+    shown: &Evidence,
     nonce: Nonce,
     role: Role,
 ) -> Result<AppraisedPeer, PeerError> {
     let noise = *session.remote_noise().ok_or(ChannelError::AnonymousPeer)?;
     let wanted = Wanted { role, handshake: *session.handshake(), nonce, noise };
-    let judged = attesting::judge(site, evidence.clone(), wanted).await;
+    let ahead = if shown.walk.is_empty() { None } else { shown.walk.policy().cloned() };
+    let judged = attesting::judge_from(site, shown.answer.clone(), wanted, ahead).await;
     if let Err(fault) = &judged {
         let ended = site.sessions.refuse(&noise);
         if ended > 0 {
-            warn!(incarnation = %evidence.incarnation, ended, %fault, "fresh evidence of a member is refused: its sessions end");
+            warn!(incarnation = %shown.answer.incarnation, ended, %fault, "fresh evidence of a member is refused: its sessions end");
         }
     }
     Ok(judged?)

@@ -83,7 +83,7 @@ fn judge(site: &Site, file: &RecoveryFile) -> Result<(), NotDealt> {
     let asked = Asked { handshake: &handshake, nonce: &nonce, role: Role::Dealing, noise: &exchange.noise, mode: exchange.mode };
     // No later than now: what a file says of its own time is not believed beyond that.
     let now_s = exchange.at_s.min(site.now_s());
-    let peer = attesting::judge_kept(site, answer, &asked, now_s).map_err(|fault| refused(&fault))?;
+    let peer = attesting::judge_kept(site, &answer, &asked, now_s).map_err(|fault| refused(&fault))?;
     if (peer.incarnation(), peer.keys().sig) != (manifest.dealer, manifest.dealer_sig) {
         return Err(NotDealt::Evidence("it is another member's than the dealer's".into()));
     }

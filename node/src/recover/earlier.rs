@@ -69,7 +69,7 @@ impl Left {
         let asked = Asked { handshake: &handshake, nonce: &nonce, role: Role::Recovery, noise: &exchange.noise, mode: exchange.mode };
         // No later than now: what a file says of its own time is not believed beyond that.
         let now_s = exchange.at_s.min(site.now_s());
-        let peer = attesting::judge_kept(site, answer, &asked, now_s).map_err(|fault| fault.to_string())?;
+        let peer = attesting::judge_kept(site, &answer, &asked, now_s).map_err(|fault| fault.to_string())?;
         if (peer.keys().sig, peer.boot_config().slot) != (offer.sig, offer.slot) {
             return Err("its evidence is another node's".into());
         }

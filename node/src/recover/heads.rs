@@ -30,7 +30,7 @@ pub(crate) fn judge(site: &Site, by: SeenBy, anchor: &CustodyAnchor) -> Result<K
         mode: exchange.mode,
     };
     let now_s = exchange.at_s.min(site.now_s());
-    let peer = attesting::judge_kept(site, answer, &asked, now_s).map_err(|fault| fault.to_string())?;
+    let peer = attesting::judge_kept(site, &answer, &asked, now_s).map_err(|fault| fault.to_string())?;
     if (peer.incarnation(), peer.epoch()) != (head.incarnation, head.epoch) {
         return Err("the evidence beside it is another member's".into());
     }

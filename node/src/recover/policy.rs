@@ -22,7 +22,7 @@ use tracing::{info, warn};
 /// Goes by the newest policy that one of these folders proves, of the row that is known here.
 pub(crate) fn learn(site: &Site, folders: &[PathBuf]) {
     for folder in folders {
-        let Ok(found) = file::at_start(folder, site.cluster_id, &site.founding, site.policies.now().steps()) else { continue };
+        let Ok(found) = file::at_start(folder, site.cluster_id, &site.founding, &site.policies.now().row()) else { continue };
         let found = InForce::clone(&found.now());
         let version = found.policy().version;
         if site.policies.go_on(found) {
@@ -36,7 +36,7 @@ pub(crate) fn learn(site: &Site, folders: &[PathBuf]) {
 pub(crate) fn agree(site: &Site, governed: &Governed, by: OpenedBy) -> Result<(), RecoverError> {
     let known = site.policies.now();
     let other = || RecoverError::OtherPolicy { known: known.policy().version };
-    let found = InForce::by(&site.founding, governed.steps()).map_err(|_| other())?;
+    let found = InForce::by(&site.founding, governed.steps().iter().cloned()).map_err(|_| other())?;
     if !found.is_of_one_row_with(&known) {
         return Err(other());
     }
@@ -89,7 +89,7 @@ mod tests {
         let first = founding(60);
         let ((tighter, to_tighter), (_, to_looser)) = (step(&first, shorter), step(&first, longer));
         let (_, back) = step(&tighter, longer);
-        let by = |signed: &[&ringwall_wire::policy::SignedPolicy]| InForce::by(&first, steps(signed)).unwrap();
+        let by = |signed: &[&ringwall_wire::policy::SignedPolicy]| InForce::by(&first, steps(signed).into_vec()).unwrap();
         let log = by(&[]);
         let none = Governed::default();
         assert!(was_in_force(&none, &log, &log));
@@ -104,7 +104,7 @@ mod tests {
         let first = founding(60);
         let (node, _folder) = member(first.clone()).await;
         let (_, to_tighter) = step(&first, shorter);
-        let by = |signed: &[&ringwall_wire::policy::SignedPolicy]| InForce::by(&first, steps(signed)).unwrap();
+        let by = |signed: &[&ringwall_wire::policy::SignedPolicy]| InForce::by(&first, steps(signed).into_vec()).unwrap();
         let (log, known) = (by(&[]), by(&[&to_tighter]));
         let governed = || node.replica.view().unwrap().governance();
         assert!(was_in_force(&governed(), &log, &known));

@@ -79,7 +79,7 @@ field_table! {
     policy { PolicyDoc, Measurement, TdxTuple, TdxReplay, BootEvent, Rtmr, Presence, SnpProduct, SnpTcb, SnpProductRule, RevocationRule, PlatformUnseal, SnpRules, TdxTcbStatus, TdxRules, SlotRule, EndorseRule, SessionRules, ReleaseRule, ReleaseSigners, Governance, MeasurementRegister, ChipId, Fmspc, SignedPolicy, Approval }
     release { LogEntry, Logged, LoggedRelease, LoggedPolicy, LoggedEpoch, LoggedCustody, LogProof, RevocationList, Revoked, RevokedBuild, ReleaseProof, KnownHead, Published, PublishedEntry, LogHead, ForkProof, PolicyNotice }
     genesis { GenesisTemplate, Custodian, GenesisRecord, BootCluster, BootConfig, ClusterCard }
-    governance { PolicyStep, PolicyChain, PolicyWithdrawal, PolicyLease, NoticeFor, PolicyProposal, PolicyCommand, PolicyOutcome, PolicyFault, GovernanceAsk, GovernanceView, PendingPolicy, PendingNotice }
+    governance { PolicyStep, Founded, PolicyPage, ExchangeRow, PolicyChain, PolicyWithdrawal, PolicyLease, NoticeFor, PolicyProposal, PolicyCommand, PolicyOutcome, PolicyFault, GovernanceAsk, GovernanceView, PendingPolicy, PendingNotice }
     session { GetDescriptor, NodeDescriptor, AttestMode, AttestReq, SessionProof, StandingProof, AttestResp, SavedExchange, UserAuth, UserReady, MemberHint, RefusalCode, Refusal, PeerPurpose, PeerHello, PeerReady }
     admission { IncarnationCert, JoinRequest, JoinAnswer, JoinReply, KeyGrant, GrantedKey, AdmitPropose, Endorse, Verdict, Admission, AdmissionLink, AdmissionProof, AdmitCommit, CatchUpProof }
     request { Request, Op, KeyMode, OpenNamespace, Unlock, Once, Write, Mutation, Expect, Change, PutValue, Get, ListKeys, Watch, Reply, Answer, Conflict, Entry, Page, Events, Event, ClusterStatus }
@@ -105,7 +105,7 @@ message_table! {
     policy { PolicyDoc, SignedPolicy }
     release { LogEntry, RevocationList, ReleaseProof, Published, LogHead, ForkProof }
     genesis { GenesisTemplate, GenesisRecord, BootConfig, ClusterCard }
-    governance { PolicyChain, PolicyWithdrawal, PolicyLease }
+    governance { PolicyPage, ExchangeRow, PolicyChain, PolicyWithdrawal, PolicyLease }
     session { GetDescriptor, NodeDescriptor, AttestReq, AttestResp, SavedExchange, UserAuth, UserReady, Refusal, PeerHello, PeerReady }
     admission { IncarnationCert, JoinRequest, JoinReply, KeyGrant, AdmitPropose, Endorse, AdmissionProof, AdmitCommit, CatchUpProof }
     request { Request, Reply }

@@ -350,19 +350,32 @@ fn a_lease_ends_by_the_groups_time_and_is_renewed_by_governors() {
 fn the_chain_has_room_for_so_many_steps_and_bytes() {
     let mut old = first();
     let mut bench = scene(old.clone());
-    for number in 0..POLICY_STEPS {
+    for number in 0..POLICY_ROW_STEPS {
         let new = next(&old, 3);
         let outcome = propose(&mut bench, 2_000, &signed(&old, &new));
         assert_eq!(outcome, in_force(new.version.0), "{number}");
         old = new;
     }
     assert_eq!(propose(&mut bench, 2_000, &signed(&old, &next(&old, 3))), Err(PolicyFault::NoRoom));
-    assert_eq!(bench.state.governed.count(), POLICY_STEPS);
-    let step = bench.state.governed.steps.first().cloned().unwrap();
-    let full = SignedPolicy { policy: Blob::new(vec![0; POLICY_BYTES]).unwrap(), ..step.signed.clone() };
-    let full = Arc::new(PolicyStep { signed: full, notice: None });
-    assert_eq!(fits(&[Arc::clone(&full)], &full), Err(PolicyFault::NoRoom), "two of the full size with their frames");
-    assert_eq!(fits(&[full], &step), Ok(()));
+    let governed = &bench.state.governed;
+    assert_eq!(governed.count(), POLICY_ROW_STEPS);
+    let steps: Vec<PolicyStep> = governed.steps().iter().map(|step| PolicyStep::clone(step)).collect();
+    assert_eq!(governed.bytes, steps_bytes(&steps));
+    assert_eq!(bench.installed(0).state.governed, *governed, "all of it is in a snapshot");
+    // By bytes: the last that fits, and one beyond.
+    let step = steps.first().unwrap();
+    let bytes = steps_bytes(std::slice::from_ref(step));
+    let with = |bytes| Governed { bytes, ..Governed::default() };
+    assert_eq!(with(POLICY_ROW_BYTES - bytes).has_room(step), Ok(bytes));
+    assert_eq!(with(POLICY_ROW_BYTES - bytes + 1).has_room(step), Err(PolicyFault::NoRoom));
+    // One that no answer and no page could carry.
+    let mut large = PolicyStep { notice: Some(PolicyNotice::sample(&mut Source::new(6))), ..step.clone() };
+    large.signed.policy = Blob::new(vec![0; POLICY_BYTES]).unwrap();
+    let notice = large.notice.as_mut().unwrap();
+    for note in [&mut notice.published, &mut notice.later] {
+        *note = Blob::new(vec![0; ringwall_wire::limits::NOTE_BYTES]).unwrap();
+    }
+    assert_eq!(with(0).has_room(&large), Err(PolicyFault::NoRoom));
 }
 
 #[test]
@@ -376,7 +389,7 @@ fn snapshots_carry_all_of_it_and_replicas_agree() {
     take(&mut bench, 3_000, PolicyCommand::Withdraw(withdrawal(Digest([9; 32])))).unwrap();
     take(&mut bench, 3_000, PolicyCommand::Lease(lease(&two, 103))).unwrap();
 
-    let (record, parts) = bench.state.governed.records();
+    let (record, parts) = (bench.state.governed.record(), bench.state.governed.parts().collect::<Vec<_>>());
     let mut restored = Governed::restore(Some(Arc::new(one.clone())), record.clone());
     assert!(parts.iter().all(|part| restored.restore_part(part.clone())));
     assert_eq!(restored, *bench.state.governed);

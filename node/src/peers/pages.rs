@@ -1,0 +1,72 @@
+//! Asking another node for evidence, and being asked, where the two are further apart than one answer carries.
+//!
+//! Decides: whoever asks names the newest policy they know. Where the changes after it do not fit an answer, a page of them comes in its place, before any quote
+//! is made; whoever asked judges it, off the async threads, and asks again from where it ends. Pages are bounded in number and bytes. Nothing of them is gone by
+//! before the evidence that follows stands for where they end; a node that asks to join neither sends nor is believed any.
+//! Trusts: nothing of a page. Out of scope: judging pages (`ringwall_attest::governance`), evidence (`attesting`). Protocol section 3.1, "Pages".
+
+use crate::context::Site;
+use crate::peers::handshake::{EVIDENCE_WAIT, PeerError, sealed};
+use ringwall_attest::SessionError;
+use ringwall_attest::governance::PageWalk;
+use ringwall_channel::{Answered, Session, Unverified};
+use ringwall_quic::{FrameReader, FrameWriter};
+use ringwall_wire::governance::PolicyPage;
+use ringwall_wire::ids::{Nonce, PolicyVersion};
+use ringwall_wire::limits::{ATTEST_MESSAGE_BYTES, HANDSHAKE_MESSAGE_BYTES, POLICY_PAGES};
+use ringwall_wire::session::{AttestMode, AttestReq, AttestResp};
+
+/// Both directions of stream 0 before it is split off.
+pub(super) type Frames<'a> = (&'a mut FrameReader, &'a mut FrameWriter);
+
+/// Evidence the other side gave, and the pages that came before it.
+pub(super) struct Evidence {
+    pub(super) answer: AttestResp,
+    pub(super) walk: PageWalk,
+}
+
+/// Asks for evidence with this nonce. Pages are taken where `may_lead`: whoever is asked may know changes this node has not heard of.
+pub(super) async fn ask(
+    site: &Site,
+    session: &mut Session<Unverified>,
+    (reader, writer): Frames<'_>,
+    nonce: Nonce,
+    may_lead: bool,
+) -> Result<Evidence, PeerError> {
+    let mut walk = PageWalk::new(site.cluster_id, Some(site.policies.now().policy()));
+    loop {
+        let min_policy_version = walk.policy().map_or(PolicyVersion(0), |policy| policy.version);
+        let request = AttestReq { nonce, mode: AttestMode::Single, min_policy_version, known_policy: walk.known() };
+        writer.write(&session.seal_attest_req(&request)?, site.step()).await?;
+        let frame = reader.read(sealed(ATTEST_MESSAGE_BYTES), EVIDENCE_WAIT).await?;
+        if !may_lead {
+            return Ok(Evidence { answer: session.open_attest_resp(&frame)?, walk });
+        }
+        match session.open_answer(&frame)? {
+            Answered::Answer(answer) => return Ok(Evidence { answer: *answer, walk }),
+            Answered::Page(page) => walk = taken(walk, *page).await?,
+        }
+    }
+}
+
+async fn taken(mut walk: PageWalk, page: PolicyPage) -> Result<PageWalk, PeerError> {
+    let judging = tokio::task::spawn_blocking(move || walk.take(page).map(|()| walk));
+    let judged = judging.await.expect("judging does not panic and is not aborted");
+    judged.map_err(|fault| PeerError::Evidence(SessionError::Steps(fault)))
+}
+
+/// Reads the other side's request for evidence; what this node has to show beyond an answer goes first, where `leads`.
+pub(super) async fn asked(
+    site: &Site,
+    session: &mut Session<Unverified>,
+    (reader, writer): Frames<'_>,
+    leads: bool,
+) -> Result<AttestReq, PeerError> {
+    for _ in 0..=POLICY_PAGES {
+        let request = session.open_attest_req(&reader.read(sealed(HANDSHAKE_MESSAGE_BYTES), site.step()).await?)?;
+        let page = leads.then(|| site.policies.now().page(request.known_policy.as_ref(), &site.genesis)).flatten();
+        let Some(page) = page else { return Ok(request) };
+        writer.write(&session.seal_policy_page(&page)?, site.step()).await?;
+    }
+    Err(PeerError::TooManyPages)
+}
