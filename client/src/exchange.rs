@@ -22,6 +22,7 @@ use ringwall_wire::session::{AttestMode, AttestResp, SavedExchange};
 use sha2::{Digest as _, Sha256};
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 const CHECKSUM_BYTES: usize = 32;
 /// Bytes of a saved exchange: the largest answer, and room for the question and the checksum.
@@ -144,6 +145,12 @@ impl Exchange {
         self
     }
 
+    /// The same exchange, to be judged for someone who knows this policy: by it, or by one that follows from it.
+    pub(crate) fn held_to(mut self, known: KnownPolicy) -> Result<Self, DecodeError> {
+        self.remembered.policy = Some(Arc::new(Newest::new(known)?));
+        Ok(self)
+    }
+
     /// The same exchange, to be judged as of another moment (Unix seconds).
     #[must_use]
     pub fn as_of(mut self, at_s: u64) -> Self {
@@ -250,7 +257,6 @@ impl Exchange {
 mod tests {
     use super::*;
     use ringwall_sim::answering::{NOW_S, Node, SESSION, node_of};
-    use std::sync::Arc;
 
     /// What `node` answered someone who remembers its policy, and demands this version.
     fn remembering(node: &Node, min_policy_version: PolicyVersion) -> Exchange {
