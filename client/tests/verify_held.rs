@@ -64,7 +64,7 @@ impl Home {
     fn new(saved: &Saved, card: &KnownPolicy) -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("exchange"), saved.exchange().to_bytes()).unwrap();
-        let card = ClusterCard { steps: card.steps.clone(), ..saved.card() };
+        let card = ClusterCard { policy: card.founding.clone(), steps: card.steps.clone(), ..saved.card() };
         std::fs::write(folder.path().join("card"), card.encode()).unwrap();
         Home { folder, cluster_id: saved.asked.cluster_id }
     }
