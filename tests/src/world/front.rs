@@ -91,6 +91,10 @@ async fn converse(process: &Arc<Process>, pipe: &mut Pipe) -> Option<()> {
     let auth = UserAuth::decode(&sessions::receive(&mut opener, pipe, STEP_MS).await?).ok()?;
     let binding = UserBinding { handshake: &handshake, nonce: &asked.nonce, incarnation: process.incarnation };
     let user = verify_user(&auth, &binding).ok()?;
+    // PC10: no session is opened by a policy that was replaced meanwhile.
+    if site.generation() != by {
+        return None;
+    }
     let revision = process.replica.view().map_or(Revision(0), |view| view.revision());
     let receipt = receipts::issue(process, &user, asked.nonce, auth.known).await?;
     sessions::tell(&mut sealer, pipe, &UserReady { revision, members: List::default(), receipt, epochs: List::default() }.encode());

@@ -3,7 +3,7 @@
 //! Decides: what is brought to leaders, and when: changes that tighten, that loosen and wait, that revoke a build one node runs, that are brought while the
 //! leader is cut off or hands over; loosenings before their time, and what too few approved. The [`Docket`] says before which time of the group none of them
 //! may be in force, and which build is revoked. For real: the record (`consensus`), its judges and the cell of the policy in force (`node`), what evidence
-//! is judged by (`attest`). Worlds of the first [`BEFORE_CHANGES`] kinds keep the founding they had: a delay longer than any clock jumps, and no third build.
+//! is judged by (`attest`). Worlds whose policy never changes keep the founding they had: a delay longer than any clock jumps, and no third build.
 //! Trusts: nothing. Protocol sections 4.7 and 8; register G5.
 
 use crate::world::dice::Dice;
@@ -27,7 +27,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// Kinds of worlds whose policy never changed.
+/// How many kinds there were before any of them changed a policy.
 pub const BEFORE_CHANGES: usize = 59;
 /// The accepted build that may be revoked.
 const REVOKED: &str = "ringwall-sim-3";
@@ -87,20 +87,16 @@ fn keys(seed: u64) -> Vec<SigningKey> {
     (1..=GOVERNORS).map(key).collect()
 }
 
-/// Who may change the policy of a world that knows so many kinds.
-pub fn governance(seed: u64, kinds: usize) -> Governance {
+/// Who may change the policy of a world, and after which delay: `changes` says whether it may come to that.
+pub fn governance(seed: u64, changes: bool) -> Governance {
     let keys = keys(seed).iter().map(|key| SigPublic(key.verifying_key().to_bytes())).collect();
-    let timelock_s = if changes(kinds) { DELAY_S } else { NEVER_S };
+    let timelock_s = if changes { DELAY_S } else { NEVER_S };
     Governance { keys: List::new(keys).expect("three fit"), threshold: THRESHOLD, timelock_s, lease_s: 0 }
 }
 
-/// The build that may be revoked, in worlds that know so many kinds.
-pub fn revocable(kinds: usize) -> Option<BuildImage> {
-    changes(kinds).then(|| BuildImage::new(REVOKED, 1))
-}
-
-fn changes(kinds: usize) -> bool {
-    kinds > BEFORE_CHANGES
+/// The build that may be revoked, in worlds whose policy may change.
+pub fn revocable(changes: bool) -> Option<BuildImage> {
+    changes.then(|| BuildImage::new(REVOKED, 1))
 }
 
 /// The change of `old` that `edit` makes, to a version this much higher, signed by so many.
@@ -209,7 +205,7 @@ async fn in_time(world: &World) -> Option<()> {
 /// One node is started with a build that is revoked once the node votes: it ends by itself, and nobody lets that build in again.
 async fn revoked(world: &Arc<World>) -> Option<()> {
     let place = any_place(world);
-    let build = revocable(world.settings.kinds).filter(|build| !world.common.docket.is_revoked(build))?;
+    let build = revocable(world.settings.changes_policy()).filter(|build| !world.common.docket.is_revoked(build))?;
     if !world.is_whole() || !world.set_build(place, build.clone()) {
         return None;
     }
