@@ -72,7 +72,7 @@ pub struct Client {
     /// The newest receipt.
     memory: Mutex<Memory>,
     /// The newest policy it has verified, and how that came about.
-    known: Mutex<KnownPolicy>,
+    policy: Mutex<KnownPolicy>,
 }
 
 struct Talk {
@@ -117,7 +117,7 @@ impl Client {
             session: None,
             requests: 0,
             memory: Mutex::default(),
-            known: Mutex::new(policy),
+            policy: Mutex::new(policy),
         }
     }
 
@@ -287,7 +287,7 @@ impl Client {
         let mut opening = [0; 32];
         self.dice.fill(&mut opening);
         let nonce = self.memory.lock().unwrap_or_else(PoisonError::into_inner).nonce(&Nonce(opening));
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let known = self.policy.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let held = known.policy().ok()?;
         let known_policy = (!known.steps.is_empty()).then(|| known.digest());
         let floor = held.version.0.max(common.watch.policy_of(descriptor.incarnation));
@@ -333,7 +333,7 @@ impl Client {
 impl Client {
     /// Keeps the newest policy, as the client crate does: it goes on along one row, and never back.
     fn learn_policy(&self, known: &KnownPolicy, peer: &AppraisedPeer) {
-        let mut newest = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut newest = self.policy.lock().unwrap_or_else(PoisonError::into_inner);
         let shown = known.followed_by(peer.steps()).map_err(|fault| fault.to_string());
         match shown.and_then(|shown| anchor::newer_policy(&newest, &shown).map_err(|fork| fork.to_string())) {
             Ok(merged) => *newest = merged,
