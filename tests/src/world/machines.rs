@@ -196,8 +196,7 @@ impl World {
             profile.report_version = guise.report_version.unwrap_or(profile.report_version);
             (machine.slot, profile, Arc::clone(&machine.clock), machine.squeezed || guise.squeezed)
         };
-        let boot = profile.boot_config.clone();
-        let revoked = self.common.docket.is_revoked(&profile.build);
+        let (boot, revoked) = (profile.boot_config.clone(), self.common.docket.is_revoked(&profile.build));
         let dice = Dice::new(self.seed, "process", number);
         if guise.stuck_dice {
             dice.stick(true);
@@ -226,8 +225,7 @@ impl World {
         if self.settings.flaws.has(Flaw::EarlySync) {
             disk.acknowledge_early();
         }
-        let vcpu = Arc::new(Vcpu::new(Dice::new(self.seed, "vcpu", number)));
-        let (hands, status) = (Stepped::default(), Status::new());
+        let (hands, status, vcpu) = (Stepped::default(), Status::new(), Arc::new(Vcpu::new(Dice::new(self.seed, "vcpu", number))));
         let running = Running { number, slot, vcpu, hands, disk, status, dice };
         let seeds = (1..=SLOTS).map(|other| address(Slot(other))).collect();
         let tune = self.tune(&running, squeezed);
