@@ -180,7 +180,8 @@ async fn tightening(world: &World) -> Option<()> {
 /// It is called for again and again, by whoever leads; the record decides when.
 async fn in_time(world: &World) -> Option<()> {
     let (_, leader, _) = world.leader()?;
-    let signed = loosened(world, &in_force(&leader)?, 0, usize::from(THRESHOLD))?;
+    let old = in_force(&leader)?;
+    let signed = loosened(world, &old, 0, usize::from(THRESHOLD))?;
     let change = signed.change();
     // Whether it waits is looked at; the answer may be lost.
     let _ = propose_loosening(world, &leader, signed).await;
