@@ -190,6 +190,12 @@ impl Exchange {
         self
     }
 
+    /// The same exchange, to be judged for someone who knows this policy: by it, or by one that follows from it.
+    pub(crate) fn held_to(mut self, known: KnownPolicy) -> Result<Self, DecodeError> {
+        self.remembered.policy = Some(Arc::new(Newest::new(known)?));
+        Ok(self)
+    }
+
     /// The same exchange, to be judged as of another moment (Unix seconds).
     #[must_use]
     pub fn as_of(mut self, at_s: u64) -> Self {

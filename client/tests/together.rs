@@ -26,3 +26,5 @@ mod policy_toml;
 mod rollback;
 #[path = "slot_cli.rs"]
 mod slot_cli;
+#[path = "verify_held.rs"]
+mod verify_held;

@@ -9,122 +9,34 @@
 #[path = "governance/row.rs"]
 mod row;
 
-use super::three;
+use super::{governing, three};
 
-use ringwall_client::anchor::AnchorFiles;
+use governing::{
+    CHIPS, Device, LOOK, NEVER_S, ended, follows, governance, governed_where, governors, newer_build, next, refused, running, signed,
+    wanted,
+};
 use ringwall_client::policy::GovernorKey;
-use ringwall_client::{Client, Credential, GovernanceError, GovernanceView, Options};
-use ringwall_sim::BuildImage;
+use ringwall_client::{Client, GovernanceError, GovernanceView};
 use ringwall_sim::cluster::{LocalCluster, LocalOptions, Machine, tail};
 use ringwall_sim::guarded::{Guarded, SLOTS};
 use ringwall_sim::world;
 use ringwall_tests::load::{Load, read_all};
 use ringwall_tests::local::{self, PATIENCE};
-use ringwall_wire::bounded::{Blob, List};
+use ringwall_wire::bounded::List;
 use ringwall_wire::codec::Message as _;
-use ringwall_wire::governance::{PolicyFault, PolicyLease, PolicyOutcome};
+use ringwall_wire::governance::{PolicyFault, PolicyOutcome};
 use ringwall_wire::ids::{Digest, PolicyVersion};
-use ringwall_wire::policy::{Governance, PolicyDoc, SignedPolicy};
-use ringwall_wire::secret::Secret;
+use ringwall_wire::policy::PolicyDoc;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Delays as good as for ever, and as good as none, in seconds.
-const NEVER_S: u32 = 1_000_000;
+/// A delay as good as none, in seconds.
 const SOON_S: u32 = 2;
 /// How long members grant keys after the governors' last word, in seconds.
 const LEASE_S: u32 = 8;
 const KEYS: u64 = 8;
-const CHIPS: [&str; 3] = ["genoa-1", "turin-1", "tdx-1"];
-const LOOK: Duration = Duration::from_millis(50);
-
-fn governors() -> Vec<GovernorKey> {
-    (1..=3).map(|number| GovernorKey::from_seed(Secret::new([number; 32]))).collect()
-}
-
-/// Three governors of whom two must sign, and this delay.
-fn governance(timelock_s: u32) -> LocalOptions {
-    let keys = List::new(governors().iter().map(GovernorKey::public).collect()).unwrap();
-    LocalOptions { governance: Some(Governance { keys, threshold: 2, timelock_s, lease_s: 0 }), ..LocalOptions::default() }
-}
-
-/// The next policy after `old`.
-fn next(old: &PolicyDoc, change: impl FnOnce(&mut PolicyDoc)) -> PolicyDoc {
-    let mut policy = PolicyDoc { version: PolicyVersion(old.version.0 + 1), ..old.clone() };
-    change(&mut policy);
-    policy
-}
-
-/// The step from `old` to `new`, signed by governors (numbered from 1).
-fn signed(old: &PolicyDoc, new: &PolicyDoc, by: &[usize]) -> SignedPolicy {
-    let policy = Blob::new(new.encode()).unwrap();
-    let mut step = SignedPolicy { replaces: Some(Digest(old.digest())), policy, signatures: List::default() };
-    by.iter().for_each(|number| step.signatures.push(governors()[number - 1].approve(&step)).unwrap());
-    step
-}
-
-/// One of a user's devices, with files of its own.
-struct Device {
-    options: Options,
-    files: AnchorFiles,
-}
-
-impl Device {
-    fn new(cluster: &LocalCluster, folder: &Path, name: &str) -> Self {
-        let files = AnchorFiles::beside(&folder.join(name), &cluster.card().genesis.cluster_id());
-        let options = Options { credential: Credential::generate(), anchor: Arc::new(files.clone()), ..local::options(cluster) };
-        Device { options, files }
-    }
-
-    async fn client(&self, cluster: &LocalCluster) -> Client {
-        Client::connect(self.options.clone()).await.unwrap_or_else(|fault| panic!("{fault}\n{}", local::logs(cluster)))
-    }
-
-    /// Version of the newest policy it has verified.
-    fn remembers(&self) -> u64 {
-        AnchorFiles::read_policy(&self.files.path("policy")).unwrap().map_or(0, |known| known.policy().unwrap().version.0)
-    }
-}
-
-/// Looks at what governs until it is as wanted. Each look writes, so that the time of the group goes on.
-async fn governed_where(client: &Client, cluster: &LocalCluster, what: &str, wanted: impl Fn(&GovernanceView) -> bool) -> GovernanceView {
-    let until = Instant::now() + PATIENCE;
-    let mut seen = String::from("nothing");
-    while Instant::now() < until {
-        if let Ok(space) = client.namespace("clock").await {
-            // What was lost is written again by the next look.
-            let _ = space.put("tick", "").await;
-        }
-        match client.governance().await {
-            Ok(view) if wanted(&view) => return view,
-            Ok(view) => seen = format!("version {}, {} pending, lease {:?}", view.version, view.pending.len(), view.lease_until_s),
-            Err(fault) => seen = fault.to_string(),
-        }
-        tokio::time::sleep(LOOK).await;
-    }
-    panic!("waited {} s for {what}; last seen: {seen}\n{}", PATIENCE.as_secs(), local::logs(cluster));
-}
-
-/// Waits until the client's session is with a node judged by this version.
-async fn follows(client: &Client, cluster: &LocalCluster, version: u64) {
-    let until = Instant::now() + PATIENCE;
-    while client.verification().policy_version.0 != version {
-        assert!(Instant::now() < until, "the client stays with {}\n{}", client.verification().policy_version, local::logs(cluster));
-        // An operation on a session that ended opens the next one.
-        let _ = client.status().await;
-        tokio::time::sleep(LOOK).await;
-    }
-}
-
-fn refused(outcome: Result<PolicyOutcome, GovernanceError>) -> PolicyFault {
-    match outcome {
-        Err(GovernanceError::Fault(fault)) => fault,
-        other => panic!("{other:?}"),
-    }
-}
 
 /// `ringwall` as a person runs it in `folder`: exit code, and what it printed as JSON.
 async fn ringwall(folder: &Path, card: &Path, line: &str) -> (i32, Value) {
@@ -241,7 +153,10 @@ async fn waits_and_is_withdrawn(cluster: &LocalCluster, folder: &Path, client: &
     assert_eq!((&told["epoch"], &told["governance"]["pending"][0]["version"]), (&1.into(), &3.into()), "{told}");
     // One attestation, kept in a file, is judged again by whoever knows no more than the cluster id: it has every change since the founding.
     let save = format!("verify --save saved --address {}", cluster.address(2));
-    assert_eq!(done(ringwall(folder, &card, &save).await)["policy_version"], 2);
+    let told = done(ringwall(folder, &card, &save).await);
+    assert_eq!(told["policy_version"], 2);
+    // The card knows the founding policy alone; this user's sessions have seen the change.
+    assert_eq!((&told["held_policy"]["version"], &told["held_policy"]["from"]), (&2.into(), &"anchor".into()), "{told}");
     assert_eq!(done(run("verify --from saved").await)["policy_version"], 2);
     let told = done(run("cluster card --out newer.card").await);
     assert_eq!((&told["policy_version"], &told["changes"]), (&2.into(), &1.into()), "{told}");
@@ -267,27 +182,6 @@ fn governor_file(path: &Path, number: usize) {
     std::fs::write(path, format!("ringwall governor key 1\n{seed}\n")).unwrap();
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
     assert_eq!(GovernorKey::read(path).unwrap().public(), governors()[number - 1].public());
-}
-
-/// The build that comes after the standard one.
-fn newer_build() -> BuildImage {
-    BuildImage::new("ringwall-sim-2", 2)
-}
-
-fn running(chip: &str, build: &BuildImage) -> Machine {
-    Machine { chip: chip.into(), behaviour: vec!["--build".into(), build.id.clone()] }
-}
-
-/// Waits until the process of `slot` ended by itself, and gives its code.
-async fn ended(cluster: &mut LocalCluster, slot: u8) -> i32 {
-    let until = Instant::now() + PATIENCE;
-    loop {
-        if let Some(code) = cluster.exit_code(slot) {
-            return code;
-        }
-        assert!(Instant::now() < until, "node {slot} goes on:\n{}", local::logs(cluster));
-        tokio::time::sleep(LOOK).await;
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -331,6 +225,10 @@ async fn a_rolling_upgrade_under_load_loses_nothing_and_the_old_build_stays_out(
     let said = std::fs::read_to_string(cluster.log(3)).unwrap().len();
     cluster.restart(3).unwrap();
     stays_out(&mut cluster, 3, said).await;
+    // Nor does a machine with an empty disk, which knows no policy but the founding one: the members say why, by a code.
+    let downgraded = cluster.rival(3, "downgraded", &running(CHIPS[2], &world::build()), None, &[]).unwrap();
+    refused_by_code(&cluster, &downgraded.log).await;
+    drop(downgraded);
     let status = local::status_where(&client, &cluster, "a leader", |status| !status.voters.is_empty()).await;
     let here = status.voters.iter().chain(status.learners.iter()).find(|member| member.slot.0 == 3);
     assert!(here.is_none_or(|member| member.incarnation == standing), "the old build was let in: {status:?}");
@@ -349,6 +247,20 @@ async fn a_rolling_upgrade_under_load_loses_nothing_and_the_old_build_stays_out(
     assert_eq!(device.remembers(), 3);
 }
 
+/// Waits until the node with this log was told that its evidence is refused; it is never admitted.
+async fn refused_by_code(cluster: &LocalCluster, log: &Path) {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let said = std::fs::read_to_string(log).unwrap_or_default();
+        assert!(!said.contains("admitted: this life"), "{said}");
+        if said.contains("EvidenceRefused") {
+            return;
+        }
+        assert!(Instant::now() < until, "nobody refuses the older build by a code:\n{said}\n{}", local::logs(cluster));
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
 /// Waits until the node that was started in `slot` ended, or was refused by another one.
 async fn stays_out(cluster: &mut LocalCluster, slot: u8, from: usize) {
     let until = Instant::now() + PATIENCE;
@@ -362,16 +274,6 @@ async fn stays_out(cluster: &mut LocalCluster, slot: u8, from: usize) {
         assert!(Instant::now() < until, "nobody refuses the node of the old build:\n{}", local::logs(cluster));
         tokio::time::sleep(LOOK).await;
     }
-}
-
-/// A word of two governors that `policy` is wanted for as long as it may be said at once.
-fn wanted(cluster: &LocalCluster, policy: &PolicyDoc, now_ms: u64) -> PolicyLease {
-    let (cluster_id, until_s) = (cluster.card().genesis.cluster_id(), now_ms / 1_000 + u64::from(LEASE_S));
-    let mut lease = PolicyLease { cluster_id, policy: Digest(policy.digest()), until_s, signatures: List::default() };
-    for number in [1, 2] {
-        lease.signatures.push(governors()[number - 1].lease(&lease)).unwrap();
-    }
-    lease
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -406,7 +308,7 @@ async fn a_lapsed_lease_stops_joins_alone_and_a_recovery_keeps_what_is_in_force(
     let until = Instant::now() + PATIENCE;
     loop {
         let view = governed_where(&client, &guarded.cluster, "a view", |_| true).await;
-        match client.renew_lease(wanted(&guarded.cluster, &leased, view.now_ms)).await {
+        match client.renew_lease(wanted(&governors(), &guarded.cluster, &leased, view.now_ms)).await {
             Err(GovernanceError::Fault(fault)) if fault != PolicyFault::LeaseNotLonger => {
                 panic!("{fault:?}\n{}", local::logs(&guarded.cluster))
             }
@@ -423,7 +325,10 @@ async fn a_lapsed_lease_stops_joins_alone_and_a_recovery_keeps_what_is_in_force(
         assert!(Instant::now() < until, "nobody joins under a lease\n{}", local::logs(&guarded.cluster));
         tokio::time::sleep(LOOK).await;
     }
-    assert_eq!(refused(client.renew_lease(wanted(&guarded.cluster, &founding, u64::MAX / 2_000)).await), PolicyFault::OtherPolicy);
+    assert_eq!(
+        refused(client.renew_lease(wanted(&governors(), &guarded.cluster, &founding, u64::MAX / 2_000)).await),
+        PolicyFault::OtherPolicy
+    );
 
     // What is in force outlives every process, one by one and all at once.
     let longer = next(&leased, |policy| policy.governance.lease_s = 3_600);

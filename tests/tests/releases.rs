@@ -1,7 +1,7 @@
 //! Releases as people make and check them, against a log and witnesses that are processes of their own, and nodes that carry the proof.
 //!
 //! Decides: nothing; each test is a promise of protocol section 8, "Releases": sessions need nobody but the node; what was revoked is refused by whoever is
-//! shown it; a log that shrinks or forks is noticed and the proof of it kept; "nobody can tell" is not "bad". Commands are the shipped command line.
+//! shown it; a log that shrinks or forks is noticed, also by a user in a session, and the proof of it kept for others; "nobody can tell" is not "bad". Commands are the shipped command line.
 //! Trusts: the simulated roots. Out of scope: each rule of a proof (`attest/tests`), bundles of other tools.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -16,12 +16,14 @@ use ringwall_attest::release::note::VerifierKey;
 use ringwall_attest::release::signer::Rule;
 use ringwall_attest::release::statement::Statement;
 use ringwall_attest::release::{LogError, verify_fork};
+use ringwall_client::anchor::{AnchorFiles, AnchorStore as _, LogForkFile};
 use ringwall_client::measure::{MeasurementSet, SnpMeasurement, TdxMeasurement};
 use ringwall_client::policy::to_toml;
 use ringwall_client::release::http::Http;
 use ringwall_client::release::key::ReleaseKey;
 use ringwall_client::release::note::{NoteKey, NoteKind};
 use ringwall_client::release::staple::{Signed, Stapling};
+use ringwall_client::{Client, Credential, Exchange, Options};
 use ringwall_sim::cluster::{LocalCluster, LocalOptions, Machine};
 use ringwall_sim::logs::local::LocalLog;
 use ringwall_sim::release::MintedLog;
@@ -34,6 +36,8 @@ use ringwall_wire::release::{ForkProof, LogHead, LogProof, ReleaseProof};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// Exit codes of the command line that are asserted here.
 const BAD: i32 = 3;
@@ -223,6 +227,106 @@ async fn sessions_need_nobody_but_the_node() {
     // A year later nobody can tell, although nothing is bad.
     let later = now_s() + 366 * 86_400;
     makers.fails(&format!("release verify proof --policy policy.toml --at {later}"), CANNOT_TELL, "witnessed");
+}
+
+/// A user who remembers.
+fn remembering(cluster: &LocalCluster, folder: &Path, name: &str) -> (Options, AnchorFiles) {
+    let files = AnchorFiles::beside(&folder.join(name), &cluster.card().genesis.cluster_id());
+    (Options { credential: Credential::generate(), anchor: Arc::new(files.clone()), ..local::options(cluster) }, files)
+}
+
+impl Makers {
+    /// Puts a proof in place of what the node hands out, and waits until whoever asks is shown it.
+    async fn hands_out(&self, cluster: &LocalCluster, proof: &ReleaseProof, round: usize) {
+        self.write("beside", proof.encode());
+        std::fs::rename(self.path("beside"), self.path("proof")).unwrap();
+        let until = Instant::now() + local::PATIENCE;
+        loop {
+            let kept = format!("shown-{round}");
+            // Somebody who remembers nothing believes the node by either history: nothing but memory shows the lie.
+            let card = cluster.card_path();
+            self.done(&format!("verify --card {} --address {} --save {kept}", card.display(), cluster.address(1)));
+            let shown = Exchange::read(&self.path(&kept)).unwrap();
+            std::fs::remove_file(self.path(&kept)).unwrap();
+            if shown.release_proof() == proof.encode() {
+                return;
+            }
+            assert!(Instant::now() < until, "the node keeps its proof\n{}", local::logs(cluster));
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// A session of this user is refused by `code`; the proof lies where it says, and somebody who has nothing but the card verifies it without a network.
+    async fn refuses(&self, cluster: &LocalCluster, (options, files): &(Options, AnchorFiles), code: &str, what: &str) {
+        let fault = local::try_client(options.clone()).await.expect_err("the log lied to this user");
+        let evidence = files.path("log-lied");
+        assert_eq!(fault.code(), code, "{fault}");
+        assert!(fault.to_string().contains(&evidence.display().to_string()), "{fault}");
+        let third = self.path(&format!("third-{code}"));
+        std::fs::create_dir(&third).unwrap();
+        std::fs::copy(&evidence, third.join("evidence")).unwrap();
+        std::fs::copy(cluster.card_path(), third.join("card")).unwrap();
+        let (evidence, card) = (third.join("evidence"), third.join("card"));
+        let line = format!("receipt verify {} --card {}", evidence.display(), card.display());
+        let told = self.done(&line);
+        assert_eq!((&told["proven"], &told["log"]), (&true.into(), &"release".into()), "{told}");
+        assert!(told["what"].as_str().unwrap().contains(what), "{told}");
+        // With another byte it is no evidence, and under a policy that names another log it is about nothing.
+        let good = std::fs::read(&evidence).unwrap();
+        for at in [0, good.len() / 2, good.len() - 1] {
+            let mut bent = good.clone();
+            bent[at] ^= 1;
+            std::fs::write(&evidence, bent).unwrap();
+            assert_ne!(self.run(&line).code, 0, "byte {at} changed");
+        }
+        let proof = LogForkFile::from_bytes(&good).unwrap();
+        assert!(proof.verify(&self.rule()).unwrap().is_some());
+        let strangers = ReleaseSigners { log: Text::new(self.log().witness_keys()[0].as_str()).unwrap(), ..self.rule() };
+        assert!(!matches!(proof.verify(&strangers), Ok(Some(_))), "it proves nothing of another log");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_lies_to_a_user_in_a_session_is_refused_and_proven_to_others() {
+    let makers = Makers::publish(3);
+    makers.grow(&["one", "two"]);
+    makers.done(&makers.staple_line("proof"));
+    let options = LocalOptions { policy: Some(makers.policy()), release_proof: Some(makers.path("proof")), ..LocalOptions::default() };
+    let cluster = LocalCluster::start_with(&makers.path("cluster"), three::launch(), &[Machine::honest("genoa-1")], options).unwrap();
+    let [ana, ben, eve] = ["ana", "ben", "eve"].map(|name| remembering(&cluster, makers.folder.path(), &format!("user-{name}")));
+    for (options, files) in [&ana, &ben] {
+        let client = Client::connect(options.clone()).await.unwrap_or_else(|fault| panic!("{fault}\n{}", local::logs(&cluster)));
+        client.namespace("notes").await.unwrap().put("k", "v").await.unwrap();
+        client.close().await;
+        assert!(files.governed().unwrap().head.is_some(), "the head that was shown is remembered");
+    }
+
+    // Another history of the same size, cosigned by witnesses that were bought: who remembers the first one refuses, and who does not is shown nothing wrong.
+    (0..3).for_each(|witness| drop(makers.log().witness_misbehave(witness, "bought").unwrap()));
+    makers.log().misbehave("fork", b"").unwrap();
+    let other = makers.log().other();
+    let forked = makers.careless(&other.checkpoint().unwrap(), &other, None);
+    makers.hands_out(&cluster, &forked, 1).await;
+    makers.refuses(&cluster, &ana, "RW-C-FORK-DETECTED", "two histories").await;
+    local::try_client(eve.0.clone()).await.unwrap().close().await;
+
+    // The node shows the first history again. That settles nothing for who was lied to; others go on.
+    makers.log().misbehave("honest", b"").unwrap();
+    let honest = makers.careless(&makers.log().log().checkpoint().unwrap(), &makers.log().log(), None);
+    makers.hands_out(&cluster, &honest, 2).await;
+    let again = local::try_client(ana.0.clone()).await.unwrap_err();
+    assert_eq!(again.code(), "RW-C-FORK-DETECTED", "{again}");
+    local::try_client(ben.0.clone()).await.unwrap().close().await;
+
+    // The log loses entries, and witnesses that had cosigned more cosign less, a second later.
+    let seen_s = ben.1.governed().unwrap().head.unwrap().since_s;
+    while now_s() <= seen_s + 1 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    makers.log().misbehave("lose/2", b"").unwrap();
+    let shrunk = makers.careless(&makers.log().log().checkpoint().unwrap(), &makers.log().log(), None);
+    makers.hands_out(&cluster, &shrunk, 3).await;
+    makers.refuses(&cluster, &ben, "RW-C-ROLLBACK-DETECTED", "shrank").await;
 }
 
 /// Unix seconds by this machine's clock.

@@ -3,6 +3,7 @@
 //! Decides: which files belong together; `tests/tests/tidy` holds that none is left out. Trusts: nothing. Out of scope: what they test, said in each.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod governing;
 mod three;
 mod workload;
 
@@ -32,6 +33,8 @@ mod governance;
 mod hostile;
 #[path = "kbs.rs"]
 mod kbs;
+#[path = "leases.rs"]
+mod leases;
 #[path = "modes.rs"]
 mod modes;
 #[path = "mutants.rs"]
@@ -54,6 +57,8 @@ mod releases;
 mod renewal;
 #[path = "replacements.rs"]
 mod replacements;
+#[path = "restarts.rs"]
+mod restarts;
 #[path = "runbooks.rs"]
 mod runbooks;
 #[path = "sleepers.rs"]

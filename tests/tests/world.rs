@@ -7,7 +7,7 @@
 
 use ringwall_tests::world::campaign::{regressions, sweep};
 use ringwall_tests::world::drills::Drill;
-use ringwall_tests::world::kinds::missing;
+use ringwall_tests::world::kinds::{Kind, missing};
 use ringwall_tests::world::proof::{CASES, ELSEWHERE, prove_all};
 use ringwall_tests::world::run::run;
 use ringwall_tests::world::settings::Settings;
@@ -30,6 +30,8 @@ const TWICE_OF_MANY: u64 = 200;
 const TWICE_OF_MANY_MS: u64 = 1_500;
 /// Seeds of each drill.
 const DRILLS: u64 = 3;
+/// Worlds of each kind in which the policy changes.
+const CHANGES: u64 = 3;
 /// Worlds a mistake gets to be noticed.
 const CHANCES: u64 = 12;
 
@@ -116,6 +118,21 @@ fn seeds_that_once_broke_a_rule_keep_it() {
     for (kinds, seeds) in by_kinds {
         let sum = sweep(seeds.into_iter(), &Settings { kinds, ..Settings::suite() }, THREADS, |_| true);
         assert_eq!(sum.failed, Vec::new(), "worlds of {kinds} kinds");
+    }
+}
+
+#[test]
+fn a_policy_that_comes_into_force_in_a_world_goes_back_for_nobody() {
+    for kinds in [
+        [Kind::Tightening, Kind::FullCut, Kind::Crash],
+        [Kind::LooseningInTime, Kind::HandOver, Kind::OneWayCut],
+        [Kind::BuildRevoked, Kind::ForcedSnapshot, Kind::Pause],
+        [Kind::ChangeWhileCut, Kind::Crash, Kind::Delay],
+    ] {
+        let settings = Settings { faults_ms: 25_000, only: kinds.to_vec(), ..Settings::default() };
+        let sum = sweep(0..CHANGES, &settings, THREADS, |_| true);
+        assert_eq!(sum.failed, Vec::new(), "{kinds:?}");
+        assert!(sum.kinds.contains_key(&kinds[0]), "{:?} never fired: {:?}", kinds[0], sum.kinds);
     }
 }
 

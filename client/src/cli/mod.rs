@@ -20,6 +20,7 @@ mod evidence;
 mod exit;
 mod governance;
 mod governance_show;
+mod held;
 mod import;
 mod input;
 mod measure;

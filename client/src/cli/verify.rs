@@ -1,20 +1,23 @@
 //! `ringwall verify`: nodes over the network, a saved exchange, or a vendor's raw files; always one judgement, shown in one way.
 //!
-//! Decides: which of the three, what pins the cluster, as of when, and the exit code: bad before cannot-tell before out of reach before
-//! verified. Neither a refusal nor a judgement that cannot tell ends with 0. Raw files are judged as far as they go, and called genuine, never
+//! Decides: which of the three, what pins the cluster, which policy is held (`held.rs`), as of when, and the exit code: bad before cannot-tell before out of
+//! reach before verified. Neither a refusal nor a judgement that cannot tell ends with 0. Raw files are judged as far as they go, and called genuine, never
 //! verified. Trusts: the library. Out of scope: the judging (`attest`), layout (`explain/tree.rs`). docs/explain.md.
 
 use super::args::{At, SharedOptions, Verify};
 use super::exit::{Exit, Trouble};
+use super::held::Held;
 use super::verbs::{options, spinner, write_new};
 use super::{evidence, governance_show, input, show};
-use crate::card::{newest_policy, read_card};
+use crate::card::read_card;
 use crate::error::ConnectError;
 use crate::examine::examine_node;
 use crate::verification::Examined;
 use crate::{Anchors, Client, Credential, Exchange, Explanation, GovernanceView, Options, clock};
 use ringwall_attest::{Claims, SessionError, Trace, date, verify_traced};
 use ringwall_wire::evidence::{Endorsements, Evidence};
+use ringwall_wire::genesis::ClusterCard;
+use ringwall_wire::known::KnownPolicy;
 use ringwall_wire::policy::PolicyDoc;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -22,6 +25,15 @@ use std::sync::Arc;
 
 /// What governs a cluster, and the policy in force.
 type Governance = (GovernanceView, Arc<PolicyDoc>);
+
+/// What a judgement began from.
+#[derive(Default)]
+struct Begun {
+    /// Who says which cluster was meant, where nobody was asked over a network.
+    pinned_by: Option<&'static str>,
+    /// The newest policy that was known.
+    held: Held,
+}
 
 /// Runs the verb.
 pub(crate) async fn run(shared: &SharedOptions, anchors: Anchors, verify: &Verify) -> Result<Exit, Trouble> {
@@ -37,7 +49,9 @@ pub(crate) async fn run(shared: &SharedOptions, anchors: Anchors, verify: &Verif
 /// Verifies every address; the worst result decides the exit code.
 async fn nodes(shared: &SharedOptions, anchors: Anchors, verify: &Verify) -> Result<Exit, Trouble> {
     // The user does not matter here and is not told to anybody.
-    let options = options(shared, anchors, Credential::generate())?;
+    let mut options = options(shared, anchors, Credential::generate())?;
+    let begun = Begun { pinned_by: None, held: Held::find(shared, options.policy.take(), options.cluster_id)? };
+    options.policy = begun.held.record().cloned();
     let addresses = options.addresses.clone();
     if addresses.is_empty() {
         return Err(ConnectError::NoAddress.into());
@@ -59,7 +73,7 @@ async fn nodes(shared: &SharedOptions, anchors: Anchors, verify: &Verify) -> Res
                     true => governance(&options, &address).await,
                     false => None,
                 };
-                show_examined(shared, verify.explain, &examined, None, governance.as_ref())?
+                show_examined(shared, verify.explain, &examined, &begun, governance.as_ref())?
             }
             Err(fault) => {
                 let trouble = Trouble::from(fault);
@@ -88,17 +102,22 @@ async fn governance(options: &Options, address: &str) -> Option<Governance> {
 /// Judges a saved exchange again.
 fn saved(shared: &SharedOptions, anchors: &Anchors, verify: &Verify, path: &Path) -> Result<Exit, Trouble> {
     let exchange = Exchange::read(path)?;
-    let (exchange, pinned_by) = match (&shared.card, shared.cluster) {
+    let (exchange, pinned_by, card) = match (&shared.card, shared.cluster) {
         (Some(card), expected) => {
-            let card = read_card(card, expected)?;
-            (exchange.pinned_to(card.genesis.cluster_id(), newest_policy(&card).version), "card")
+            let card = pinned(&read_card(card, expected)?);
+            (exchange.pinned_to(card.cluster_id, card.founding.version), "card", Some(card))
         }
-        (None, Some(cluster)) => (exchange.pinned_to(cluster, Default::default()), "cluster"),
-        (None, None) => (exchange, "file"),
+        (None, Some(cluster)) => (exchange.pinned_to(cluster, Default::default()), "cluster", None),
+        (None, None) => (exchange, "file", None),
     };
+    let held = Held::find(shared, card, exchange.cluster_id())?;
     let at_s = at(verify, exchange.at_s());
+    let exchange = match held.record() {
+        Some(known) => exchange.held_to(known.clone()).map_err(|fault| Trouble::new("RW-C-ANCHOR-MALFORMED", fault.to_string()))?,
+        None => exchange,
+    };
     let examined = exchange.as_of(at_s).examine(anchors, &path.display().to_string());
-    show_examined(shared, verify.explain, &examined, Some(pinned_by), None)
+    show_examined(shared, verify.explain, &examined, &Begun { pinned_by: Some(pinned_by), held }, None)
 }
 
 /// Judges a vendor's raw files as far as they go.
@@ -119,7 +138,10 @@ fn raw(
             show_genuine(shared, verify.explain, &name, &explanation, verified.claims())?;
             Ok(Exit::Done)
         }
-        Err(error) => show_refused(shared, verify.explain, &name, Some("nothing"), (&SessionError::Verify(error), &trace, at_s)),
+        Err(error) => {
+            let begun = Begun { pinned_by: Some("nothing"), ..Begun::default() };
+            show_refused(shared, verify.explain, &name, &begun, (&SessionError::Verify(error), &trace, at_s))
+        }
     }
 }
 
@@ -135,18 +157,18 @@ fn show_examined(
     shared: &SharedOptions,
     explain: bool,
     examined: &Examined,
-    pinned_by: Option<&str>,
+    begun: &Begun,
     governance: Option<&Governance>,
 ) -> Result<Exit, Trouble> {
     let Examined { place, at_s, verdict, trace } = examined;
     let seen = match verdict {
         Ok(seen) => seen,
-        Err(error) => return show_refused(shared, explain, place, pinned_by, (error, trace, *at_s)),
+        Err(error) => return show_refused(shared, explain, place, begun, (error, trace, *at_s)),
     };
     let explanation = Explanation::accepted(trace, *at_s);
     if shared.json {
         let mut object = merged(show::verification_json(seen), &explanation);
-        put_pinned(&mut object, pinned_by);
+        begun.put(&mut object);
         if let Some((view, policy)) = governance {
             object["governance"] = governance_show::view_json(view, policy);
         }
@@ -154,7 +176,7 @@ fn show_examined(
         return Ok(Exit::Done);
     }
     let mut text = show::verification_text(seen);
-    text.push_str(&offline_words(*at_s, pinned_by));
+    text.push_str(&begun.words(*at_s));
     if explain {
         text.push_str(&explanation.tree());
     }
@@ -187,12 +209,12 @@ fn show_refused(
     shared: &SharedOptions,
     explain: bool,
     name: &str,
-    pinned_by: Option<&str>,
+    begun: &Begun,
     (error, trace, at_s): (&SessionError, &Trace, u64),
 ) -> Result<Exit, Trouble> {
     let explanation = Explanation::refused(trace, at_s, error);
     let fault = ConnectError::of_evidence(name.to_owned(), std::sync::Arc::new(error.clone()), Vec::new());
-    let message = match pinned_by {
+    let message = match begun.pinned_by {
         None => fault.to_string(),
         // Nobody was asked and nothing could be sent.
         Some(_) => format!("{error}. What to do: {}", error.advice()),
@@ -200,12 +222,12 @@ fn show_refused(
     let trouble = Trouble::new(fault.code(), message);
     if shared.json {
         let mut object = merged(json!({ "address": name, "error": trouble.error_json() }), &explanation);
-        put_pinned(&mut object, pinned_by);
+        begun.put(&mut object);
         show::line(object.to_string())?;
         return Ok(trouble.exit());
     }
     let mut text = format!("{name}: {}\n", headline(&trouble));
-    text.push_str(&offline_words(at_s, pinned_by));
+    text.push_str(&begun.words(at_s));
     match explain {
         true => text.push_str(&explanation.tree()),
         false => text.push_str(&show::wrap(&trouble.message, 2)),
@@ -221,19 +243,32 @@ fn headline(trouble: &Trouble) -> &'static str {
     }
 }
 
-/// What a person must know about a judgement from a file.
-fn offline_words(at_s: u64, pinned_by: Option<&str>) -> String {
-    let Some(pinned_by) = pinned_by else { return String::new() };
-    let mut text = show::wrap(&format!("from a file, judged as of {}: it shows what was proved then, not who answers now", date(at_s)), 2);
-    if pinned_by == "file" {
-        text.push_str(&show::wrap("the file itself says which cluster was meant: give --card or --cluster to pin the one you mean", 2));
-    }
-    text
+/// What a card pins: the policies of a card that was read are its cluster's.
+fn pinned(card: &ClusterCard) -> KnownPolicy {
+    KnownPolicy { cluster_id: card.genesis.cluster_id(), founding: card.policy.clone(), steps: card.steps.clone() }
 }
 
-fn put_pinned(object: &mut Value, pinned_by: Option<&str>) {
-    if let (Some(object), Some(pinned_by)) = (object.as_object_mut(), pinned_by) {
-        object.insert("pinned_by".into(), pinned_by.into());
+impl Begun {
+    /// What a person must know about a judgement that began so.
+    fn words(&self, at_s: u64) -> String {
+        let mut text = self.held.words();
+        let Some(pinned_by) = self.pinned_by else { return text };
+        let words = format!("from a file, judged as of {}: it shows what was proved then, not who answers now", date(at_s));
+        text.push_str(&show::wrap(&words, 2));
+        if pinned_by == "file" {
+            text.push_str(&show::wrap("the file itself says which cluster was meant: give --card or --cluster to pin the one you mean", 2));
+        }
+        text
+    }
+
+    fn put(&self, object: &mut Value) {
+        let Some(object) = object.as_object_mut() else { return };
+        if let Some(pinned_by) = self.pinned_by {
+            object.insert("pinned_by".into(), pinned_by.into());
+        }
+        if let Some(held) = self.held.json() {
+            object.insert("held_policy".into(), held);
+        }
     }
 }
 

@@ -11,7 +11,8 @@ use ringwall_sim::{Lie, SimTee, policy_for, world};
 use ringwall_wire::bounded::{Blob, List};
 use ringwall_wire::codec::Message as _;
 use ringwall_wire::evidence::{Binding, Role};
-use ringwall_wire::genesis::ClusterCard;
+use ringwall_wire::genesis::{BootConfig, ClusterCard};
+use ringwall_wire::governance::PolicyStep;
 use ringwall_wire::ids::{BootKeys, ClusterId, Digest, Epoch, Incarnation, KemPublic, NoisePublic, Nonce, PolicyVersion, SigPublic, Slot};
 use ringwall_wire::policy::PolicyDoc;
 use ringwall_wire::session::{AttestMode, AttestResp, SavedExchange, SessionProof};
@@ -93,6 +94,27 @@ impl Saved {
             release_proof: Blob::default(),
         };
         Saved { asked, answer }
+    }
+
+    /// The same session on `genoa-1`, once its node goes by `policy`, which these changes of its founding policy made.
+    pub(crate) fn going_by(founding: &Saved, policy: PolicyDoc, changes: &[PolicyStep]) -> Self {
+        let (asked, before) = (founding.asked.clone(), founding.answer.clone());
+        let boot = BootConfig::decode(&before.boot_config).unwrap();
+        let tee = SimTee::new(world::machine("genoa-1", boot.clone()).unwrap(), NOW_S);
+        let batch = Batch::new(vec![leaf(&asked.handshake, &asked.nonce)]).unwrap();
+        let binding = Binding {
+            cluster_id: before.cluster_id,
+            epoch: before.epoch,
+            role: before.role,
+            incarnation: before.incarnation,
+            keys: before.keys.clone(),
+            boot_config: boot.host_data(),
+            policy: Digest(policy.digest()),
+            batch_root: batch.root(),
+        };
+        let steps = [vec![PolicyStep::founding(&before.policy).unwrap()], changes.to_vec()].concat();
+        let (evidence, steps) = (tee.mint(&report_data(&binding)), List::new(steps).unwrap());
+        Saved { asked, answer: AttestResp { policy, steps, evidence, ..before } }
     }
 
     /// The same, through a file.

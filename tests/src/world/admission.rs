@@ -248,7 +248,7 @@ async fn endorsements(process: &Arc<Process>, admit_index: u64, propose: &AdmitP
         }
         return Err(denied(Denial::Rejected));
     }
-    if !satisfied(process.site.common.cluster.policy.endorse, &voters, &live, &verdicts, propose.cert.vendor) {
+    if !satisfied(process.site.policies.now().policy().endorse, &voters, &live, &verdicts, propose.cert.vendor) {
         return Err(denied(Denial::NotEndorsed));
     }
     for verdict in verdicts {
@@ -271,6 +271,8 @@ pub async fn endorse_for(process: &Arc<Process>, call: EndorseCall) -> PeerAnswe
     let (Ok(Ok(())), Some(proposal)) = (applied, proposal) else {
         return PeerAnswer::Refused(refusal(RefusalCode::Unavailable, "the proposal is not applied here; ask again"));
     };
+    // The proposal is judged by the policy the record has in force where it stands in it.
+    process.catch_up();
     let accepts = second_opinion(process, &call, &proposal.propose);
     PeerAnswer::Endorsed(endorse(process, call.admit_index, &proposal.propose, accepts))
 }

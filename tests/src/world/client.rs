@@ -13,6 +13,7 @@ use crate::world::receipts::Memory;
 use crate::world::sessions;
 use crate::world::site::{BIRTH_MS, Common, Wanted};
 use ed25519_dalek::SigningKey;
+use ringwall_attest::{AppraisedPeer, PolicyPin};
 use ringwall_channel::user::{UserBinding, sign_user};
 use ringwall_channel::{ClientDial, ClientPrologue, Opener, Sealer};
 use ringwall_client::anchor;
@@ -20,6 +21,7 @@ use ringwall_wire::bounded::{Blob, List, Text};
 use ringwall_wire::codec::Message;
 use ringwall_wire::evidence::Role;
 use ringwall_wire::ids::{ClientId, Nonce, Revision, UserId};
+use ringwall_wire::known::KnownPolicy;
 use ringwall_wire::limits::REQUEST_BYTES;
 use ringwall_wire::request::{
     Answer, Change, Expect, Get, KeyMode, KeyName, Mutation, Namespace, Once, Op, OpenNamespace, PutValue, Reply, Request, Write,
@@ -69,6 +71,8 @@ pub struct Client {
     requests: u64,
     /// The newest receipt.
     memory: Mutex<Memory>,
+    /// The newest policy it has verified, and how that came about.
+    policy: Mutex<KnownPolicy>,
 }
 
 struct Talk {
@@ -99,6 +103,8 @@ impl Client {
         dice.fill(&mut id);
         let place = 200 + number as u8;
         let known = [Revision(0); KEYS as usize];
+        let cluster = &crowd.common.cluster;
+        let policy = KnownPolicy { cluster_id: cluster.id, founding: cluster.policy.clone(), steps: List::default() };
         Client {
             crowd,
             number,
@@ -111,6 +117,7 @@ impl Client {
             session: None,
             requests: 0,
             memory: Mutex::default(),
+            policy: Mutex::new(policy),
         }
     }
 
@@ -280,14 +287,19 @@ impl Client {
         let mut opening = [0; 32];
         self.dice.fill(&mut opening);
         let nonce = self.memory.lock().unwrap_or_else(PoisonError::into_inner).nonce(&Nonce(opening));
-        let request = AttestReq { nonce, mode: AttestMode::Single, min_policy_version: cluster.policy.version, known_policy: None };
+        let known = self.policy.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let held = known.policy().ok()?;
+        let known_policy = (!known.steps.is_empty()).then(|| known.digest());
+        let floor = held.version.0.max(common.watch.policy_of(descriptor.incarnation));
+        let request = AttestReq { nonce, mode: AttestMode::Single, min_policy_version: cluster.policy.version, known_policy };
         pipe.write(session.seal_attest_req(&request).ok()?);
         let answer = session.open_attest_resp(&pipe.read(PATIENCE_MS).await?).ok()?;
         let noise = *session.remote_noise()?;
         let handshake = *session.handshake();
         let wanted = Wanted { role: Role::ClientServer, handshake: &handshake, nonce: &nonce, noise: &noise };
         let now_s = (BIRTH_MS + common.trace.now_ms()) / 1_000;
-        let peer = match common.judge(now_s, &answer, &wanted) {
+        let policy = PolicyPin::From { policy: &held, earlier: &[] };
+        let peer = match common.judge(now_s, &answer, &wanted, policy) {
             Ok(peer) => peer,
             Err(fault) => {
                 common.trace.note(format_args!("client {} refuses {address}: {fault}", self.number));
@@ -297,7 +309,10 @@ impl Client {
         if !common.watch.is_genuine(&peer.keys().sig) {
             common.watch.broken(Rule::GenuineServer, format!("client {} took somebody at {address} for a member", self.number));
         }
+        self.learn_policy(&known, &peer);
         let incarnation = peer.incarnation();
+        let floor = if incarnation == descriptor.incarnation { floor } else { held.version.0 };
+        common.watch.opened(format_args!("client {}", self.number), floor, peer.policy().version.0);
         let mut expected = anchor::Session::new(&peer, UserId([0; 20]), self.id, nonce);
         let mut session = session.establish(peer).ok()?;
         let user = UserBinding { handshake: &handshake, nonce: &nonce, incarnation };
@@ -312,6 +327,18 @@ impl Client {
             return None;
         }
         Some(Talk { pipe, sealer, opener })
+    }
+}
+
+impl Client {
+    /// Keeps the newest policy, as the client crate does: it goes on along one row, and never back.
+    fn learn_policy(&self, known: &KnownPolicy, peer: &AppraisedPeer) {
+        let mut newest = self.policy.lock().unwrap_or_else(PoisonError::into_inner);
+        let shown = known.followed_by(peer.steps()).map_err(|fault| fault.to_string());
+        match shown.and_then(|shown| anchor::newer_policy(&newest, &shown).map_err(|fork| fork.to_string())) {
+            Ok(merged) => *newest = merged,
+            Err(why) => self.crowd.common.watch.broken(Rule::NewestPolicy, format!("client {}: {why}", self.number)),
+        }
     }
 }
 

@@ -14,6 +14,7 @@ use crate::world::process::Process;
 use crate::world::site::{BIRTH_MS, Claim, Wanted};
 use crate::world::strikes::pause;
 use ed25519_dalek::{Signer as _, SigningKey};
+use ringwall_attest::PolicyPin;
 use ringwall_channel::NodeSecrets;
 use ringwall_keys::custody::{DealPlan, Draws, GoodShare, KemSecret, TagKey, deal, open_share, seal_keys, seal_submission};
 use ringwall_keys::{CustodyUse, HedgedIvs, Keyring};
@@ -149,14 +150,15 @@ impl Ceremony<'_> {
     fn made(&self) -> Option<Dealing> {
         let (cluster, leader) = (&self.world.common.cluster, &self.leader);
         let custody = leader.replica.view().ok()?.custody();
+        let in_force = leader.site.policies.now();
         let plan = DealPlan {
             epoch: cluster.epoch,
             custody_epoch: CustodyEpoch(custody.newest.0 + 1),
             threshold: THRESHOLD,
             custodians: &cluster.template.custodians,
             previous: custody.active.as_ref().map_or(Digest([0; 32]), |active| active.hash),
-            policy: Digest(cluster.policy.digest()),
-            policy_version: cluster.policy.version,
+            policy: in_force.digest(),
+            policy_version: in_force.policy().version,
             dealer: leader.incarnation,
             dealer_sig: leader.secrets.public().sig,
         };
@@ -188,7 +190,8 @@ impl Ceremony<'_> {
         let answer = AttestResp::decode(&exchange.answer).ok()?;
         let (handshake, nonce) = signed.manifest.opening();
         let wanted = Wanted { role: Role::Dealing, handshake: &handshake, nonce: &nonce, noise: &exchange.noise };
-        let peer = self.world.common.judge(self.now_s(), &answer, &wanted).ok()?;
+        let policy = PolicyPin::Founding { min_version: self.world.common.cluster.policy.version };
+        let peer = self.world.common.judge(self.now_s(), &answer, &wanted, policy).ok()?;
         if peer.keys().sig != signed.manifest.dealer_sig {
             self.broken("a dealing is on record whose dealer did not attest");
             return None;
@@ -319,8 +322,8 @@ impl Ceremony<'_> {
         let tag = ring.unwrap_custody(&dealt.hash(), CustodyUse::Tag, &dealt.dealing.keys.tag).ok()?;
         let (mut rng, salt) = (self.dice.generator(), ring.custody_salt(manifest.custody_epoch));
         let mut draws = Draws::new(&mut *rng, &salt);
-        let cluster = &self.world.common.cluster;
-        seal_keys(ring, manifest, &TagKey::new(tag), cluster.epoch, cluster.policy.version, &mut draws).ok()
+        let (epoch, version) = (self.world.common.cluster.epoch, self.leader.site.policies.now().policy().version);
+        seal_keys(ring, manifest, &TagKey::new(tag), epoch, version, &mut draws).ok()
     }
 
     /// A session of a fresh node for this dealing.

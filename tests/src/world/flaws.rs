@@ -86,6 +86,8 @@ pub enum Flaw {
     CloseNames,
     /// Namespace and key are put one behind the other before anything is derived from them.
     Unframed,
+    /// A member goes by the policy it was founded with, whatever is in force.
+    OldPolicy,
 }
 
 /// The mistakes of a world.

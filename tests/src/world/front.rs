@@ -19,6 +19,7 @@ use ringwall_consensus::runtime;
 use ringwall_consensus::{ProposeError, ReadError, View};
 use ringwall_keys::ring::FIRST_KEY_EPOCH;
 use ringwall_keys::space::{RecordPlace, SpaceKeys};
+use ringwall_node::governance::cell::after;
 use ringwall_wire::bounded::List;
 use ringwall_wire::codec::Message;
 use ringwall_wire::command::{OpenSpace, Outcome, SealedChange, SealedMutation, SealedPut, SealedWrite, SpaceChange};
@@ -64,7 +65,7 @@ async fn converse(process: &Arc<Process>, pipe: &mut Pipe) -> Option<()> {
         incarnation: process.incarnation,
         noise: keys.noise,
         kem: keys.kem,
-        policy_version: cluster.policy.version,
+        policy_version: site.policies.now().policy().version,
     };
     pipe.write(descriptor.encode());
     let msg1 = pipe.read(STEP_MS).await?;
@@ -73,7 +74,7 @@ async fn converse(process: &Arc<Process>, pipe: &mut Pipe) -> Option<()> {
     let (msg2, mut session) = answer_client(&process.secrets, &prologue, &msg1, &mut site.dice.clone()).ok()?;
     pipe.write(msg2);
     let asked = session.open_attest_req(&pipe.read(STEP_MS).await?).ok()?;
-    let handshake = *session.handshake();
+    let (handshake, by) = (*session.handshake(), site.generation());
     let claim = Claim {
         role: Role::ClientServer,
         incarnation: process.incarnation,
@@ -81,20 +82,29 @@ async fn converse(process: &Arc<Process>, pipe: &mut Pipe) -> Option<()> {
         handshake: &handshake,
         nonce: &asked.nonce,
     };
-    let answer = site.collect(&claim);
+    let mut answer = site.collect(&claim);
     site.common.keep_seen(&answer);
+    answer.steps = after(&answer.policy, &answer.steps, asked.known_policy.as_ref());
     pipe.write(session.seal_attest_resp(&answer).ok()?);
     let mut session = session.serve().ok()?;
     let (mut sealer, mut opener) = session.split(0, REQUEST_BYTES).ok()?;
     let auth = UserAuth::decode(&sessions::receive(&mut opener, pipe, STEP_MS).await?).ok()?;
     let binding = UserBinding { handshake: &handshake, nonce: &asked.nonce, incarnation: process.incarnation };
     let user = verify_user(&auth, &binding).ok()?;
+    // PC10: no session is opened by a policy that was replaced meanwhile.
+    if site.generation() != by {
+        return None;
+    }
     let revision = process.replica.view().map_or(Revision(0), |view| view.revision());
     let receipt = receipts::issue(process, &user, asked.nonce, auth.known).await?;
     sessions::tell(&mut sealer, pipe, &UserReady { revision, members: List::default(), receipt, epochs: List::default(), recovered: None }.encode());
     let talk = Talk { process: Arc::clone(process), user: *user.user(), client: *user.client(), spaces: Mutex::default() };
     loop {
         let message = sessions::receive(&mut opener, pipe, 60_000).await?;
+        // PC10: what was opened under another policy ends; the client opens anew and asks again.
+        if site.generation() != by {
+            return None;
+        }
         let Request { number, op } = Request::decode(&message).ok()?;
         let body = talk.take(op).await;
         if process.replica.view().is_err() {

@@ -21,7 +21,7 @@ pub enum Blame {
     Host,
     /// A custodian, or whoever stands between custodians and nodes.
     Custody,
-    /// A host in whose interest governors signed, or too few of them.
+    /// Governors, and a host in whose interest they signed, or too few of them.
     Governor,
 }
 
@@ -173,6 +173,14 @@ kinds! {
     Governor {
         /// A loosening of the policy is called for before its time.
         PrematureLoosening,
+        /// A change that tightens comes into force.
+        Tightening,
+        /// A change that loosens comes into force after its delay, by the group's time.
+        LooseningInTime,
+        /// A build that one node runs is revoked.
+        BuildRevoked,
+        /// Two changes of one policy are brought, one to a leader that is cut off or hands over.
+        ChangeWhileCut,
     }
 }
 
@@ -197,7 +205,7 @@ impl Counts {
 }
 
 /// Kinds that are not of the plan's 51: they do not count towards the 45 of them that have to fire.
-pub const BESIDE: [Kind; 11] = [
+pub const BESIDE: [Kind; 15] = [
     Kind::FlappingLine,
     Kind::SlowLine,
     Kind::GracefulLeave,
@@ -209,6 +217,10 @@ pub const BESIDE: [Kind; 11] = [
     Kind::ImpostorToClient,
     Kind::RogueMember,
     Kind::OldLayout,
+    Kind::Tightening,
+    Kind::LooseningInTime,
+    Kind::BuildRevoked,
+    Kind::ChangeWhileCut,
 ];
 
 /// Adds the counts of one world to those of a suite.
@@ -233,6 +245,16 @@ mod tests {
         assert!(Kind::ALL.len() - BESIDE.len() >= 45, "{}", Kind::ALL.len());
         let hostile = Kind::ALL.iter().filter(|kind| kind.blame() == Blame::Host).count();
         assert!(hostile >= 15, "{hostile}");
+    }
+
+    #[test]
+    fn worlds_of_the_kinds_before_have_none_in_which_the_policy_changes() {
+        let changing = [Kind::Tightening, Kind::LooseningInTime, Kind::BuildRevoked, Kind::ChangeWhileCut];
+        assert_eq!(
+            Kind::ALL[crate::world::governors::BEFORE_CHANGES..],
+            changing,
+            "new kinds come last, and old seeds keep their founding"
+        );
     }
 
     #[test]

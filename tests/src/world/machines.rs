@@ -20,6 +20,7 @@ use ringwall_consensus::disk::memory::MemoryDisk;
 use ringwall_consensus::runtime::{Host, hosted};
 use ringwall_consensus::workers::Stepped;
 use ringwall_consensus::{Metrics, Options, Role};
+use ringwall_node::governance::PolicyCell;
 use ringwall_sim::{BuildImage, Platform, SimTee, TeeProfile};
 use ringwall_wire::ids::{Incarnation, Slot};
 use std::collections::BTreeMap;
@@ -195,7 +196,7 @@ impl World {
             profile.report_version = guise.report_version.unwrap_or(profile.report_version);
             (machine.slot, profile, Arc::clone(&machine.clock), machine.squeezed || guise.squeezed)
         };
-        let boot = profile.boot_config.clone();
+        let (boot, revoked) = (profile.boot_config.clone(), self.common.docket.is_revoked(&profile.build));
         let dice = Dice::new(self.seed, "process", number);
         if guise.stuck_dice {
             dice.stick(true);
@@ -214,6 +215,7 @@ impl World {
             clock,
             dice: dice.clone(),
             borrowed: guise.borrowed,
+            policies: PolicyCell::founding(self.common.cluster.policy.clone()),
         };
         let disk_dice = Dice::new(self.seed, "disk", number);
         let disk = match guise.disk {
@@ -223,8 +225,7 @@ impl World {
         if self.settings.flaws.has(Flaw::EarlySync) {
             disk.acknowledge_early();
         }
-        let vcpu = Arc::new(Vcpu::new(Dice::new(self.seed, "vcpu", number)));
-        let (hands, status) = (Stepped::default(), Status::new());
+        let (hands, status, vcpu) = (Stepped::default(), Status::new(), Arc::new(Vcpu::new(Dice::new(self.seed, "vcpu", number))));
         let running = Running { number, slot, vcpu, hands, disk, status, dice };
         let seeds = (1..=SLOTS).map(|other| address(Slot(other))).collect();
         let tune = self.tune(&running, squeezed);
@@ -234,7 +235,7 @@ impl World {
             start,
             seeds,
             tune,
-            honest: !guise.dishonest,
+            honest: !guise.dishonest && !revoked,
             status: Arc::clone(&running.status),
             identity: guise.identity,
         };
@@ -373,7 +374,13 @@ impl World {
                 let due = {
                     let mut machines = self.lock();
                     let Some(machine) = machines.get_mut(&place) else { continue };
-                    let over = machine.running.as_ref().is_none_or(|running| matches!(running.status.stage(), Stage::Ended(_)));
+                    let refused = |running: &Running| running.status.stage() == Stage::Refused;
+                    // Whose image members refuse since it was revoked is given another one by its operator.
+                    let outdated = self.common.docket.is_revoked(&machine.build) && machine.running.as_ref().is_some_and(refused);
+                    if outdated {
+                        (machine.build, machine.restart_at) = (ringwall_sim::world::build(), Some(now));
+                    }
+                    let over = outdated || machine.running.as_ref().is_none_or(|running| matches!(running.status.stage(), Stage::Ended(_)));
                     if over && machine.restart_at.is_none() {
                         machine.restart_at = Some(now + 300);
                     }

@@ -177,10 +177,11 @@ impl LinkTask {
             let (site, secrets, me) = (Arc::clone(&peers.site), Arc::clone(&peers.secrets), peers.me);
             let prover = peers.prover.get().cloned();
             drop(peers);
+            let by = site.generation();
             match self.open(Own { site: &site, secrets: &secrets, incarnation: me, prover: prover.as_ref() }).await {
                 Ok((pipe, streams)) => {
                     pause = PAUSE_FIRST_MS;
-                    if self.carry(pipe, streams, first.take()).await {
+                    if self.carry((&*site, by), pipe, streams, first.take()).await {
                         return;
                     }
                 }
@@ -235,7 +236,7 @@ impl LinkTask {
     }
 
     /// Carries calls until the session breaks; true when nobody can ask any more.
-    async fn carry(&mut self, mut pipe: Pipe, mut streams: Streams, first: Option<Outgoing>) -> bool {
+    async fn carry(&mut self, (site, by): (&Site, usize), mut pipe: Pipe, mut streams: Streams, first: Option<Outgoing>) -> bool {
         let mut waiting: BTreeMap<u64, oneshot::Sender<PeerAnswer>> = BTreeMap::new();
         let mut next = first;
         loop {
@@ -252,7 +253,8 @@ impl LinkTask {
                     None => return true,
                 },
                 frame = pipe.recv() => {
-                    let Some(frame) = frame else { return false };
+                    // PC10: what was opened under another policy ends.
+                    let Some(frame) = frame.filter(|_| site.generation() == by) else { return false };
                     let Some((_, opener)) = streams.get_mut(&frame.stream) else { return false };
                     if opener.push(&frame.bytes).is_err() {
                         return false;
@@ -296,6 +298,7 @@ pub async fn accept(process: Arc<Process>, mut pipe: Pipe) {
     let known = |peer: &ringwall_attest::AppraisedPeer| {
         !matches!(process.recognise(peer.incarnation(), &peer.keys().noise), Recognition::Refused(_))
     };
+    let by = site.generation();
     let mut opened = match sessions::answer(own, &mut pipe, greeted, site.nonce(), known).await {
         Ok(opened) => opened,
         Err(fault) => return site.common.trace.note(format_args!("{} refused a session: {fault:?}", process.incarnation)),
@@ -308,7 +311,7 @@ pub async fn accept(process: Arc<Process>, mut pipe: Pipe) {
         return;
     }
     process.peers.is_up(from);
-    serve(&process, pipe, opened.session, from, noise).await;
+    serve((&process, by), pipe, opened.session, from, noise).await;
 }
 
 /// One stream of a session that is served.
@@ -318,7 +321,7 @@ struct Served {
 }
 
 async fn serve(
-    process: &Arc<Process>,
+    (process, by): (&Arc<Process>, usize),
     mut pipe: Pipe,
     mut session: ringwall_channel::Session<ringwall_channel::Attested>,
     from: Incarnation,
@@ -334,7 +337,7 @@ async fn serve(
                 return;
             }
         }
-        if !(1..=4).contains(&frame.stream) {
+        if !(1..=4).contains(&frame.stream) || process.site.generation() != by {
             return;
         }
         if let std::collections::btree_map::Entry::Vacant(place) = streams.entry(frame.stream) {

@@ -393,7 +393,7 @@ async fn announce(process: Arc<Process>) {
 /// Waits until this incarnation is out, as `node/src/fencing.rs`.
 async fn out(process: &Arc<Process>) -> String {
     let mut replica = process.replica.clone();
-    let (mut was_member, mut progress) = (false, (0, false));
+    let (mut was_member, mut progress, mut judged) = (false, (0, false), 0);
     let mut since_ms = process.site.common.trace.now_ms();
     loop {
         let metrics = process.replica.metrics();
@@ -404,9 +404,20 @@ async fn out(process: &Arc<Process>) -> String {
             return "succeeded".into();
         }
         let Ok(view) = process.replica.view() else { return "storage".into() };
+        let one_row = process.follow(&view.governance());
         process.site.common.watch.shows(process.incarnation, &view);
         let standing = view.member(process.incarnation).map(|row| row.standing);
         drop(view);
+        if !one_row {
+            return "the record has another row of policies than it was shown".into();
+        }
+        let steps = process.site.generation();
+        if steps > judged {
+            match process.fits() {
+                Ok(()) => judged = steps,
+                Err(why) => return format!("excluded: {why}"),
+            }
+        }
         let stays = process.site.common.flaws.has(Flaw::StaysOn);
         match standing.filter(|_| !stays) {
             Some(MemberStanding::Superseded) => return "superseded".into(),

@@ -121,6 +121,7 @@ pub const CASES: &[Case] = &[
     case("raft", "a leader answers reads without a quorum", &[Flaw::Rule(Defect::NoReadIndex)], &[Kind::FullCut]),
     held("raft", "pre-votes are always granted", &[Flaw::Rule(Defect::GrantsPreVotes)], &[Kind::FullCut], "costs elections, loses nothing"),
     case("rule", "a loosening of the policy does not wait", &[Flaw::Rule(Defect::NoDelay)], &[Kind::PrematureLoosening]),
+    case("rule", "a member goes by the policy of the founding", &[Flaw::OldPolicy], &[Kind::Tightening, Kind::Crash]),
     case("rule", "retried writes are applied again", &[Flaw::Rule(Defect::NoDedup)], &[Kind::Drop, Kind::CorruptFrame, Kind::FullCut]),
     case("rule", "preconditions are not looked at", &[Flaw::Rule(Defect::NoPrecondition)], &[Kind::Pause]),
     case("rule", "applying depends on who applies", &[Flaw::Rule(Defect::OwnState)], &[Kind::Crash]),

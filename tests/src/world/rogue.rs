@@ -15,6 +15,7 @@ use crate::world::sessions::{self, Opened, Own};
 use crate::world::site::{MachineClock, Site, address};
 use crate::world::strikes::any_place;
 use ringwall_channel::NodeSecrets;
+use ringwall_node::governance::{InForce, PolicyCell};
 use ringwall_sim::world::{BUILD, joining_config};
 use ringwall_sim::{BuildImage, Platform, SimTee, TeeProfile};
 use ringwall_wire::admission::{Admission, AdmissionLink, AdmissionProof, IncarnationCert, Verdict};
@@ -54,6 +55,7 @@ pub async fn strike(world: &Arc<World>) {
         clock,
         dice: dice.clone(),
         borrowed: None,
+        policies: PolicyCell::new(InForce::clone(&victim.site.policies.now())),
     };
     let secrets = NodeSecrets::generate(&mut dice.clone());
     let me = Incarnation::new(cluster.epoch, victim.metrics().applied + BEYOND);

@@ -9,7 +9,7 @@ use crate::world::custody;
 use crate::world::dice::Dice;
 use crate::world::drills::drill;
 use crate::world::flaws::{Flaw, Flaws};
-use crate::world::governors;
+use crate::world::governors::{self, Docket};
 use crate::world::judge::replicas::States;
 use crate::world::judge::watch::Watch;
 use crate::world::judge::{Rule, Violation, linear, order};
@@ -97,7 +97,7 @@ pub fn run(seed: u64, settings: &Settings) -> Report {
     runtime.block_on(live(seed, settings.clone()))
 }
 
-fn cluster(seed: u64, dice: &Dice, flaws: &Flaws) -> Cluster {
+fn cluster(seed: u64, dice: &Dice, changes: bool, flaws: &Flaws) -> Cluster {
     let mut builder = PolicyBuilder::new().build(&build()).build(&BuildImage::new(strikes::NEXT_BUILD, 1)).slots(SLOTS);
     for chip in CHIPS {
         builder = builder.machine(Platform::of_chip(chip).expect("standard names are well-formed"), chip);
@@ -110,8 +110,11 @@ fn cluster(seed: u64, dice: &Dice, flaws: &Flaws) -> Cluster {
     if flaws.has(Flaw::OldBuild) {
         builder = builder.build(&BuildImage::new("ringwall-sim-0", 1));
     }
+    if let Some(build) = governors::revocable(changes) {
+        builder = builder.build(&build);
+    }
     let mut policy = builder.finish();
-    policy.governance = governors::governance(seed);
+    policy.governance = governors::governance(seed, changes);
     if flaws.has(Flaw::AnyFirmware) {
         let any = |rule: SnpProductRule| SnpProductRule { min_tcb: SnpTcb::default(), ..rule };
         policy.snp.products = List::new(policy.snp.products.into_vec().into_iter().map(any).collect()).expect("as many as before");
@@ -141,7 +144,7 @@ fn world(seed: u64, settings: Settings) -> Arc<World> {
     let trace = Arc::new(Trace::new(settings.keep, settings.print));
     let counts = Arc::new(Counts::default());
     let dice = Dice::new(seed, "founding", 0);
-    let cluster = cluster(seed, &dice, &settings.flaws);
+    let cluster = cluster(seed, &dice, settings.changes_policy(), &settings.flaws);
     let wires = Wires::new(Dice::new(seed, "wires", 0), Arc::clone(&trace), Arc::clone(&counts));
     let watch = Arc::new(Watch::new(cluster.id, Arc::clone(&trace)));
     let common = Arc::new(Common {
@@ -154,6 +157,7 @@ fn world(seed: u64, settings: Settings) -> Arc<World> {
         flaws: settings.flaws.clone(),
         calm: !settings.only.is_empty() && settings.only.iter().all(|kind| matches!(kind, Kind::CloneBoot | Kind::DiskClone)),
         ivs: Mutex::default(),
+        docket: Docket::default(),
     });
     let mut user = [0; 32];
     dice.fill(&mut user);

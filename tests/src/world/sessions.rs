@@ -10,6 +10,7 @@ use crate::world::site::{Claim, Site, Wanted};
 use ringwall_attest::AppraisedPeer;
 use ringwall_channel::{Attested, NodeSecrets, Opener, PeerAnswer, PeerDial, PeerPrologue, Sealer, Session, Unverified};
 use ringwall_consensus::{Prover, Recognition, Succession};
+use ringwall_node::governance::cell::after;
 use ringwall_wire::admission::AdmissionProof;
 use ringwall_wire::bounded::{List, Text};
 use ringwall_wire::codec::Message;
@@ -127,6 +128,7 @@ pub async fn handshake(own: Own<'_>, pipe: &mut Pipe, purpose: PeerPurpose, expe
     pipe.write(msg3);
     let (own_role, other_role) = roles(purpose);
     let nonce = site.nonce();
+    let floor = site.common.watch.policy_of(own.incarnation);
     ask(own, &mut session, pipe, nonce)?;
     let evidence = open_evidence(&mut session, pipe).await?;
     let asked = pipe.read(STEP_MS).await.ok_or(Fault::Lost)?;
@@ -136,7 +138,11 @@ pub async fn handshake(own: Own<'_>, pipe: &mut Pipe, purpose: PeerPurpose, expe
         Ok(peer) => peer,
         Err(fault) => return Err(refused(session, pipe, fault)),
     };
-    attest(own, &mut session, pipe, own_role, &asked.nonce)?;
+    site.common.watch.opened(own.incarnation, floor, peer.policy().version.0);
+    if purpose != PeerPurpose::Member || expected.is_some() {
+        site.learn(peer.steps());
+    }
+    attest(own, &mut session, pipe, own_role, &asked)?;
     opened(session, peer, evidence)
 }
 
@@ -267,7 +273,8 @@ pub async fn answer(
     let (other_role, own_role) = roles(hello.purpose);
     let asked = pipe.read(STEP_MS).await.ok_or(Fault::Lost)?;
     let asked = session.open_attest_req(&asked).map_err(|_| Fault::Malformed)?;
-    attest(own, &mut session, pipe, own_role, &asked.nonce)?;
+    attest(own, &mut session, pipe, own_role, &asked)?;
+    let floor = site.common.watch.policy_of(own.incarnation);
     ask(own, &mut session, pipe, nonce)?;
     let evidence = open_evidence(&mut session, pipe).await?;
     let judged = judged(site, &session, &evidence, &nonce, other_role).and_then(|peer| {
@@ -275,23 +282,27 @@ pub async fn answer(
         if fits { Ok(peer) } else { Err(Fault::NotMember) }
     });
     match judged {
-        Ok(peer) => opened(session, peer, evidence),
+        Ok(peer) => {
+            site.common.watch.opened(own.incarnation, floor, peer.policy().version.0);
+            opened(session, peer, evidence)
+        }
         Err(fault) => Err(refused(session, pipe, fault)),
     }
 }
 
 fn ask(own: Own<'_>, session: &mut Session<Unverified>, pipe: &Pipe, nonce: Nonce) -> Result<(), Fault> {
     let min_policy_version = own.site.common.cluster.policy.version;
-    let request = AttestReq { nonce, mode: AttestMode::Single, min_policy_version, known_policy: None };
+    let request = AttestReq { nonce, mode: AttestMode::Single, min_policy_version, known_policy: own.site.held() };
     pipe.write(session.seal_attest_req(&request).map_err(|_| Fault::Malformed)?);
     Ok(())
 }
 
-fn attest(own: Own<'_>, session: &mut Session<Unverified>, pipe: &Pipe, role: Role, nonce: &Nonce) -> Result<(), Fault> {
+fn attest(own: Own<'_>, session: &mut Session<Unverified>, pipe: &Pipe, role: Role, asked: &AttestReq) -> Result<(), Fault> {
     let handshake = *session.handshake();
-    let claim = Claim { role, incarnation: own.incarnation, keys: own.secrets.public(), handshake: &handshake, nonce };
-    let answer = own.site.collect(&claim);
+    let claim = Claim { role, incarnation: own.incarnation, keys: own.secrets.public(), handshake: &handshake, nonce: &asked.nonce };
+    let mut answer = own.site.collect(&claim);
     own.site.common.keep_seen(&answer);
+    answer.steps = after(&answer.policy, &answer.steps, asked.known_policy.as_ref());
     pipe.write(session.seal_attest_resp(&answer).map_err(|_| Fault::Malformed)?);
     Ok(())
 }

@@ -5,6 +5,7 @@
 
 use crate::world::drills::Drill;
 use crate::world::flaws::Flaws;
+use crate::world::governors::BEFORE_CHANGES;
 use crate::world::kinds::Kind;
 use crate::world::process::Process;
 use ringwall_consensus::disk::memory::MemoryDisk;
@@ -59,6 +60,15 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// Whether the policy of this world may change: the kinds that do so are among those that strike.
+    pub fn changes_policy(&self) -> bool {
+        let changing = Kind::ALL.get(BEFORE_CHANGES..).unwrap_or_default();
+        match self.only.is_empty() {
+            true => self.drill.is_none() && self.kinds > BEFORE_CHANGES,
+            false => self.only.iter().any(|kind| changing.contains(kind)),
+        }
+    }
+
     /// The worlds of the suite and of campaigns: a minute of simulated time, most of it faults.
     pub fn suite() -> Self {
         Settings { least_ms: 60_000, ..Settings::default() }

@@ -2,10 +2,12 @@
 //!
 //! Decides: what a node says about itself and how it judges others, step by step as `node/src/attesting.rs` does it, on the thread of
 //! the world: `collect` and `judge_here` there take a `Site` that holds a socket, so their few lines stand here again. The clock and
-//! the generator are the machine's, which is to say the host's. Trusts: nothing. Out of scope: sessions. Protocol sections 2.2 and 3.
+//! the generator are the machine's, which is to say the host's. The policy it goes by is kept in node's own cell, and goes on as in `governance/follow.rs`.
+//! Trusts: nothing. Out of scope: sessions. Protocol sections 2.2, 3 and 8.
 
 use crate::world::dice::Dice;
 use crate::world::flaws::{Flaw, Flaws};
+use crate::world::governors::Docket;
 use crate::world::judge::Rule;
 use crate::world::judge::replicas::States;
 use crate::world::judge::watch::Watch;
@@ -15,11 +17,13 @@ use crate::world::trace::Trace;
 use ringwall_attest::{
     Anchors, AppraisedPeer, Asked, Attester, Batch, Pinned, PolicyPin, SessionError, appraise_session, batch, report_data,
 };
+use ringwall_node::governance::{InForce, PolicyCell};
 use ringwall_sim::SimTee;
-use ringwall_wire::bounded::{Blob, Text};
+use ringwall_wire::bounded::{Blob, List, Text};
 use ringwall_wire::codec::Message;
 use ringwall_wire::evidence::{Binding, Role};
 use ringwall_wire::genesis::{BootConfig, GenesisRecord, GenesisTemplate};
+use ringwall_wire::governance::{PolicyStep, PolicySteps};
 use ringwall_wire::ids::{BootKeys, ClusterId, Digest, Epoch, Incarnation, NoisePublic, Nonce, Slot};
 use ringwall_wire::policy::PolicyDoc;
 use ringwall_wire::session::{AttestMode, AttestResp, SessionProof};
@@ -50,6 +54,8 @@ pub struct Common {
     pub calm: bool,
     /// Initialization vectors used.
     pub ivs: Mutex<BTreeSet<[u8; 24]>>,
+    /// What governors brought.
+    pub docket: Docket,
 }
 
 impl Common {
@@ -60,17 +66,18 @@ impl Common {
         }
     }
 
-    /// Judges an answer by a clock, with the mistakes of this world.
-    pub fn judge(&self, now_s: u64, answer: &AttestResp, wanted: &Wanted<'_>) -> Result<AppraisedPeer, SessionError> {
+    /// Judges an answer by a clock, on behalf of someone who holds this policy, with the mistakes of this world.
+    pub fn judge(&self, now_s: u64, answer: &AttestResp, wanted: &Wanted<'_>, held: PolicyPin<'_>) -> Result<AppraisedPeer, SessionError> {
         let cluster = &self.cluster;
+        let judge = |anchors: &Anchors, answer: &AttestResp| judge(cluster, (anchors, now_s, held), answer, wanted);
         let misread = lenient::misread(&self.flaws, answer);
         let answer = misread.as_ref().unwrap_or(answer);
-        judge(cluster, &cluster.anchors, now_s, answer, wanted).or_else(|fault| {
+        judge(&cluster.anchors, answer).or_else(|fault| {
             if self.flaws.has(Flaw::OtherRoots) {
-                return judge(cluster, &ringwall_sim::foreign_anchors(), now_s, answer, wanted);
+                return judge(&ringwall_sim::foreign_anchors(), answer);
             }
             let seen = lenient::as_seen(&self.flaws, answer, wanted);
-            seen.iter().find_map(|seen| judge(cluster, &cluster.anchors, now_s, seen, wanted).ok()).ok_or(fault)
+            seen.iter().find_map(|seen| judge(&cluster.anchors, seen).ok()).ok_or(fault)
         })
     }
 
@@ -95,7 +102,7 @@ pub struct Cluster {
     pub genesis: GenesisRecord,
     /// What its founders agreed on.
     pub template: GenesisTemplate,
-    /// Its policy.
+    /// The policy it was founded with.
     pub policy: PolicyDoc,
     /// Roots of trust.
     pub anchors: Anchors,
@@ -145,6 +152,8 @@ pub struct Site {
     pub dice: Dice,
     /// Shows this answer of somebody else instead of evidence of its own.
     pub borrowed: Option<AttestResp>,
+    /// The policy it goes by.
+    pub policies: PolicyCell,
 }
 
 /// What evidence is made for.
@@ -207,7 +216,7 @@ impl Site {
             };
         }
         let batch = Batch::new(vec![batch::leaf(claim.handshake, claim.nonce)]).expect("one leaf is a legal batch");
-        let cluster = &self.common.cluster;
+        let (cluster, in_force) = (&self.common.cluster, self.policies.now());
         let binding = Binding {
             cluster_id: cluster.id,
             epoch: cluster.epoch,
@@ -215,7 +224,7 @@ impl Site {
             incarnation: claim.incarnation,
             keys: claim.keys.clone(),
             boot_config: self.boot.host_data(),
-            policy: Digest(cluster.policy.digest()),
+            policy: in_force.digest(),
             batch_root: batch.root(),
         };
         AttestResp {
@@ -226,8 +235,8 @@ impl Site {
             keys: claim.keys.clone(),
             boot_config: Blob::new(self.boot.encode()).expect("short"),
             genesis: cluster.genesis.clone(),
-            policy: cluster.policy.clone(),
-            steps: Default::default(),
+            policy: PolicyDoc::clone(in_force.policy()),
+            steps: in_force.after(None),
             evidence: self.tee.evidence(&report_data(&binding)).expect("a simulated TEE answers"),
             endorsements: self.tee.endorsements().expect("a simulated TEE answers"),
             proof: SessionProof::Batched(batch.path(0).expect("the batch has leaf 0")),
@@ -235,27 +244,54 @@ impl Site {
         }
     }
 
-    /// Judges an answer with this node's own roots, clock and cluster.
+    /// Judges an answer with this node's own roots, clock and cluster, by the policy it goes by, as `judge_here` of node's `attesting.rs`.
     pub fn judge(&self, answer: &AttestResp, wanted: &Wanted<'_>) -> Result<AppraisedPeer, SessionError> {
-        self.common.judge(self.now_ms() / 1_000, answer, wanted)
+        let in_force = self.policies.now();
+        let bare = (wanted.role == Role::JoinInit && !answer.steps.is_empty())
+            .then(|| AttestResp { steps: PolicySteps::default(), ..answer.clone() });
+        let held = PolicyPin::From { policy: in_force.policy(), earlier: in_force.earlier() };
+        self.common.judge(self.now_ms() / 1_000, bare.as_ref().unwrap_or(answer), wanted, held)
+    }
+
+    /// Goes on by these steps, where they lead on from what it goes by: node's `governance::learn`.
+    pub fn learn(&self, steps: &[PolicyStep]) {
+        if steps.is_empty() {
+            return;
+        }
+        let all = self.policies.now().steps().iter().chain(steps).cloned().collect();
+        if let Some(next) = List::new(all).ok().and_then(|steps| InForce::by(&self.common.cluster.policy, steps).ok()) {
+            self.go_on(next);
+        }
+    }
+
+    /// Puts this one in the place of what it goes by; one that does not follow from that is not taken.
+    pub fn go_on(&self, next: InForce) {
+        let version = next.policy().version;
+        if !self.common.flaws.has(Flaw::OldPolicy) && self.policies.go_on(next) {
+            self.common.trace.note(format_args!("process {} goes by policy version {version}", self.process));
+        }
+    }
+
+    /// Which policy it goes by: sessions end when this is another number.
+    pub fn generation(&self) -> usize {
+        self.policies.now().steps().len()
+    }
+
+    /// The policy an asker holds, as it is named in a question; none where it is the founding one.
+    pub fn held(&self) -> Option<Digest> {
+        let in_force = self.policies.now();
+        (!in_force.steps().is_empty()).then(|| in_force.digest())
     }
 }
 
 fn judge(
     cluster: &Cluster,
-    anchors: &Anchors,
-    now_s: u64,
+    (anchors, now_s, policy): (&Anchors, u64, PolicyPin<'_>),
     answer: &AttestResp,
     wanted: &Wanted<'_>,
 ) -> Result<AppraisedPeer, SessionError> {
     let asked =
         Asked { handshake: wanted.handshake, nonce: wanted.nonce, role: wanted.role, noise: wanted.noise, mode: AttestMode::Single };
-    let pinned = Pinned {
-        cluster_id: cluster.id,
-        policy: PolicyPin::Founding { min_version: cluster.policy.version },
-        anchors,
-        now_s,
-        last_head: None,
-    };
+    let pinned = Pinned { cluster_id: cluster.id, policy, anchors, now_s, last_head: None };
     appraise_session(answer, &asked, &pinned)
 }

@@ -31,7 +31,7 @@ pub async fn strike(world: Arc<World>, kind: Kind) {
         Blame::Disk => disk(&world, kind).await,
         Blame::Host => host(&world, kind).await,
         Blame::Custody => custody::strike(&world, kind).await,
-        Blame::Governor => governors::strike(&world).await,
+        Blame::Governor => governors::strike(&world, kind).await,
     }
     world.common.trace.note(format_args!("over: {kind:?}"));
 }
@@ -252,7 +252,8 @@ async fn leader_gone(world: &Arc<World>) {
     }
 }
 
-async fn leave(world: &Arc<World>, place: Place) {
+/// A node is told to leave in good order.
+pub async fn leave(world: &Arc<World>, place: Place) {
     let Some(running) = world.running(place) else { return };
     if let Some(member) = running.status.member() {
         world.common.trace.note(format_args!("process {} is told to leave", running.number));

@@ -82,6 +82,8 @@ pub enum Rule {
     SharesAsDealt,
     /// A policy is in force when enough governors approved it, and not before its time.
     PolicyInTime,
+    /// PC9, PC10: no session is judged by an older policy than its judge knew, or the node that answers went by, when it was asked; and all that is shown is one row.
+    NewestPolicy,
 }
 
 /// A broken rule.

@@ -39,6 +39,8 @@ struct Seen {
 
 /// What a node shows of its state that never goes back in one life (IN10), by name.
 type Shown = [(&'static str, u64); 8];
+/// Where the policy's version stands in it.
+const POLICY: usize = 6;
 
 #[derive(Default)]
 struct Inner {
@@ -178,6 +180,19 @@ impl Watch {
             let back = before.iter().zip(&now).filter(|((_, before), (_, now))| now < before);
             broken.extend(back.map(|((what, before), (_, now))| (Rule::NeverBack, format!("{who} shows {what} {now} after {before}"))));
         });
+    }
+
+    /// The policy version a node has shown to be in force in its state; 0 before it has shown any.
+    pub fn policy_of(&self, who: Incarnation) -> u64 {
+        let inner = self.inner.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        inner.shown.get(&who).map_or(0, |shown| shown[POLICY].1)
+    }
+
+    /// Somebody opened a session with a node it judged by a policy of this version; when it asked, `floor` was in force already.
+    pub fn opened(&self, by: impl std::fmt::Display, floor: u64, version: u64) {
+        if version < floor {
+            self.broken(Rule::NewestPolicy, format!("{by} judged a node by policy version {version} when {floor} was in force already"));
+        }
     }
 
     /// `by` took an append of `from` in, or voted for it.

@@ -178,3 +178,19 @@ async fn what_a_node_shows_of_its_state_does_not_go_back() {
         assert_eq!(rules(&watch), [Rule::NeverBack], "{}", now[place].0);
     }
 }
+
+#[tokio::test]
+async fn a_session_by_an_older_policy_than_was_in_force_is_seen() {
+    let watch = watch();
+    assert_eq!(watch.policy_of(id(1)), 0, "nobody has shown anything");
+    let mut shown = [("", 0); 8];
+    shown[POLICY] = ("policy version", 2);
+    watch.showed(id(1), shown);
+    assert_eq!((watch.policy_of(id(1)), watch.policy_of(id(2))), (2, 0));
+    for (floor, version) in [(0, 1), (1, 1), (1, 2)] {
+        watch.opened("a client", floor, version);
+    }
+    assert_eq!(rules(&watch), []);
+    watch.opened("a client", 2, 1);
+    assert_eq!(rules(&watch), [Rule::NewestPolicy]);
+}
