@@ -27,7 +27,7 @@ impl Process {
             return true;
         }
         common.docket.judge(&common.watch, governed);
-        match InForce::by(&common.cluster.policy, governed.steps()) {
+        match InForce::by(&common.cluster.policy, governed.steps().iter().cloned()) {
             Ok(next) if next.is_of_one_row_with(&now) => {
                 self.site.go_on(next);
                 true

@@ -19,7 +19,7 @@ use ringwall_attest::{
 };
 use ringwall_node::governance::{InForce, PolicyCell};
 use ringwall_sim::SimTee;
-use ringwall_wire::bounded::{Blob, List, Text};
+use ringwall_wire::bounded::{Blob, Text};
 use ringwall_wire::codec::Message;
 use ringwall_wire::evidence::{Binding, Role};
 use ringwall_wire::genesis::{BootConfig, GenesisRecord, GenesisTemplate};
@@ -258,8 +258,7 @@ impl Site {
         if steps.is_empty() {
             return;
         }
-        let all = self.policies.now().steps().iter().chain(steps).cloned().collect();
-        if let Some(next) = List::new(all).ok().and_then(|steps| InForce::by(&self.common.cluster.policy, steps).ok()) {
+        if let Ok(next) = InForce::clone(&self.policies.now()).then(steps.iter().cloned()) {
             self.go_on(next);
         }
     }
