@@ -96,6 +96,8 @@ impl World {
             sig: secrets.public().sig,
             inventory: List::default(),
             replaces: None,
+            keepers: List::default(),
+            earlier: List::default(),
         };
         Session::new(offer, self.dealt.manifest.clone(), kem, secrets, 1)
     }
