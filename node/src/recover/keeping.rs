@@ -31,7 +31,7 @@ const DIAL: Duration = Duration::from_secs(5);
 /// Longest time for a question to leave or an answer to arrive.
 const STEP: Duration = Duration::from_secs(15);
 /// Tries at one keeper before an offer is made or gone on with.
-const TRIES: u32 = 5;
+const TRIES: u32 = 3;
 /// Pause between two tries.
 const PAUSE: Duration = Duration::from_secs(1);
 /// How often keepers are asked, while custodians are waited for, whether they still have the session.
