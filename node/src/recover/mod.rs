@@ -4,11 +4,10 @@
 //! |---|---|
 //! | `unseal.rs` | whether this machine's own chip opens the keys, where the policy allows it, and nobody has to be asked |
 //! | `dealing.rs`, `earlier.rs`, `offering.rs` | whose shares are wanted: the newest dealing that disks tell of; which session the new one takes the place of; the offer |
-//! | `keeper.rs`, `keeping.rs` | a machine that keeps the session, and the node that has it kept, goes on with one that is kept, and finishes it alone |
 //! | `session.rs`, `audit.rs` | which submissions count, and what is told of it; no I/O |
 //! | `policy.rs`, `papers.rs` | which policy it goes by, and that the chosen log agrees; the folder through which people and the node hand papers to each other |
 //! | `disks.rs`, `backups.rs`, `heads.rs` | what disks and backups hold and what others have seen, as far as it is authentic |
-//! | `assist.rs`, `fetch.rs` | a machine that gives its disk over the network, and the node that takes it |
+//! | `assist.rs`, `fetch.rs`; `keeper.rs`, `keeping.rs` | a machine that gives its disk over the network or keeps the session, and the node that takes it, goes on, and finishes alone |
 //! | `takeup.rs`, `verdict.rs`, `status.rs`, `error.rs` | claims, choice, anchors; the account and the start of the epoch; the new lineage; how it is told, and why it ended |
 //!
 //! Keys exist in this process from the moment the threshold of shares is in, or the chip opened them; shares, recovery key and session key are wiped then, master keys if it ends.
