@@ -105,6 +105,8 @@ choice! {
         4 => OtherBuild,
         /// The offer is not the asker's own, not of this cluster, not of this session, or does not name this keeper.
         5 => NotFitting,
+        /// As many processes took it as may.
+        6 => TooOften,
     }
 }
 
@@ -120,6 +122,7 @@ impl KeepFault {
             KeepFault::OtherBuild => {
                 "this machine runs another build than the one that made the session, which custodians were shown; go on with the same build, or begin a new session"
             }
+            KeepFault::TooOften => "so many processes took this session one after the other that it is given to no more; begin a new one with --anew",
             KeepFault::NotFitting => "the offer does not fit what is kept: a defect; report it",
         }
     }

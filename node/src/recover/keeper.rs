@@ -16,7 +16,7 @@ use ringwall_quic::{CloseCode, close};
 use ringwall_wire::codec::Message as _;
 use ringwall_wire::ids::{ClusterId, Digest, Incarnation, Nonce, SigPublic};
 use ringwall_wire::keeper::{KeepAnswer, KeepAsk, KeepFault, KeepOp, KeepReply, KeptOffer, KeptSession};
-use ringwall_wire::limits::HANDSHAKE_MESSAGE_BYTES;
+use ringwall_wire::limits::{HANDSHAKE_MESSAGE_BYTES, HOLDERS};
 use ringwall_wire::recovery::{RecoveryOffer, RecoveryPurpose};
 use ringwall_wire::secret::wash_stack;
 use ringwall_wire::session::RefusalCode;
@@ -50,6 +50,8 @@ impl Asker {
 struct Kept {
     session: KeptSession,
     holder: SigPublic,
+    /// Who held it before, and never does again: a question of theirs that arrives late takes it from nobody.
+    former: Vec<SigPublic>,
     build: (String, u32),
 }
 
@@ -119,7 +121,8 @@ impl Keeper {
         if KemSecret::from_seed(session.seed.clone()).public() != offer.kem {
             return Err(KeepFault::NotFitting);
         }
-        self.desk = Desk::Keeps(Box::new(Kept { session, holder: who.sig, build: who.build.clone() }));
+        let build = who.build.clone();
+        self.desk = Desk::Keeps(Box::new(Kept { session, holder: who.sig, former: Vec::new(), build }));
         Ok(KeepAnswer::Done)
     }
 
@@ -129,7 +132,15 @@ impl Keeper {
         if kept.build != who.build {
             return Err(KeepFault::OtherBuild);
         }
-        kept.holder = who.sig;
+        if kept.former.contains(&who.sig) {
+            return Err(KeepFault::Superseded);
+        }
+        if kept.holder != who.sig {
+            if kept.former.len() >= HOLDERS {
+                return Err(KeepFault::TooOften);
+            }
+            kept.former.push(std::mem::replace(&mut kept.holder, who.sig));
+        }
         Ok(KeepAnswer::Taken(Box::new(kept.session.clone())))
     }
 

@@ -117,6 +117,12 @@ fn ks3_a_session_is_handed_to_the_same_build_and_held_by_the_last_one_alone() {
     assert_eq!(desk.answer(&asker(2), KeepOp::Take(name)), KeepAnswer::Taken(Box::new(session.clone())), "asked twice");
     assert_eq!(desk.answer(&asker(1), KeepOp::Finish(name)), refused(KeepFault::Superseded), "both live");
     assert_eq!(desk.answer(&asker(1), keep(&session)), refused(KeepFault::Superseded), "its first word, again and late");
+    assert_eq!(desk.answer(&asker(1), KeepOp::Take(name)), refused(KeepFault::Superseded), "it is never holder again");
+    for number in 3..=HOLDERS as u8 + 1 {
+        assert!(matches!(desk.answer(&asker(number), KeepOp::Take(name)), KeepAnswer::Taken(_)), "{number}");
+    }
+    assert_eq!(desk.answer(&asker(100), KeepOp::Take(name)), refused(KeepFault::TooOften));
+    assert_eq!(desk.answer(&asker(HOLDERS as u8 + 1), KeepOp::Finish(name)), KeepAnswer::Finishes, "the last one is none the worse");
 }
 
 #[test]
@@ -177,6 +183,8 @@ enum Without {
     Nothing,
     /// KS3: whoever had it once may finish.
     Holder,
+    /// KS3: who was superseded may take it again.
+    Former,
     /// KS5: the word of one keeper is enough.
     EveryKeeper,
     /// KS5: a keeper that gave its word keeps sessions again.
@@ -298,6 +306,9 @@ impl Search {
         if let (Step::Finish(_), Without::Holder, Desk::Keeps(kept)) = (step, self.without, &mut desk.desk) {
             kept.holder = who.sig;
         }
+        if let (Without::Former, Desk::Keeps(kept)) = (self.without, &mut desk.desk) {
+            kept.former.clear();
+        }
         let answer = desk.answer(&who, op);
         if self.without == Without::Spent && matches!(answer, KeepAnswer::Finishes) {
             desk.desk = Desk::Free;
@@ -321,7 +332,7 @@ impl Search {
 fn name_of(world: &World) -> String {
     let desks = world.keepers.iter().map(|keeper| match &keeper.desk {
         Desk::Free => "free".into(),
-        Desk::Keeps(kept) => format!("{} {}", kept.holder, Digest(kept.session.offer.digest())),
+        Desk::Keeps(kept) => format!("{} {:?} {}", kept.holder, kept.former, Digest(kept.session.offer.digest())),
         Desk::Gave(_, to) => format!("gave {to}"),
     });
     let processes = world.processes.iter().map(|process| {
@@ -342,4 +353,6 @@ fn in_no_order_of_events_do_answers_make_two_lineages() {
     for (rule, without) in [("holder", Without::Holder), ("every keeper", Without::EveryKeeper), ("spent", Without::Spent)] {
         assert!(Search::of(without).two, "nothing rests on the rule {rule}");
     }
+    let former = Search::of(Without::Former);
+    assert!(!former.two && former.forgot, "a former holder that comes back makes no second lineage, and loses answers");
 }
