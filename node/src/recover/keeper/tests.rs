@@ -1,7 +1,7 @@
 //! The rules of keepers, one by one, and in every order in which a host can let things happen.
 //!
 //! Decides: who may have what of a session that is kept; and, over all interleavings of three processes and two keepers with words that arrive again at any time, that one
-//! set of answers never makes two lineages. Each rule that this rests on is left out once, and two lineages are found.
+//! set of answers never makes two lineages. The rules that this rests on are left out, and two lineages are found.
 //! Trusts: nothing. Out of scope: evidence, the network.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -179,15 +179,16 @@ fn ks5_the_word_is_given_once_and_nothing_is_kept_after_it() {
 
 /// A rule that is left out.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Without {
-    Nothing,
-    /// KS3: whoever had it once may finish.
+enum Rule {
+    /// KS3: who finishes is the holder.
     Holder,
-    /// KS3: who was superseded may take it again.
+    /// KS3: who was superseded never holds it again.
     Former,
-    /// KS5: the word of one keeper is enough.
-    EveryKeeper,
-    /// KS5: a keeper that gave its word keeps sessions again.
+    /// KS5: every keeper gives its word, not one.
+    Every,
+    /// KS5: what a keeper gave its word for is gone.
+    Once,
+    /// KS6: a keeper that gave its word keeps nothing any more.
     Spent,
 }
 
@@ -222,7 +223,7 @@ struct World {
 
 /// All worlds that can be reached.
 struct Search {
-    without: Without,
+    without: &'static [Rule],
     first: KeptSession,
     seen: BTreeSet<String>,
     /// A world with two lineages.
@@ -234,13 +235,14 @@ struct Search {
 }
 
 impl Search {
-    fn of(without: Without) -> Self {
+    /// Visits every world, or as many as it takes to find what is looked for.
+    fn of(without: &'static [Rule], found: impl Fn(&Search) -> bool) -> Self {
         let mut search = Search { without, first: made(1, 9), seen: BTreeSet::new(), two: false, finished: BTreeSet::new(), forgot: false };
         let mut maker = Process { offer: Some(search.first.offer.clone()), ..Process::default() };
         maker.taken.clear();
         let world =
             World { keepers: [keeper(0), keeper(1)], processes: [maker, Process::default(), Process::default()], published: Vec::new() };
-        search.visit(world);
+        search.visit(world, found);
         search
     }
 
@@ -248,9 +250,9 @@ impl Search {
         if number == 0 { &MAKER } else { &LATER }
     }
 
-    fn visit(&mut self, world: World) {
+    fn visit(&mut self, world: World, found: impl Fn(&Search) -> bool) {
         let mut waiting = vec![world];
-        while let Some(world) = waiting.pop() {
+        while let Some(world) = waiting.pop().filter(|_| !found(self)) {
             if !self.seen.insert(name_of(&world)) {
                 continue;
             }
@@ -288,7 +290,7 @@ impl Search {
             Some(KeepAnswer::Finishes) => process.words += 1,
             Some(KeepAnswer::Done) => {}
             // Whoever is refused ends; where one word is enough it asks for the other as well.
-            Some(_) => process.ended = !(self.without == Without::EveryKeeper && matches!(step, Step::Finish(_))),
+            Some(_) => process.ended = !(self.lacks(Rule::Every) && matches!(step, Step::Finish(_))),
         }
     }
 
@@ -303,21 +305,32 @@ impl Search {
             Step::Finish(at) => (at, KeepOp::Finish(name)),
         };
         let desk = &mut world.keepers[at];
-        if let (Step::Finish(_), Without::Holder, Desk::Keeps(kept)) = (step, self.without, &mut desk.desk) {
-            kept.holder = who.sig;
+        if let Desk::Keeps(kept) = &mut desk.desk {
+            if self.lacks(Rule::Holder) && matches!(step, Step::Finish(_)) {
+                kept.holder = who.sig;
+            }
+            if self.lacks(Rule::Former) {
+                kept.former.clear();
+            }
         }
-        if let (Without::Former, Desk::Keeps(kept)) = (self.without, &mut desk.desk) {
-            kept.former.clear();
-        }
+        let before = desk.desk.clone();
         let answer = desk.answer(&who, op);
-        if self.without == Without::Spent && matches!(answer, KeepAnswer::Finishes) {
-            desk.desk = Desk::Free;
+        if matches!(answer, KeepAnswer::Finishes) {
+            if self.lacks(Rule::Once) {
+                desk.desk = before;
+            } else if self.lacks(Rule::Spent) {
+                desk.desk = Desk::Free;
+            }
         }
         Some(answer)
     }
 
+    fn lacks(&self, rule: Rule) -> bool {
+        self.without.contains(&rule)
+    }
+
     fn judge(&mut self, world: &World) {
-        let wanted = if self.without == Without::EveryKeeper { 1 } else { 2 };
+        let wanted = if self.lacks(Rule::Every) { 1 } else { 2 };
         let finished: Vec<usize> = (0..3).filter(|number| world.processes[*number].words >= wanted).collect();
         self.two |= finished.len() > 1;
         for number in finished {
@@ -345,14 +358,23 @@ fn name_of(world: &World) -> String {
 
 #[test]
 fn in_no_order_of_events_do_answers_make_two_lineages() {
-    let search = Search::of(Without::Nothing);
+    let search = Search::of(&[], |_| false);
     assert!(!search.two, "two lineages");
     assert!(!search.forgot, "an answer to a published offer would not have counted for the process that finished");
     assert_eq!(search.finished, BTreeSet::from([0, 1, 2]), "each of them can finish, where the others do not");
     assert!(search.seen.len() > 500, "only {} worlds", search.seen.len());
-    for (rule, without) in [("holder", Without::Holder), ("every keeper", Without::EveryKeeper), ("spent", Without::Spent)] {
-        assert!(Search::of(without).two, "nothing rests on the rule {rule}");
+}
+
+#[test]
+fn without_its_rules_a_keeper_lets_answers_make_two_lineages_or_be_in_vain() {
+    for (what, without) in
+        [("once", [Rule::Once].as_slice()), ("spent", &[Rule::Spent]), ("holder and every keeper", &[Rule::Holder, Rule::Every])]
+    {
+        assert!(Search::of(without, |search| search.two).two, "nothing rests on: {what}");
     }
-    let former = Search::of(Without::Former);
-    assert!(!former.two && former.forgot, "a former holder that comes back makes no second lineage, and loses answers");
+    // Each of these two stands behind the other: who took the session from all of them is the holder of all of them.
+    assert!(!Search::of(&[Rule::Every], |search| search.two).two);
+    for (what, without) in [("holder", [Rule::Holder].as_slice()), ("former", &[Rule::Former])] {
+        assert!(Search::of(without, |search| search.forgot).forgot, "without {what} no answer is in vain");
+    }
 }
