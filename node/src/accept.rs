@@ -13,6 +13,7 @@ use crate::join::{endorse, leader};
 use crate::peers::handshake::{self, Greeted, Own, Turn, refusal};
 use crate::peers::serve;
 use crate::recover::assist::{self, Assist};
+use crate::recover::keeper;
 use quinn::{Connection, Incoming};
 use ringwall_quic::{Alpn, CloseCode, alpn, close};
 use ringwall_wire::admission::{JoinReply, JoinRequest};
@@ -167,8 +168,10 @@ async fn peer(site: Arc<Site>, (node, assist): (Option<Arc<Node>>, Option<Arc<As
             return close(&connection, CloseCode::Refused);
         }
     };
-    if let (PeerPurpose::Assist, Some(assist)) = (greeted.purpose(), &assist) {
-        return assist::serve(&site, assist, connection, greeted).await;
+    match (greeted.purpose(), &assist) {
+        (PeerPurpose::Assist, Some(assist)) => return assist::serve(&site, assist, connection, greeted).await,
+        (PeerPurpose::Keep, Some(assist)) => return keeper::serve(&site, assist, connection, greeted).await,
+        _ => {}
     }
     let Some(node) = node else {
         return greeted.refuse(&connection, &refusal(RefusalCode::NotMember, "this node is not a member; ask another one")).await;
@@ -184,8 +187,8 @@ async fn peer(site: Arc<Site>, (node, assist): (Option<Arc<Node>>, Option<Arc<As
             };
             join(node, connection, greeted).await;
         }
-        // Whoever has the keys in memory is asked to let others join, not for its disk.
-        PeerPurpose::Assist => {
+        // Whoever has the keys in memory is asked to let others join, not for its disk, nor to keep anything.
+        PeerPurpose::Assist | PeerPurpose::Keep => {
             let lives = "this node is a member of the living cluster: there is nothing to recover; start the other nodes with `run`";
             greeted.refuse(&connection, &refusal(RefusalCode::NotMember, lives)).await;
         }

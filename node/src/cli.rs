@@ -96,6 +96,13 @@ struct RecoverFlags {
     /// Address (host:port) of a machine of the cluster that was started with `recover assist`: its disk is fetched from there; may be repeated.
     #[arg(long, value_name = "ADDRESS")]
     assist: Vec<String>,
+    /// Address of a machine of the cluster that was started with `recover assist`: it keeps the session with the custodians, so that their answers count when this process
+    /// dies and one like it is started with the same --keep; may be repeated. All that are named are needed until the cluster serves.
+    #[arg(long, value_name = "ADDRESS")]
+    keep: Vec<String>,
+    /// Give up the session that the machines named with --keep keep, and begin another one: all custodians answer again.
+    #[arg(long)]
+    anew: bool,
     /// Use a dealing that opened a recovery before, for this reason, which goes on record.
     #[arg(long, value_name = "REASON", value_parser = crate::recover::reason)]
     again: Option<Text<256>>,
@@ -140,8 +147,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, platform: Arc<dyn Plat
     let (flags, purpose, errand) = match parsed {
         Ok(Arguments { command: Command::Found(flags) }) => (flags, Purpose::Found, Errand::Serve),
         Ok(Arguments { command: Command::Run(flags) }) => (flags, Purpose::Join, Errand::Serve),
-        Ok(Arguments { command: Command::Recover(RecoverVerb::Start(RecoverFlags { flags, disk, assist, again })) }) => {
-            (flags, Purpose::Join, Errand::Recover(Plan { disks: disk, assist, again }))
+        Ok(Arguments { command: Command::Recover(RecoverVerb::Start(RecoverFlags { flags, disk, assist, keep, anew, again })) }) => {
+            (flags, Purpose::Join, Errand::Recover(Plan { disks: disk, assist, keep, anew, again }))
         }
         Ok(Arguments { command: Command::Recover(RecoverVerb::Assist(flags)) }) => (flags, Purpose::Join, Errand::Assist),
         Ok(Arguments { command: Command::Recover(RecoverVerb::Status(flags)) }) => return afterwards::follow(standing(&flags, program)),

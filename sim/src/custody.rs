@@ -219,6 +219,8 @@ impl Custody {
             sig: SigPublic(key.verifying_key().to_bytes()),
             inventory: List::new(vec![note]).expect("one fits"),
             replaces: None,
+            keepers: List::default(),
+            earlier: List::default(),
         };
         let signed = self.signed(offer, &key);
         Offer { signed, kem, key }

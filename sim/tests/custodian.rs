@@ -12,11 +12,13 @@ use ed25519_dalek::{Signature, VerifyingKey};
 use ringwall_keys::custody::{GoodShare, combine, open_submission};
 use ringwall_sim::Lie;
 use ringwall_sim::custody::{Custody, Dealing, Offer};
+use ringwall_wire::bounded::List;
 use ringwall_wire::codec::Message as _;
 use ringwall_wire::custodian::{CustodianAnswer, CustodianReply, Dealt};
 use ringwall_wire::custody::ShareAck;
 use ringwall_wire::evidence::Role;
-use ringwall_wire::ids::{CustodianId, Digest, Epoch, Incarnation, Nonce};
+use ringwall_wire::ids::{CustodianId, Digest, Epoch, Incarnation, Nonce, SigPublic, Slot};
+use ringwall_wire::keeper::Keeper;
 use ringwall_wire::recovery::{AuditWhat, RecoveryFault, RecoveryPurpose, RefusedShare, ShareSubmission};
 
 fn outage(table: &Table, dealing: &Dealing, session: u8) -> Offer {
@@ -113,6 +115,37 @@ fn what_is_authorised_is_read_before_it_is_asked() {
     assert_eq!((told["age"].as_str(), told["lacking_entries"].as_u64()), (Some("older"), Some(50)));
     let submission: ShareSubmission = table.get("share");
     assert_eq!(submission.anchor.unwrap().head.tree.size, 950, "what was seen goes along");
+}
+
+#[test]
+fn who_keeps_a_session_and_who_goes_on_with_it_is_read_before_it_is_asked() {
+    let table = Table::new();
+    let dealing = table.deal(1);
+    table.accepts("ana");
+    let mut offer = outage(&table, &dealing, 9);
+    let asked = |table: &Table| table.fails("ana", "submit offer --out share", 5, "there is no terminal to ask on");
+    assert!(!asked(&table).words().contains("KEEP the session"), "nobody else has it");
+    let keepers = [2, 3].map(|slot| Keeper { slot: Slot(slot), sig: SigPublic([slot; 32]) });
+    table.cluster.offer_anew(&mut offer, |offer| offer.keepers = List::new(keepers.to_vec()).unwrap());
+    table.put("offer", &offer.signed);
+    let words = asked(&table).words();
+    for sentence in
+        ["machines in slot 2, slot 3", "KEEP the session", "another attested process of the same build", "only if all of them say so"]
+    {
+        assert!(words.contains(sentence), "{sentence}: {words}");
+    }
+    let told = table.done("ana", "submit offer --out share --yes --json").json();
+    assert_eq!((told["keepers"][1]["slot"].as_u64(), told["earlier"].as_array().map(Vec::len)), (Some(3), Some(0)), "{told}");
+    let first = Digest(offer.signed.offer.digest());
+
+    // Another process goes on: the same session under an offer of its own. Nobody has to answer twice; who does is not asked for a reason.
+    table.cluster.offer_anew(&mut offer, |offer| offer.earlier = List::new(vec![first]).unwrap());
+    table.put("offer", &offer.signed);
+    let words = asked(&table).words();
+    assert!(words.contains("in the place of 1 other process(es)") && words.contains("need not answer again"), "{words}");
+    let told = table.done("ana", "submit offer --out again --yes --json").json();
+    assert_eq!(told["earlier"][0].as_str(), Some(first.to_string().as_str()));
+    assert_eq!(table.get::<ShareSubmission>("again").offer, Digest(offer.signed.offer.digest()));
 }
 
 #[test]

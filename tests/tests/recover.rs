@@ -9,6 +9,8 @@
 
 #[path = "recover/interrupted.rs"]
 mod interrupted;
+#[path = "recover/kept.rs"]
+mod kept;
 #[path = "recover/losses.rs"]
 mod losses;
 use super::three;

@@ -105,7 +105,7 @@ choice! {
         7 => Genesis,
         /// A member that deals shares: the evidence is bound to the manifest.
         8 => Dealing,
-        /// A node that recovers and asks another machine for its disk.
+        /// A node that recovers and asks another machine for its disk, or to keep its session.
         9 => Assisted,
         /// The machine it asks.
         10 => Assisting,

@@ -172,6 +172,8 @@ labels! {
     RecoveryAccount = "recovery-account",
     AssistAsk = "assist-ask",
     AssistReply = "assist-reply",
+    KeepAsk = "keep-ask",
+    KeepReply = "keep-reply",
     AuditEvent = "audit-event",
     LogSealed = "log-sealed",
     SnapshotSealed = "snapshot-sealed",

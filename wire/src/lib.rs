@@ -6,7 +6,7 @@
 //! - [`codec`], [`mod@shape`], [`bounded`]: the canonical encoding and the types that carry their limits.
 //! - [`ids`], [`evidence`], [`policy`], [`genesis`]: identities, evidence, the appraisal policy, the founding record.
 //! - [`session`], [`admission`], [`request`], [`receipt`]: what clients and nodes say to each other. [`tree`]: Merkle trees.
-//! - [`custody`], [`rotation`], [`custodian`], [`recovery`]: shares, generations of keys, what custodians ask, total outage. [`platform`]: keys wrapped to a chip. [`assist`]: disks over the network.
+//! - [`custody`], [`rotation`], [`custodian`], [`recovery`]: shares, generations of keys, what custodians ask, total outage. [`platform`]: keys wrapped to a chip. [`assist`]: disks over the network. [`keeper`]: a session that outlives its process.
 //! - [`governance`]: how the policy of a running cluster changes.
 //! - [`command`], [`peer`]: what the group replicates and how members talk. [`keeping`]: what custodians keep in files.
 //! - [`backup`]: a snapshot with its proof as it is fetched and kept, and data keys sealed to a user's phrase.
@@ -33,6 +33,7 @@ pub mod evidence;
 pub mod genesis;
 pub mod governance;
 pub mod ids;
+pub mod keeper;
 pub mod keeping;
 pub mod known;
 pub mod label;

@@ -171,6 +171,12 @@ pub const ASSIST_FILES: usize = 8_192;
 pub const ASSIST_PART_BYTES: usize = 1024 * 1024;
 /// Questions of one session with an assisting machine: parts of 16 TiB.
 pub const ASSIST_ASKS: u64 = 1 << 24;
+/// Machines that keep one recovery session: all of them are needed at its end, so more of them make it no safer against loss.
+pub const KEEPERS: usize = 4;
+/// Offers of one session before the newest: processes that died one after the other. Then custodians answer again.
+pub const SUCCESSIONS: usize = 8;
+/// Processes a keeper hands one session to, one after the other: most of them die before they offer anything.
+pub const HOLDERS: usize = 64;
 /// Events of one recovery's audit a node keeps and shows: a few for every custodian and every disk.
 pub const AUDIT_EVENTS: usize = 256;
 /// Recoveries after total outages that a cluster can go through: each is told to every client that comes back, in 100 bytes without witnesses.

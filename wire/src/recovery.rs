@@ -5,6 +5,10 @@
 //! attested process. A *drill* is another purpose under the same signatures: what was submitted to a drill opens in no recovery.
 //! Trusts: nothing. Out of scope: the decisions (`node`), the cryptography (`keys`). Protocol section 6.2.
 
+mod faults;
+
+pub use faults::RecoveryFault;
+
 use crate::bounded::{Blob, List, Text};
 use crate::codec::{Field as _, Message as _, enc, enc_digest};
 use crate::command::Founding;
@@ -12,8 +16,9 @@ use crate::ids::{
     ClusterId, CustodianId, CustodyEpoch, Digest, Epoch, Incarnation, KeyEpoch, Nonce, SigPublic, Signature, Slot, XWingCiphertext,
     XWingPublic,
 };
+use crate::keeper::Keeper;
 use crate::label::Label;
-use crate::limits::{CUSTODIANS, EXCHANGE_BYTES, SEALED_SHARE_BYTES, SLOTS};
+use crate::limits::{CUSTODIANS, EXCHANGE_BYTES, KEEPERS, SEALED_SHARE_BYTES, SLOTS, SUCCESSIONS};
 use crate::peer::{LogPosition, Membership};
 use crate::receipt::{EpochStart, ReceiptHead, Signer, TreeHead, TreePoint};
 use crate::{choice, message, record};
@@ -55,6 +60,10 @@ message! {
         pub inventory: List<DiskNote, SLOTS>,
         /// The session a process in this place offered for the same dealing and did not bring to service; for people, nothing rests on it.
         pub replaces: Option<Nonce>,
+        /// Machines that keep the session, each of which has to say before the end that this process finishes (KS1); none keeps it where nobody is named.
+        pub keepers: List<Keeper, KEEPERS>,
+        /// SHA-256 of the offers that processes before this one made for the same session: what answered one of those counts here (KS4).
+        pub earlier: List<Digest, SUCCESSIONS>,
     }
 }
 
@@ -304,6 +313,10 @@ choice! {
         13 => LossAsked(LossAsked),
         /// The node's chip opened the keys, up to this generation; no custodian was asked.
         14 => Unsealed(KeyEpoch),
+        /// It goes on with a session that keepers handed over: digest of the newest offer before this one.
+        15 => WentOn(Digest),
+        /// This process finishes, and no other: so many keepers, all that the offer names, gave their word.
+        16 => Sole(u8),
     }
 }
 
@@ -328,93 +341,6 @@ record! {
         pub incarnation: Incarnation,
         /// Why.
         pub fault: RecoveryFault,
-    }
-}
-
-choice! {
-    /// Why a step of a recovery does not fit.
-    #[derive(Copy)]
-    pub enum RecoveryFault {
-        /// It is of another session, offer or purpose.
-        1 => OtherSession,
-        /// It is of another manifest.
-        2 => OtherManifest,
-        /// Nobody of this name holds a share of this dealing.
-        3 => NotCustodian,
-        /// The signature does not verify.
-        4 => BadSignature,
-        /// What was sealed does not open with the offer's key.
-        5 => NotSealedHere,
-        /// It opens, and is no share of this cluster and dealing.
-        6 => NotAShare,
-        /// It is another share than the one dealt to this custodian: the commitment says so.
-        7 => OtherShare,
-        /// This custodian's share is in already.
-        8 => Already,
-        /// Too many submissions were refused: the session is over.
-        9 => TooManyRefused,
-        /// The shares gave a key that is not the dealing's.
-        10 => OtherKey,
-        /// The blob does not open, or is not the members' work.
-        11 => BadBlob,
-        /// No blob of this dealing is on any disk.
-        12 => NoBlob,
-        /// A claim's MAC or signature does not verify, or its log is not whole.
-        13 => BadClaim,
-        /// Claims of a majority are missing.
-        14 => TooFewClaims,
-        /// The chosen log is older than what somebody has seen.
-        15 => Rollback,
-        /// The chosen log is another one than somebody has seen.
-        16 => Fork,
-        /// The cluster has a newer epoch than this disk knows.
-        17 => OldEpoch,
-        /// Witnesses of the epoch start are missing.
-        18 => NoWitnesses,
-        /// No recovery is under way here.
-        19 => NoSession,
-        /// It was ended by the operator, or its time was over.
-        20 => Ended,
-    }
-}
-
-impl RecoveryFault {
-    /// What is wrong and what to do, for people.
-    pub fn words(self) -> &'static str {
-        match self {
-            RecoveryFault::OtherSession => {
-                "this is for another recovery session, or a drill was mixed with a recovery; fetch the offer again"
-            }
-            RecoveryFault::OtherManifest => {
-                "this is of another dealing than the offer wants; look which share you hold with `custodian status`"
-            }
-            RecoveryFault::NotCustodian => "nobody with these keys holds a share of this dealing; look which key you signed with",
-            RecoveryFault::BadSignature => "the signature does not verify over these words with the key on record",
-            RecoveryFault::NotSealedHere => "the share was not sealed to this session's key; fetch the offer again and submit anew",
-            RecoveryFault::NotAShare => "what was sealed is no share of this cluster and dealing",
-            RecoveryFault::OtherShare => {
-                "the share is not the one dealt to this custodian: a wrong, old or altered share; use the right one"
-            }
-            RecoveryFault::Already => "this custodian's share is in already; nothing has to be done",
-            RecoveryFault::TooManyRefused => "too many submissions were refused and the session is over; start another one",
-            RecoveryFault::OtherKey => {
-                "the shares gave another key than the one that was dealt: a defect, since every share fitted its commitment"
-            }
-            RecoveryFault::BadBlob => {
-                "the stored keys do not open, or no member stored them: the disk was altered; use another node's disk"
-            }
-            RecoveryFault::NoBlob => "no disk holds the stored keys of this dealing; bring the disk of another member",
-            RecoveryFault::BadClaim => "the claim is not authentic, or its log is not whole; bring the disk of another member",
-            RecoveryFault::TooFewClaims => {
-                "claims of a majority of the voters are missing; bring their disks, or have all custodians accept the loss"
-            }
-            RecoveryFault::Rollback => "the disks hold less than somebody has seen; bring newer disks",
-            RecoveryFault::Fork => "the disks hold another history than somebody has seen: they were altered, or are of another recovery",
-            RecoveryFault::OldEpoch => "the cluster was recovered into a newer epoch already; this disk is of the old one",
-            RecoveryFault::NoWitnesses => "too few witnesses confirmed the start of the epoch; see that they can be reached",
-            RecoveryFault::NoSession => "no recovery and no drill is under way at this node",
-            RecoveryFault::Ended => "the session is over; start another one",
-        }
     }
 }
 

@@ -280,6 +280,8 @@ choice! {
         2 => Join,
         /// A node that recovers asks for a disk.
         3 => Assist,
+        /// A node that recovers asks for its session to be kept, for one that is kept, or for the word that it finishes.
+        4 => Keep,
     }
 }
 

@@ -411,11 +411,15 @@ impl Run<'_> {
                 show::print(Explanation::accepted(request.judged.trace(), now_s).tree().as_bytes())?;
             }
         }
-        let (question, next) = match answer.purpose {
-            RecoveryPurpose::Outage => {
+        let (question, next) = match (answer.purpose, request.judged.offer().keepers.is_empty()) {
+            (RecoveryPurpose::Outage, true) => {
                 ("Release your share to this node? Type yes: ", "your share, sealed to that node alone; bring the file to its operator")
             }
-            RecoveryPurpose::Drill => (
+            (RecoveryPurpose::Outage, false) => (
+                "Release your share to this session, for this node or the process that goes on in its place? Type yes: ",
+                "your share, sealed to that session alone; bring the file to its operator",
+            ),
+            (RecoveryPurpose::Drill, _) => (
                 "Answer this drill? Type yes: ",
                 "your share of the drill's key, sealed to that node alone; it is brought with `ringwall drill submit`",
             ),

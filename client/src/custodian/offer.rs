@@ -265,6 +265,28 @@ impl Request {
                 earlier.to_string()
             )
         }));
+        said.extend(self.kept_words());
+        said
+    }
+
+    /// Who keeps the session, and what that lets others do with an answer to it.
+    fn kept_words(&self) -> Vec<String> {
+        let (offer, mut said) = (self.judged.offer(), Vec::new());
+        if !offer.earlier.is_empty() {
+            said.push(format!(
+                "It goes on with this session in the place of {} other process(es), which offered it before and lost it; the machines that keep it handed it over. Who \
+                 answered one of those need not answer again.",
+                offer.earlier.len()
+            ));
+        }
+        if !offer.keepers.is_empty() {
+            let slots: Vec<String> = offer.keepers.iter().map(|keeper| slot_words(keeper.slot)).collect();
+            said.push(format!(
+                "Your answer is not for this one process alone: machines in {}, which it judged by that policy, KEEP the session. Should it die, they may hand the session to another \
+                 attested process of the same build, which may go on with your answer; you would not be asked again. One process can finish, and only if all of them say so.",
+                slots.join(", ")
+            ));
+        }
         said
     }
 

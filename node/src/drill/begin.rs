@@ -63,6 +63,8 @@ pub(super) async fn make(node: &Arc<Node>, active: &Held, ground: &Ground, who: 
         sig: node.secrets.public().sig,
         inventory: List::new(vec![note]).expect("one fits"),
         replaces: None,
+        keepers: List::default(),
+        earlier: List::default(),
     };
     let signed = recover::vouch(site, &node.secrets, offer).await?;
     let offer = signed.offer.clone();

@@ -93,6 +93,8 @@ impl Both {
             sig: secrets.public().sig,
             inventory: List::default(),
             replaces: None,
+            keepers: List::default(),
+            earlier: List::default(),
         };
         (offer, kem)
     }

@@ -1,4 +1,4 @@
-//! A machine that assists a recovery: it gives what its data folder holds to an attested node of its cluster that recovers, and nothing else to anybody.
+//! A machine that assists a recovery: it gives what its data folder holds to an attested node of its cluster that recovers, and may keep its session (`keeper`).
 //!
 //! Decides: who is answered (a node whose evidence holds for this session, this cluster, and the part of recovering), one at a time; what is given: the recovery file,
 //! logs and snapshots of the newest lives, by number in a list made once a session, in bounded parts. Everything of it is sealed, and of use to a host that has the disk anyway.
@@ -11,6 +11,7 @@ use crate::folders;
 use crate::peers::handshake::{self, Greeted, Own, PeerError, Turn, refusal};
 use crate::peers::records::Records;
 use crate::recover::disks;
+use crate::recover::keeper::Keeper;
 use quinn::Connection;
 use ringwall_channel::NodeSecrets;
 use ringwall_quic::{CloseCode, FrameError, close};
@@ -23,7 +24,7 @@ use sha2::{Digest as _, Sha256};
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 use tracing::{info, warn};
@@ -35,10 +36,16 @@ const SEND: Duration = Duration::from_secs(60);
 /// Time a refused node has to read why.
 const LAST_WORD: Duration = Duration::from_secs(2);
 
+/// Questions to the keeper at once: each is an attested session.
+const KEEPS: usize = 4;
+
 /// This process assists.
 pub(crate) struct Assist {
-    secrets: NodeSecrets,
+    pub(crate) secrets: NodeSecrets,
     turn: Semaphore,
+    /// The session it keeps, where a recovering node asked for that (`keeper.rs`).
+    pub(crate) keeper: Mutex<Keeper>,
+    pub(crate) keeps: Semaphore,
 }
 
 impl core::fmt::Debug for Assist {
@@ -53,7 +60,9 @@ impl Assist {
         if let Some(epoch) = disks::newest_epoch(std::slice::from_ref(&site.config.data)) {
             site.epochs.set(epoch);
         }
-        Arc::new(Assist { secrets: NodeSecrets::generate(&mut *(site.entropy)()), turn: Semaphore::new(1) })
+        let secrets = NodeSecrets::generate(&mut *(site.entropy)());
+        let keeper = Mutex::new(Keeper::new(site.cluster_id, secrets.public().sig));
+        Arc::new(Assist { secrets, turn: Semaphore::new(1), keeper, keeps: Semaphore::new(KEEPS) })
     }
 }
 

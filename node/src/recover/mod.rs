@@ -3,12 +3,12 @@
 //! | file | what it decides |
 //! |---|---|
 //! | `unseal.rs` | whether this machine's own chip opens the keys, where the policy allows it, and nobody has to be asked |
-//! | `dealing.rs`, `earlier.rs` | whose shares are wanted: the newest dealing that disks tell of; which session the new one takes the place of |
+//! | `dealing.rs`, `earlier.rs`, `offering.rs` | whose shares are wanted: the newest dealing that disks tell of; which session the new one takes the place of; the offer |
 //! | `session.rs`, `audit.rs` | which submissions count, and what is told of it; no I/O |
 //! | `policy.rs`, `papers.rs` | which policy it goes by, and that the chosen log agrees; the folder through which people and the node hand papers to each other |
 //! | `disks.rs`, `backups.rs`, `heads.rs` | what disks and backups hold and what others have seen, as far as it is authentic |
-//! | `assist.rs`, `fetch.rs` | a machine that gives its disk over the network, and the node that takes it |
-//! | `takeup.rs`, `verdict.rs`, `status.rs` | claims, choice, anchors; the account and the start of the epoch; the new lineage; how it is told |
+//! | `assist.rs`, `fetch.rs`; `keeper.rs`, `keeping.rs` | a machine that gives its disk over the network or keeps the session, and the node that takes it, goes on, and finishes alone |
+//! | `takeup.rs`, `verdict.rs`, `status.rs`, `error.rs` | claims, choice, anchors; the account and the start of the epoch; the new lineage; how it is told, and why it ended |
 //!
 //! Keys exist in this process from the moment the threshold of shares is in, or the chip opened them; shares, recovery key and session key are wiped then, master keys if it ends.
 //! Trusts: evidence, signatures and seals; no folder, no operator's word beyond what to look at. Out of scope: the rules of claims and anchors
@@ -20,8 +20,12 @@ mod backups;
 mod dealing;
 pub(crate) mod disks;
 mod earlier;
+mod error;
 pub mod fetch;
 pub(crate) mod heads;
+pub(crate) mod keeper;
+pub mod keeping;
+mod offering;
 pub mod papers;
 mod policy;
 pub mod session;
@@ -30,41 +34,37 @@ mod takeup;
 pub mod unseal;
 mod verdict;
 
-use crate::attesting::{self, Claim, Wanted};
 use crate::context::{Node, Site};
 use crate::join::joiner::OwnEvidence;
 use crate::recover::dealing::Dealing;
-use crate::recover::fetch::NotFetched;
-use crate::recover::papers::{Brought, Papers};
+use crate::recover::keeping::{Keepers, Sole};
+use crate::recover::offering::{Ground, Offered};
+use crate::recover::papers::{Brought, Paper, Papers};
 use crate::recover::session::Session;
 use crate::recover::status::Standing;
 use crate::recover::takeup::{OpenedBy, TakeUp};
 use crate::recover::unseal::NotUnsealed;
-use ringwall_attest::{CollectError, SessionError};
 use ringwall_channel::NodeSecrets;
-use ringwall_consensus::ProposeError;
-use ringwall_consensus::recovery::{NotChosen, TakeUpError};
+use ringwall_consensus::recovery::NotChosen;
 use ringwall_keys::Keyring;
-use ringwall_keys::custody::KemSecret;
-use ringwall_wire::bounded::{Blob, List, Text};
-use ringwall_wire::codec::Message as _;
+use ringwall_wire::bounded::Text;
 use ringwall_wire::custodian::RecoveryStep;
-use ringwall_wire::evidence::Role;
-use ringwall_wire::ids::{CustodyEpoch, Incarnation, KeyEpoch, Nonce, PolicyVersion};
-use ringwall_wire::recovery::{RecoveryFault, RecoveryOffer, RecoveryPurpose, SignedOffer};
-use ringwall_wire::secret::{Secret, wash_stack};
-use ringwall_wire::session::{AttestMode, SavedExchange};
+use ringwall_wire::recovery::{AuditWhat, RecoveryFault};
+use ringwall_wire::secret::wash_stack;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tracing::{info, warn};
-use zeroize::Zeroize as _;
 
+pub use error::RecoverError;
+pub(crate) use offering::{session_key, vouch};
 pub(crate) use takeup::reason;
 
 /// How often the inbox is looked at.
 const LOOK: Duration = Duration::from_millis(200);
+/// Pause before keepers that do not answer are asked for their word again.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// What the operator says.
 #[derive(Clone, Debug, Default)]
@@ -73,125 +73,12 @@ pub struct Plan {
     pub disks: Vec<PathBuf>,
     /// Addresses of machines that give theirs.
     pub assist: Vec<String>,
+    /// Addresses of machines that keep the session.
+    pub keep: Vec<String>,
+    /// Whether a session that they keep is given up.
+    pub anew: bool,
     /// Why a dealing that opened a recovery before is used again; none refuses that.
     pub again: Option<Text<256>>,
-}
-
-/// Why nothing was recovered.
-#[derive(Debug, thiserror::Error)]
-pub enum RecoverError {
-    /// The folder for papers.
-    #[error("the folder for recovery papers: {0}; check the data folder, its owner and its room")]
-    Papers(#[from] io::Error),
-    /// A machine that was to assist did not.
-    #[error(
-        "the disk of the machine at {address} did not arrive: {fault}. What did arrive is kept: start again to go on, or leave out --assist {address}"
-    )]
-    NotFetched {
-        /// Where it was asked for.
-        address: String,
-        /// Why.
-        fault: NotFetched,
-    },
-    /// No disk tells of a dealing.
-    #[error(
-        "no disk that was brought tells of a dealing of this cluster's recovery key (recovery.blob): bring the data folder of another node with --disk"
-    )]
-    NoDealing,
-    /// No evidence.
-    #[error("this machine gives no evidence: {0}")]
-    NoEvidence(#[from] CollectError),
-    /// Custodians would refuse the offer.
-    #[error("the evidence of the offer is refused by this node's own verifier: {0}")]
-    EvidenceRefused(#[from] SessionError),
-    /// Something is larger than it may be.
-    #[error("{0} is larger than it may be: a defect; report it")]
-    TooLarge(&'static str),
-    /// The session ended.
-    #[error("the session with the custodians ended: {}", .0.words())]
-    Ended(RecoveryFault),
-    /// No log is chosen.
-    #[error(transparent)]
-    NotChosen(#[from] NotChosen),
-    /// The dealing was used before.
-    #[error(
-        "dealing {custody_epoch} has opened a recovery before: this cluster is in epoch {epoch}, and the dealing is of epoch {dealt}. A second recovery from the \
-         same shares makes two clusters where the first one lives: if it does not, say why with --again"
-    )]
-    Again {
-        /// Which dealing.
-        custody_epoch: CustodyEpoch,
-        /// Epoch of the newest log.
-        epoch: ringwall_wire::ids::Epoch,
-        /// Epoch of the dealing.
-        dealt: ringwall_wire::ids::Epoch,
-    },
-    /// The newest log names a later dealing than any file.
-    #[error(
-        "the newest disk's log names a later dealing, {custody_epoch}, whose file was not written when the power went. It is written now: start again, and ask the custodians for their shares of that one"
-    )]
-    LaterDealing {
-        /// Which.
-        custody_epoch: CustodyEpoch,
-    },
-    /// The chip's copy of the keys is older than a disk.
-    #[error("the platform wrap holds keys up to generation {wrapped}, and a disk is sealed under generation {named}: the wrap is old")]
-    OldWrap {
-        /// Newest in the wrap.
-        wrapped: KeyEpoch,
-        /// What the disk names.
-        named: KeyEpoch,
-    },
-    /// Two rows of approved changes exist.
-    #[error(
-        "the chosen log has another policy in force than this node knows (version {known}), and both are approved. Nothing was recovered: find out which is the cluster's, \
-         and bring its disks and its card alone"
-    )]
-    OtherPolicy {
-        /// What is known here.
-        known: PolicyVersion,
-    },
-    /// What is known beyond the log may never have been in force.
-    #[error(
-        "this node's card, or policy.steps in a folder that was brought, goes beyond the chosen log to policy version {known} by a change that loosens and that no witness saw wait, or that governors withdrew: \
-         it may never have been in force. Nothing was recovered. Bring a newer disk, or take that file away and use an older card; governors can bring the change again"
-    )]
-    NeverInForce {
-        /// What is known here.
-        known: PolicyVersion,
-    },
-    /// The policy does not let a chip open the keys.
-    #[error("the policy in force does not let a chip open the keys: custodians have to be asked")]
-    ChipForbidden,
-    /// Something that was seen is not on any disk.
-    #[error("{verdict}: {first}. Nothing was recovered. Every disagreement is in {}; bring newer disks", .evidence.display())]
-    Disagrees {
-        /// `ROLLBACK_DETECTED` or `FORK_DETECTED`.
-        verdict: &'static str,
-        /// The gravest.
-        first: String,
-        /// Where the rest is.
-        evidence: PathBuf,
-    },
-    /// Epochs are used up.
-    #[error("this cluster went through as many recoveries as are kept on record; make a new cluster")]
-    UsedUp,
-    /// The chosen log was not taken up.
-    #[error(transparent)]
-    TakeUp(#[from] TakeUpError),
-    /// The epoch did not begin.
-    #[error("the new epoch did not begin: {0}")]
-    NotBegun(#[from] ProposeError),
-    /// The record refused it.
-    #[error("the new epoch did not begin: the record refused it ({0})")]
-    Denied(String),
-}
-
-impl RecoverError {
-    /// Whether what people have seen is not what disks hold.
-    pub fn is_disagreement(&self) -> bool {
-        matches!(self, RecoverError::Disagrees { .. } | RecoverError::NotChosen(NotChosen::Forked { .. }))
-    }
 }
 
 /// What the steps of a recovery share.
@@ -201,12 +88,16 @@ pub(crate) struct Recovery {
     pub(crate) secrets: Arc<NodeSecrets>,
     pub(crate) papers: Papers,
     pub(crate) session: Session,
+    pub(crate) keepers: Keepers,
     /// Whether the chip opened the keys, or why not; for people.
     pub(crate) unseal: String,
 }
 
 /// Recovers, and gives the first member of the new epoch; it serves when the caller opens its door.
 pub(crate) async fn run(site: &Arc<Site>, own_evidence: &OwnEvidence, plan: &Plan) -> Result<Arc<Node>, RecoverError> {
+    let secrets = Arc::new(NodeSecrets::generate(&mut *(site.entropy)()));
+    // Before the folder is cleared: where a keeper does not answer, nothing has changed.
+    let (mut keepers, kept) = keeping::look(site, &secrets, plan).await?;
     let left = earlier::left(&site.config.data);
     let papers = Papers::open(&site.config.data)?;
     for address in &plan.assist {
@@ -217,13 +108,22 @@ pub(crate) async fn run(site: &Arc<Site>, own_evidence: &OwnEvidence, plan: &Pla
     let folders = data_folders(site, plan, &papers)?;
     policy::learn(site, &folders);
     let dealing = dealing::newest(site, &folders).ok_or(RecoverError::NoDealing)?;
-    let secrets = Arc::new(NodeSecrets::generate(&mut *(site.entropy)()));
-    let replaces = left.and_then(|left| left.replaced(site, &dealing.manifest));
-    let (signed, kem) = offer(site, &secrets, (&dealing, replaces), &folders).await?;
+    let ground = Ground { site, secrets: &secrets, dealing: &dealing, folders: &folders };
+    let Offered { signed, kem, after } = match &kept {
+        Some(kept) => offering::go_on(ground, kept, &mut keepers).await?,
+        None => {
+            let replaces = left.and_then(|left| left.replaced(site, &dealing.manifest));
+            offering::fresh(ground, replaces, &mut keepers).await?
+        }
+    };
+    papers.answers(after.is_some())?;
     papers.offer(&signed)?;
     let manifest = dealing.manifest.clone();
-    let session = Session::new(signed.offer, manifest, kem, Arc::clone(&secrets), site.now_s());
-    let mut recovery = Recovery { site: Arc::clone(site), plan: plan.clone(), secrets, papers, session, unseal: String::new() };
+    let mut session = Session::new(signed.offer, manifest, kem, Arc::clone(&secrets), site.now_s());
+    if let Some(after) = after {
+        session.audit.note(site.now_s(), AuditWhat::WentOn(after));
+    }
+    let mut recovery = Recovery { site: Arc::clone(site), plan: plan.clone(), secrets, papers, session, keepers, unseal: String::new() };
     recovery.tell(None)?;
     let outcome = recovery.recover(own_evidence, dealing).await;
     if let Err(fault) = &outcome {
@@ -305,6 +205,9 @@ impl Recovery {
         let mut leaving = self.site.leaving.subscribe();
         while !self.session.is_enough() {
             self.look()?;
+            if self.keepers.is_due() {
+                self.ask_keepers().await?;
+            }
             if self.session.is_over() {
                 return Err(RecoverError::Ended(RecoveryFault::TooManyRefused));
             }
@@ -319,23 +222,61 @@ impl Recovery {
         Ok(())
     }
 
+    /// Whether keepers still have the session for this process; told when that changes.
+    async fn ask_keepers(&mut self) -> Result<(), RecoverError> {
+        let (told, session) = (self.keepers.told(), self.session.offer().session);
+        self.keepers.all_keep(&self.site, &self.secrets, &session).await?;
+        if self.keepers.told() != told {
+            self.tell(None)?;
+        }
+        Ok(())
+    }
+
+    /// KS5: waits until every keeper has given its word that this process finishes, and no other.
+    pub(crate) async fn finish(&mut self) -> Result<Sole, RecoverError> {
+        let mut leaving = self.site.leaving.subscribe();
+        let session = self.session.offer().session;
+        loop {
+            if let Some(sole) = self.keepers.sole(&self.site, &self.secrets, &session).await? {
+                let keepers = self.keepers.count();
+                if keepers > 0 {
+                    self.session.audit.note(self.site.now_s(), AuditWhat::Sole(keepers));
+                    info!(keepers, "recovery: every keeper gave its word: this process finishes, and no other");
+                }
+                return Ok(sole);
+            }
+            self.tell(None)?;
+            tokio::select! {
+                () = tokio::time::sleep(PAUSE) => {}
+                _ = leaving.wait_for(|leaving| *leaving) => return Err(RecoverError::Ended(RecoveryFault::Ended)),
+            }
+        }
+    }
+
     /// Takes in what was put into the inbox; true when something was.
     pub(crate) fn look(&mut self) -> Result<bool, RecoverError> {
         let brought = self.papers.take()?;
         let any = !brought.is_empty();
-        for (paper, brought) in brought {
+        for Paper { name: paper, brought } in brought {
             let now_s = self.site.now_s();
-            let outcome = match brought {
-                Brought::Share(submission) => self.session.submit(&submission, now_s).map(|custodian| (custodian, "a good share is in")),
+            let outcome = match &brought {
+                Brought::Share(submission) => self.session.submit(submission, now_s).map(|custodian| (custodian, "a good share is in")),
                 Brought::Loss(word) => {
                     let custodian = word.custodian;
-                    self.session.accept_loss(&word, now_s).map(|()| (custodian, "the loss is accepted"))
+                    self.session.accept_loss(word, now_s).map(|()| (custodian, "the loss is accepted"))
                 }
                 Brought::Nonsense => {
+                    self.papers.settle(&paper, None)?;
                     warn!(paper, "recovery: a paper in the inbox is neither a submission nor an acceptance of a loss; it was taken away");
                     continue;
                 }
             };
+            // What counts is kept for a process that goes on with this session; it is sealed to the session alone.
+            let kept = match &brought {
+                Brought::Share(submission) if outcome.is_ok() && self.keepers.count() > 0 => Some(submission.as_ref()),
+                _ => None,
+            };
+            self.papers.settle(&paper, kept)?;
             let (have, need) = self.session.count();
             match outcome {
                 Ok((custodian, what)) => info!(paper, %custodian, name = %self.name(&custodian), have, need, "recovery: {what}"),
@@ -365,7 +306,7 @@ impl Recovery {
     /// Shows how far it is, to custodians and to people.
     pub(crate) fn tell(&self, fault: Option<String>) -> io::Result<()> {
         let progress = self.session.progress();
-        let standing = Standing::of(&self.session, &progress, &self.unseal, fault);
+        let standing = Standing::of(&self.session, &progress, (&self.unseal, self.keepers.told()), fault);
         // First what custodians are sent: whoever reads in the status that they are asked something has the paper that asks it.
         self.papers.progress(progress)?;
         self.papers.replace(status::FILE, &standing.to_bytes())
@@ -405,7 +346,7 @@ fn shares_reach_further(fault: &RecoverError) -> bool {
 
 fn fault_of(fault: &RecoverError) -> RecoveryFault {
     match fault {
-        RecoverError::Ended(fault) => *fault,
+        RecoverError::Ended(fault) | RecoverError::NotSole { why: fault, .. } => *fault,
         RecoverError::Disagrees { verdict, .. } if *verdict == "ROLLBACK_DETECTED" => RecoveryFault::Rollback,
         RecoverError::Disagrees { .. } | RecoverError::NotChosen(NotChosen::Forked { .. }) => RecoveryFault::Fork,
         RecoverError::NotChosen(NotChosen::NoClaims) => RecoveryFault::TooFewClaims,
@@ -413,66 +354,4 @@ fn fault_of(fault: &RecoverError) -> RecoveryFault {
         RecoverError::Again { .. } => RecoveryFault::OldEpoch,
         _ => RecoveryFault::Ended,
     }
-}
-
-/// Makes the offer: a session's name and key, under evidence of this machine that is bound to it.
-async fn offer(
-    site: &Arc<Site>,
-    secrets: &NodeSecrets,
-    (dealing, replaces): (&Dealing, Option<Nonce>),
-    folders: &[PathBuf],
-) -> Result<(SignedOffer, KemSecret), RecoverError> {
-    let manifest = &dealing.manifest;
-    let epoch = disks::newest_epoch(folders).map_or(manifest.epoch, |found| found.max(manifest.epoch));
-    site.epochs.set(epoch);
-    let kem = session_key(site);
-    let notes = disks::notes(folders, site.slot(), manifest.custody_epoch);
-    let offer = RecoveryOffer {
-        cluster_id: site.cluster_id,
-        epoch,
-        purpose: RecoveryPurpose::Outage,
-        custody_epoch: manifest.custody_epoch,
-        manifest: ringwall_wire::ids::Digest(manifest.digest()),
-        session: crate::entropy::nonce(&site.entropy),
-        kem: kem.public(),
-        slot: site.slot(),
-        sig: secrets.public().sig,
-        inventory: List::new(notes).map_err(|_| RecoverError::TooLarge("the inventory"))?,
-        replaces,
-    };
-    Ok((vouch(site, secrets, offer).await?, kem))
-}
-
-/// A key that shares of one session are sealed to.
-pub(crate) fn session_key(site: &Site) -> KemSecret {
-    let mut seed = [0; 32];
-    (site.entropy)().fill_bytes(&mut seed);
-    let kem = KemSecret::from_seed(Secret::from_mut(&mut seed));
-    seed.zeroize();
-    kem
-}
-
-/// Signs an offer, with evidence of this machine that is bound to it: what custodians judge, before a recovery and before a drill alike.
-pub(crate) async fn vouch(site: &Arc<Site>, secrets: &NodeSecrets, offer: RecoveryOffer) -> Result<SignedOffer, RecoverError> {
-    let (handshake, nonce) = offer.opening();
-    let keys = secrets.public().clone();
-    let noise = keys.noise;
-    let claim = Claim { role: Role::Recovery, incarnation: Incarnation(0), keys, handshake, nonce };
-    let answer = attesting::answer(site, claim).await?;
-    let encoded = Blob::new(answer.encode()).map_err(|_| RecoverError::TooLarge("the evidence"))?;
-    // What custodians would refuse is not offered.
-    let _accepted = attesting::judge(site, answer, Wanted { role: Role::Recovery, handshake, nonce, noise }).await?;
-    let exchange = SavedExchange {
-        cluster_id: site.cluster_id,
-        min_policy_version: site.policy().version,
-        handshake,
-        nonce,
-        noise,
-        mode: AttestMode::Single,
-        at_s: site.now_s(),
-        answer: encoded,
-    };
-    let exchange = Blob::new(exchange.encode()).map_err(|_| RecoverError::TooLarge("the evidence"))?;
-    let signature = secrets.sign(&offer.words());
-    Ok(SignedOffer { offer, signature, exchange })
 }

@@ -1,6 +1,7 @@
 //! The folder `recovery` in the data folder: how a recovering node and people hand papers to each other.
 //!
-//! Decides: `offer` and `progress` are for custodians and are replaced whole; what is put into `inbox` is read once, bounded, and taken away; folders
+//! Decides: `offer` and `progress` are for custodians and are replaced whole; what is put into `inbox` is read once, bounded, and taken away, good answers to a session
+//! that others keep to `answers`, for a process that goes on with it; folders
 //! (or links to them) under `disks` are data folders of other nodes; signed heads under `anchors` are held against the chosen log, backups under `backups` are claims and anchors. `status.json` is for
 //! people, `evidence.json` says why a recovery ended. Custodians judge offers by evidence and shares are sealed to the session, so nobody has to be
 //! trusted to carry any of it.
@@ -17,6 +18,8 @@ use std::path::{Path, PathBuf};
 pub const FOLDER: &str = "recovery";
 /// Where disks are that other machines gave.
 pub(crate) const ASSISTED: &str = "assisted";
+/// Where answers are that counted in a session that keepers have.
+const ANSWERS: &str = "answers";
 /// Papers read from one folder at a look.
 const PAPERS: usize = 64;
 /// Bytes of one paper: the larger of a submission and a recovery file.
@@ -28,7 +31,14 @@ pub(crate) struct Papers {
     root: PathBuf,
 }
 
-/// Something put into the inbox.
+/// A paper in the inbox.
+#[derive(Debug)]
+pub(crate) struct Paper {
+    pub(crate) name: String,
+    pub(crate) brought: Brought,
+}
+
+/// What it is.
 #[derive(Debug)]
 pub(crate) enum Brought {
     /// A custodian's share.
@@ -43,7 +53,7 @@ impl Papers {
     /// Makes the folder; what an earlier session offered is removed, since its key is gone.
     pub(crate) fn open(data: &Path) -> io::Result<Self> {
         let papers = Papers { root: data.join(FOLDER) };
-        for folder in ["inbox", "disks", ASSISTED, "anchors", "backups"] {
+        for folder in ["inbox", ANSWERS, "disks", ASSISTED, "anchors", "backups"] {
             std::fs::create_dir_all(papers.root.join(folder))?;
         }
         for old in ["offer", "progress", "evidence.json"] {
@@ -88,19 +98,39 @@ impl Papers {
         file.sync_all()
     }
 
-    /// Takes what is in the inbox, in the order of names; each is removed. A file that is still being written is named `.part` and left alone.
-    pub(crate) fn take(&self) -> io::Result<Vec<(String, Brought)>> {
-        let mut brought = Vec::new();
+    /// Reads what is in the inbox, in the order of names; each is taken away by [`Papers::settle`]. A file that is still being written is named `.part` and left alone.
+    pub(crate) fn take(&self) -> io::Result<Vec<Paper>> {
+        let mut papers = Vec::new();
         for path in self.listed("inbox")? {
             if path.extension().is_some_and(|extension| extension == "part") {
                 continue;
             }
             let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-            let bytes = read_bounded(&path)?;
-            brought.push((name, bytes.map_or(Brought::Nonsense, |bytes| read(&bytes))));
-            std::fs::remove_file(&path)?;
+            let brought = read_bounded(&path)?.map_or(Brought::Nonsense, |bytes| read(&bytes));
+            papers.push(Paper { name, brought });
         }
-        Ok(brought)
+        Ok(papers)
+    }
+
+    /// Takes a paper away that was looked at; an answer that counts is kept first, so that it is never in neither place.
+    pub(crate) fn settle(&self, name: &str, counts: Option<&ShareSubmission>) -> io::Result<()> {
+        if let Some(submission) = counts {
+            self.replace(&format!("{ANSWERS}/{}", submission.custodian), &submission.encode())?;
+        }
+        std::fs::remove_file(self.root.join("inbox").join(name))
+    }
+
+    /// What happens to the answers an earlier process was given: in a session that goes on they are looked at again, as if they had just been brought; they are of no use to another one.
+    pub(crate) fn answers(&self, goes_on: bool) -> io::Result<()> {
+        for path in self.listed(ANSWERS)? {
+            match path.file_name() {
+                Some(name) if goes_on => {
+                    std::fs::rename(&path, self.root.join("inbox").join(name))?;
+                }
+                _ => std::fs::remove_file(&path)?,
+            }
+        }
+        Ok(())
     }
 
     /// Data folders that were brought, sorted.
@@ -178,12 +208,33 @@ mod tests {
         std::fs::write(inbox.join("4"), vec![0; PAPER_BYTES + 1]).unwrap();
         std::fs::write(inbox.join("5.part"), submission.encode()).unwrap();
         let taken = papers.take().unwrap();
-        let [(_, Brought::Share(share)), (_, Brought::Loss(accepted)), (_, Brought::Nonsense), (_, Brought::Nonsense)] = taken.as_slice()
-        else {
+        let what: Vec<&Brought> = taken.iter().map(|paper| &paper.brought).collect();
+        let [Brought::Share(share), Brought::Loss(accepted), Brought::Nonsense, Brought::Nonsense] = what.as_slice() else {
             unreachable!("{taken:?}")
         };
         assert_eq!((share.as_ref(), accepted), (&submission, &word));
+        taken.iter().for_each(|paper| papers.settle(&paper.name, None).unwrap());
         assert!(papers.take().unwrap().is_empty(), "read once; what is being written is left alone");
+    }
+
+    #[test]
+    fn an_answer_that_counts_is_there_for_whoever_goes_on_and_for_nobody_else() {
+        let data = tempfile::tempdir().unwrap();
+        let papers = Papers::open(data.path()).unwrap();
+        let submission = ShareSubmission::sample(&mut Source::new(1));
+        std::fs::write(papers.root().join("inbox").join("ana"), submission.encode()).unwrap();
+        // A process that dies before it is settled leaves it where it was.
+        assert_eq!(papers.take().unwrap().len(), 1);
+        papers.settle("ana", Some(&submission)).unwrap();
+        assert!(papers.take().unwrap().is_empty());
+        let papers = Papers::open(data.path()).unwrap();
+        papers.answers(true).unwrap();
+        let again = papers.take().unwrap();
+        assert!(matches!(again.as_slice(), [Paper { brought: Brought::Share(share), .. }] if **share == submission), "{again:?}");
+        papers.settle(&again[0].name, Some(&submission)).unwrap();
+        papers.answers(false).unwrap();
+        papers.answers(true).unwrap();
+        assert!(papers.take().unwrap().is_empty(), "another session has no use for it");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! One session with custodians: an offer, and the shares that answer it.
 //!
-//! Decides: DR1 and DR2. A submission counts if its signature is its custodian's, it answers this very offer, opens with this session's key, and holds the
+//! Decides: DR1, DR2 and KS4. A submission counts if its signature is its custodian's, it answers this very offer (or one of the same session that it names), opens with this session's key, and holds the
 //! share that was dealt to that custodian; whatever does not count names its custodian and takes nothing from the others. After five whose signatures are
 //! good and whose shares are not, the session is over. Shares are combined once, and wiped with the session.
 //! Trusts: the manifest, which was judged (`dealing.rs`). Sans I/O: messages in, verdicts out; time is an argument. Out of scope: files, disks,
@@ -86,7 +86,8 @@ impl Session {
         if !is_signed(&member.custodian.sig, &submission.words(), &submission.signature) {
             return Err(RecoveryFault::BadSignature);
         }
-        if submission.offer != self.digest {
+        // What answered an offer of this very session by a process before this one was sealed to the same key, with the same keepers named.
+        if submission.offer != self.digest && !self.offer.earlier.contains(&submission.offer) {
             return Err(RecoveryFault::OtherSession);
         }
         if submission.manifest != self.offer.manifest {

@@ -37,7 +37,7 @@ fn absent(voter: &AbsentVoter) -> Value {
 }
 
 impl Standing {
-    pub(crate) fn of(session: &Session, progress: &RecoveryProgress, unseal: &str, fault: Option<String>) -> Self {
+    pub(crate) fn of(session: &Session, progress: &RecoveryProgress, (unseal, keepers): (&str, Vec<Value>), fault: Option<String>) -> Self {
         let manifest = session.manifest();
         let name = |id: &ringwall_wire::ids::CustodianId| {
             manifest.member(id).map_or_else(|| id.to_string(), |member| member.custodian.name.to_string())
@@ -64,6 +64,10 @@ impl Standing {
             "words": words,
             "session": progress.session.to_string(),
             "replaces": replaces,
+            "slot": session.offer().slot.0,
+            "key": session.offer().sig.to_string(),
+            "earlier": session.offer().earlier.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "keepers": keepers,
             "cluster": session.offer().cluster_id.to_string(),
             "epoch": session.offer().epoch.0,
             "custody_epoch": session.offer().custody_epoch.0,

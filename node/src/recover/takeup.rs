@@ -11,6 +11,7 @@ use crate::folders;
 use crate::join::joiner::{self, OwnEvidence};
 use crate::recover::backups;
 use crate::recover::disks::{self, Evidence, Refused};
+use crate::recover::keeping::Sole;
 use crate::recover::{RecoverError, Recovery, heads, policy, verdict};
 use crate::ring::Ring;
 use crate::run;
@@ -97,7 +98,8 @@ impl<'a> TakeUp<'a> {
         self.catch_up_keys(&decision)?;
         self.recovery.session.forget();
         lap("a log is chosen, and holds all that is known to have been seen");
-        self.begin(decision).await
+        let sole = self.recovery.finish().await?;
+        self.begin(decision, sole).await
     }
 
     /// A chip's copy of the keys may be older than a disk that was brought: what it cannot read must not count as missing.
@@ -316,8 +318,8 @@ impl<'a> TakeUp<'a> {
         (known, shown)
     }
 
-    /// DR6 and DR7: account, start, lineage, record.
-    async fn begin(&mut self, decision: Decision) -> Result<Arc<Node>, RecoverError> {
+    /// DR6 and DR7: account, start, lineage, record. Nothing of it happens in a process that may not be the only one.
+    async fn begin(&mut self, decision: Decision, _sole: Sole) -> Result<Arc<Node>, RecoverError> {
         let site = Arc::clone(&self.recovery.site);
         let epoch = Epoch(decision.epoch.0.checked_add(1).ok_or(RecoverError::UsedUp)?);
         let source = self.found(&decision.claim).source.clone();

@@ -346,6 +346,8 @@ impl Ceremony<'_> {
             sig: secrets.public().sig,
             inventory: List::default(),
             replaces: None,
+            keepers: List::default(),
+            earlier: List::default(),
         };
         Session::new(offer, manifest.clone(), kem, secrets, self.now_s())
     }

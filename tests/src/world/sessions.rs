@@ -86,7 +86,7 @@ fn roles(purpose: PeerPurpose) -> (Role, Role) {
     match purpose {
         PeerPurpose::Member => (Role::PeerInit, Role::PeerResp),
         PeerPurpose::Join => (Role::JoinInit, Role::JoinResp),
-        PeerPurpose::Assist => (Role::Assisted, Role::Assisting),
+        PeerPurpose::Assist | PeerPurpose::Keep => (Role::Assisted, Role::Assisting),
     }
 }
 

@@ -102,19 +102,25 @@ fn released(entry: &JournalEntry, cluster: &ClusterId, dealing: CustodyEpoch) ->
 }
 
 /// A place in a file system at which whoever opens it stands still.
-fn pipe(path: &Path) {
+pub(super) fn pipe(path: &Path) {
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     assert!(Command::new("mkfifo").arg(path).status().unwrap().success(), "a pipe can be made at {}", path.display());
 }
 
 /// Lets whoever reads the pipe go on: it is empty.
-async fn let_go(path: &Path) {
+pub(super) async fn let_go(path: &Path) {
     let flags = rustix::fs::OFlags::NONBLOCK.bits() as i32;
     let until = Instant::now() + PATIENCE;
     while let Err(fault) = std::fs::File::options().write(true).custom_flags(flags).open(path) {
         assert!(Instant::now() < until, "nobody reads {}: {fault}", path.display());
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+}
+
+/// A disk that is brought while the process runs, and that nobody can read to its end.
+pub(super) fn late_disk(papers: &Path) -> PathBuf {
+    let life = folders::of(&papers.join("disks").join("late"), Incarnation::new(Epoch(1), 999));
+    life.join("log-0000000000000001")
 }
 
 /// A recovery that is begun again and again.
@@ -171,10 +177,8 @@ impl Story {
         }
     }
 
-    /// A disk that is brought while the process runs, and that nobody can read to its end.
     fn late_disk(&self) -> PathBuf {
-        let life = folders::of(&self.papers().join("disks").join("late"), Incarnation::new(Epoch(1), 999));
-        life.join("log-0000000000000001")
+        late_disk(&self.papers())
     }
 
     /// The first sessions: offered, one share, enough shares, keys.

@@ -93,6 +93,7 @@ field_table! {
     custody { ManifestMember, CustodyManifest, SignedManifest, SharePlain, ShareEnvelope, ShareAck, ShareChallenge, ShareProof, WrappedProofKey, DealtKeys, RecoveryBlob, RecoveryKeys, Dealing, CustodyCommand, Activate, ActivateOrder, CustodiansOrder, CustodyAsk, RecoveryFile, CustodyFault }
     platform { WrapPlace, PlatformWrap }
     assist { AssistAsk, AssistOp, AssistPart, AssistReply, AssistAnswer, AssistFolder, AssistFile }
+    keeper { Keeper, KeptSession, KeptOffer, KeepAsk, KeepOp, KeepReply, KeepAnswer, KeepFault }
     rotation { KeyCommand, KeyGeneration, KeyOffer, KeyRotate, RotatedCustody, Rewrap, RewrappedSpace, RewrappedDealt, RewrappedWorkload, RotationFault }
     custodian { CustodianAuth, CustodianReady, CustodianRequest, CustodianOp, CustodianReply, CustodianAnswer, Dealt, CustodyStatus, CustodianStanding, RecoveryProgress, RecoveryStep }
     drill { DrillOffer, DrillOp, DrillCall, DrillBegun, DrillRow, DrillLap, DrillStep, DrillWord, DrillAnswer, DrillCompared, DrillOutcome, DrillReceipt, DrillPaper }
@@ -119,6 +120,7 @@ message_table! {
     custody { CustodyManifest, SignedManifest, SharePlain, ShareEnvelope, ShareAck, ShareChallenge, ShareProof, RecoveryBlob, RecoveryKeys, ActivateOrder, CustodiansOrder, RecoveryFile }
     platform { PlatformWrap }
     assist { AssistAsk, AssistReply }
+    keeper { KeepAsk, KeepReply }
     custodian { CustodianAuth, CustodianReady, CustodianRequest, CustodianReply, Dealt }
     drill { DrillOffer, DrillReceipt, DrillPaper }
     recovery { RecoveryOffer, SignedOffer, ShareSubmission, DiskClaim, AcceptLoss, RecoveryAccount, AuditEvent }

@@ -96,6 +96,8 @@ impl World {
             sig: secrets.public().sig,
             inventory: List::default(),
             replaces: None,
+            keepers: List::default(),
+            earlier: List::default(),
         };
         Session::new(offer, self.dealt.manifest.clone(), kem, secrets, 1)
     }
@@ -198,6 +200,23 @@ fn whatever_does_not_count_is_refused_for_its_own_reason_and_takes_nothing_away(
     assert!(session.is_over());
     assert_eq!(session.submit(&good, 6), Err(RecoveryFault::TooManyRefused));
     assert_eq!(session.progress().step, RecoveryStep::Ended);
+}
+
+#[test]
+fn an_answer_to_an_offer_of_the_same_session_before_counts_and_to_another_one_does_not() {
+    let world = World::of(CLUSTER, 1);
+    let first = world.session(1);
+    let kem = KemSecret::from_seed(Secret::new([1; 32]));
+    let secrets = Arc::new(NodeSecrets::generate(&mut ChaCha20Rng::from_seed([2; 32])));
+    let earlier = List::new(vec![Digest(first.offer().digest())]).unwrap();
+    let offer = RecoveryOffer { slot: Slot(2), sig: secrets.public().sig, earlier, ..first.offer().clone() };
+    let unnamed = RecoveryOffer { slot: Slot(3), ..first.offer().clone() };
+    let mut session = Session::new(offer.clone(), world.dealt.manifest.clone(), kem, secrets, 1);
+    assert_eq!(session.submit(&submission(&unnamed, 3, &world.share(3)), 2), Err(RecoveryFault::OtherSession), "sealed to the same key");
+    assert_eq!(session.submit(&submission(first.offer(), 1, &world.share(1)), 2), Ok(custodian(1).id()));
+    assert_eq!(session.submit(&submission(&offer, 1, &world.share(1)), 2), Err(RecoveryFault::Already), "both were answered");
+    assert_eq!(session.submit(&submission(&offer, 2, &world.share(2)), 2), Ok(custodian(2).id()));
+    assert!(session.open(&[world.blob(false)], 3).is_ok());
 }
 
 #[test]
