@@ -40,6 +40,8 @@ pub struct Running {
     pub number: u64,
     /// Its slot.
     pub slot: Slot,
+    /// Its build was revoked before it was started.
+    pub revoked: bool,
     /// Its CPU.
     pub vcpu: Arc<Vcpu>,
     /// Its disk work.
@@ -226,7 +228,7 @@ impl World {
             disk.acknowledge_early();
         }
         let (hands, status, vcpu) = (Stepped::default(), Status::new(), Arc::new(Vcpu::new(Dice::new(self.seed, "vcpu", number))));
-        let running = Running { number, slot, vcpu, hands, disk, status, dice };
+        let running = Running { number, slot, revoked, vcpu, hands, disk, status, dice };
         let seeds = (1..=SLOTS).map(|other| address(Slot(other))).collect();
         let tune = self.tune(&running, squeezed);
         let boot = Boot {
@@ -374,9 +376,9 @@ impl World {
                 let due = {
                     let mut machines = self.lock();
                     let Some(machine) = machines.get_mut(&place) else { continue };
-                    let refused = |running: &Running| running.status.stage() == Stage::Refused;
-                    // Whose image members refuse since it was revoked is given another one by its operator.
-                    let outdated = self.common.docket.is_revoked(&machine.build) && machine.running.as_ref().is_some_and(refused);
+                    let useless = |running: &Running| running.revoked && matches!(running.status.stage(), Stage::Refused | Stage::Ended(_));
+                    // Whose image members refuse since it was revoked, or that refuses itself, is given another one by its operator.
+                    let outdated = self.common.docket.is_revoked(&machine.build) && machine.running.as_ref().is_some_and(useless);
                     if outdated {
                         (machine.build, machine.restart_at) = (ringwall_sim::world::build(), Some(now));
                     }
