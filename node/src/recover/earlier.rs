@@ -30,8 +30,13 @@ pub(crate) struct Left {
 /// Reads what was left; none where there is nothing, or nothing that can be read. To be called before the folder is cleared for another session.
 pub(crate) fn left(data: &Path) -> Option<Left> {
     let read = |name: &str| papers::read_bounded(&data.join(FOLDER).join(name)).ok().flatten();
-    let offer = SignedOffer::decode(&read("offer")?).ok()?;
-    let told = read("progress").and_then(|bytes| CustodianReply::decode(&bytes).ok());
+    // Laid aside by a start that ended before it offered anything itself.
+    let (offer, told) = match read("offer") {
+        Some(offer) => (offer, read("progress")),
+        None => (read("offer.before")?, read("progress.before")),
+    };
+    let offer = SignedOffer::decode(&offer).ok()?;
+    let told = told.and_then(|bytes| CustodianReply::decode(&bytes).ok());
     let served = told.is_some_and(|reply| match reply.body {
         CustodianAnswer::Progress(progress) => progress.session == offer.offer.session && progress.step == RecoveryStep::Serving,
         _ => false,
@@ -123,8 +128,14 @@ mod tests {
         told.session.0[0] ^= 1;
         papers.progress(told).unwrap();
         assert!(!left(data.path()).unwrap().served, "another session's progress says nothing of this one");
-        Papers::open(data.path()).unwrap();
-        assert!(left(data.path()).is_none(), "a new session clears the folder");
+        for _ in 0..2 {
+            Papers::open(data.path()).unwrap();
+            assert!(!papers.root().join("offer").exists(), "a new session clears the folder");
+            assert_eq!(left(data.path()).unwrap().offer, offer, "a start that ends before it offers forgets nothing");
+        }
+        let newer = SignedOffer::sample(&mut Source::new(3));
+        papers.offer(&newer).unwrap();
+        assert_eq!(left(data.path()).unwrap().offer, newer);
     }
 
     #[test]

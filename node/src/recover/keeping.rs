@@ -194,6 +194,8 @@ fn what_is_kept(found: &[(Keeper, Option<RecoveryOffer>)], anew: bool) -> Result
     let has = |named: &Keeper| found.iter().any(|(keeper, offer)| keeper.sig == named.sig && offer.is_some());
     match first.keepers.iter().find(|named| !has(named)) {
         Some(missing) => Err(NotGoneOn::Missing { slot: missing.slot }),
+        // Before it is taken from whoever holds it: nobody could offer it after.
+        None if offers().any(|offer| offer.earlier.len() >= SUCCESSIONS) => Err(NotGoneOn::TooOften),
         None => Ok(offers().max_by_key(|offer| offer.earlier.len()).cloned()),
     }
 }

@@ -46,6 +46,9 @@ fn ks2_a_session_is_gone_on_with_where_every_keeper_of_it_has_it_and_given_up_at
     let other = RecoveryOffer { session: Nonce([9; 32]), ..kept.clone() };
     assert!(matches!(what(&[(two, Some(&kept)), (three, Some(&other))], false), Err(NotGoneOn::Different { .. })));
     assert_eq!(what(&[(two, None), (two, None)], false), Err(NotGoneOn::Twice(Slot(2))));
+    let often: Vec<Digest> = (0..SUCCESSIONS as u8).map(|number| Digest([number; 32])).collect();
+    let last = offer(&[two], &often);
+    assert_eq!(what(&[(two, Some(&last))], false), Err(NotGoneOn::TooOften), "whoever holds it may go on");
     for fault in [NotGoneOn::Missing { slot: Slot(3) }, NotGoneOn::Stranger { slot: Slot(3) }] {
         assert!(fault.to_string().contains("--anew") && fault.to_string().contains("slot 3"), "{fault}");
     }
