@@ -12,7 +12,7 @@ use ringwall_attest::release::{Heard, Ran, ReleaseError};
 use ringwall_attest::{AppraisedPeer, Claims, Rejection, SessionError};
 use ringwall_wire::codec::{Field as _, Message as _};
 use ringwall_wire::ids::Digest;
-use ringwall_wire::limits::RELEASE_PROOF_BYTES;
+use ringwall_wire::limits::{FORK_PROOF_BYTES, RELEASE_PROOF_BYTES};
 use ringwall_wire::policy::{ReleaseRule, ReleaseSigners};
 use ringwall_wire::release::ForkProof;
 use sha2::{Digest as _, Sha256};
@@ -27,6 +27,8 @@ pub const HEARD_FILE: &str = "release.heard";
 const BESIDE: &str = "release.heard.new";
 /// Two heads that contradict each other, in the data folder; the first such pair stays.
 pub const FORK_FILE: &str = "release.fork";
+/// It while it is written.
+const FORK_BESIDE: &str = "release.fork.new";
 
 /// What a node heard. Without a folder it is forgotten with the process.
 #[derive(Debug, Default)]
@@ -135,13 +137,16 @@ impl HeardCell {
         })
     }
 
-    /// Keeps two heads of which one is a lie; the first such pair stays.
+    /// Keeps two heads of which one is a lie; the first such pair stays. What is no pair was cut off, or put there to keep them out.
     fn lied(&self, proof: &ForkProof) {
         let Some(folder) = &self.folder else { return };
-        let kept = std::fs::OpenOptions::new().write(true).create_new(true).open(folder.join(FORK_FILE));
-        match kept.and_then(|mut file| io::Write::write_all(&mut file, &proof.encode())) {
+        let file = folder.join(FORK_FILE);
+        let there = folders::read_most(&file, FORK_PROOF_BYTES).ok().flatten();
+        if there.is_some_and(|bytes| ForkProof::decode(&bytes).is_ok()) {
+            return;
+        }
+        match folders::replace(&folders::anew(), &folder.join(FORK_BESIDE), &file, &proof.encode()) {
             Ok(()) => error!(file = FORK_FILE, "the release log lied: both heads are kept; show them to everybody who relies on that log"),
-            Err(fault) if fault.kind() == io::ErrorKind::AlreadyExists => {}
             Err(fault) => error!(%fault, file = FORK_FILE, "the release log lied, and the two heads could not be kept"),
         }
     }

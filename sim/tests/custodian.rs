@@ -129,9 +129,14 @@ fn who_keeps_a_session_and_who_goes_on_with_it_is_read_before_it_is_asked() {
     table.cluster.offer_anew(&mut offer, |offer| offer.keepers = List::new(keepers.to_vec()).unwrap());
     table.put("offer", &offer.signed);
     let words = asked(&table).words();
-    for sentence in
-        ["machines in slot 2, slot 3", "KEEP the session", "another attested process of the same build", "only if all of them say so"]
-    {
+    for sentence in [
+        "machines in slot 2, slot 3",
+        "KEEP the session",
+        "another attested process of the same build",
+        "Whether it dies or not",
+        "any machine the policy lists",
+        "only if all of them say so",
+    ] {
         assert!(words.contains(sentence), "{sentence}: {words}");
     }
     let told = table.done("ana", "submit offer --out share --yes --json").json();

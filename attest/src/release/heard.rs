@@ -41,9 +41,11 @@ impl Heard {
         self.checkpoint.revoked.map_or(0, |(count, _)| count)
     }
 
-    /// Whether it says more than `other`, which is of the same log: more entries, or as many and more revocations.
+    /// Whether it says more than `other`, which is of the same log: more entries, or as many and more revocations, and in either case every revocation of the other one. A
+    /// head that takes one back is a lie, and nothing to forget the other for.
     pub fn says_more_than(&self, other: &Heard) -> bool {
-        (self.checkpoint.size, self.revoked()) > (other.checkpoint.size, other.revoked())
+        let more = (self.checkpoint.size, self.revoked()) > (other.checkpoint.size, other.revoked());
+        more && other.checkpoint.revoked.is_none_or(|(count, list)| self.revocations.digest_of_first(count) == Some(list))
     }
 
     /// Whether `proof` (exact bytes), which proves `build` as the hardware reported it (`ran`), still does for somebody who heard this. An older head passes, unless

@@ -110,6 +110,10 @@ fn a_newer_head_that_forgot_a_revocation_is_a_lie_whatever_leads_to_it() {
     for _ in 0..2 {
         let lied = scene.allows(&heard, &scene.now(NOW_S));
         assert!(matches!(lied, Err(ReleaseError::RevocationTakenBack { known: 1, .. })), "{lied:?}");
+        assert!(
+            !scene.heard(&scene.now(NOW_S)).says_more_than(&heard),
+            "whoever remembers a revocation does not forget it for a longer log"
+        );
         scene.revoke("yet another");
     }
     // Another history of one size.

@@ -183,7 +183,9 @@ pub(super) fn list(shared: &SharedOptions, arguments: &Epochs) -> Result<Exit, T
     let missing: Vec<&EpochStart> = known.iter().filter(|start| has(start).is_none()).collect();
 
     let mut lines: Vec<String> = found.entries.iter().map(|(index, entry)| line(*index, entry)).collect();
-    lines.extend(missing.iter().map(|start| format!("NOT in the log: epoch {}, record {}", start.epoch, Digest(start.digest()))));
+    // Anybody may have entries added, so many that an older one is not looked at any more.
+    let lacks = if found.from == 0 { "NOT in the log" } else { "NOT among the entries that were looked at" };
+    lines.extend(missing.iter().map(|start| format!("{lacks}: epoch {}, record {}", start.epoch, Digest(start.digest()))));
     lines.push(format!("entries {} to {} were looked at", found.from, found.checkpoint.size));
     let objects: Vec<Value> = found.entries.iter().map(|(index, entry)| object(*index, entry)).collect();
     let absent: Vec<Value> =

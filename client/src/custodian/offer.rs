@@ -274,16 +274,17 @@ impl Request {
         let (offer, mut said) = (self.judged.offer(), Vec::new());
         if !offer.earlier.is_empty() {
             said.push(format!(
-                "It goes on with this session in the place of {} other process(es), which offered it before and lost it; the machines that keep it handed it over. Who \
-                 answered one of those need not answer again.",
+                "It goes on with this session in the place of {} other process(es), which offered it before; the machines that keep it handed it over. Who answered one \
+                 of those need not answer again, if this process tells that it has the answer.",
                 offer.earlier.len()
             ));
         }
         if !offer.keepers.is_empty() {
             let slots: Vec<String> = offer.keepers.iter().map(|keeper| slot_words(keeper.slot)).collect();
             said.push(format!(
-                "Your answer is not for this one process alone: machines in {}, which it judged by that policy, KEEP the session. Should it die, they may hand the session to another \
-                 attested process of the same build, which may go on with your answer; you would not be asked again. One process can finish, and only if all of them say so.",
+                "Your answer is not for this one process alone: machines in {}, which it judged by that policy, KEEP the session. Whether it dies or not, they hand the session to \
+                 another attested process of the same build that asks for it, on any machine the policy lists and with whatever disks it has; that one may go on with your answer, and you \
+                 would not be asked again. One process can finish, and only if all of them say so.",
                 slots.join(", ")
             ));
         }

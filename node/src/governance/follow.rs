@@ -109,6 +109,7 @@ async fn take_over(node: &Arc<Node>, next: InForce, written: &mut Written) {
 /// Goes by the policy that whoever was dialled proved to be in force there, in an answer that was judged: these are the steps that lead there from what is known
 /// here. A process that is no member yet has nothing else to go by. A member hears of it sooner than from its record, and one that is excluded hears of it at
 /// all: nobody who knows the newer policy sends it the entry. Only a member that was dialled under its key on record is heeded for that.
+/// A machine that assists heeds whoever asks it to, as that one heeds the machine: neither is a member.
 pub(crate) fn learn(site: &Site, steps: &[PolicyStep]) {
     if steps.is_empty() {
         return;

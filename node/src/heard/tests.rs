@@ -67,11 +67,16 @@ impl Scene {
 
 /// Whether one node accepts another that plays this part.
 async fn judged(by: &Arc<Site>, of: &Arc<Site>, role: Role) -> Result<(), SessionError> {
+    judged_from(by, of, role, None).await
+}
+
+/// The same after pages of policy changes, which lead to `ahead`.
+async fn judged_from(by: &Arc<Site>, of: &Arc<Site>, role: Role, ahead: Option<PolicyDoc>) -> Result<(), SessionError> {
     let keys = NodeSecrets::generate(&mut *(of.entropy)()).public().clone();
     let (handshake, nonce, noise) = (Digest([3; 32]), Nonce([4; 32]), keys.noise);
     let incarnation = if role == Role::JoinInit { Incarnation(0) } else { Incarnation::new(of.epoch(), 7) };
     let answer = attesting::answer(of, Claim { role, incarnation, keys, handshake, nonce }).await.unwrap();
-    attesting::judge(by, answer, Wanted { role, handshake, nonce, noise }).await.map(drop)
+    attesting::judge_from(by, answer, Wanted { role, handshake, nonce, noise }, ahead).await.map(drop)
 }
 
 fn why(judged: Result<(), SessionError>) -> Option<ReleaseError> {
@@ -107,6 +112,21 @@ async fn a_node_of_a_revoked_build_is_refused_whatever_head_it_shows() {
 }
 
 #[tokio::test]
+async fn what_was_heard_counts_for_a_node_that_brings_pages_of_policy_changes_too() {
+    let mut scene = Scene::new();
+    let build = scene.policy.measurements[0].id.to_string();
+    let before = scene.proof.clone();
+    scene.publisher.log.revoke(revocation(&build));
+    let (member, peer, shows) = (scene.node(1, &before), scene.node(2, &before), scene.node(3, &scene.refreshed(0)));
+    let ahead = || Some(scene.policy.clone());
+    assert_eq!(judged_from(&member, &peer, Role::PeerInit, ahead()).await, Ok(()), "nobody heard of anything");
+    assert!(matches!(why(judged_from(&member, &shows, Role::PeerInit, ahead()).await), Some(ReleaseError::Revoked { .. })));
+    assert_eq!(member.heard.under(&scene.rule()).unwrap().revoked(), 1, "it is heard");
+    let refused = why(judged_from(&member, &peer, Role::PeerInit, ahead()).await);
+    assert!(matches!(refused, Some(ReleaseError::Revoked { .. })), "pages are no way around it: {refused:?}");
+}
+
+#[tokio::test]
 async fn a_node_that_lags_is_locked_out_by_nobody() {
     let mut scene = Scene::new();
     let old = scene.proof.clone();
@@ -134,6 +154,7 @@ async fn a_log_that_lied_is_refused_and_the_proof_kept() {
     let data = tempfile::tempdir().unwrap();
     let mut member = scene.node(1, &before);
     place::change(&mut member, |site| site.heard = HeardCell::at_start(data.path()));
+    std::fs::write(data.path().join(FORK_FILE), b"cut off").unwrap();
     assert_eq!(judged(&member, &scene.node(2, &scene.refreshed(0)), Role::PeerInit).await, Ok(()));
     let refused = why(judged(&member, &scene.node(2, &forked.refreshed(0)), Role::PeerInit).await);
     assert!(matches!(refused, Some(ReleaseError::Fork { error: LogError::Forked { .. }, .. })), "{refused:?}");

@@ -477,7 +477,12 @@ async fn judged(
             warn!(incarnation = %shown.answer.incarnation, ended, %fault, "fresh evidence of a member is refused: its sessions end");
         }
     }
-    Ok(judged?)
+    let peer = judged?;
+    if role == Role::Assisted {
+        // KS3: what is kept for a process goes to no machine that its policy excludes, whatever the next one that asks would go by.
+        governance::learn(site, &[shown.walk.steps(), peer.steps()].concat());
+    }
+    Ok(peer)
 }
 
 fn opened(

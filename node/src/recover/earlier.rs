@@ -14,7 +14,8 @@ use ringwall_wire::codec::Message as _;
 use ringwall_wire::custodian::{CustodianAnswer, CustodianReply, RecoveryStep};
 use ringwall_wire::custody::CustodyManifest;
 use ringwall_wire::evidence::Role;
-use ringwall_wire::ids::{Digest, Nonce};
+use ringwall_wire::ids::{ClusterId, Digest, Epoch, Nonce};
+use ringwall_wire::keeper::Keeper;
 use ringwall_wire::recovery::{RecoveryPurpose, SignedOffer};
 use ringwall_wire::session::{AttestResp, SavedExchange};
 use std::path::Path;
@@ -29,8 +30,13 @@ pub(crate) struct Left {
 /// Reads what was left; none where there is nothing, or nothing that can be read. To be called before the folder is cleared for another session.
 pub(crate) fn left(data: &Path) -> Option<Left> {
     let read = |name: &str| papers::read_bounded(&data.join(FOLDER).join(name)).ok().flatten();
-    let offer = SignedOffer::decode(&read("offer")?).ok()?;
-    let told = read("progress").and_then(|bytes| CustodianReply::decode(&bytes).ok());
+    // Laid aside by a start that ended before it offered anything itself.
+    let (offer, told) = match read("offer") {
+        Some(offer) => (offer, read("progress")),
+        None => (read("offer.before")?, read("progress.before")),
+    };
+    let offer = SignedOffer::decode(&offer).ok()?;
+    let told = told.and_then(|bytes| CustodianReply::decode(&bytes).ok());
     let served = told.is_some_and(|reply| match reply.body {
         CustodianAnswer::Progress(progress) => progress.session == offer.offer.session && progress.step == RecoveryStep::Serving,
         _ => false,
@@ -39,6 +45,14 @@ pub(crate) fn left(data: &Path) -> Option<Left> {
 }
 
 impl Left {
+    /// Machines that may keep that session still: none where it came to service, is another cluster's, or is of an epoch before `newest`, which is known here. What the file
+    /// says is believed that far: an operator who knows better says so.
+    pub(crate) fn keepers(&self, cluster_id: &ClusterId, newest: Option<Epoch>) -> &[Keeper] {
+        let offer = &self.offer.offer;
+        let over = self.served || offer.cluster_id != *cluster_id || newest.is_some_and(|newest| offer.epoch < newest);
+        if over { &[] } else { &offer.keepers }
+    }
+
     /// The session, if the one that begins now takes its place.
     pub(crate) fn replaced(&self, site: &Site, manifest: &CustodyManifest) -> Option<Nonce> {
         let offer = &self.offer.offer;
@@ -114,7 +128,29 @@ mod tests {
         told.session.0[0] ^= 1;
         papers.progress(told).unwrap();
         assert!(!left(data.path()).unwrap().served, "another session's progress says nothing of this one");
-        Papers::open(data.path()).unwrap();
-        assert!(left(data.path()).is_none(), "a new session clears the folder");
+        for _ in 0..2 {
+            Papers::open(data.path()).unwrap();
+            assert!(!papers.root().join("offer").exists(), "a new session clears the folder");
+            assert_eq!(left(data.path()).unwrap().offer, offer, "a start that ends before it offers forgets nothing");
+        }
+        let newer = SignedOffer::sample(&mut Source::new(3));
+        papers.offer(&newer).unwrap();
+        assert_eq!(left(data.path()).unwrap().offer, newer);
+    }
+
+    #[test]
+    fn machines_that_may_keep_a_session_are_remembered_until_it_serves_or_a_newer_epoch_is_known() {
+        let keepers = vec![Keeper::sample(&mut Source::new(2))];
+        let mut offer = SignedOffer::sample(&mut Source::new(1));
+        offer.offer.keepers = List::new(keepers.clone()).unwrap();
+        let (cluster_id, epoch) = (offer.offer.cluster_id, Epoch(5));
+        offer.offer.epoch = epoch;
+        let left = |served| Left { offer: offer.clone(), served };
+        for newest in [None, Some(Epoch(4)), Some(epoch)] {
+            assert_eq!(left(false).keepers(&cluster_id, newest), keepers, "{newest:?}");
+        }
+        assert!(left(false).keepers(&cluster_id, Some(Epoch(6))).is_empty(), "the cluster was recovered since");
+        assert!(left(true).keepers(&cluster_id, None).is_empty());
+        assert!(left(false).keepers(&ClusterId([0; 32]), None).is_empty());
     }
 }

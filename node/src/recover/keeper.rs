@@ -96,6 +96,8 @@ impl Keeper {
             Desk::Keeps(kept) => {
                 Ok(KeepAnswer::Kept(Box::new(KeptOffer { offer: kept.session.offer.clone(), yours: kept.holder == who.sig })))
             }
+            // Its answer may have been lost on the way: whoever has the word learns so, and asks for it again.
+            Desk::Gave(_, to) if *to == who.sig => Ok(KeepAnswer::Finishes),
             Desk::Gave(..) => Err(KeepFault::Spent),
         }
     }
@@ -220,6 +222,7 @@ fn answered(keeper: &Mutex<Keeper>, who: &Asker, op: KeepOp) -> KeepAnswer {
         KeepAnswer::Taken(kept) => {
             info!(by = %who.sig, session = %kept.offer.session, "keeper: the session was handed to another process, which holds it now");
         }
+        KeepAnswer::Finishes if looks => {}
         KeepAnswer::Finishes => info!(by = %who.sig, "keeper: the word is given that this process finishes; the session is forgotten here"),
         KeepAnswer::Done => info!(by = %who.sig, "keeper: a session is kept in memory"),
         KeepAnswer::Nothing | KeepAnswer::Kept(_) => debug_assert!(looks, "nothing else is answered so"),

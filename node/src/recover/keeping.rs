@@ -58,7 +58,12 @@ pub enum NotKept {
 }
 
 impl NotKept {
-    /// Whether asking again cannot help.
+    /// Whether that was said by an attested keeper about the session. Everything else anybody on the way can say or cause: it ends nothing that custodians answered.
+    fn is_of_session(&self) -> bool {
+        matches!(self, NotKept::OtherProcess | NotKept::Refused(_) | NotKept::Nonsense)
+    }
+
+    /// Whether asking again, before anything is offered, cannot help.
     fn is_final(&self) -> bool {
         match self {
             NotKept::Peer(PeerError::Refused(refusal)) => !matches!(refusal.code, RefusalCode::Busy | RefusalCode::Unavailable),
@@ -189,6 +194,8 @@ fn what_is_kept(found: &[(Keeper, Option<RecoveryOffer>)], anew: bool) -> Result
     let has = |named: &Keeper| found.iter().any(|(keeper, offer)| keeper.sig == named.sig && offer.is_some());
     match first.keepers.iter().find(|named| !has(named)) {
         Some(missing) => Err(NotGoneOn::Missing { slot: missing.slot }),
+        // Before it is taken from whoever holds it: nobody could offer it after.
+        None if offers().any(|offer| offer.earlier.len() >= SUCCESSIONS) => Err(NotGoneOn::TooOften),
         None => Ok(offers().max_by_key(|offer| offer.earlier.len()).cloned()),
     }
 }
@@ -285,6 +292,11 @@ impl Keepers {
         Ok(all.then_some(Sole(())))
     }
 
+    /// Whether a machine in this slot is among them.
+    pub(crate) fn is_in(&self, slot: Slot) -> bool {
+        self.places.iter().any(|place| place.keeper.slot == slot)
+    }
+
     /// How many there are.
     pub(crate) fn count(&self) -> u8 {
         u8::try_from(self.places.len()).unwrap_or(u8::MAX)
@@ -298,9 +310,9 @@ impl Keepers {
 }
 
 impl Place {
-    /// What did not answer now may answer later; the rest ends the session.
+    /// What did not answer now may answer later, and so may whoever stood between; what the keeper itself says ends the session.
     fn passes(&mut self, fault: NotKept) -> Result<(), RecoverError> {
-        if fault.is_final() {
+        if fault.is_of_session() {
             return Err(over(self, &fault));
         }
         self.told = format!(
@@ -311,12 +323,14 @@ impl Place {
     }
 }
 
-/// Whether the session is kept for the asker.
-fn stands(answer: &KeepAnswer, session: &Nonce) -> Result<(), KeepFault> {
+/// Whether the session is kept for the asker, or its word given to it.
+pub(super) fn stands(answer: &KeepAnswer, session: &Nonce) -> Result<(), KeepFault> {
     match answer {
         KeepAnswer::Kept(kept) if kept.offer.session != *session => Err(KeepFault::Unknown),
         KeepAnswer::Kept(kept) if kept.yours => Ok(()),
         KeepAnswer::Kept(_) => Err(KeepFault::Superseded),
+        // It gave its word to this very process, and the answer was lost: asked once more, it is told the same.
+        KeepAnswer::Finishes => Ok(()),
         _ => Err(KeepFault::Unknown),
     }
 }
@@ -324,7 +338,7 @@ fn stands(answer: &KeepAnswer, session: &Nonce) -> Result<(), KeepFault> {
 /// The session ends, because of this keeper.
 fn over(place: &mut Place, fault: &NotKept) -> RecoverError {
     place.told = fault.to_string();
-    // A keeper that gave its word gave it to another process: this one would have been told the same again.
+    // A keeper that is spent gave its word to another process: to this one it says so, whatever it is asked.
     let superseded = matches!(fault, NotKept::Refused(KeepFault::Superseded | KeepFault::Spent));
     let why = if superseded { RecoveryFault::Superseded } else { RecoveryFault::KeeperLost };
     RecoverError::NotSole { slot: place.keeper.slot, address: place.address.clone(), why }

@@ -37,7 +37,7 @@ mod verdict;
 use crate::context::{Node, Site};
 use crate::join::joiner::OwnEvidence;
 use crate::recover::dealing::Dealing;
-use crate::recover::keeping::{Keepers, Sole};
+use crate::recover::keeping::{Keepers, NotGoneOn, Sole};
 use crate::recover::offering::{Ground, Offered};
 use crate::recover::papers::{Brought, Paper, Papers};
 use crate::recover::session::Session;
@@ -99,6 +99,13 @@ pub(crate) async fn run(site: &Arc<Site>, own_evidence: &OwnEvidence, plan: &Pla
     // Before the folder is cleared: where a keeper does not answer, nothing has changed.
     let (mut keepers, kept) = keeping::look(site, &secrets, plan).await?;
     let left = earlier::left(&site.config.data);
+    let forgotten = left.as_ref().filter(|_| kept.is_none() && !plan.anew).and_then(|left| {
+        let newest = disks::newest_epoch(std::slice::from_ref(&site.config.data));
+        left.keepers(&site.cluster_id, newest).iter().find(|keeper| !keepers.is_in(keeper.slot))
+    });
+    if let Some(keeper) = forgotten {
+        return Err(NotGoneOn::Missing { slot: keeper.slot }.into());
+    }
     let papers = Papers::open(&site.config.data)?;
     for address in &plan.assist {
         papers.replace(status::FILE, &status::fetching(address))?;
@@ -205,9 +212,7 @@ impl Recovery {
         let mut leaving = self.site.leaving.subscribe();
         while !self.session.is_enough() {
             self.look()?;
-            if self.keepers.is_due() {
-                self.ask_keepers().await?;
-            }
+            self.ask_keepers().await?;
             if self.session.is_over() {
                 return Err(RecoverError::Ended(RecoveryFault::TooManyRefused));
             }
@@ -222,8 +227,11 @@ impl Recovery {
         Ok(())
     }
 
-    /// Whether keepers still have the session for this process; told when that changes.
+    /// Whether keepers still have the session for this process, where it is time to ask; told when that changes.
     async fn ask_keepers(&mut self) -> Result<(), RecoverError> {
+        if !self.keepers.is_due() {
+            return Ok(());
+        }
         let (told, session) = (self.keepers.told(), self.session.offer().session);
         self.keepers.all_keep(&self.site, &self.secrets, &session).await?;
         if self.keepers.told() != told {

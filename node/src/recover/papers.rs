@@ -50,19 +50,22 @@ pub(crate) enum Brought {
 }
 
 impl Papers {
-    /// Makes the folder; what an earlier session offered is removed, since its key is gone.
+    /// Makes the folder; what an earlier session offered is laid aside, where nobody is shown it: a start that ends before it offers anything forgets nothing.
     pub(crate) fn open(data: &Path) -> io::Result<Self> {
         let papers = Papers { root: data.join(FOLDER) };
         for folder in ["inbox", ANSWERS, "disks", ASSISTED, "anchors", "backups"] {
             std::fs::create_dir_all(papers.root.join(folder))?;
         }
-        for old in ["offer", "progress", "evidence.json"] {
-            match std::fs::remove_file(papers.root.join(old)) {
-                Err(fault) if fault.kind() != io::ErrorKind::NotFound => return Err(fault),
-                _ => {}
-            }
+        let at = |name: &str| papers.root.join(name);
+        let cleared = [
+            std::fs::rename(at("offer"), at("offer.before")),
+            std::fs::rename(at("progress"), at("progress.before")),
+            std::fs::remove_file(at("evidence.json")),
+        ];
+        match cleared.into_iter().filter_map(Result::err).find(|fault| fault.kind() != io::ErrorKind::NotFound) {
+            Some(fault) => Err(fault),
+            None => Ok(papers),
         }
-        Ok(papers)
     }
 
     /// Where it is.

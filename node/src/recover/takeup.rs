@@ -201,6 +201,8 @@ impl<'a> TakeUp<'a> {
             self.recovery.session.ask_loss(asked, self.recovery.site.now_s());
             self.recovery.tell(None)?;
             while !self.recovery.look()? && !self.read_disks().await? {
+                // Nobody is asked to sign a loss for a process that may not finish.
+                self.recovery.ask_keepers().await?;
                 tokio::select! {
                     () = tokio::time::sleep(LOOK) => {}
                     _ = leaving.wait_for(|leaving| *leaving) => return Err(RecoverError::Ended(RecoveryFault::TooFewClaims)),

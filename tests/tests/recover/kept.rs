@@ -85,6 +85,11 @@ async fn an_answer_outlives_the_process_and_the_machine_it_was_given_to() {
     world.submitted(1, &first, &["custodian 1"]).await;
     world.cluster.kill(1);
 
+    // Without its keeper nothing is given up by itself, and what was answered stays.
+    world.cluster.recover(1, &flags[..2]).unwrap();
+    assert_eq!(world.ended_with(1).await, 18, "{}", local::logs(&world.cluster));
+    local::log_says(&world.cluster, 1, "nobody can finish it without the keeper in slot 2").await;
+
     // In the same place: nobody is asked twice, and who answered is told before anybody does anything.
     world.cluster.recover(1, &flags).unwrap();
     let second = world.offered_again(1, &first).await;

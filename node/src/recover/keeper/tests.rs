@@ -172,6 +172,9 @@ fn ks5_the_word_is_given_once_and_nothing_is_kept_after_it() {
     assert_eq!(desk.answer(&asker(2), KeepOp::Finish(name)), refused(KeepFault::Superseded));
     assert_eq!(desk.answer(&asker(2), KeepOp::Take(name)), refused(KeepFault::Superseded));
     assert_eq!(desk.answer(&asker(2), KeepOp::Look), refused(KeepFault::Spent));
+    let looked = desk.answer(&asker(1), KeepOp::Look);
+    assert_eq!(looked, KeepAnswer::Finishes, "the answer was lost, and a process looks before it asks again: nobody superseded it");
+    assert_eq!(crate::recover::keeping::stands(&looked, &name), Ok(()));
     assert_eq!(desk.answer(&asker(1), keep(&session)), refused(KeepFault::Spent));
     assert_eq!(desk.answer(&asker(3), keep(&made(3, 10))), refused(KeepFault::Spent), "no other session either");
     assert_eq!(desk.answer(&asker(3), KeepOp::Finish(Nonce([10; 32]))), refused(KeepFault::Unknown));

@@ -4,6 +4,9 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use super::*;
+use crate::governance::InForce;
+use crate::governance::tests::{founding, step, steps};
+use crate::join::endorse::place;
 use ringwall_wire::ids::{SigPublic, XWingPublic};
 use ringwall_wire::keeper::KeptOffer;
 use ringwall_wire::sample::{Sample as _, Source};
@@ -43,6 +46,9 @@ fn ks2_a_session_is_gone_on_with_where_every_keeper_of_it_has_it_and_given_up_at
     let other = RecoveryOffer { session: Nonce([9; 32]), ..kept.clone() };
     assert!(matches!(what(&[(two, Some(&kept)), (three, Some(&other))], false), Err(NotGoneOn::Different { .. })));
     assert_eq!(what(&[(two, None), (two, None)], false), Err(NotGoneOn::Twice(Slot(2))));
+    let often: Vec<Digest> = (0..SUCCESSIONS as u8).map(|number| Digest([number; 32])).collect();
+    let last = offer(&[two], &often);
+    assert_eq!(what(&[(two, Some(&last))], false), Err(NotGoneOn::TooOften), "whoever holds it may go on");
     for fault in [NotGoneOn::Missing { slot: Slot(3) }, NotGoneOn::Stranger { slot: Slot(3) }] {
         assert!(fault.to_string().contains("--anew") && fault.to_string().contains("slot 3"), "{fault}");
     }
@@ -89,5 +95,30 @@ fn a_holder_learns_that_it_was_superseded_or_that_the_session_is_lost() {
         assert!(ended.to_string().contains("slot 2") && ended.to_string().contains("custodians answer again"), "{ended}");
     }
     assert!(ends(&mut place, NotKept::Peer(PeerError::Stream("no such host".into()))).is_none(), "that may pass");
+    // Plain words and bad evidence come from whoever answers at the address; a route that is bent must not cost every custodian's answer.
+    let refused = handshake::refusal(RefusalCode::EvidenceRefused, "no");
+    for fault in [PeerError::Refused(refused), PeerError::Version { offered: vec![9] }] {
+        assert!(NotKept::Peer(fault).is_final(), "before anything is offered it is told at once");
+    }
+    let refused = handshake::refusal(RefusalCode::OtherCluster, "no");
+    for fault in [PeerError::Refused(refused), PeerError::Version { offered: vec![9] }] {
+        assert!(ends(&mut place, NotKept::Peer(fault)).is_none(), "it ends no session that custodians answered");
+    }
     assert!(place.told.contains("cannot be finished") && place.told.contains("--anew"), "{}", place.told);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ks3_a_keeper_goes_by_the_policy_of_the_process_it_keeps_for() {
+    let first = founding(60);
+    let site = |chip, slot| place::site_under(first.clone(), (chip, slot), &[]);
+    let (maker, keeper, excluded) = (site("genoa-1", 1), site("turin-1", 2), site("tdx-1", 3));
+    let (second, to_second) = step(&first, |policy| policy.tdx.platforms = List::default());
+    assert!(maker.policies.go_on(InForce::by(&first, steps(&[&to_second]).into_vec()).unwrap()));
+    let none = Incarnation(0);
+    let asks = async |by: &Arc<Site>| place::between((by, none), (&keeper, none), PeerPurpose::Keep, None).await.1.map(drop);
+    assert!(asks(&excluded).await.is_ok(), "an old disk knows of no exclusion");
+    assert!(asks(&maker).await.is_ok());
+    assert_eq!(keeper.policy().version, second.version, "what it keeps is for machines of this policy");
+    let refused = asks(&excluded).await;
+    assert!(matches!(refused, Err(PeerError::Evidence(_))), "an old disk is no way to the key: {refused:?}");
 }
