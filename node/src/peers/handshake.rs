@@ -456,6 +456,9 @@ async fn attest(
 ) -> Result<(), PeerError> {
     let (keys, handshake, nonce) = (own.secrets.public().clone(), *session.handshake(), asked.nonce);
     let mut answer = attesting::answer(own.site, Claim { role, incarnation: own.incarnation, keys, handshake, nonce }).await?;
+    if role != Role::JoinInit && !own.site.policies.now().reaches(asked.known_policy.as_ref()) {
+        return Err(CollectError::Unavailable { reason: "another policy came into force meanwhile".into() }.into());
+    }
     answer.steps = cell::after(&answer.policy, &answer.steps, asked.known_policy.as_ref());
     Ok(writer.write(&session.seal_attest_resp(&answer)?, own.site.step()).await?)
 }
