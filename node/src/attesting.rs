@@ -150,7 +150,7 @@ pub(crate) async fn judge_from(
     let site = Arc::clone(site);
     let judging = tokio::task::spawn_blocking(move || match ahead {
         // The answer has to be bound to where the pages end, or go on from there: nobody is judged by a change that its own evidence does not stand for.
-        Some(policy) => by(&site, &answer, &wanted, PolicyPin::From { policy: &policy, earlier: &[] }),
+        Some(policy) => remembering(&site, &answer, by(&site, &answer, &wanted, PolicyPin::From { policy: &policy, earlier: &[] })),
         None => judge_here(&site, &answer, &wanted),
     });
     judging.await.expect("judging does not panic and is not aborted")
@@ -173,7 +173,11 @@ pub(crate) fn judge_kept(site: &Site, answer: &AttestResp, asked: &Asked<'_>, no
 /// The same as [`judge`] on this thread: a few milliseconds of public-key arithmetic. What this node heard of the release log, from whomever, counts for
 /// every answer; what this one says of the log is heard.
 pub fn judge_here(site: &Site, answer: &AttestResp, wanted: &Wanted) -> Result<AppraisedPeer, SessionError> {
-    let alone = judge_alone(site, answer, wanted);
+    remembering(site, answer, judge_alone(site, answer, wanted))
+}
+
+/// The verdict over an answer by itself, with what was heard of the release log.
+fn remembering(site: &Site, answer: &AttestResp, alone: Result<AppraisedPeer, SessionError>) -> Result<AppraisedPeer, SessionError> {
     let verdict = alone.and_then(|peer| site.heard.judge(&peer, &answer.release_proof).map(|()| peer));
     heed(site, answer, verdict.as_ref());
     verdict

@@ -67,11 +67,16 @@ impl Scene {
 
 /// Whether one node accepts another that plays this part.
 async fn judged(by: &Arc<Site>, of: &Arc<Site>, role: Role) -> Result<(), SessionError> {
+    judged_after(by, of, role, None).await
+}
+
+/// The same where pages of changes came first, and led to this policy.
+async fn judged_after(by: &Arc<Site>, of: &Arc<Site>, role: Role, ahead: Option<PolicyDoc>) -> Result<(), SessionError> {
     let keys = NodeSecrets::generate(&mut *(of.entropy)()).public().clone();
     let (handshake, nonce, noise) = (Digest([3; 32]), Nonce([4; 32]), keys.noise);
     let incarnation = if role == Role::JoinInit { Incarnation(0) } else { Incarnation::new(of.epoch(), 7) };
     let answer = attesting::answer(of, Claim { role, incarnation, keys, handshake, nonce }).await.unwrap();
-    attesting::judge(by, answer, Wanted { role, handshake, nonce, noise }).await.map(drop)
+    attesting::judge_from(by, answer, Wanted { role, handshake, nonce, noise }, ahead).await.map(drop)
 }
 
 fn why(judged: Result<(), SessionError>) -> Option<ReleaseError> {
@@ -99,6 +104,10 @@ async fn a_node_of_a_revoked_build_is_refused_whatever_head_it_shows() {
     for role in [Role::JoinInit, Role::PeerInit, Role::PeerResp] {
         let refused = why(judged(&member, &joiner, role).await);
         assert!(matches!(refused, Some(ReleaseError::Revoked { .. })), "{role:?}: {refused:?}");
+    }
+    for role in [Role::PeerInit, Role::PeerResp] {
+        let refused = why(judged_after(&member, &joiner, role, Some(scene.policy.clone())).await);
+        assert!(matches!(refused, Some(ReleaseError::Revoked { .. })), "pages before it change nothing: {refused:?}");
     }
     renewals.mark_unchanged();
     assert!(judged(&member, &shows, Role::PeerInit).await.is_err());
