@@ -21,6 +21,7 @@ use ringwall_wire::ids::{Digest, Nonce, PolicyVersion};
 use ringwall_wire::limits::POLICY_ROW_STEPS;
 use ringwall_wire::policy::PolicyDoc;
 use ringwall_wire::session::{AttestReq, AttestResp, SavedExchange};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// What is said of a node that was asked from where somebody else's pages ended.
@@ -28,12 +29,16 @@ const LED_ASTRAY: &str = "an earlier dial was shown policy changes that this nod
 
 /// Where pages led that were judged, and that no evidence was judged after.
 #[derive(Debug, Default)]
-pub(super) struct Ahead(Mutex<Option<Arc<Newest>>>);
+pub(super) struct Ahead {
+    newest: Mutex<Option<Arc<Newest>>>,
+    /// They led astray once: whoever sent those would send them before every other dial, so no more are kept from one dial to the next.
+    astray: AtomicBool,
+}
 
 impl Ahead {
     /// What to begin with for someone who holds this: where pages led from it, if any did.
     fn beyond(&self, held: Option<Arc<Newest>>) -> Option<Arc<Newest>> {
-        let ahead = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let ahead = self.newest.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let goes_on = |ahead: &Newest| match &held {
             None => true,
             Some(held) => {
@@ -45,7 +50,13 @@ impl Ahead {
     }
 
     fn keep(&self, newest: Option<Arc<Newest>>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = newest;
+        let newest = newest.filter(|_| !self.astray.load(Ordering::Relaxed));
+        *self.newest.lock().unwrap_or_else(PoisonError::into_inner) = newest;
+    }
+
+    fn led_astray(&self) {
+        self.astray.store(true, Ordering::Relaxed);
+        self.forget();
     }
 
     /// Evidence was judged: either what is known is kept elsewhere now, or nobody stands for it.
@@ -84,7 +95,7 @@ impl NodeDialler {
         let answer = answered?;
         if walk.is_empty() {
             let judged_from = stood_for(remembered.policy.as_ref(), held.as_ref(), &answer);
-            remembered.policy = judged_from.inspect_err(|_| self.ahead.forget())?;
+            remembered.policy = judged_from.inspect_err(|_| self.ahead.led_astray())?;
         }
         let asked = SavedExchange {
             cluster_id: self.cluster_id,
@@ -187,6 +198,12 @@ mod tests {
         assert_eq!(version(Some(newest(3, 9))), Some(4), "of another row: what is held stays");
         ahead.forget();
         assert_eq!(version(None), None);
+        // A stranger at one of the addresses does not keep a client from the other nodes for ever.
+        ahead.keep(Some(newest(40, 5)));
+        ahead.led_astray();
+        assert_eq!(version(None), None);
+        ahead.keep(Some(newest(40, 5)));
+        assert_eq!((version(None), version(Some(newest(3, 5)))), (None, Some(4)));
     }
 
     /// An answer of a node that goes by this, with all changes since so many.
