@@ -183,17 +183,17 @@ fn remembering(site: &Site, answer: &AttestResp, alone: Result<AppraisedPeer, Se
     verdict
 }
 
-/// Hears what a proof says of the log: one that holds, and one that revokes the build it was shown for. Sessions are opened anew where more was revoked.
+/// Hears what a proof says of the log: one that holds, and one that revokes the build it was shown for. Sessions are opened anew where more was revoked. Under the
+/// rule in force here alone: a change that somebody shows may never come into force, and the head of another log would take the place of what was heard.
 fn heed(site: &Site, answer: &AttestResp, verdict: Result<&AppraisedPeer, &SessionError>) {
     let in_force = site.policies.now();
-    let rule = match verdict {
-        Ok(peer) => &peer.policy().release,
-        Err(SessionError::Rejected(Rejection::NotReleased(why))) if matches!(**why, ReleaseError::Revoked { .. }) => {
-            &in_force.policy().release
-        }
-        Err(_) => return,
+    let heeds = match verdict {
+        Ok(peer) => peer.policy().release == in_force.policy().release,
+        Err(SessionError::Rejected(Rejection::NotReleased(why))) => matches!(**why, ReleaseError::Revoked { .. }),
+        Err(_) => false,
     };
-    if let ReleaseRule::Demanded(rule) = rule
+    if heeds
+        && let ReleaseRule::Demanded(rule) = &in_force.policy().release
         && site.heard.hear(&answer.release_proof, rule) > 0
     {
         site.sessions.renew();

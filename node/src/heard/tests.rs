@@ -7,15 +7,17 @@
 use super::*;
 use crate::attesting::{self, Claim, Wanted};
 use crate::context::Site;
+use crate::governance::InForce;
 use crate::join::endorse::place;
 use crate::stapling::Staple;
 use ringwall_attest::release::LogError;
 use ringwall_channel::NodeSecrets;
-use ringwall_sim::release::{Publisher, statement_of};
-use ringwall_wire::bounded::Text;
+use ringwall_sim::release::{MintedLog, Publisher, statement_of};
+use ringwall_wire::bounded::{Blob, List, Text};
 use ringwall_wire::evidence::Role;
+use ringwall_wire::governance::PolicyStep;
 use ringwall_wire::ids::{Incarnation, Nonce};
-use ringwall_wire::policy::PolicyDoc;
+use ringwall_wire::policy::{PolicyDoc, SignedPolicy};
 use ringwall_wire::release::{ReleaseProof, Revoked, RevokedBuild};
 
 /// A cluster whose policy demands releases, and its publisher.
@@ -113,6 +115,30 @@ async fn a_node_of_a_revoked_build_is_refused_whatever_head_it_shows() {
     assert!(judged(&member, &shows, Role::PeerInit).await.is_err());
     assert!(!renewals.has_changed().unwrap(), "what is known ends nothing again");
     assert_eq!(judged(&joiner, &member, Role::JoinResp).await, Ok(()), "one that heard nothing goes by what it is shown");
+}
+
+/// A change that governors signed and that waits names another log: its head is nothing that was heard of the log in force.
+#[tokio::test]
+async fn a_change_that_is_shown_does_not_make_a_node_forget() {
+    let mut scene = Scene::new();
+    let before = scene.proof.clone();
+    scene.publisher.log.revoke(revocation("another build"));
+    let member = scene.node(1, &before);
+    assert_eq!(judged(&member, &scene.node(3, &scene.refreshed(0)), Role::PeerInit).await, Ok(()));
+    let revoked = || member.heard.under(&scene.rule()).map(|heard| heard.revoked());
+    assert_eq!(revoked(), Some(1));
+    let mut other = Publisher { log: MintedLog::new("log.example/other"), ..Publisher::default() };
+    other.log.append_leaf(Digest([1; 32]));
+    let proof = other.publish(&statement_of(&scene.policy.measurements[0]), scene.now_s);
+    let mut waits = PolicyDoc { release: other.demanded(), ..scene.policy.clone() };
+    waits.version.0 += 1;
+    let policy = Blob::new(waits.encode()).unwrap();
+    let signed = SignedPolicy { replaces: Some(Digest(scene.policy.digest())), policy, signatures: List::default() };
+    let shows = scene.node(2, &proof);
+    assert!(shows.policies.go_on(InForce::by(&scene.policy, [PolicyStep { signed, notice: None }]).unwrap()));
+    let accepted = judged_after(&member, &shows, Role::PeerInit, Some(waits)).await;
+    assert_eq!(accepted, Ok(()), "its evidence stands for the change");
+    assert_eq!(revoked(), Some(1), "what was heard stays");
 }
 
 #[tokio::test]
