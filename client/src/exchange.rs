@@ -11,7 +11,7 @@
 use crate::anchor::{Newest, Remembered};
 use crate::checksummed::{self, Unread};
 use crate::verification::{Examined, Verification};
-use ringwall_attest::governance::verify_row;
+use ringwall_attest::governance::{VerifiedSteps, verify_row};
 use ringwall_attest::{Anchors, AppraisedPeer, Asked, Pinned, PolicyPin, SessionError, Trace, appraise_session_traced};
 use ringwall_wire::bounded::{Blob, List};
 use ringwall_wire::codec::{DecodeError, Message};
@@ -155,16 +155,15 @@ impl Exchange {
         List::new([&[founding], &*known.steps].concat()).ok()
     }
 
-    /// The policy that the changes before the answer's lead to, when they hold.
-    fn row_policy(&self) -> Result<Option<PolicyDoc>, SessionError> {
+    /// The policies that the changes before the answer's lead through, when they hold.
+    fn row_verified(&self) -> Result<Option<VerifiedSteps>, SessionError> {
         let Some((first, steps)) = self.row.split_first() else { return Ok(None) };
         let founding = first.as_founding().ok_or(SessionError::FoundingPolicyMissing { changes: self.row.len() })?;
         let (got, named) = (Digest(founding.digest()), self.answer.genesis.template.policy);
         if got != named {
             return Err(SessionError::OtherPolicy { got, named });
         }
-        let verified = verify_row(&self.asked.cluster_id, &founding, steps).map_err(SessionError::Steps)?;
-        Ok(Some(verified.into_policy()))
+        verify_row(&self.asked.cluster_id, &founding, steps).map(Some).map_err(SessionError::Steps)
     }
 
     /// The cluster that was pinned when the node was asked.
@@ -203,9 +202,11 @@ impl Exchange {
         self
     }
 
-    /// The newest policy of whoever asked, or for whoever has none the founding one.
-    fn pin<'a>(&'a self, row: Option<&'a PolicyDoc>, min_version: PolicyVersion) -> PolicyPin<'a> {
-        match self.remembered.policy.as_deref().map(|newest| &newest.policy).or(row) {
+    /// The newest policy of whoever asked, or for whoever has none the founding one; where the file's row goes on from it, what that leads to.
+    fn pin<'a>(&'a self, row: Option<&'a VerifiedSteps>, min_version: PolicyVersion) -> PolicyPin<'a> {
+        let held = self.remembered.policy.as_deref();
+        let leads_on = |row: &&VerifiedSteps| held.is_none_or(|held| row.digests().contains(&held.record.digest()));
+        match row.filter(leads_on).map(VerifiedSteps::policy).or(held.map(|held| &held.policy)) {
             Some(policy) => PolicyPin::From { policy, earlier: &[] },
             None => PolicyPin::Founding { min_version },
         }
@@ -215,7 +216,7 @@ impl Exchange {
     pub(crate) fn judge(&self, anchors: &Anchors, trace: &mut Trace) -> Result<AppraisedPeer, SessionError> {
         let SavedExchange { cluster_id, min_policy_version, handshake, nonce, noise, mode, at_s, .. } = &self.asked;
         let asked = Asked { handshake, nonce, role: Role::ClientServer, noise, mode: *mode };
-        let row = self.row_policy()?;
+        let row = self.row_verified()?;
         let policy = self.pin(row.as_ref(), *min_policy_version);
         let pinned = Pinned { cluster_id: *cluster_id, policy, anchors, now_s: *at_s, last_head: self.remembered.head.as_ref() };
         self.new_enough(appraise_session_traced(&self.answer, &asked, &pinned, trace)?)
@@ -241,7 +242,7 @@ impl Exchange {
     ) -> Result<AppraisedPeer, SessionError> {
         let SavedExchange { cluster_id, min_policy_version, at_s, .. } = &self.asked;
         let asked = Asked { handshake, nonce, role, noise: &self.answer.keys.noise, mode: AttestMode::Batched };
-        let row = self.row_policy()?;
+        let row = self.row_verified()?;
         let policy = self.pin(row.as_ref(), *min_policy_version);
         let pinned = Pinned { cluster_id: *cluster_id, policy, anchors, now_s: *at_s, last_head: None };
         self.new_enough(appraise_session_traced(&self.answer, &asked, &pinned, trace)?)
@@ -384,6 +385,24 @@ mod tests {
         row[5].signed.signatures = List::default();
         forged.row = List::new(row).unwrap();
         assert!(matches!(forged.judge(&anchors, &mut Trace::new()), Err(SessionError::Steps(_))));
+    }
+
+    #[test]
+    fn a_file_is_judged_for_whoever_holds_any_policy_of_its_row_and_for_nobody_beside_it() {
+        let anchors = ringwall_sim::anchors();
+        let (exchange, known) = after_changes(70);
+        let bytes = exchange.encode_whole();
+        let judged = |held: KnownPolicy| {
+            let read = Exchange::decode(&bytes).unwrap().held_to(held).unwrap();
+            read.judge(&anchors, &mut Trace::new()).map(|peer| peer.policy().version.0)
+        };
+        for changes in [0, 5, 37, 38, 69, 70] {
+            let card = KnownPolicy { steps: List::new(known.steps[..changes].to_vec()).unwrap(), ..known.clone() };
+            assert_eq!(judged(card), Ok(71), "a card of {changes} changes");
+        }
+        let mut aside = KnownPolicy { steps: PolicyRow::default(), ..known.clone() };
+        aside.founding.session.reattest_s += 1;
+        assert!(matches!(judged(aside), Err(SessionError::PolicyUnrelated { .. })));
     }
 
     #[test]

@@ -150,7 +150,7 @@ pub(crate) async fn judge_from(
     let site = Arc::clone(site);
     let judging = tokio::task::spawn_blocking(move || match ahead {
         // The answer has to be bound to where the pages end, or go on from there: nobody is judged by a change that its own evidence does not stand for.
-        Some(policy) => heeded(&site, &answer, by(&site, &answer, &wanted, PolicyPin::From { policy: &policy, earlier: &[] })),
+        Some(policy) => remembering(&site, &answer, by(&site, &answer, &wanted, PolicyPin::From { policy: &policy, earlier: &[] })),
         None => judge_here(&site, &answer, &wanted),
     });
     judging.await.expect("judging does not panic and is not aborted")
@@ -173,27 +173,27 @@ pub(crate) fn judge_kept(site: &Site, answer: &AttestResp, asked: &Asked<'_>, no
 /// The same as [`judge`] on this thread: a few milliseconds of public-key arithmetic. What this node heard of the release log, from whomever, counts for
 /// every answer; what this one says of the log is heard.
 pub fn judge_here(site: &Site, answer: &AttestResp, wanted: &Wanted) -> Result<AppraisedPeer, SessionError> {
-    heeded(site, answer, judge_alone(site, answer, wanted))
+    remembering(site, answer, judge_alone(site, answer, wanted))
 }
 
-/// The verdict, once what was heard has allowed it too.
-fn heeded(site: &Site, answer: &AttestResp, alone: Result<AppraisedPeer, SessionError>) -> Result<AppraisedPeer, SessionError> {
+/// The verdict over an answer by itself, with what was heard of the release log.
+fn remembering(site: &Site, answer: &AttestResp, alone: Result<AppraisedPeer, SessionError>) -> Result<AppraisedPeer, SessionError> {
     let verdict = alone.and_then(|peer| site.heard.judge(&peer, &answer.release_proof).map(|()| peer));
     heed(site, answer, verdict.as_ref());
     verdict
 }
 
-/// Hears what a proof says of the log: one that holds, and one that revokes the build it was shown for. Sessions are opened anew where more was revoked.
+/// Hears what a proof says of the log: one that holds, and one that revokes the build it was shown for. Sessions are opened anew where more was revoked. Under the
+/// rule in force here alone: a change that somebody shows may never come into force, and the head of another log would take the place of what was heard.
 fn heed(site: &Site, answer: &AttestResp, verdict: Result<&AppraisedPeer, &SessionError>) {
     let in_force = site.policies.now();
-    let rule = match verdict {
-        Ok(peer) => &peer.policy().release,
-        Err(SessionError::Rejected(Rejection::NotReleased(why))) if matches!(**why, ReleaseError::Revoked { .. }) => {
-            &in_force.policy().release
-        }
-        Err(_) => return,
+    let heeds = match verdict {
+        Ok(peer) => peer.policy().release == in_force.policy().release,
+        Err(SessionError::Rejected(Rejection::NotReleased(why))) => matches!(**why, ReleaseError::Revoked { .. }),
+        Err(_) => false,
     };
-    if let ReleaseRule::Demanded(rule) = rule
+    if heeds
+        && let ReleaseRule::Demanded(rule) = &in_force.policy().release
         && site.heard.hear(&answer.release_proof, rule) > 0
     {
         site.sessions.renew();

@@ -361,5 +361,7 @@ async fn a_row_nobody_approved_is_refused_page_by_page_and_leads_nowhere() {
     assert!(liar.policies.go_on(InForce::by(&founding, forged).unwrap()));
     let (dialled, _) = between((&dialler, SECOND), (&liar, FIRST), PeerPurpose::Member, None).await;
     assert!(matches!(evidence_error(dialled), SessionError::Steps(StepError::Step { number: 1, .. })));
+    let (dialled, _) = crowded((&dialler, SECOND), (&liar, FIRST)).await;
+    assert_eq!(refused_code(dialled), RefusalCode::Busy, "out of turn nobody is shown a page: each is held in memory until it is read");
     assert_eq!(dialler.policies.now().digest(), Digest(founding.digest()));
 }

@@ -261,7 +261,7 @@ impl PolicyFault {
             F::NoticeBad => "the notice is not about this change, or its proofs do not hold; make it again from the log",
             F::NoticeWitnesses => "too few witnesses cosigned a checkpoint of the notice; ask more of them",
             F::NoticeEarly => "the later checkpoint of the notice is not a full delay after the first; wait, and bring a newer one",
-            F::NoRoom => "the record of changes is full: no further one fits; see docs/limits.md",
+            F::NoRoom => "the record is full: nothing more of this kind fits, the last is left to what does not loosen; see docs/limits.md",
             F::OtherCluster => "it is for another cluster; have one made from this cluster's card",
             F::NoLease => "the policy in force demands no lease; nothing has to be done",
             F::OtherPolicy => "the lease is for another policy than the one in force; have one made for that",

@@ -212,6 +212,10 @@ pub const POLICY_STEPS_BYTES: usize = 256 * 1024;
 pub const POLICY_ROW_STEPS: usize = 1_024;
 /// Bytes of all of them together: that many of 16 KiB each. Every member holds them in memory once, and every snapshot.
 pub const POLICY_ROW_BYTES: usize = 16 * 1024 * 1024;
+/// Changes of those that are left to what does not loosen: a row that releases filled can still take builds, chips and governors off.
+pub const POLICY_RESERVE_STEPS: usize = 64;
+/// Bytes of those that are left to what does not loosen: 8 policies of the full size, or 64 of 16 KiB.
+pub const POLICY_RESERVE_BYTES: usize = 1024 * 1024;
 /// Pages of changes asked for in one session: a page has [`POLICY_STEPS`] changes, or two in a row have more than [`POLICY_STEPS_BYTES`].
 pub const POLICY_PAGES: usize = POLICY_ROW_STEPS / POLICY_STEPS + 2 * (POLICY_ROW_BYTES / POLICY_STEPS_BYTES) + 1;
 /// Bytes of a client's record of a policy: the founding one, every change, and a checksum.

@@ -15,6 +15,7 @@ use ringwall_wire::codec::DecodeError;
 use ringwall_wire::governance::PolicyRow;
 use ringwall_wire::ids::{ClusterId, Digest};
 use ringwall_wire::known::KnownPolicy;
+use ringwall_wire::limits::POLICY_ROW_STEPS;
 use ringwall_wire::policy::PolicyDoc;
 use ringwall_wire::release::{ForkProof, LogHead};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -37,10 +38,13 @@ impl Newest {
         Ok(Newest { policy: record.policy()?, record })
     }
 
-    /// Where these pages lead from what was held. Nobody stands for it yet.
+    /// Where these pages lead from what was held; none where no record takes so many changes. Nobody stands for it yet.
     pub(crate) fn after(held: Option<&Newest>, cluster_id: ClusterId, walk: &PageWalk) -> Option<Self> {
         let begins = || walk.founding().map(|founding| KnownPolicy { cluster_id, founding: founding.clone(), steps: PolicyRow::default() });
         let record = held.map(|held| held.record.clone()).or_else(begins)?.followed_by(walk.steps()).ok()?;
+        if record.steps.len() > POLICY_ROW_STEPS {
+            return None;
+        }
         Some(Newest { policy: walk.policy()?.clone(), record })
     }
 }

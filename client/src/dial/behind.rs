@@ -3,7 +3,7 @@
 //! Decides: the question names the newest policy that is known here. A node whose changes since then do not fit an answer sends a page of them in its place: it is
 //! judged before the next is asked for, and pages are bounded. What was judged is kept in memory until evidence was, so that a dial that ran out of time is gone on
 //! with by the next. It is remembered for good only when a node's own evidence stands for it (`NodeDialler::attest`): a page may hold a change that governors signed and
-//! that is not in force. Whoever is not behind asks once, as ever.
+//! that is not in force. A later node that does not go by them is judged as if they had not come: nobody vouches for who sent them. Whoever is not behind asks once.
 //! Trusts: nothing of a page. Out of scope: judging pages (`ringwall_attest::governance`). Protocol section 3.1, "Pages".
 
 use super::{NodeDialler, Pipe, SEALED_ATTEST_BYTES, of_channel};
@@ -15,19 +15,30 @@ use ringwall_attest::SessionError;
 use ringwall_attest::governance::{PageWalk, StepError};
 use ringwall_channel::{Answered, Session, Unverified};
 use ringwall_wire::bounded::Blob;
-use ringwall_wire::governance::PolicyPage;
-use ringwall_wire::ids::{Nonce, PolicyVersion};
-use ringwall_wire::session::{AttestReq, SavedExchange};
+use ringwall_wire::codec::Message as _;
+use ringwall_wire::governance::{PolicyPage, PolicyStep};
+use ringwall_wire::ids::{Digest, Nonce, PolicyVersion};
+use ringwall_wire::limits::POLICY_ROW_STEPS;
+use ringwall_wire::policy::PolicyDoc;
+use ringwall_wire::session::{AttestReq, AttestResp, SavedExchange};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+
+/// What is said of a node that was asked from where somebody else's pages ended.
+const LED_ASTRAY: &str = "an earlier dial was shown policy changes that this node does not go by; it is asked again without them";
 
 /// Where pages led that were judged, and that no evidence was judged after.
 #[derive(Debug, Default)]
-pub(super) struct Ahead(Mutex<Option<Arc<Newest>>>);
+pub(super) struct Ahead {
+    newest: Mutex<Option<Arc<Newest>>>,
+    /// They led astray once: whoever sent those would send them before every other dial, so no more are kept from one dial to the next.
+    astray: AtomicBool,
+}
 
 impl Ahead {
     /// What to begin with for someone who holds this: where pages led from it, if any did.
     fn beyond(&self, held: Option<Arc<Newest>>) -> Option<Arc<Newest>> {
-        let ahead = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let ahead = self.newest.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let goes_on = |ahead: &Newest| match &held {
             None => true,
             Some(held) => {
@@ -39,7 +50,13 @@ impl Ahead {
     }
 
     fn keep(&self, newest: Option<Arc<Newest>>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = newest;
+        let newest = newest.filter(|_| !self.astray.load(Ordering::Relaxed));
+        *self.newest.lock().unwrap_or_else(PoisonError::into_inner) = newest;
+    }
+
+    fn led_astray(&self) {
+        self.astray.store(true, Ordering::Relaxed);
+        self.forget();
     }
 
     /// Evidence was judged: either what is known is kept elsewhere now, or nobody stands for it.
@@ -53,7 +70,8 @@ impl NodeDialler {
     pub(super) async fn ask(&self, pipe: &mut Pipe, session: &mut Session<Unverified>, nonce: &Nonce) -> Result<Exchange, DialError> {
         let noise = *session.remote_noise().ok_or_else(|| DialError::Handshake("the node has no static key".into()))?;
         let mut remembered = self.governed.remembered().await?;
-        remembered.policy = self.ahead.beyond(remembered.policy);
+        let held = remembered.policy.clone();
+        remembered.policy = self.ahead.beyond(held.clone());
         let mut walk = PageWalk::new(self.cluster_id, remembered.policy.as_deref().map(|newest| &newest.policy));
         let answered = loop {
             match self.answered(pipe, session, nonce, &walk).await {
@@ -66,13 +84,22 @@ impl NodeDialler {
             }
         };
         if !walk.is_empty() {
-            remembered.policy = Newest::after(remembered.policy.as_deref(), self.cluster_id, &walk).map(Arc::new);
+            let begun = remembered.policy.as_deref();
+            let Some(newest) = Newest::after(begun, self.cluster_id, &walk) else {
+                // Never by less than what is held.
+                return Err(self.refuse(Some(&noise), SessionError::Steps(beyond_any_row(begun, &walk))));
+            };
+            remembered.policy = Some(Arc::new(newest));
             self.ahead.keep(remembered.policy.clone());
         }
         let answer = answered?;
+        if walk.is_empty() {
+            let judged_from = stood_for(remembered.policy.as_ref(), held.as_ref(), &answer);
+            remembered.policy = judged_from.inspect_err(|_| self.ahead.led_astray())?;
+        }
         let asked = SavedExchange {
             cluster_id: self.cluster_id,
-            min_policy_version: self.least_version(&walk),
+            min_policy_version: self.least_version(remembered.policy.as_deref().map(|newest| &newest.policy)),
             handshake: *session.handshake(),
             nonce: *nonce,
             noise,
@@ -90,16 +117,41 @@ impl NodeDialler {
         nonce: &Nonce,
         walk: &PageWalk,
     ) -> Result<Answered, DialError> {
-        let min_policy_version = self.least_version(walk);
+        let min_policy_version = self.least_version(walk.policy());
         let question = AttestReq { nonce: *nonce, mode: self.attest, min_policy_version, known_policy: walk.known() };
         pipe.write(&session.seal_attest_req(&question).map_err(of_channel)?).await?;
         let sealed = pipe.read(SEALED_ATTEST_BYTES).await?;
         session.open_answer(&sealed).map_err(of_channel)
     }
 
-    fn least_version(&self, walk: &PageWalk) -> PolicyVersion {
-        walk.policy().map_or(self.min_policy_version, |policy| policy.version.max(self.min_policy_version))
+    fn least_version(&self, policy: Option<&PolicyDoc>) -> PolicyVersion {
+        policy.map_or(self.min_policy_version, |policy| policy.version.max(self.min_policy_version))
     }
+}
+
+/// What an answer is judged from that no page of its own session came before. Where pages of an earlier dial led to counts if the answer goes by that or on from it;
+/// else they were somebody else's, and what is held counts, as if they had not come. Fails where the answer does not reach back to that: it was asked from elsewhere.
+fn stood_for(begun: Option<&Arc<Newest>>, held: Option<&Arc<Newest>>, answer: &AttestResp) -> Result<Option<Arc<Newest>>, DialError> {
+    let bound = Digest(answer.policy.digest());
+    let goes_on = |from: Digest| bound == from || answer.steps.iter().any(|step| step.signed.replaces == Some(from));
+    let ahead = begun.filter(|begun| held.is_none_or(|held| held.record.digest() != begun.record.digest()));
+    if ahead.is_none_or(|ahead| goes_on(ahead.record.digest())) {
+        return Ok(begun.cloned());
+    }
+    let reaches = match held {
+        Some(held) => goes_on(held.record.digest()),
+        None => {
+            let founding = answer.steps.first().and_then(PolicyStep::as_founding);
+            founding.is_some() || bound == answer.genesis.template.policy
+        }
+    };
+    reaches.then(|| held.cloned()).ok_or_else(|| DialError::Unreachable(LED_ASTRAY.into()))
+}
+
+/// More changes than a record takes.
+fn beyond_any_row(held: Option<&Newest>, walk: &PageWalk) -> StepError {
+    let got = held.map_or(0, |held| held.record.steps.len()).saturating_add(walk.steps().len());
+    StepError::TooMany { got, most: POLICY_ROW_STEPS }
 }
 
 /// Judges a page off the event loop: up to a second of signatures where many governors and witnesses sign.
@@ -112,12 +164,12 @@ async fn taken(mut walk: PageWalk, page: PolicyPage) -> Result<Result<PageWalk, 
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use ed25519_dalek::{Signer as _, SigningKey};
     use ringwall_wire::bounded::List;
-    use ringwall_wire::codec::Message as _;
-    use ringwall_wire::governance::PolicyStep;
-    use ringwall_wire::ids::{ClusterId, Digest};
+    use ringwall_wire::ids::{ClusterId, SigPublic, Signature};
     use ringwall_wire::known::KnownPolicy;
-    use ringwall_wire::policy::SignedPolicy;
+    use ringwall_wire::policy::{Approval, Governance, SignedPolicy};
+    use ringwall_wire::sample::{Sample as _, Source};
 
     /// So many changes after the founding, made in this second: not judged by anybody.
     fn newest(changes: u64, timelock_s: u32) -> Arc<Newest> {
@@ -146,6 +198,71 @@ mod tests {
         assert_eq!(version(Some(newest(3, 9))), Some(4), "of another row: what is held stays");
         ahead.forget();
         assert_eq!(version(None), None);
+        // A stranger at one of the addresses does not keep a client from the other nodes for ever.
+        ahead.keep(Some(newest(40, 5)));
+        ahead.led_astray();
+        assert_eq!(version(None), None);
+        ahead.keep(Some(newest(40, 5)));
+        assert_eq!((version(None), version(Some(newest(3, 5)))), (None, Some(4)));
+    }
+
+    /// An answer of a node that goes by this, with all changes since so many.
+    fn answer(by: &Newest, since: usize) -> AttestResp {
+        let steps = List::new(by.record.steps[since..].to_vec()).unwrap();
+        AttestResp { policy: by.policy.clone(), steps, ..AttestResp::sample(&mut Source::new(3)) }
+    }
+
+    #[test]
+    fn a_node_is_not_judged_by_pages_somebody_else_sent() {
+        let (held, ahead, next) = (newest(3, 5), newest(4, 9), newest(4, 5));
+        // Of one row with what is held, and never in force: a change that waits, sent by whoever answered in a node's place.
+        let waiting = Arc::new(Newest::new(held.record.followed_by(&ahead.record.steps[3..]).unwrap()).unwrap());
+        let from = |begun: &Arc<Newest>, held: Option<&Arc<Newest>>, answer: &AttestResp| stood_for(Some(begun), held, answer).ok();
+        assert_eq!(from(&waiting, Some(&held), &answer(&held, 0)), Some(Some(Arc::clone(&held))), "it is in force, the pages' end is not");
+        assert_eq!(from(&waiting, Some(&held), &answer(&next, 0)), Some(Some(Arc::clone(&held))), "it goes on otherwise");
+        assert_eq!(from(&next, Some(&held), &answer(&next, 4)), Some(Some(Arc::clone(&next))), "the pages' end is in force");
+        assert_eq!(from(&next, Some(&held), &answer(&newest(6, 5), 4)), Some(Some(Arc::clone(&next))), "it goes on from their end");
+        let far = newest(40, 5);
+        assert_eq!(from(&waiting, Some(&held), &answer(&far, 10)), None, "asked from elsewhere, it does not reach back to what is held");
+        assert_eq!(from(&held, Some(&held), &answer(&far, 10)), Some(Some(Arc::clone(&held))), "nothing is ahead: as it came");
+        // Whoever holds the cluster id alone.
+        let mut bare = answer(&next, 0);
+        assert_eq!(from(&waiting, None, &bare), None);
+        bare.genesis.template.policy = Digest(next.policy.digest());
+        assert_eq!(from(&waiting, None, &bare), Some(None));
+        bare.genesis.template.policy = Digest([0; 32]);
+        let founding = PolicyStep::founding(&next.record.founding).unwrap();
+        bare.steps = List::new([&[founding], &*next.record.steps].concat()).unwrap();
+        assert_eq!(from(&waiting, None, &bare), Some(None));
+        assert_eq!(stood_for(None, None, &bare).ok(), Some(None));
+    }
+
+    #[test]
+    fn pages_beyond_any_row_leave_nobody_with_less_than_was_held() {
+        let governor = SigningKey::from_bytes(&[1; 32]);
+        let keys = List::new(vec![SigPublic(governor.verifying_key().to_bytes())]).unwrap();
+        let governance = Governance { keys, threshold: 1, timelock_s: 60, lease_s: 0 };
+        let first = PolicyDoc { governance, ..ringwall_sim::world::policy() };
+        let mut second = PolicyDoc { version: PolicyVersion(first.version.0 + 1), ..first.clone() };
+        second.session.reattest_s -= 1;
+        let policy = Blob::new(second.encode()).unwrap();
+        let mut signed = SignedPolicy { replaces: Some(Digest(first.digest())), policy, signatures: List::default() };
+        let signature = Signature(governor.sign(&signed.signed_words()).to_bytes());
+        signed.signatures = List::new(vec![Approval { key: SigPublic(governor.verifying_key().to_bytes()), signature }]).unwrap();
+        let mut walk = PageWalk::new(ClusterId([7; 32]), Some(&first));
+        let steps = List::new(vec![PolicyStep { signed, notice: None }]).unwrap();
+        walk.take(PolicyPage { founded: None, steps, left: 0 }).unwrap();
+        // Where the changes of what is held come from matters to nobody here, how many there are does.
+        let held = |changes: usize| {
+            let steps = List::new(vec![walk.steps()[0].clone(); changes]).unwrap();
+            let record = KnownPolicy { cluster_id: ClusterId([7; 32]), founding: first.clone(), steps };
+            Newest { record, policy: first.clone() }
+        };
+        let after = |changes: usize| Newest::after(Some(&held(changes)), ClusterId([7; 32]), &walk);
+        assert_eq!(after(POLICY_ROW_STEPS - 1).unwrap().policy, second);
+        assert_eq!(after(POLICY_ROW_STEPS), None, "no record and no file takes it");
+        let fault = beyond_any_row(Some(&held(POLICY_ROW_STEPS)), &walk);
+        assert_eq!(fault, StepError::TooMany { got: POLICY_ROW_STEPS + 1, most: POLICY_ROW_STEPS });
     }
 
     #[test]

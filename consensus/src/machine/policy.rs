@@ -20,7 +20,9 @@ use ringwall_wire::governance::{
     PolicyWithdrawal, steps_bytes,
 };
 use ringwall_wire::ids::{Digest, PolicyVersion};
-use ringwall_wire::limits::{POLICY_PENDING, POLICY_ROW_BYTES, POLICY_ROW_STEPS, POLICY_STEPS_BYTES, POLICY_WITHDRAWN};
+use ringwall_wire::limits::{
+    POLICY_PENDING, POLICY_RESERVE_BYTES, POLICY_RESERVE_STEPS, POLICY_ROW_BYTES, POLICY_ROW_STEPS, POLICY_STEPS_BYTES, POLICY_WITHDRAWN,
+};
 use ringwall_wire::order::OrderFault;
 use ringwall_wire::policy::{PolicyDoc, SignedPolicy};
 use ringwall_wire::release::PolicyNotice;
@@ -227,7 +229,7 @@ impl Governed {
         if !loosens {
             return self.in_force_now(step, policy, at);
         }
-        self.has_room(&step)?;
+        self.has_room_to_loosen(&step)?;
         if self.pending.len() >= POLICY_PENDING {
             return Err(PolicyFault::TooManyPending);
         }
@@ -251,7 +253,7 @@ impl Governed {
         law.notice(&notice, &pending.step.signed)?;
         let step = PolicyStep { signed: pending.step.signed.clone(), notice: Some(notice) };
         // What would not fit once it is in force is not taken: the change would wait for ever with it.
-        let has_room = self.has_room(&step);
+        let has_room = self.has_room_to_loosen(&step);
         let pending = self.pending.get_mut(place).ok_or(PolicyFault::NotPending)?;
         has_room?;
         Arc::make_mut(pending).step = step;
@@ -327,6 +329,13 @@ impl Governed {
             true => Ok(bytes),
             false => Err(PolicyFault::NoRoom),
         }
+    }
+
+    /// The same for one that loosens: it leaves the reserve to those that do not, so that a row full of releases can still revoke.
+    fn has_room_to_loosen(&self, step: &PolicyStep) -> Result<(), PolicyFault> {
+        let bytes = self.bytes.saturating_add(self.has_room(step)?);
+        let leaves = self.steps.len() < POLICY_ROW_STEPS - POLICY_RESERVE_STEPS && bytes <= POLICY_ROW_BYTES - POLICY_RESERVE_BYTES;
+        leaves.then_some(()).ok_or(PolicyFault::NoRoom)
     }
 
     /// One step more; it has room.

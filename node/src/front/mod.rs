@@ -297,9 +297,12 @@ impl Front {
     }
 
     /// What was asked for by somebody who knows this policy.
-    fn attest_resp(&self, bound: Bound, known_policy: Option<&Digest>) -> AttestResp {
+    fn attest_resp(&self, bound: Bound, known_policy: Option<&Digest>) -> Result<AttestResp, Refusal> {
         let in_force = &bound.quote.in_force;
-        AttestResp {
+        if !in_force.reaches(known_policy) {
+            return Err(refusals::changed_meanwhile());
+        }
+        Ok(AttestResp {
             cluster_id: self.cluster_id,
             epoch: self.epoch,
             role: Role::ClientServer,
@@ -313,7 +316,7 @@ impl Front {
             endorsements: bound.quote.endorsements.clone(),
             proof: bound.proof,
             release_proof: self.staple.current(),
-        }
+        })
     }
 
     /// The member behind the door, while it is one.

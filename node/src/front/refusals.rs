@@ -45,6 +45,11 @@ pub(crate) fn behind() -> Refusal {
     )
 }
 
+/// One change more came into force than an answer to this question carries.
+pub(crate) fn changed_meanwhile() -> Refusal {
+    refusal(RefusalCode::Unavailable, "another policy came into force meanwhile; ask again, here or another member")
+}
+
 /// The node leaves.
 pub(crate) fn leaving() -> Refusal {
     refusal(RefusalCode::ShuttingDown, "this member is shutting down; go on with another one, with the same write number")

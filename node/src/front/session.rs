@@ -197,10 +197,9 @@ async fn attest(
         // Another policy came into force while the quote was made.
         bound = front.quotes.ask(*session.handshake(), asked.nonce, asked.mode).await;
     }
-    match bound {
-        Ok(bound) => {
-            let answer = session.seal_attest_resp(&front.attest_resp(bound, asked.known_policy.as_ref()))?;
-            writer.write(&answer, STEP).await?;
+    match bound.and_then(|bound| front.attest_resp(bound, asked.known_policy.as_ref())) {
+        Ok(answer) => {
+            writer.write(&session.seal_attest_resp(&answer)?, STEP).await?;
             Ok((asked.nonce, session.serve()?))
         }
         Err(refusal) => Err(refuse_sealed(session, writer, refusal).await),

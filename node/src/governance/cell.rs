@@ -158,6 +158,13 @@ impl InForce {
         Some(PolicyPage { founded, steps: List::new(steps).expect("as many as one message carries"), left })
     }
 
+    /// Whether an answer leads on from this policy of the row, or shows that it is of another one. Where it does not, a change came into force after whoever
+    /// knows that policy was found near enough for an answer ([`InForce::page`]): they could only take it for another row.
+    pub fn reaches(&self, known: Option<&Digest>) -> bool {
+        let from = known.map_or(Some(0), |known| self.place(known));
+        from.is_none_or(|from| self.carried(from) == self.steps.len().saturating_sub(from))
+    }
+
     fn answer(&self, steps: Range<usize>, from_founding: bool) -> PolicySteps {
         let founding = from_founding.then(|| {
             PolicyStep::founding(&self.founding).expect("a process does not start with a founding policy that is larger (file::at_start)")
@@ -282,6 +289,13 @@ mod tests {
         }
         assert_eq!(in_force.page(None, &genesis), None, "as many as an answer carries");
         assert_eq!(in_force.after(None).len(), POLICY_STEPS + 1);
+        // Found near enough, and then one more came into force: the answer would begin after what is known.
+        let (one_more, known) = (grown(&in_force, 33), Digest(first().digest()));
+        for known in [None, Some(&known)] {
+            assert!(in_force.reaches(known) && !one_more.reaches(known));
+        }
+        assert_eq!(one_more.after(Some(&known)).first().unwrap().signed.replaces, Some(in_force.earlier()[1]));
+        assert!(one_more.reaches(Some(&in_force.earlier()[1])) && one_more.reaches(Some(&Digest([7; 32]))));
         for svn in 33..=100 {
             in_force = grown(&in_force, svn);
         }

@@ -7,15 +7,17 @@
 use super::*;
 use crate::attesting::{self, Claim, Wanted};
 use crate::context::Site;
+use crate::governance::InForce;
 use crate::join::endorse::place;
 use crate::stapling::Staple;
 use ringwall_attest::release::LogError;
 use ringwall_channel::NodeSecrets;
-use ringwall_sim::release::{Publisher, statement_of};
-use ringwall_wire::bounded::Text;
+use ringwall_sim::release::{MintedLog, Publisher, statement_of};
+use ringwall_wire::bounded::{Blob, List, Text};
 use ringwall_wire::evidence::Role;
+use ringwall_wire::governance::PolicyStep;
 use ringwall_wire::ids::{Incarnation, Nonce};
-use ringwall_wire::policy::PolicyDoc;
+use ringwall_wire::policy::{PolicyDoc, SignedPolicy};
 use ringwall_wire::release::{ReleaseProof, Revoked, RevokedBuild};
 
 /// A cluster whose policy demands releases, and its publisher.
@@ -67,11 +69,11 @@ impl Scene {
 
 /// Whether one node accepts another that plays this part.
 async fn judged(by: &Arc<Site>, of: &Arc<Site>, role: Role) -> Result<(), SessionError> {
-    judged_from(by, of, role, None).await
+    judged_after(by, of, role, None).await
 }
 
-/// The same after pages of policy changes, which lead to `ahead`.
-async fn judged_from(by: &Arc<Site>, of: &Arc<Site>, role: Role, ahead: Option<PolicyDoc>) -> Result<(), SessionError> {
+/// The same where pages of changes came first, and led to this policy.
+async fn judged_after(by: &Arc<Site>, of: &Arc<Site>, role: Role, ahead: Option<PolicyDoc>) -> Result<(), SessionError> {
     let keys = NodeSecrets::generate(&mut *(of.entropy)()).public().clone();
     let (handshake, nonce, noise) = (Digest([3; 32]), Nonce([4; 32]), keys.noise);
     let incarnation = if role == Role::JoinInit { Incarnation(0) } else { Incarnation::new(of.epoch(), 7) };
@@ -105,10 +107,38 @@ async fn a_node_of_a_revoked_build_is_refused_whatever_head_it_shows() {
         let refused = why(judged(&member, &joiner, role).await);
         assert!(matches!(refused, Some(ReleaseError::Revoked { .. })), "{role:?}: {refused:?}");
     }
+    for role in [Role::PeerInit, Role::PeerResp] {
+        let refused = why(judged_after(&member, &joiner, role, Some(scene.policy.clone())).await);
+        assert!(matches!(refused, Some(ReleaseError::Revoked { .. })), "pages before it change nothing: {refused:?}");
+    }
     renewals.mark_unchanged();
     assert!(judged(&member, &shows, Role::PeerInit).await.is_err());
     assert!(!renewals.has_changed().unwrap(), "what is known ends nothing again");
     assert_eq!(judged(&joiner, &member, Role::JoinResp).await, Ok(()), "one that heard nothing goes by what it is shown");
+}
+
+/// A change that governors signed and that waits names another log: its head is nothing that was heard of the log in force.
+#[tokio::test]
+async fn a_change_that_is_shown_does_not_make_a_node_forget() {
+    let mut scene = Scene::new();
+    let before = scene.proof.clone();
+    scene.publisher.log.revoke(revocation("another build"));
+    let member = scene.node(1, &before);
+    assert_eq!(judged(&member, &scene.node(3, &scene.refreshed(0)), Role::PeerInit).await, Ok(()));
+    let revoked = || member.heard.under(&scene.rule()).map(|heard| heard.revoked());
+    assert_eq!(revoked(), Some(1));
+    let mut other = Publisher { log: MintedLog::new("log.example/other"), ..Publisher::default() };
+    other.log.append_leaf(Digest([1; 32]));
+    let proof = other.publish(&statement_of(&scene.policy.measurements[0]), scene.now_s);
+    let mut waits = PolicyDoc { release: other.demanded(), ..scene.policy.clone() };
+    waits.version.0 += 1;
+    let policy = Blob::new(waits.encode()).unwrap();
+    let signed = SignedPolicy { replaces: Some(Digest(scene.policy.digest())), policy, signatures: List::default() };
+    let shows = scene.node(2, &proof);
+    assert!(shows.policies.go_on(InForce::by(&scene.policy, [PolicyStep { signed, notice: None }]).unwrap()));
+    let accepted = judged_after(&member, &shows, Role::PeerInit, Some(waits)).await;
+    assert_eq!(accepted, Ok(()), "its evidence stands for the change");
+    assert_eq!(revoked(), Some(1), "what was heard stays");
 }
 
 #[tokio::test]
@@ -119,10 +149,10 @@ async fn what_was_heard_counts_for_a_node_that_brings_pages_of_policy_changes_to
     scene.publisher.log.revoke(revocation(&build));
     let (member, peer, shows) = (scene.node(1, &before), scene.node(2, &before), scene.node(3, &scene.refreshed(0)));
     let ahead = || Some(scene.policy.clone());
-    assert_eq!(judged_from(&member, &peer, Role::PeerInit, ahead()).await, Ok(()), "nobody heard of anything");
-    assert!(matches!(why(judged_from(&member, &shows, Role::PeerInit, ahead()).await), Some(ReleaseError::Revoked { .. })));
+    assert_eq!(judged_after(&member, &peer, Role::PeerInit, ahead()).await, Ok(()), "nobody heard of anything");
+    assert!(matches!(why(judged_after(&member, &shows, Role::PeerInit, ahead()).await), Some(ReleaseError::Revoked { .. })));
     assert_eq!(member.heard.under(&scene.rule()).unwrap().revoked(), 1, "it is heard");
-    let refused = why(judged_from(&member, &peer, Role::PeerInit, ahead()).await);
+    let refused = why(judged_after(&member, &peer, Role::PeerInit, ahead()).await);
     assert!(matches!(refused, Some(ReleaseError::Revoked { .. })), "pages are no way around it: {refused:?}");
 }
 

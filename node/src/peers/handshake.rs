@@ -353,7 +353,7 @@ pub async fn greet(site: &Site, connection: &Connection) -> Result<Greeted, Peer
     Err(fault)
 }
 
-/// Whether a quote may be made for the node with the key that Noise authenticated.
+/// Whether a quote may be made, and pages shown before it, for the node with the key that Noise authenticated.
 #[derive(Debug)]
 pub enum Turn {
     /// Yes: it is known, or its kind of session is limited elsewhere.
@@ -393,7 +393,7 @@ pub async fn answer(
     let mut session = noise.finish(&reader.read(HANDSHAKE_MESSAGE_BYTES, step).await?)?;
 
     let (other_role, own_role) = roles(hello.purpose);
-    let asked = pages::asked(own.site, &mut session, (&mut reader, &mut writer), true).await?;
+    let asked = pages::question(own.site, &mut session, &mut reader).await?;
     let turn = turn(session.remote_noise().ok_or(ChannelError::AnonymousPeer)?);
     if matches!(turn, Turn::Crowded) {
         // The other side waits for a frame with our evidence: the refusal takes its place.
@@ -404,6 +404,7 @@ pub async fn answer(
         close(connection, CloseCode::Busy);
         return Err(PeerError::Crowded);
     }
+    let asked = pages::lead(own.site, &mut session, (&mut reader, &mut writer), asked).await?;
     attest(own, &mut session, &mut writer, own_role, &asked).await?;
     drop(turn);
     let since = clock::now();
@@ -456,6 +457,9 @@ async fn attest(
 ) -> Result<(), PeerError> {
     let (keys, handshake, nonce) = (own.secrets.public().clone(), *session.handshake(), asked.nonce);
     let mut answer = attesting::answer(own.site, Claim { role, incarnation: own.incarnation, keys, handshake, nonce }).await?;
+    if role != Role::JoinInit && !own.site.policies.now().reaches(asked.known_policy.as_ref()) {
+        return Err(CollectError::Unavailable { reason: "another policy came into force meanwhile".into() }.into());
+    }
     answer.steps = cell::after(&answer.policy, &answer.steps, asked.known_policy.as_ref());
     Ok(writer.write(&session.seal_attest_resp(&answer)?, own.site.step()).await?)
 }

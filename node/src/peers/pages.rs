@@ -1,7 +1,7 @@
 //! Asking another node for evidence, and being asked, where the two are further apart than one answer carries.
 //!
 //! Decides: whoever asks names the newest policy they know. Where the changes after it do not fit an answer, a page of them comes in its place, before any quote
-//! is made; whoever asked judges it, off the async threads, and asks again from where it ends. Pages are bounded in number and bytes. Nothing of them is gone by
+//! is made; whoever asked judges it, off the async threads, and asks again from where it ends. Pages are bounded in number, bytes and time. Nothing of them is gone by
 //! before the evidence that follows stands for where they end; a node that asks to join neither sends nor is believed any.
 //! Trusts: nothing of a page. Out of scope: judging pages (`ringwall_attest::governance`), evidence (`attesting`). Protocol section 3.1, "Pages".
 
@@ -10,11 +10,15 @@ use crate::peers::handshake::{EVIDENCE_WAIT, PeerError, sealed};
 use ringwall_attest::SessionError;
 use ringwall_attest::governance::PageWalk;
 use ringwall_channel::{Answered, Session, Unverified};
-use ringwall_quic::{FrameReader, FrameWriter};
+use ringwall_quic::{FrameError, FrameReader, FrameWriter};
 use ringwall_wire::governance::PolicyPage;
 use ringwall_wire::ids::{Nonce, PolicyVersion};
 use ringwall_wire::limits::{ATTEST_MESSAGE_BYTES, HANDSHAKE_MESSAGE_BYTES, POLICY_PAGES};
 use ringwall_wire::session::{AttestMode, AttestReq, AttestResp};
+use std::time::Duration;
+
+/// Longest time one session is shown pages: all there are, over a line of 4 Mbit/s.
+const LEADING: Duration = Duration::from_secs(40);
 
 /// Both directions of stream 0 before it is split off.
 pub(super) type Frames<'a> = (&'a mut FrameReader, &'a mut FrameWriter);
@@ -62,11 +66,36 @@ pub(super) async fn asked(
     (reader, writer): Frames<'_>,
     leads: bool,
 ) -> Result<AttestReq, PeerError> {
-    for _ in 0..=POLICY_PAGES {
-        let request = session.open_attest_req(&reader.read(sealed(HANDSHAKE_MESSAGE_BYTES), site.step()).await?)?;
-        let page = leads.then(|| site.policies.now().page(request.known_policy.as_ref(), &site.genesis)).flatten();
-        let Some(page) = page else { return Ok(request) };
-        writer.write(&session.seal_policy_page(&page)?, site.step()).await?;
+    let first = question(site, session, reader).await?;
+    match leads {
+        true => lead(site, session, (reader, writer), first).await,
+        false => Ok(first),
     }
-    Err(PeerError::TooManyPages)
+}
+
+/// Reads the other side's request for evidence.
+pub(super) async fn question(site: &Site, session: &mut Session<Unverified>, reader: &mut FrameReader) -> Result<AttestReq, PeerError> {
+    Ok(session.open_attest_req(&reader.read(sealed(HANDSHAKE_MESSAGE_BYTES), site.step()).await?)?)
+}
+
+/// Shows the other side what lies between this request and an answer; its last request. Whoever is led has a place for that (`Turn`), and not for long.
+pub(super) async fn lead(
+    site: &Site,
+    session: &mut Session<Unverified>,
+    (reader, writer): Frames<'_>,
+    first: AttestReq,
+) -> Result<AttestReq, PeerError> {
+    let led = async {
+        let mut request = first;
+        for _ in 0..POLICY_PAGES {
+            let Some(page) = site.policies.now().page(request.known_policy.as_ref(), &site.genesis) else { return Ok(request) };
+            writer.write(&session.seal_policy_page(&page)?, site.step()).await?;
+            request = question(site, session, reader).await?;
+        }
+        match site.policies.now().page(request.known_policy.as_ref(), &site.genesis) {
+            None => Ok(request),
+            Some(_) => Err(PeerError::TooManyPages),
+        }
+    };
+    tokio::time::timeout(LEADING, led).await.map_err(|_| FrameError::TooSlow { within: LEADING })?
 }

@@ -355,6 +355,12 @@ fn the_chain_has_room_for_so_many_steps_and_bytes() {
         let outcome = propose(&mut bench, 2_000, &signed(&old, &new));
         assert_eq!(outcome, in_force(new.version.0), "{number}");
         old = new;
+        // What loosens leaves the last to what does not.
+        if [POLICY_ROW_STEPS - POLICY_RESERVE_STEPS - 1, POLICY_ROW_STEPS - POLICY_RESERVE_STEPS].contains(&(number + 1)) {
+            let loosening = propose(&mut bench, 2_000, &signed(&old, &next(&old, 2)));
+            let fits = number + 1 < POLICY_ROW_STEPS - POLICY_RESERVE_STEPS;
+            assert_eq!(loosening, if fits { Ok(PolicyOutcome::Pending(2_000 + MINUTE_MS)) } else { Err(PolicyFault::NoRoom) });
+        }
     }
     assert_eq!(propose(&mut bench, 2_000, &signed(&old, &next(&old, 3))), Err(PolicyFault::NoRoom));
     let governed = &bench.state.governed;
@@ -368,6 +374,8 @@ fn the_chain_has_room_for_so_many_steps_and_bytes() {
     let with = |bytes| Governed { bytes, ..Governed::default() };
     assert_eq!(with(POLICY_ROW_BYTES - bytes).has_room(step), Ok(bytes));
     assert_eq!(with(POLICY_ROW_BYTES - bytes + 1).has_room(step), Err(PolicyFault::NoRoom));
+    let most = POLICY_ROW_BYTES - POLICY_RESERVE_BYTES - bytes;
+    assert_eq!((with(most).has_room_to_loosen(step), with(most + 1).has_room_to_loosen(step)), (Ok(()), Err(PolicyFault::NoRoom)));
     // One that no answer and no page could carry.
     let mut large = PolicyStep { notice: Some(PolicyNotice::sample(&mut Source::new(6))), ..step.clone() };
     large.signed.policy = Blob::new(vec![0; POLICY_BYTES]).unwrap();
