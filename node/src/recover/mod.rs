@@ -476,3 +476,6 @@ pub(crate) async fn vouch(site: &Arc<Site>, secrets: &NodeSecrets, offer: Recove
     let signature = secrets.sign(&offer.words());
     Ok(SignedOffer { offer, signature, exchange })
 }
+
+#[cfg(test)]
+mod kept_tests;
