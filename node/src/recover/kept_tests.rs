@@ -205,12 +205,11 @@ async fn a_backup_is_not_opened_unless_a_member_signed_that_snapshot() {
     };
     assert!(read(*b"RWB9", &|_| {}, true).await.contains("does not begin as a backup"));
     assert!(read(BACKUP_MAGIC, &|_| {}, false).await.contains("did not sign"));
-    for change in [
-        &(|made: &mut BackupHead| made.bytes += 1) as &dyn Fn(&mut BackupHead),
-        &|made| made.state = Digest([8; 32]),
-        &|made| made.head.group = Digest([8; 32]),
-        &|made| made.head.index = 10,
-    ] {
+    let changes: [&dyn Fn(&mut BackupHead); 4] =
+        [&|made| made.bytes += 1, &|made| made.state = Digest([8; 32]), &|made| made.head.group = Digest([8; 32]), &|made| {
+            made.head.index = 10
+        }];
+    for change in changes {
         assert!(read(BACKUP_MAGIC, change, true).await.contains("not of this snapshot"));
     }
     let last = read(BACKUP_MAGIC, &|_| {}, true).await;
