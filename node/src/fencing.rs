@@ -140,9 +140,11 @@ mod tests {
     use crate::join::endorse::place;
     use crate::join::joiner::{OwnEvidence, cert};
     use crate::peers::pool::PeerPool;
+    use crate::peers::serve::gate_tests::alone;
     use ringwall_channel::NodeSecrets;
     use ringwall_consensus::{Options, Replica, Transport};
     use ringwall_wire::bounded::Text;
+    use ringwall_wire::command::CommandBody;
     use ringwall_wire::ids::{Digest, Vendor};
 
     #[tokio::test]
@@ -164,5 +166,33 @@ mod tests {
         assert_eq!(admitted(&view, other(view.applied())), Err(FenceReason::NeverAdmitted));
         drop(view);
         replica.shutdown().await;
+    }
+
+    #[tokio::test]
+    async fn a_look_ends_whom_the_record_does_not_know_and_who_is_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut node = alone(folder.path()).await;
+        let me = node.incarnation;
+        let fresh = || Seen { was_member: false, progress: (0, false), since: clock::now() };
+        assert_eq!(look(&node, &mut fresh()), None);
+        let applied = node.replica.view().unwrap().applied();
+        // The same process, called by a number whose admission would have to be on record, and by one whose admission may follow.
+        Arc::get_mut(&mut node).unwrap().incarnation = Incarnation::new(me.epoch(), applied);
+        assert_eq!(look(&node, &mut fresh()), Some(FenceReason::NeverAdmitted));
+        Arc::get_mut(&mut node).unwrap().incarnation = Incarnation::new(me.epoch(), applied + 1);
+        let mut seen = fresh();
+        assert_eq!(look(&node, &mut seen), None);
+        assert_eq!(
+            look(&node, &mut Seen { was_member: true, ..fresh() }),
+            Some(FenceReason::Removed),
+            "it was a member, and is none any more"
+        );
+        seen.since -= 2 * STRANDED;
+        assert_eq!(look(&node, &mut seen), Some(FenceReason::Stranded));
+        Arc::get_mut(&mut node).unwrap().incarnation = me;
+        node.replica.propose(CommandBody::Retire(me)).await.unwrap();
+        assert_eq!(look(&node, &mut fresh()), Some(FenceReason::Removed), "retired, and still named by the membership");
+        node.replica.shutdown().await;
+        assert!(matches!(look(&node, &mut fresh()), Some(FenceReason::Storage(_))));
     }
 }

@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use crate::machine::admission_tests::{cert, set_voters};
+use crate::machine::generations::{Generations, GenerationsRecord, KeyRow};
 use crate::machine::rows;
 use crate::machine::tests::Bench;
 use ringwall_wire::bounded::{Blob, List};
@@ -227,4 +228,32 @@ fn nothing_of_keys_goes_back_unseen() {
     let later = bench.state.published();
     let older = crate::machine::view::Published { generations: after.generations.clone(), ..later.clone() };
     assert_eq!(later.goes_back(&older), Some("the oldest key epoch"));
+}
+
+#[test]
+fn a_generation_ends_in_its_turn_and_a_rewrap_moves_to_the_newest_alone() {
+    let (mut bench, me) = founded();
+    assert_eq!(retire(&mut bench, 1), refused(RotationFault::InUse), "the only one stays");
+    assert_eq!(rotate(&mut bench, me, 2), Outcome::Done);
+    assert_eq!(rotate(&mut bench, me, 3), Outcome::Done);
+    assert_eq!(retire(&mut bench, 2), refused(RotationFault::InUse), "not before an older one");
+    assert_eq!(open(&mut bench, 1, 1), Outcome::Applied(Revision(1)));
+    // A leader that says that it moves keys to the newest, and wraps one under another.
+    let moved = RewrappedSpace { space: SpaceTag([1; 16]), from: KeyEpoch(1), dek: dek(2) };
+    let rewrap = Rewrap { to: KeyEpoch(3), spaces: List::new(vec![moved]).unwrap() };
+    assert_eq!(keys(&mut bench, KeyCommand::Rewrap(rewrap)), Outcome::Done);
+    assert_eq!(counts(&bench), [(1, 1), (2, 0), (3, 0)]);
+}
+
+#[test]
+fn generations_of_a_snapshot_are_without_gaps() {
+    let row = |key_epoch: u32| KeyRow { key_epoch: KeyEpoch(key_epoch), commit: None, spaces: 0 };
+    let restored = |live: &[u32]| {
+        let live = List::new(live.iter().copied().map(row).collect()).unwrap();
+        Generations::restore(GenerationsRecord { live, rotated_ms: 0, erased_ms: None, erasures: 0 }).is_some()
+    };
+    assert!(restored(&[4, 5, 6]));
+    for wrong in [&[][..], &[4, 6], &[5, 4], &[4, 4]] {
+        assert!(!restored(wrong), "{wrong:?}");
+    }
 }

@@ -174,7 +174,7 @@ mod tests {
     use crate::front::testing::rng;
     use ringwall_keys::ring::FIRST_KEY_EPOCH;
     use ringwall_keys::{HedgedIvs, Keyring};
-    use ringwall_wire::ids::{ClusterId, Incarnation};
+    use ringwall_wire::ids::{ClusterId, Incarnation, OwnerMark, Revision};
 
     /// Keys that a user's part was mixed into end with the session, and so do the names a list opened with them.
     #[test]
@@ -200,5 +200,28 @@ mod tests {
             assert!(recent.young.len() + recent.old.len() <= 9);
         }
         assert_eq!(recent.get(&1), None);
+    }
+
+    /// KM3: another key of the same user would find nothing and write beside what is there.
+    #[test]
+    fn a_namespace_in_dual_mode_is_unlocked_by_the_part_it_was_made_with() {
+        let keyring = Keyring::found(ClusterId([7; 32]), &mut *rng());
+        let mut ivs = HedgedIvs::new(rng(), Incarnation(1));
+        let (tag, part) = (SpaceTag([1; 16]), Secret::new([2; 32]));
+        let row = |mode| SpaceRow {
+            mode,
+            commit: Some(commitment(keyring.cluster_id(), KeyMode::Dual, &part)),
+            dek: keyring.new_data_key(&tag, mode, FIRST_KEY_EPOCH, &mut ivs).unwrap(),
+            owner: OwnerMark([3; 16]),
+            revision: Revision(1),
+        };
+        let [dual, user] = [KeyMode::Dual, KeyMode::User].map(row);
+        let spaces = Spaces::new(Ring::new(keyring));
+        let code = |row: &SpaceRow, part: &Secret<32>| spaces.unlock(&tag, row, part).map(|_| ()).map_err(|refused| refused.code);
+        assert_eq!(code(&dual, &part), Ok(()));
+        assert_eq!(code(&dual, &Secret::new([4; 32])), Err(RefusalCode::OtherUserKey));
+        let unbound = SpaceRow { commit: None, ..dual };
+        assert_eq!(code(&unbound, &part), Err(RefusalCode::OtherUserKey), "nothing says which part it was made with");
+        assert_eq!(code(&user, &part), Err(RefusalCode::OtherMode));
     }
 }

@@ -363,3 +363,68 @@ fn fault_of(fault: &RecoverError) -> RecoveryFault {
         _ => RecoveryFault::Ended,
     }
 }
+
+/// Makes the offer: a session's name and key, under evidence of this machine that is bound to it.
+async fn offer(
+    site: &Arc<Site>,
+    secrets: &NodeSecrets,
+    (dealing, replaces): (&Dealing, Option<Nonce>),
+    folders: &[PathBuf],
+) -> Result<(SignedOffer, KemSecret), RecoverError> {
+    let manifest = &dealing.manifest;
+    let epoch = disks::newest_epoch(folders).map_or(manifest.epoch, |found| found.max(manifest.epoch));
+    site.epochs.set(epoch);
+    let kem = session_key(site);
+    let notes = disks::notes(folders, site.slot(), manifest.custody_epoch);
+    let offer = RecoveryOffer {
+        cluster_id: site.cluster_id,
+        epoch,
+        purpose: RecoveryPurpose::Outage,
+        custody_epoch: manifest.custody_epoch,
+        manifest: ringwall_wire::ids::Digest(manifest.digest()),
+        session: crate::entropy::nonce(&site.entropy),
+        kem: kem.public(),
+        slot: site.slot(),
+        sig: secrets.public().sig,
+        inventory: List::new(notes).map_err(|_| RecoverError::TooLarge("the inventory"))?,
+        replaces,
+    };
+    Ok((vouch(site, secrets, offer).await?, kem))
+}
+
+/// A key that shares of one session are sealed to.
+pub(crate) fn session_key(site: &Site) -> KemSecret {
+    let mut seed = [0; 32];
+    (site.entropy)().fill_bytes(&mut seed);
+    let kem = KemSecret::from_seed(Secret::from_mut(&mut seed));
+    seed.zeroize();
+    kem
+}
+
+/// Signs an offer, with evidence of this machine that is bound to it: what custodians judge, before a recovery and before a drill alike.
+pub(crate) async fn vouch(site: &Arc<Site>, secrets: &NodeSecrets, offer: RecoveryOffer) -> Result<SignedOffer, RecoverError> {
+    let (handshake, nonce) = offer.opening();
+    let keys = secrets.public().clone();
+    let noise = keys.noise;
+    let claim = Claim { role: Role::Recovery, incarnation: Incarnation(0), keys, handshake, nonce };
+    let answer = attesting::answer(site, claim).await?;
+    let encoded = Blob::new(answer.encode()).map_err(|_| RecoverError::TooLarge("the evidence"))?;
+    // What custodians would refuse is not offered.
+    let _accepted = attesting::judge(site, answer, Wanted { role: Role::Recovery, handshake, nonce, noise }).await?;
+    let exchange = SavedExchange {
+        cluster_id: site.cluster_id,
+        min_policy_version: site.policy().version,
+        handshake,
+        nonce,
+        noise,
+        mode: AttestMode::Single,
+        at_s: site.now_s(),
+        answer: encoded,
+    };
+    let exchange = Blob::new(exchange.encode()).map_err(|_| RecoverError::TooLarge("the evidence"))?;
+    let signature = secrets.sign(&offer.words());
+    Ok(SignedOffer { offer, signature, exchange })
+}
+
+#[cfg(test)]
+mod kept_tests;

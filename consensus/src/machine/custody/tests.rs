@@ -281,7 +281,7 @@ fn a_dealing_that_is_not_what_the_record_wants_is_refused() {
 fn a_dealing_is_whole() {
     let (mut bench, me) = scene();
     let whole = || dealing(&bench, manifest(&bench, me));
-    let mut parts: Vec<Dealing> = (0..6).map(|_| whole()).collect();
+    let mut parts: Vec<Dealing> = (0..7).map(|_| whole()).collect();
     let change = |dealing: &mut Dealing, change: &dyn Fn(&mut Vec<ShareEnvelope>)| {
         let mut envelopes = dealing.envelopes.to_vec();
         change(&mut envelopes);
@@ -293,6 +293,7 @@ fn a_dealing_is_whole() {
     change(&mut parts[3], &|envelopes| envelopes.swap(0, 1));
     parts[4].keys.tag = wrapped(KeyEpoch(2));
     parts[5].keys.proofs = List::new(parts[5].keys.proofs.iter().skip(1).cloned().collect()).unwrap();
+    parts[6].keys.proofs = dealt_keys(&parts[6].manifest.manifest, KeyEpoch(2)).proofs;
     for part in parts {
         assert_eq!(step(&mut bench, CustodyCommand::Deal(Box::new(part))), refused(CustodyFault::NotWhole));
     }
@@ -306,12 +307,13 @@ fn no_rotation_leaves_custodians_behind() {
     let alone = rotation(me, 3);
     assert_eq!(key_step(&mut bench, KeyCommand::Rotate(Box::new(alone))), key_refused(RotationFault::NotCustody));
     let good = carrying(&bench, me, &held);
-    let mut wrong: Vec<KeyRotate> = (0..5).map(|_| good.clone()).collect();
+    let mut wrong: Vec<KeyRotate> = (0..6).map(|_| good.clone()).collect();
     wrong[0].custody.as_mut().unwrap().recovery.manifest = Digest([9; 32]);
     wrong[1].custody.as_mut().unwrap().recovery.newest_key = KeyEpoch(2);
     wrong[2].custody.as_mut().unwrap().recovery.epoch = Epoch(2);
     wrong[3].custody.as_mut().unwrap().keys = dealt_keys(held.manifest(), KeyEpoch(2));
     wrong[4].custody.as_mut().unwrap().keys.proofs = List::default();
+    wrong[5].custody.as_mut().unwrap().keys.proofs = dealt_keys(held.manifest(), KeyEpoch(2)).proofs;
     for wrong in wrong {
         assert_eq!(key_step(&mut bench, KeyCommand::Rotate(Box::new(wrong))), key_refused(RotationFault::NotCustody));
     }
@@ -421,6 +423,10 @@ fn the_governors_may_name_other_custodians_for_the_next_dealing() {
     assert_eq!(change(&mut bench, &unsigned), refused(CustodyFault::Order(OrderFault::TooFew)));
     let stale = CustodiansOrder { replaces: Digest([1; 32]), ..good.clone() };
     assert_eq!(change(&mut bench, &stale), refused(CustodyFault::OtherPrevious));
+    let elsewhere = CustodiansOrder { cluster_id: ringwall_wire::ids::ClusterId([8; 32]), ..good.clone() };
+    assert_eq!(change(&mut bench, &elsewhere), refused(CustodyFault::OtherCluster));
+    let later = CustodiansOrder { epoch: Epoch(2), ..good.clone() };
+    assert_eq!(change(&mut bench, &later), refused(CustodyFault::OtherCluster), "signed for another epoch");
     let one = CustodiansOrder { threshold: 1, ..good.clone() };
     assert_eq!(change(&mut bench, &one), refused(CustodyFault::OtherCustodians), "one alone would recover");
     let twice = CustodiansOrder { custodians: List::new(vec![custodian(1), custodian(1)]).unwrap(), threshold: 2, ..good.clone() };
@@ -463,3 +469,4 @@ fn a_cluster_without_custodians_deals_nothing() {
 }
 
 mod drills;
+mod forged;

@@ -294,7 +294,10 @@ fn few_wait_at_once_and_a_withdrawn_one_does_not_come_back() {
         assert_eq!(take(&mut bench, 9 * MINUTE_MS, PolicyCommand::Withdraw(unknown)), Ok(PolicyOutcome::Withdrawn));
     }
     let more = PolicyCommand::Withdraw(withdrawal(Digest([200; 32])));
-    assert_eq!(take(&mut bench, 9 * MINUTE_MS, more), Err(PolicyFault::NoRoom));
+    assert_eq!(take(&mut bench, 9 * MINUTE_MS, more.clone()), Err(PolicyFault::NoRoom));
+    // What was withdrawn named the policy it would have replaced: under the next one it is forgotten.
+    assert_eq!(propose(&mut bench, 9 * MINUTE_MS, &signed(&one, &next(&one, 4))), in_force(2));
+    assert_eq!(take(&mut bench, 9 * MINUTE_MS, more), Ok(PolicyOutcome::Withdrawn));
 }
 
 #[test]
@@ -339,11 +342,16 @@ fn a_lease_ends_by_the_groups_time_and_is_renewed_by_governors() {
     let two = next(&one, 4);
     assert_eq!(propose(&mut bench, 170_000, &signed(&one, &two)), in_force(2));
     assert_eq!(bench.state.governed.lease_until_s(), Some(270));
-    let mut three = next(&two, 5);
-    three.governance.lease_s = 0;
-    assert_eq!(propose(&mut bench, 170_000, &signed(&two, &three)), in_force(3));
+    assert_eq!(take(&mut bench, 175_000, PolicyCommand::Lease(lease(&two, 275))), Ok(PolicyOutcome::Leased(275)));
+    let mut short = next(&two, 5);
+    short.governance.lease_s = 10;
+    assert_eq!(propose(&mut bench, 176_000, &signed(&two, &short)), in_force(3));
+    assert_eq!(bench.state.governed.lease_until_s(), Some(186), "a shorter one begins short");
+    let mut none = next(&short, 6);
+    none.governance.lease_s = 0;
+    assert_eq!(propose(&mut bench, 176_000, &signed(&short, &none)), in_force(4));
     assert!(!bench.state.governed.is_lapsed(u64::MAX));
-    assert_eq!(take(&mut bench, 170_000, PolicyCommand::Lease(lease(&three, 9_000))), Err(PolicyFault::NoLease));
+    assert_eq!(take(&mut bench, 176_000, PolicyCommand::Lease(lease(&none, 9_000))), Err(PolicyFault::NoLease));
 }
 
 #[test]

@@ -273,3 +273,15 @@ fn device_counts_here(view: &crate::machine::view::View) -> Vec<u8> {
     let row = view.user(&USER).unwrap().unwrap();
     (0..9).filter(|number| counts(&row, &tag(*number))).collect()
 }
+
+#[test]
+fn another_device_does_not_come_in_on_the_wait_of_the_first_one() {
+    let mut users = Users::enrolled();
+    users.with_key(1, 50, 1, UserAct::SetRecovery(60));
+    users.ask(50, 0, UserAct::Restore(entry(2)));
+    users.now_ms += 60_000;
+    let ready = users.now_ms + 60_000;
+    assert_eq!(users.ask(50, 0, UserAct::Restore(entry(3))), refused(UserFault::CoolingDown(ready)), "it begins a wait of its own");
+    assert_eq!(users.ask(50, 0, UserAct::Restore(entry(2))), refused(UserFault::CoolingDown(ready)), "and the first one begins again");
+    assert_eq!(users.counting(), [1]);
+}

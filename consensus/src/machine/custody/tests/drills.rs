@@ -33,6 +33,12 @@ fn drills_are_far_apart_and_end_with_the_receipt_of_their_own_member() {
     assert_eq!(step(&mut bench, CustodyCommand::DrillBegun(early)), refused(CustodyFault::NoDealing), "nothing is active");
     let hash = active(&mut bench, me);
     let first = begun(hash, me, 1);
+    let elsewhere = begun(Digest([9; 32]), me, 1).0;
+    assert_eq!(
+        step(&mut bench, CustodyCommand::DrillBegun(elsewhere)),
+        refused(CustodyFault::NoDealing),
+        "of a dealing that is not active"
+    );
     let stranger = DrillBegun { asked_by: custodian(9).id(), ..first.0 };
     assert_eq!(step(&mut bench, CustodyCommand::DrillBegun(stranger)), refused(CustodyFault::NotCustodian));
     let nobody = DrillBegun { by: Incarnation::new(Epoch(1), 9), ..first.0 };
@@ -50,6 +56,11 @@ fn drills_are_far_apart_and_end_with_the_receipt_of_their_own_member() {
     assert_eq!(end(&mut bench, old), refused(CustodyFault::NoDrill), "the first one's member comes too late");
     let other = paper(&bench, &second, |receipt| receipt.offer = Digest([7; 32]));
     assert_eq!(end(&mut bench, other), refused(CustodyFault::NoDrill), "of another offer");
+    let mut beside = paper(&bench, &second, |_| {});
+    beside.offer.offer.session = Nonce([9; 32]);
+    assert_eq!(end(&mut bench, beside), refused(CustodyFault::NoDrill), "with another offer beside it");
+    let elsewhere = paper(&bench, &second, |receipt| receipt.by = Incarnation::new(Epoch(1), 9));
+    assert_eq!(end(&mut bench, elsewhere), refused(CustodyFault::NoDrill), "in another member's name");
     let mut forged = paper(&bench, &second, |_| {});
     forged.receipt.threshold ^= 1;
     assert_eq!(end(&mut bench, forged), refused(CustodyFault::BadSignature));
