@@ -20,7 +20,7 @@ pub(crate) const ARROWS: [(&str, &[&str], usize); 11] = [
     ("client", &["wire", "attest", "channel", "keys", "quic"], 217),
     ("web", &["wire", "attest"], 0),
     ("sim", &["wire", "attest", "channel", "keys", "quic", "node", "client"], 250),
-    ("tests", &["wire", "attest", "channel", "keys", "quic", "consensus", "node", "client", "sim"], 303),
+    ("tests", &["wire", "attest", "channel", "keys", "quic", "consensus", "node", "client", "sim"], 311),
 ];
 /// `#![no_std]`, no sockets, files, threads, clocks.
 pub(crate) const PURE: [&str; 4] = ["wire", "attest", "channel", "keys"];
