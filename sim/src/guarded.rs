@@ -261,7 +261,10 @@ impl Guarded {
         let path = self.papers(slot).join("offer");
         let offered = |ring: &mut Self| {
             let signed = std::fs::read(&path).ok().and_then(|bytes| SignedOffer::decode(&bytes).ok());
-            signed.filter(|signed| signed.offer.session != ring.session).ok_or_else(|| format!("nothing new in {}", path.display()))
+            // The offer comes first, and the status that is there until the next one is another session's.
+            let told = ring.told(slot)["session"].as_str().map(str::to_owned);
+            let new = |signed: &SignedOffer| signed.offer.session != ring.session && told == Some(signed.offer.session.to_string());
+            signed.filter(new).ok_or_else(|| format!("nothing new in {}", path.display()))
         };
         let signed = self.until("an offer", offered).await?;
         self.holders[0].judge_offer(&self.cluster_id(), &signed).map_err(broken)?;
