@@ -50,6 +50,9 @@ struct Arguments {
     /// Of these mistakes only those with these words.
     #[arg(long, requires = "proof", value_name = "WORDS")]
     mistake: Option<String>,
+    /// Only faults of these kinds (`BuildRevoked`, ...); may be repeated.
+    #[arg(long)]
+    only: Vec<String>,
     /// Run the attack in full instead of faults from the seed: `rollback`, `clone`, `leader` or `sleeper`.
     #[arg(long)]
     drill: Option<String>,
@@ -71,7 +74,16 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let settings = Settings { faults_ms: arguments.faults * 1_000, print: arguments.trace, drill, ..Settings::suite() };
+    let mut settings = Settings { faults_ms: arguments.faults * 1_000, print: arguments.trace, drill, ..Settings::suite() };
+    for wanted in &arguments.only {
+        match Kind::ALL.iter().find(|kind| format!("{kind:?}") == *wanted) {
+            Some(kind) => settings.only.push(*kind),
+            None => {
+                eprintln!("--only {wanted}: no kind has that name; tests/src/world/kinds.rs has them");
+                return ExitCode::from(2);
+            }
+        }
+    }
     match (arguments.proof, arguments.seed) {
         (Some(worlds), _) => proof(worlds, arguments.threads, arguments.mistake.as_deref().unwrap_or_default()),
         (None, Some(seed)) => one(seed, &settings),
@@ -128,7 +140,7 @@ fn keep(arguments: &Arguments, seed: u64, why: &str) {
     let path = &arguments.keep;
     let why = why.lines().next().unwrap_or_default();
     // Worlds of another length than the suite's are other worlds: the tests would not find again what these did.
-    if arguments.faults != FAULTS_S || arguments.drill.is_some() {
+    if arguments.faults != FAULTS_S || arguments.drill.is_some() || !arguments.only.is_empty() {
         eprintln!("seed {seed} is not kept: the tests run seeds with {FAULTS_S} s of faults and without a drill");
         return;
     }

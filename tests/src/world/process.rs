@@ -247,6 +247,8 @@ impl Boot {
             tokio::time::sleep(Duration::from_millis(wait)).await;
             pause = (pause * 2).min(PAUSE_MOST_MS);
         }
+        // Nobody lets it in: its host gives up.
+        self.status.step(Stage::Refused);
         None
     }
 
