@@ -68,7 +68,13 @@ impl TlogCase {
         self.accepted
     }
 
+    /// Whether it is a verifier key alone.
+    pub fn is_key(&self) -> bool {
+        matches!(self.what, What::Key(_))
+    }
+
     /// What of it would come from a stranger: roots and sizes come from checkpoints, and keys from policies.
+    /// A key alone is one, too: its id must be its own.
     pub fn pieces(&self) -> Vec<Piece> {
         let note = |note: &str, keys: &[String]| Piece::Note(note.as_bytes().to_vec(), keys.to_vec());
         let proof = |vector: &Value| Piece::Hashes(path(vector).unwrap_or_default().iter().flat_map(|hash| hash.0).collect());

@@ -1,7 +1,8 @@
 //! The shared cases of bundles and logs that verify, as originals.
 //!
 //! Decides: every case that states it is accepted is one, and every piece of it that would come from a stranger. Bundles lend each other parts, notes
-//! each other's lines. Trusts: the vectors' own verdicts. Out of scope: trusted roots, keys, roots of trees: policies and signed checkpoints give them.
+//! each other's lines; verifier keys lend nothing: a genuine key in the place of another is another policy. Trusts: the vectors' own verdicts.
+//! Out of scope: trusted roots, the keys that notes are judged by, roots of trees: policies and signed checkpoints give them.
 //! Vectors: `$RINGWALL_VECTORS` or `../shared/vectors`; their absence is a failure in CI.
 
 use super::{Exhibit, Form, meaning};
@@ -15,10 +16,12 @@ pub(super) fn exhibits() -> Vec<Exhibit> {
     let Some(folder) = vectors() else { return Vec::new() };
     let found = find(&folder, None).expect("the vectors can be read");
     let mut bundles: Vec<Exhibit> = found.bundles.iter().filter(|case| case.is_accepted()).map(bundle).collect();
-    let mut logs: Vec<Exhibit> = found.logs.iter().filter(|case| case.is_accepted()).flat_map(log).collect();
+    let (keys, logs): (Vec<&TlogCase>, Vec<&TlogCase>) =
+        found.logs.iter().filter(|case| case.is_accepted()).partition(|case| case.is_key());
+    let mut logs: Vec<Exhibit> = logs.into_iter().flat_map(log).collect();
     lend(&mut bundles);
     lend(&mut logs);
-    bundles.into_iter().chain(logs).collect()
+    bundles.into_iter().chain(logs).chain(keys.into_iter().flat_map(log)).collect()
 }
 
 fn bundle(case: &SigstoreCase) -> Exhibit {

@@ -4,12 +4,12 @@
 //! signature, since those logs are found by the id in it. Of bundles: (4) white space, the order of members and whether a number is text; (5) `hint` and
 //! `keyid`, since keys are tried; (6) the media type between forms that name a signer alike; (7) the index and the time of an
 //! entry without a signed entry timestamp, since nothing is concluded from them; (8) a proof of time beside another that remains, and a doubled one;
-//! (9) in a timestamp what its authority does not sign: status, versions, names of hashes, certificates, who signed; authorities are found by their keys.
+//! (9) in a timestamp what its authority does not sign: status, versions, names of hashes, certificates, who signed, attributes outside the signed ones,
+//! whether or not they can be read; authorities are found by their keys.
 //! Trusts: nothing. Out of scope: judging (`mod.rs`).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use ringwall_sim::forge::{Content, Tlv};
 use serde_json::Value;
 
 /// A note's text, and its lines that `counts`, in one order.
@@ -98,19 +98,88 @@ fn stamps(bundle: &mut Value) -> Vec<Option<Vec<u8>>> {
     list.into_iter().flatten().map(|one| stamp(one.get("signedTimestamp")?.as_str()?)).collect()
 }
 
-fn inside(value: &Tlv) -> Option<&[Tlv]> {
-    match &value.content {
-        Content::Parts(parts) => Some(parts),
-        Content::Bytes(_) => None,
+/// A value of DER: whole, and what it holds.
+struct Element<'a> {
+    whole: &'a [u8],
+    held: &'a [u8],
+}
+
+/// The values that `bytes` consist of. What they hold is not looked at: nobody reads a certificate in a timestamp, so it need not be readable.
+fn elements(mut bytes: &[u8]) -> Option<Vec<Element<'_>>> {
+    let mut all = Vec::new();
+    while let [_, first, after @ ..] = bytes {
+        let digits = match *first {
+            0..=0x7f => 0,
+            0x80 => return None,
+            0x81.. => usize::from(first & 0x7f),
+        };
+        let (long, after) = after.split_at_checked(digits)?;
+        let long = long.iter().try_fold(0usize, |length, digit| length.checked_mul(256)?.checked_add(usize::from(*digit)))?;
+        let (held, rest) = after.split_at_checked(if digits == 0 { usize::from(*first) } else { long })?;
+        all.push(Element { whole: bytes.get(..bytes.len().checked_sub(rest.len())?)?, held });
+        bytes = rest;
     }
+    bytes.is_empty().then_some(all)
 }
 
 /// What is signed of a timestamp, how, and the signature (9).
 fn stamp(text: &str) -> Option<Vec<u8>> {
-    let response = Tlv::parse(&STANDARD.decode(text).ok()?)?;
-    let token = inside(inside(&response)?.get(1)?)?;
-    let data = inside(inside(token.get(1)?)?.first()?)?;
-    let signer = inside(inside(data.last()?)?.first()?)?;
+    let bytes = STANDARD.decode(text).ok()?;
+    let response = elements(elements(&bytes)?.first()?.held)?;
+    let token = elements(response.get(1)?.held)?;
+    let data = elements(elements(token.get(1)?.held)?.first()?.held)?;
+    let signer = elements(elements(data.last()?.held)?.first()?.held)?;
     let parts = [token.first()?, data.get(2)?, signer.get(2)?, signer.get(3)?, signer.get(4)?, signer.get(5)?];
-    Some(parts.iter().flat_map(|part| part.encode()).collect())
+    Some(parts.map(|part| part.whole).concat())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ringwall_sim::forge::Tlv;
+
+    /// The parts of a timestamp: each one's tag, and whether its authority signs it or it is needed to verify that.
+    const PARTS: [(&str, u8, bool); 13] = [
+        ("status", 0x30, false),
+        ("kind", 0x06, true),
+        ("version of the data", 0x02, false),
+        ("names of hashes", 0x31, false),
+        ("content", 0x30, true),
+        ("certificates", 0xa0, false),
+        ("version of the signer", 0x02, false),
+        ("who signed", 0x30, false),
+        ("hash", 0x30, true),
+        ("signed attributes", 0xa0, true),
+        ("scheme", 0x30, true),
+        ("signature", 0x04, true),
+        ("other attributes", 0xa1, false),
+    ];
+
+    /// A timestamp in outline, the part at `changed` another one.
+    fn outline(changed: Option<usize>, other: &[u8]) -> String {
+        let mut parts =
+            PARTS.iter().enumerate().map(|(at, (_, tag, _))| Tlv::bytes(*tag, if changed == Some(at) { other } else { &[5, 0][..] }));
+        let mut next = |count: usize| parts.by_ref().take(count).collect::<Vec<Tlv>>();
+        let (status, kind, mut data, signer) = (next(1), next(1), next(4), next(7));
+        data.push(Tlv::parts(0x31, vec![Tlv::parts(0x30, signer)]));
+        let token = [kind, vec![Tlv::parts(0xa0, vec![Tlv::parts(0x30, data)])]].concat();
+        let response = [status, vec![Tlv::parts(0x30, token)]].concat();
+        STANDARD.encode(Tlv::parts(0x30, response).encode())
+    }
+
+    /// Signed parts count, byte for byte. The others do not, even where their bytes are no DER.
+    #[test]
+    fn of_a_timestamp_what_its_authority_signs_counts_and_nothing_else() {
+        let own = stamp(&outline(None, &[]));
+        assert!(own.is_some());
+        for (at, (name, _, counts)) in PARTS.iter().enumerate() {
+            for other in [&[5, 1][..], &[0xbf, 0x7f], &[5, 0, 5, 0], &[]] {
+                assert_eq!(stamp(&outline(Some(at), other)) != own, *counts, "{name}: {other:?}");
+            }
+        }
+        let whole = STANDARD.decode(outline(None, &[])).unwrap_or_default();
+        for len in 0..whole.len() {
+            assert_eq!(stamp(&STANDARD.encode(whole.get(..len).unwrap_or_default())), None, "{len} bytes of it");
+        }
+    }
 }
