@@ -122,7 +122,9 @@ impl KeepFault {
             KeepFault::OtherBuild => {
                 "this machine runs another build than the one that made the session, which custodians were shown; go on with the same build, or begin a new session"
             }
-            KeepFault::TooOften => "so many processes took this session one after the other that it is given to no more; begin a new one with --anew",
+            KeepFault::TooOften => {
+                "so many processes took this session one after the other that it is given to no more; begin a new one with --anew"
+            }
             KeepFault::NotFitting => "the offer does not fit what is kept: a defect; report it",
         }
     }

@@ -1,7 +1,7 @@
 //! The recovering node's side of keepers: who keeps a session, whether one that is kept is gone on with, and whether this process may finish it.
 //!
 //! Decides: KS2, KS4 and KS5. What is kept is gone on with if every keeper its offer names was named by the operator, answers, and still has it; it is given up at the
-//! operator's word alone. Nothing of a new epoch begins without [`Sole`], which exists when every keeper the offer names has given its word; without keepers it exists at once.
+//! operator's word alone. Nothing of a new epoch begins without `Sole`, which exists when every keeper the offer names has given its word; without keepers it exists at once.
 //! Trusts: evidence, for who keeps. Out of scope: keeping (`keeper.rs`), the offer (`offering.rs`). Protocol section 6.2.
 
 use crate::clock;

@@ -97,7 +97,11 @@ async fn converse(process: &Arc<Process>, pipe: &mut Pipe) -> Option<()> {
     }
     let revision = process.replica.view().map_or(Revision(0), |view| view.revision());
     let receipt = receipts::issue(process, &user, asked.nonce, auth.known).await?;
-    sessions::tell(&mut sealer, pipe, &UserReady { revision, members: List::default(), receipt, epochs: List::default(), recovered: None }.encode());
+    sessions::tell(
+        &mut sealer,
+        pipe,
+        &UserReady { revision, members: List::default(), receipt, epochs: List::default(), recovered: None }.encode(),
+    );
     let talk = Talk { process: Arc::clone(process), user: *user.user(), client: *user.client(), spaces: Mutex::default() };
     loop {
         let message = sessions::receive(&mut opener, pipe, 60_000).await?;

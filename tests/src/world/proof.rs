@@ -56,11 +56,7 @@ const fn held(origin: &'static str, mistake: &'static str, flaws: &'static [Flaw
 /// notice it. It is made by leaving out the named signers, the proof of inclusion and the witnesses in turn, and the attacks on releases succeed then.
 /// 6 and 8 are made in worlds; where the bytes are read and framed, these tests hold them besides.
 pub const ELSEWHERE: [(&str, &str, &str); 3] = [
-    (
-        "code 4",
-        "a proof of release that nobody verifies",
-        "sim/tests/without.rs::without_its_defence_each_quick_attack_succeeds",
-    ),
+    ("code 4", "a proof of release that nobody verifies", "sim/tests/without.rs::without_its_defence_each_quick_attack_succeeds"),
     (
         "code 6",
         "a layout is read at the wrong place",

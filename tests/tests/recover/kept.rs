@@ -165,9 +165,8 @@ async fn a_keeper_that_is_gone_is_named_and_a_new_session_begins_without_it() {
     world.cluster.kill(KEEPER);
     world.answer(1, &first, (2, 2), None);
     let lacks = |told: &serde_json::Value| told["keepers"][0]["told"].as_str().is_some_and(|told| told.contains("cannot be finished"));
-    let told = world
-        .told_where(1, "the keeper that is gone", |told| told["submitted"].as_array().map_or(0, Vec::len) == 2 && lacks(told))
-        .await;
+    let told =
+        world.told_where(1, "the keeper that is gone", |told| told["submitted"].as_array().map_or(0, Vec::len) == 2 && lacks(told)).await;
     assert_ne!(told["step"], "serving", "{told}");
     // It is started anew, and is another one.
     world.cluster.assist(KEEPER).unwrap();
