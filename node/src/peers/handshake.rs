@@ -44,8 +44,6 @@ use tracing::warn;
 pub(super) const EVIDENCE_WAIT: Duration = Duration::from_secs(15);
 /// Time a refused node has to read why.
 const LAST_WORD: Duration = Duration::from_millis(500);
-/// Bytes a sealed record adds to a message: head, padding of at most an eighth, tags.
-const SEALED_EXTRA_BYTES: usize = 2 * 1024;
 
 /// Why two nodes have no session.
 #[derive(Debug, thiserror::Error)]
@@ -442,10 +440,6 @@ fn plain<M: Message>(bytes: &[u8]) -> Result<M, PeerError> {
         Err(fault @ DecodeError::WrongLabel { .. }) => Err(Refusal::decode(bytes).map_or(PeerError::Malformed(fault), PeerError::Refused)),
         outcome => outcome.map_err(PeerError::Malformed),
     }
-}
-
-pub(super) fn sealed(bytes: usize) -> usize {
-    bytes.saturating_add(bytes / 8).saturating_add(SEALED_EXTRA_BYTES)
 }
 
 async fn attest(

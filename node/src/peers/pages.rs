@@ -6,7 +6,7 @@
 //! Trusts: nothing of a page. Out of scope: judging pages (`ringwall_attest::governance`), evidence (`attesting`). Protocol section 3.1, "Pages".
 
 use crate::context::Site;
-use crate::peers::handshake::{EVIDENCE_WAIT, PeerError, sealed};
+use crate::peers::handshake::{EVIDENCE_WAIT, PeerError};
 use ringwall_attest::SessionError;
 use ringwall_attest::governance::PageWalk;
 use ringwall_channel::{Answered, Session, Unverified};
@@ -19,6 +19,9 @@ use std::time::Duration;
 
 /// Longest time one session is shown pages: all there are, over a line of 4 Mbit/s.
 const LEADING: Duration = Duration::from_secs(40);
+
+/// Bytes a sealed record adds to a message: head, padding of at most an eighth, tags.
+const SEALED_EXTRA_BYTES: usize = 2 * 1024;
 
 /// Both directions of stream 0 before it is split off.
 pub(super) type Frames<'a> = (&'a mut FrameReader, &'a mut FrameWriter);
@@ -98,4 +101,8 @@ pub(super) async fn lead(
         }
     };
     tokio::time::timeout(LEADING, led).await.map_err(|_| FrameError::TooSlow { within: LEADING })?
+}
+
+fn sealed(bytes: usize) -> usize {
+    bytes.saturating_add(bytes / 8).saturating_add(SEALED_EXTRA_BYTES)
 }
