@@ -17,38 +17,63 @@ class Missing(Exception):
     """What this machine lacks."""
 
 
-def archive():
+def digest(path):
+    """SHA-256 of a file, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def archive(seconds=SECONDS):
     """Where this machine gets Debian's packages from; apt says so only once it has lists."""
     for update in (False, True):
         if update:
-            subprocess.run(["apt-get", "-q", "update"], check=True, timeout=SECONDS, stdout=subprocess.DEVNULL)
+            subprocess.run(["apt-get", "-q", "update"], check=True, timeout=seconds, stdout=subprocess.DEVNULL)
         words = ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages", "Component: main"]
-        listed = subprocess.run(words, capture_output=True, text=True, check=True, timeout=SECONDS).stdout
+        listed = subprocess.run(words, capture_output=True, text=True, check=True, timeout=seconds).stdout
         if found := next((line for line in listed.splitlines() if line.rstrip("/").endswith("/debian")), None):
-            return found
+            return found.rstrip("/")
     raise Missing("apt knows no Debian archive")
+
+
+class Suite:
+    """One suite of an archive, asked with apt and nothing of this machine's own lists."""
+
+    seconds = SECONDS
+
+    def __init__(self, scratch, archive, suite):
+        self.place = scratch / suite
+        (self.place / "lists/partial").mkdir(parents=True)
+        (self.place / "status").touch()
+        (self.place / "sources.list").write_text(f"deb [signed-by={KEYRING}] {archive} {suite} main\n")
+        settings = [f"Dir::Etc::sourcelist={self.place}/sources.list", "Dir::Etc::sourceparts=/dev/null", "Dir::Etc::preferencesparts=/dev/null"]
+        settings += [f"Dir::State::lists={self.place}/lists", f"Dir::State::status={self.place}/status", f"Dir::Cache={self.place}"]
+        settings += ["APT::Sandbox::User=root", "Acquire::Languages=none"]
+        self.options = [word for setting in settings for word in ("-o", setting)]
+        self.run("apt-get", "-q", "update")
+
+    def run(self, program, *words):
+        """What a program of apt prints."""
+        done = subprocess.run([program, *self.options, *words], cwd=self.place, check=True, timeout=self.seconds, capture_output=True, text=True)
+        return done.stdout
+
+    def download(self, package, version):
+        """The file of a package."""
+        self.run("apt-get", "-q", "download", f"{package}={version}")
+        return next(self.place.glob("*.deb"))
 
 
 def package(pin, folder):
     """The pinned package (`name`, `version`, `suite`, `sha256`) as a file in `folder`: kept from before, or fetched."""
     kept = folder / f"{pin['name']}_{pin['version']}.deb"
-    if kept.is_file() and hashlib.sha256(kept.read_bytes()).hexdigest() == pin["sha256"]:
+    if kept.is_file() and digest(kept) == pin["sha256"]:
         return kept
     if not (shutil.which("apt-get") and shutil.which("dpkg-deb") and pathlib.Path(KEYRING).is_file()):
         raise Missing("this is no Debian machine: there is no apt-get, no dpkg-deb or no keyring of Debian's archive")
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
-        scratch = pathlib.Path(scratch)
-        (scratch / "lists/partial").mkdir(parents=True)
-        (scratch / "sources.list").write_text(f"deb [signed-by={KEYRING}] {archive()} {pin['suite']} main\n")
-        options = [f"Dir::Etc::sourcelist={scratch}/sources.list", "Dir::Etc::sourceparts=/dev/null", f"Dir::State::lists={scratch}/lists", f"Dir::Cache={scratch}"]
-        options += ["Dir::Etc::preferencesparts=/dev/null", "APT::Sandbox::User=root", "Acquire::Languages=none"]
-        words = [word for option in options for word in ("-o", option)]
-        for command in (["update"], ["download", f"{pin['name']}={pin['version']}"]):
-            subprocess.run(["apt-get", "-q", *words, *command], cwd=scratch, check=True, timeout=SECONDS, stdout=subprocess.DEVNULL)
-        found = next(scratch.glob("*.deb"))
-        digest = hashlib.sha256(found.read_bytes()).hexdigest()
-        if digest != pin["sha256"]:
-            raise Missing(f"{found.name} has SHA-256 {digest}, pinned is {pin['sha256']}")
+        found = Suite(pathlib.Path(scratch), archive(), pin["suite"]).download(pin["name"], pin["version"])
+        got = digest(found)
+        if got != pin["sha256"]:
+            raise Missing(f"{found.name} has SHA-256 {got}, pinned is {pin['sha256']}")
         shutil.move(found, kept)
     return kept

@@ -12,58 +12,25 @@ import pathlib
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 import urllib.request
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / ".ci"))
+import debian
+from debian import Missing as Nowhere, digest
 
 SNAPSHOT = "https://snapshot.debian.org/file"
 # Suites that may have a kernel of the pinned series once the pinned suite has none, newest first.
 STAND_IN_SUITES = ["forky", "trixie", "trixie-backports", "bookworm-backports"]
 LARGEST = 256 << 20  # bytes of a package
 STEP_SECONDS = 120
-KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 
 
-class Nowhere(Exception):
-    """No place has what is needed."""
+class Suite(debian.Suite):
+    """One suite of an archive, and the kernels it offers."""
 
-
-def digest(path):
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def debian_archive():
-    """Where this machine gets Debian's packages from, as apt says; it says so only once it has lists."""
-    for update in (False, True):
-        if update:
-            subprocess.run(["apt-get", "-q", "update"], check=True, timeout=STEP_SECONDS)
-        words = ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages", "Component: main"]
-        listed = subprocess.run(words, capture_output=True, text=True, check=True).stdout
-        if found := next((line for line in listed.splitlines() if line.rstrip("/").endswith("/debian")), None):
-            return found.rstrip("/")
-    raise Nowhere("apt knows no Debian archive")
-
-
-class Suite:
-    """One suite of an archive, asked with apt and nothing of this machine's own lists."""
-
-    def __init__(self, scratch, archive, suite):
-        self.place = scratch / suite
-        (self.place / "lists/partial").mkdir(parents=True)
-        (self.place / "status").touch()
-        (self.place / "sources.list").write_text(f"deb [signed-by={KEYRING}] {archive} {suite} main\n")
-        settings = [f"Dir::Etc::sourcelist={self.place}/sources.list", "Dir::Etc::sourceparts=/dev/null", f"Dir::State::lists={self.place}/lists"]
-        settings += [f"Dir::State::status={self.place}/status", f"Dir::Cache={self.place}", "APT::Sandbox::User=root"]
-        self.options = [word for setting in settings for word in ("-o", setting)]
-        self.run("apt-get", "-q", "update")
-
-    def run(self, program, *words):
-        done = subprocess.run([program, *self.options, *words], cwd=self.place, check=True, timeout=STEP_SECONDS, capture_output=True, text=True)
-        return done.stdout
-
-    def download(self, package, version):
-        self.run("apt-get", "-q", "download", f"{package}={version}")
-        return next(self.place.glob("*.deb"))
+    seconds = STEP_SECONDS
 
     def kernels(self, series):
         """[(version, package)] of the signed cloud kernels of a series, newest last."""
@@ -108,8 +75,8 @@ def places_of(pins, scratch):
     """Where pinned bytes are looked for, in this order."""
     target = scratch / "fetched.deb"
     return [
-        (f"the archive, in suite {pins['suite']},", lambda: Suite(scratch, debian_archive(), pins["suite"]).download(pins["package"], pins["version"])),
-        ("the archive's pool", lambda: from_url(f"{debian_archive()}/{pins['path']}", target)),
+        (f"the archive, in suite {pins['suite']},", lambda: Suite(scratch, debian.archive(STEP_SECONDS), pins["suite"]).download(pins["package"], pins["version"])),
+        ("the archive's pool", lambda: from_url(f"{debian.archive(STEP_SECONDS)}/{pins['path']}", target)),
         ("snapshot.debian.org", lambda: from_url(f"{SNAPSHOT}/{pins['sha1']}", target)),
     ]
 
@@ -140,7 +107,7 @@ def kernel(pins, folder):
         if found:
             return found, pins, None
         (scratch / "others").mkdir()
-        suites = [(name, lambda name=name: Suite(scratch / "others", debian_archive(), name)) for name in STAND_IN_SUITES]
+        suites = [(name, lambda name=name: Suite(scratch / "others", debian.archive(STEP_SECONDS), name)) for name in STAND_IN_SUITES]
         return stand_in(pins, folder, suites)
 
 
