@@ -1,0 +1,7 @@
+//! A client's session without sockets, files, clocks or threads: the one core of the native client, of the page and of the C interface.
+//!
+//! Decides: everything of protocol section 3 between the bytes of a network and the questions of a user: what is said to a node before it is believed, how it is
+//! judged, what is remembered of a cluster, which questions are numbered, repeated or given up, and which node is next. Time is an argument (milliseconds of a clock
+//! that only goes forward, Unix seconds for evidence), randomness is an argument, a store is a value.
+//! Trusts: whoever drives it for time and randomness, and for nothing that a node could profit from. Out of scope: sockets, files, runtimes (`client`), pages
+//! (`client/web`), other languages (`client/ffi`). Protocol section 3.
