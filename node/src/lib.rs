@@ -52,3 +52,4 @@ pub mod room;
 pub mod run;
 pub mod stapling;
 mod to_leader;
+mod watched;
