@@ -42,14 +42,12 @@ mod explain;
 mod failover;
 mod governance;
 pub mod guest;
-mod lane;
 mod link;
 mod listing;
 pub mod measure;
 #[cfg(test)]
 mod modes;
 mod namespace;
-mod once;
 mod options;
 pub mod policy;
 mod private;
@@ -60,13 +58,12 @@ pub mod release;
 #[cfg(test)]
 mod scripted;
 mod seed_file;
-mod seek;
 mod user_key;
 mod user_mode;
 mod users;
 mod verification;
+mod waiting;
 mod watch;
-mod watches;
 pub mod workload;
 
 pub use batch::Batch;
