@@ -4,6 +4,7 @@
 //! to clone and the session ends with the last clone. Trusts: the driver (`driver.rs`) for everything that happens in between.
 //! Out of scope: what operations mean (`namespace.rs`). Protocol section 3.
 
+use crate::Verification;
 use crate::clock;
 use crate::credential::Credential;
 use crate::dial::NodeDialler;
@@ -13,7 +14,6 @@ use crate::link::Dial;
 use crate::namespace::NamespaceHandle;
 use crate::options::{Options, Timeouts};
 use crate::user_mode::UserMode;
-use crate::verification::Verification;
 use crate::waiting::{Follower, Told, Waiter};
 use ringwall_keys::UserKey;
 use ringwall_keys::user::commitment;

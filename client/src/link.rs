@@ -4,7 +4,7 @@
 //! Trusts: nothing. Out of scope: how links are made (`dial.rs`), which node is next
 //! (`ringwall_session::core`). Protocol section 3.
 
-use ringwall_session::dial::{DialError, LinkError, Opened};
+pub(crate) use ringwall_session::dial::{DialError, LinkError, Opened};
 use ringwall_wire::ids::ClientId;
 use std::future::Future;
 use tokio::time::Instant;

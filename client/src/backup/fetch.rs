@@ -6,10 +6,10 @@
 //! Trusts: the session's member as far as its signature reaches. Out of scope: what makes a file good (`file.rs`). Protocol section 9.1.
 
 use super::file::{self, BackupError, Proven, front, judge};
+use crate::Exchange;
 use crate::client::{Client, answer_name};
 use crate::error::{ConnectError, refusal_code};
 use crate::examine::examine_node;
-use crate::exchange::Exchange;
 use crate::options::Options;
 use crate::private::private;
 use futures_util::{StreamExt, stream};
