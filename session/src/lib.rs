@@ -13,6 +13,8 @@ pub mod dial;
 pub mod error;
 pub mod exchange;
 pub mod explain;
+pub mod line;
+pub mod opening;
 pub mod recovered;
 pub mod refused;
 pub mod verification;
