@@ -2,7 +2,7 @@
 //!
 //! Decides: who is asked (the addresses it is given), for how long, and that what a node of another cluster says does not count. What comes back are hints, as untrusted as
 //! addresses: a wrong one leads a page to no session, never to a false one.
-//! Trusts: nothing. Out of scope: writing cards (`cli/governance.rs`), doors themselves (`node`). Protocol section 3.3.
+//! Trusts: nothing. Out of scope: writing cards (`cli/governance.rs`), doors themselves (`node`). Protocol section 3.5.
 
 use futures_util::future::join_all;
 use ringwall_quic::{Alpn, CloseCode, FrameReader, FrameWriter, close};

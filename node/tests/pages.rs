@@ -79,7 +79,7 @@ async fn a_node_says_where_pages_are_let_in_and_counts_them_with_everybody_else(
     let node = Running::start(config.clone(), providers_of(&config));
     let card = card_of(&folder.path().join("one")).await;
     let [door] = &card.web[..] else { panic!("{:?}", card.web) };
-    assert_eq!((&**door.address, &**door.socket), (&*format!("127.0.0.1:{port}"), &*format!("ws://127.0.0.1:{socket}/ringwall")));
+    assert_eq!((&*door.address, &*door.socket), (&*format!("127.0.0.1:{port}"), &*format!("ws://127.0.0.1:{socket}/ringwall")));
     assert_eq!(door_of(port).await.as_ref(), Some(door), "strangers are told what the card says");
     assert_eq!(shown(port, Alpn::Web).await, door.certificates[0].0);
     assert_ne!(shown(port, Alpn::Client).await, door.certificates[0].0, "native clients see what is thrown away");
