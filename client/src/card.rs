@@ -1,19 +1,20 @@
 //! Reading a cluster card: the file that pins a cluster.
 //!
-//! Decides: a card is bounded, canonical, and consistent before anything in it is used. Trusts: whoever handed over the file; a cluster
+//! Decides: a card is bytes or text, bounded, canonical, and consistent before anything in it is used. Trusts: whoever handed over the file; a cluster
 //! id given beside it (`--cluster`) must match. Out of scope: how cards are made (`node`). Protocol section 2.1.
 
 use ringwall_attest::governance::{StepError, verify_row};
+use ringwall_wire::card_text::{CARD_TEXT_PREFIX, CardTextError, card_from_text};
 use ringwall_wire::codec::{DecodeError, Message};
 use ringwall_wire::genesis::{CardError, ClusterCard};
 use ringwall_wire::ids::ClusterId;
-use ringwall_wire::limits::{POLICY_BYTES, POLICY_ROW_BYTES};
+use ringwall_wire::limits::CARD_BYTES;
 use ringwall_wire::policy::PolicyDoc;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-/// Bytes of a card file: a policy of the full size, its changes, a genesis record and addresses.
-pub const CARD_FILE_BYTES: usize = 2 * POLICY_BYTES + POLICY_ROW_BYTES;
+/// Bytes of a card file; one with text holds a smaller card.
+pub const CARD_FILE_BYTES: usize = CARD_BYTES;
 
 /// Why a card was not read.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +42,14 @@ pub enum ReadCardError {
         path: PathBuf,
         /// What is wrong.
         source: DecodeError,
+    },
+    /// It is the text of no card.
+    #[error("{} is no text of a cluster card: {source}", .path.display())]
+    Text {
+        /// Where.
+        path: PathBuf,
+        /// What is wrong.
+        source: CardTextError,
     },
     /// Its parts contradict each other.
     #[error("{} contradicts itself: {source}; ask the founders for a good one", .path.display())]
@@ -77,6 +86,7 @@ impl ReadCardError {
             ReadCardError::Io { .. } => "RW-C-CARD-IO",
             ReadCardError::TooLarge { .. } => "RW-C-CARD-TOO-LARGE",
             ReadCardError::Malformed { .. } => "RW-C-CARD-MALFORMED",
+            ReadCardError::Text { .. } => "RW-C-CARD-TEXT",
             ReadCardError::Contradiction { .. } => "RW-C-CARD-CONTRADICTION",
             ReadCardError::Changes { .. } => "RW-C-CARD-POLICY",
             ReadCardError::OtherCluster { .. } => "RW-C-CARD-OTHER-CLUSTER",
@@ -104,7 +114,11 @@ pub fn read_card(path: &Path, expected: Option<ClusterId>) -> Result<ClusterCard
     if bytes.len() > most {
         return Err(ReadCardError::TooLarge { path: path.into(), most });
     }
-    let card = ClusterCard::decode(&bytes).map_err(|source| ReadCardError::Malformed { path: path.into(), source })?;
+    // Text where it says so; bytes of a card never begin like it.
+    let card = match std::str::from_utf8(&bytes).ok().filter(|text| text.trim_start().starts_with(CARD_TEXT_PREFIX)) {
+        Some(text) => card_from_text(text).map_err(|source| ReadCardError::Text { path: path.into(), source })?,
+        None => ClusterCard::decode(&bytes).map_err(|source| ReadCardError::Malformed { path: path.into(), source })?,
+    };
     let got = card.pinned().map_err(|source| ReadCardError::Contradiction { path: path.into(), source })?;
     if let Err(source) = verify_row(&got, &card.policy, &card.steps) {
         return Err(ReadCardError::Changes { path: path.into(), source });
