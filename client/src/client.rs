@@ -15,7 +15,7 @@ use crate::namespace::NamespaceHandle;
 use crate::options::{Options, Timeouts};
 use crate::seek::Seeker;
 use crate::user_mode::UserMode;
-use crate::verification::Verification;
+use crate::Verification;
 use crate::watches::{WATCH_BUFFER, WatchSender};
 use ringwall_keys::UserKey;
 use ringwall_keys::user::commitment;

@@ -7,7 +7,7 @@
 use crate::client::{Client, Principal};
 use crate::link::{Dial, DialError, Link, LinkError, Opened};
 use crate::options::Timeouts;
-use crate::verification::Verification;
+use crate::Verification;
 use ringwall_attest::SessionError;
 use ringwall_keys::UserKey;
 use ringwall_wire::bounded::{List, Text};

@@ -10,10 +10,10 @@ use crate::anchor::Trouble;
 use crate::error::{Attempt, ConnectError};
 use crate::link::{Dial, DialError, Opened};
 use crate::options::Timeouts;
-use crate::refused::REFUSED_RESTS;
 use crate::{clock, entropy};
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
+use ringwall_session::refused::REFUSED_RESTS_MS;
 use ringwall_wire::ids::ClientId;
 use ringwall_wire::session::MemberHint;
 use std::collections::VecDeque;
@@ -111,7 +111,7 @@ impl Book {
     pub(crate) fn note(&mut self, address: &str, trouble: Option<DialError>) {
         if let Some(place) = self.places.iter_mut().find(|place| place.address == address) {
             place.trouble = trouble;
-            place.rests_until = place.is_refused().then(|| clock::now() + REFUSED_RESTS);
+            place.rests_until = place.is_refused().then(|| clock::now() + Duration::from_millis(REFUSED_RESTS_MS));
         }
     }
 

@@ -5,3 +5,16 @@
 //! that only goes forward, Unix seconds for evidence), randomness is an argument, a store is a value.
 //! Trusts: whoever drives it for time and randomness, and for nothing that a node could profit from. Out of scope: sockets, files, runtimes (`client`), pages
 //! (`client/web`), other languages (`client/ffi`). Protocol section 3.
+
+pub mod anchor;
+pub mod checksummed;
+pub mod credential;
+pub mod dial;
+pub mod error;
+pub mod exchange;
+pub mod explain;
+pub mod recovered;
+pub mod refused;
+pub mod verification;
+
+pub use explain::{Explanation, Mark, RefusalAccount, StageAccount, Verdict};

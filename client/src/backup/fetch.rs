@@ -9,7 +9,7 @@ use super::file::{self, BackupError, Proven, front, judge};
 use crate::client::{Client, answer_name};
 use crate::error::{ConnectError, refusal_code};
 use crate::examine::examine_node;
-use crate::exchange::Exchange;
+use crate::Exchange;
 use crate::lane::{Ask, Failure};
 use crate::options::Options;
 use crate::private::private;
