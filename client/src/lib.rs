@@ -41,14 +41,12 @@ mod exchange_file;
 mod failover;
 mod governance;
 pub mod guest;
-mod lane;
 mod link;
 mod listing;
 pub mod measure;
 #[cfg(test)]
 mod modes;
 mod namespace;
-mod once;
 mod options;
 pub mod policy;
 mod private;
@@ -57,12 +55,11 @@ pub mod release;
 #[cfg(test)]
 mod scripted;
 mod seed_file;
-mod seek;
 mod user_key;
 mod user_mode;
 mod users;
+mod waiting;
 mod watch;
-mod watches;
 pub mod workload;
 
 pub use batch::Batch;

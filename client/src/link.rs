@@ -1,12 +1,11 @@
-//! What the core asks of a connection: two small traits, so that failover is tested against scripted nodes.
+//! What the driver asks of a connection: two small traits, so that failover is tested against scripted nodes.
 //!
 //! Decides: a link exists only after its node was verified and the user was accepted; before that there is nothing to send requests on.
-//! Trusts: nothing. Out of scope: how links are made (`dial.rs`), which node is next (`seek.rs`). Protocol section 3.
+//! Trusts: nothing. Out of scope: how links are made (`dial.rs`), which node is next
+//! (`ringwall_session::core`). Protocol section 3.
 
-use crate::Verification;
-pub(crate) use ringwall_session::dial::{DialError, LinkError};
+pub(crate) use ringwall_session::dial::{DialError, LinkError, Opened};
 use ringwall_wire::ids::ClientId;
-use ringwall_wire::session::UserReady;
 use std::future::Future;
 use tokio::time::Instant;
 
@@ -39,22 +38,9 @@ pub(crate) trait Dial: Send + Sync + 'static {
         address: &str,
         client: ClientId,
         until: Instant,
-    ) -> impl Future<Output = Result<Opened<Self::Link>, DialError>> + Send;
+    ) -> impl Future<Output = Result<(Self::Link, Opened), DialError>> + Send;
     /// Keeps what is remembered, before the client ends.
     fn settle(&self) -> impl Future<Output = ()> + Send {
         std::future::ready(())
     }
-}
-
-/// A fresh link.
-#[derive(Debug)]
-pub(crate) struct Opened<L> {
-    /// The link.
-    pub(crate) link: L,
-    /// What the node said on opening.
-    pub(crate) ready: UserReady,
-    /// Why the node was believed.
-    pub(crate) verification: Verification,
-    /// When its node must have been judged anew, by the policy it was judged by: nothing is sent on it from then on.
-    pub(crate) reattest_by: Instant,
 }
