@@ -9,15 +9,13 @@ mod link;
 pub use link::{Door, LINK_CHARS, Link, LinkFault};
 
 use ringwall_attest::governance::{StepError, verify_row};
+use ringwall_wire::card_text::{CARD_TEXT_PREFIX, CardTextError, card_from_text};
 use ringwall_wire::codec::{DecodeError, Message as _};
 use ringwall_wire::genesis::{CardError, ClusterCard};
 use ringwall_wire::ids::ClusterId;
 use ringwall_wire::known::KnownPolicy;
-use ringwall_wire::limits::{POLICY_BYTES, POLICY_ROW_BYTES};
+use ringwall_wire::limits::CARD_BYTES;
 use ringwall_wire::policy::PolicyDoc;
-
-/// Bytes of a card file: a policy of the full size, its changes, a genesis record and addresses.
-pub const CARD_FILE_BYTES: usize = 2 * POLICY_BYTES + POLICY_ROW_BYTES;
 
 /// Why bytes are no card that can be used.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -37,6 +35,9 @@ pub enum CardFault {
     /// The changes of the policy do not hold.
     #[error("its changes of the policy do not hold: {0}; ask whoever runs the cluster for a good card")]
     Changes(StepError),
+    /// It begins as the text of a card and is none.
+    #[error("it is not the text of a cluster card: {0}; copy all of it, or ask for the file cluster.card")]
+    Text(CardTextError),
     /// It begins as a link and is none.
     #[error("it is no link to a cluster: {0}; copy all of it, or ask for the file cluster.card")]
     Link(LinkFault),
@@ -47,7 +48,7 @@ impl CardFault {
     pub fn code(&self) -> &'static str {
         match self {
             CardFault::TooLarge { .. } => "RW-C-CARD-TOO-LARGE",
-            CardFault::Malformed(_) => "RW-C-CARD-MALFORMED",
+            CardFault::Malformed(_) | CardFault::Text(_) => "RW-C-CARD-MALFORMED",
             CardFault::Contradiction(_) => "RW-C-CARD-CONTRADICTION",
             CardFault::Changes(_) => "RW-C-CARD-POLICY",
             CardFault::Link(_) => "RW-C-CARD-LINK",
@@ -68,10 +69,14 @@ pub fn newest_policy(card: &ClusterCard) -> PolicyDoc {
 
 /// Reads the bytes of a card file.
 pub fn read(bytes: &[u8]) -> Result<ClusterCard, CardFault> {
-    if bytes.len() > CARD_FILE_BYTES {
-        return Err(CardFault::TooLarge { most: CARD_FILE_BYTES });
+    if bytes.len() > CARD_BYTES {
+        return Err(CardFault::TooLarge { most: CARD_BYTES });
     }
-    let card = ClusterCard::decode(bytes).map_err(CardFault::Malformed)?;
+    judged(ClusterCard::decode(bytes).map_err(CardFault::Malformed)?)
+}
+
+/// A card whose parts belong together and whose changes hold.
+fn judged(card: ClusterCard) -> Result<ClusterCard, CardFault> {
     let cluster = card.pinned().map_err(CardFault::Contradiction)?;
     verify_row(&cluster, &card.policy, &card.steps).map_err(CardFault::Changes)?;
     Ok(card)
@@ -80,19 +85,25 @@ pub fn read(bytes: &[u8]) -> Result<ClusterCard, CardFault> {
 /// A card in whichever form it came.
 #[derive(Clone, Debug)]
 pub enum Card {
-    /// A file.
+    /// A file, or the text of one.
     File(Box<ClusterCard>),
     /// A link.
     Link(Link),
 }
 
 impl Card {
-    /// Reads a card: a link where the bytes begin as one, blanks around it aside, and a file otherwise.
+    /// Reads a card: a link or a text where the bytes begin as one, blanks around it aside, and a file otherwise.
     pub fn read(bytes: &[u8]) -> Result<Self, CardFault> {
-        match link::begins(bytes.trim_ascii_start()) {
-            true => Link::read(bytes.trim_ascii()).map(Card::Link).map_err(CardFault::Link),
-            false => read(bytes).map(|card| Card::File(Box::new(card))),
+        let begins = bytes.trim_ascii_start();
+        if link::begins(begins) {
+            return Link::read(bytes.trim_ascii()).map(Card::Link).map_err(CardFault::Link);
         }
+        if !begins.starts_with(CARD_TEXT_PREFIX.as_bytes()) {
+            return read(bytes).map(|card| Card::File(Box::new(card)));
+        }
+        let text = std::str::from_utf8(bytes).map_err(|fault| CardTextError::Damaged { at: fault.valid_up_to().saturating_add(1) });
+        let card = text.and_then(card_from_text).map_err(CardFault::Text)?;
+        judged(card).map(|card| Card::File(Box::new(card)))
     }
 
     /// The cluster it pins.
@@ -117,12 +128,14 @@ impl Card {
                 cluster_id: self.cluster_id(),
                 addresses: card.addresses.iter().map(ToString::to_string).collect(),
                 doors: doors(card),
+                sockets: card.web.iter().map(|door| door.socket.to_string()).filter(|socket| !socket.is_empty()).collect(),
             },
         }
     }
 }
 
-/// The doors for pages a card names.
+/// The WebTransport doors a card names.
 fn doors(card: &ClusterCard) -> Vec<Door> {
-    card.web.iter().map(|door| Door { address: door.address.to_string(), certificates: door.certificates.to_vec() }).collect()
+    let shown = card.web.iter().filter(|door| !door.address.is_empty() && !door.certificates.is_empty());
+    shown.map(|door| Door { address: door.address.to_string(), certificates: door.certificates.to_vec() }).collect()
 }

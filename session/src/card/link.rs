@@ -18,12 +18,12 @@ const CERTIFICATES: usize = 2;
 /// What a link begins with.
 const SCHEME: &str = "ringwall:";
 
-/// A door for pages.
+/// A WebTransport door for pages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Door {
     /// `host:port`.
     pub address: String,
-    /// SHA-256 of the certificates it shows, now and next; none where it is a WebSocket's.
+    /// SHA-256 of the certificates it shows, now and next.
     pub certificates: Vec<Digest>,
 }
 
@@ -34,8 +34,10 @@ pub struct Link {
     pub cluster_id: ClusterId,
     /// Where native clients may ask.
     pub addresses: Vec<String>,
-    /// Where pages may ask.
+    /// Where pages may ask over WebTransport.
     pub doors: Vec<Door>,
+    /// Where they may over WebSocket: whole addresses.
+    pub sockets: Vec<String>,
 }
 
 /// Why a text is no link.
@@ -59,7 +61,7 @@ pub enum LinkFault {
     #[error("\"ringwall:\" is not followed by a cluster id of 64 lower-case hex digits")]
     Cluster,
     /// A part is neither a node nor a door.
-    #[error("part {part} is neither n=ADDRESS nor w=ADDRESS[,CERTIFICATE[,CERTIFICATE]]")]
+    #[error("part {part} is none of n=ADDRESS, w=ADDRESS,CERTIFICATE[,CERTIFICATE], s=ws://ADDRESS")]
     Part {
         /// Which, counted from 1.
         part: usize,
@@ -95,7 +97,7 @@ impl Link {
         if bytes.len() > LINK_CHARS {
             return Err(LinkFault::TooLong { chars: bytes.len(), most: LINK_CHARS });
         }
-        let strange = |byte: &u8| !(byte.is_ascii_alphanumeric() || b"-_.:[]?&=,".contains(byte));
+        let strange = |byte: &u8| !(byte.is_ascii_alphanumeric() || b"-_.:[]?&=,/".contains(byte));
         if let Some(at) = bytes.iter().position(strange) {
             return Err(LinkFault::Character { at: at.saturating_add(1) });
         }
@@ -106,7 +108,7 @@ impl Link {
             None => (rest, None),
         };
         let cluster_id = ringwall_wire::text::read_hex(cluster).map(ClusterId).ok_or(LinkFault::Cluster)?;
-        let mut link = Link { cluster_id, addresses: Vec::new(), doors: Vec::new() };
+        let mut link = Link { cluster_id, addresses: Vec::new(), doors: Vec::new(), sockets: Vec::new() };
         for (at, part) in parts.into_iter().flat_map(|parts| parts.split('&')).enumerate() {
             link.add(at.saturating_add(1), part)?;
         }
@@ -117,9 +119,10 @@ impl Link {
         match text.split_once('=') {
             Some(("n", address)) => self.addresses.push(read_address(part, address)?),
             Some(("w", door)) => self.doors.push(read_door(part, door)?),
+            Some(("s", socket)) => self.sockets.push(read_socket(part, socket)?),
             _ => return Err(LinkFault::Part { part }),
         }
-        match self.addresses.len() > SLOTS || self.doors.len() > SLOTS {
+        match self.addresses.len().max(self.doors.len()).max(self.sockets.len()) > SLOTS {
             true => Err(LinkFault::TooMany { most: SLOTS }),
             false => Ok(()),
         }
@@ -133,7 +136,8 @@ impl Link {
             let hashes: String = door.certificates.iter().map(|hash| format!(",{}", URL_SAFE_NO_PAD.encode(hash.0))).collect();
             format!("w={}{hashes}", door.address)
         });
-        for (at, part) in nodes.chain(doors).enumerate() {
+        let sockets = self.sockets.iter().map(|socket| format!("s={socket}"));
+        for (at, part) in nodes.chain(doors).chain(sockets).enumerate() {
             text.push(if at == 0 { '?' } else { '&' });
             text.push_str(&part);
         }
@@ -147,7 +151,7 @@ fn read_address(part: usize, text: &str) -> Result<String, LinkFault> {
     let Some((host, port)) = text.rsplit_once(':') else { return Err(wrong) };
     // An address of version 6 stands in brackets; nothing else has colons in it.
     let bare = host.strip_prefix('[').map_or(Some(host), |inner| inner.strip_suffix(']'));
-    let named = bare.is_some_and(|bare| !bare.is_empty() && !bare.contains(['[', ']', '?', '&', '=', ',']));
+    let named = bare.is_some_and(|bare| !bare.is_empty() && !bare.contains(['[', ']', '?', '&', '=', ',', '/']));
     let plain = host.starts_with('[') || !host.contains(':');
     let numbered = port.bytes().all(|digit| digit.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|port| port != 0);
     if text.len() <= ADDRESS_CHARS && named && plain && numbered { Ok(text.into()) } else { Err(wrong) }
@@ -161,7 +165,19 @@ fn read_door(part: usize, text: &str) -> Result<Door, LinkFault> {
         bytes.map(Digest).ok_or(LinkFault::Certificate { part })
     };
     let certificates = pieces.map(hash).collect::<Result<Vec<_>, _>>()?;
-    if certificates.len() > CERTIFICATES { Err(LinkFault::Certificate { part }) } else { Ok(Door { address, certificates }) }
+    match certificates.len() {
+        1..=CERTIFICATES => Ok(Door { address, certificates }),
+        _ => Err(LinkFault::Certificate { part }),
+    }
+}
+
+fn read_socket(part: usize, text: &str) -> Result<String, LinkFault> {
+    let wrong = LinkFault::Address { part };
+    let rest = text.strip_prefix("ws://").or_else(|| text.strip_prefix("wss://")).ok_or(wrong.clone())?;
+    let (address, path) = rest.split_once('/').unwrap_or((rest, ""));
+    read_address(part, address)?;
+    let plain = path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_./".contains(&byte));
+    if text.len() <= ADDRESS_CHARS && plain { Ok(text.into()) } else { Err(wrong) }
 }
 
 #[cfg(test)]
@@ -173,10 +189,8 @@ mod tests {
         Link {
             cluster_id: ClusterId([0xab; 32]),
             addresses: vec!["10.0.0.1:7000".into(), "[2001:db8::1]:7000".into()],
-            doors: vec![
-                Door { address: "node.example:7001".into(), certificates: vec![Digest([1; 32]), Digest([0xff; 32])] },
-                Door { address: "127.0.0.1:7002".into(), certificates: Vec::new() },
-            ],
+            doors: vec![Door { address: "node.example:7001".into(), certificates: vec![Digest([1; 32]), Digest([0xff; 32])] }],
+            sockets: vec!["ws://127.0.0.1:7002/ringwall".into(), "wss://node.example:443".into()],
         }
     }
 
@@ -185,7 +199,7 @@ mod tests {
         let text = link().text().unwrap();
         assert!(text.starts_with("ringwall:abab") && text.contains("?n=10.0.0.1:7000&n=[2001:db8::1]:7000&w=node.example:7001,AQEB"), "{text}");
         assert_eq!(Link::read(text.as_bytes()).unwrap(), link());
-        let bare = Link { addresses: Vec::new(), doors: Vec::new(), ..link() };
+        let bare = Link { addresses: Vec::new(), doors: Vec::new(), sockets: Vec::new(), ..link() };
         assert_eq!(bare.text().unwrap().len(), 73);
         assert_eq!(Link::read(bare.text().unwrap().as_bytes()).unwrap(), bare);
     }
@@ -216,6 +230,10 @@ mod tests {
         for address in ["", ":1", "a", "a:", "a:0", "a:65536", "a:+1", "a:b:1", "[::1:1", "[]:1", "a,b:1", "a=b:1"] {
             assert_eq!(read(format!("ringwall:{id}?n={address}")), LinkFault::Address { part: 1 }, "{address}");
         }
+        for socket in ["a:1", "ws:/a:1", "http://a:1", "ws://a", "ws://a:1/?x", "ws://a:1/x=y", "ws://:1/"] {
+            assert_eq!(read(format!("ringwall:{id}?s={socket}")), LinkFault::Address { part: 1 }, "{socket}");
+        }
+        assert_eq!(read(format!("ringwall:{id}?w=a:1")), LinkFault::Certificate { part: 1 });
         for hash in ["", "AAAA", &"A".repeat(42), &"A".repeat(44), &format!("{}B", "A".repeat(42))] {
             assert_eq!(read(format!("ringwall:{id}?w=a:1,{hash}")), LinkFault::Certificate { part: 1 }, "{hash}");
         }
