@@ -82,11 +82,6 @@ impl Credential {
         Credential { seed }
     }
 
-    /// Gives the seed away.
-    pub(crate) fn into_seed(self) -> Secret<32> {
-        self.seed
-    }
-
     /// The public half.
     pub fn public(&self) -> CredPublic {
         CredPublic(self.signing_key().verifying_key().to_bytes())

@@ -9,6 +9,7 @@
 pub mod anchor;
 pub mod asked;
 mod book;
+pub mod card;
 mod chance;
 pub mod checksummed;
 pub mod core;
@@ -19,6 +20,7 @@ pub mod exchange;
 pub mod explain;
 mod lane;
 mod once;
+pub mod ops;
 pub mod recovered;
 pub mod refused;
 mod rounds;
