@@ -35,6 +35,7 @@ mod tests {
         "RW-C-DEVICE-CODE",
         "RW-C-DEVICE-KNOWN",
         "RW-C-DEVICE-REVOKED",
+        "RW-C-DEVICE-SIGNATURE",
         "RW-C-ENDPOINT",
         "RW-C-ESCROW-IO",
         "RW-C-ESCROW-MALFORMED",

@@ -398,7 +398,7 @@ impl<A: Asker, R: Reader> Lane<A, R> {
         }
     }
 
-    fn take_flight(&mut self, number: u64) -> Option<Flight> {
+    fn take_flight(&mut self, number: u64) -> Option<Flight<A>> {
         let flight = self.flight.remove(&number)?;
         self.flight_bytes = self.flight_bytes.saturating_sub(flight.message.len());
         if let Some(once) = flight.once {
