@@ -14,8 +14,6 @@
 
 mod searching;
 mod serving;
-#[cfg(test)]
-mod tests;
 
 use crate::asked::{Asker, Failure, Reader, Submission};
 use crate::book::Book;
