@@ -82,6 +82,11 @@ impl Credential {
         Credential { seed }
     }
 
+    /// The same, for the core.
+    pub(crate) fn into_device(self) -> ringwall_session::credential::Credential {
+        ringwall_session::credential::Credential::from_seed(self.seed)
+    }
+
     /// The public half.
     pub fn public(&self) -> CredPublic {
         CredPublic(self.signing_key().verifying_key().to_bytes())

@@ -152,6 +152,7 @@ impl<A: Asker, R: Reader> Core<A, R> {
             DialError::NotAuthorized(detail) => ConnectError::NotAuthorized { address, detail },
             DialError::DeviceRevoked(detail) => ConnectError::DeviceRevoked { address, detail },
             DialError::NotRestored(detail) => ConnectError::NotRestored { address, detail },
+            DialError::Signature(cause) => ConnectError::DeviceSignature { cause },
             fault => {
                 let cut = matches!(&self.stage, Stage::Searching(search) if now >= search.until);
                 return self.book.failed(&address, fault, cut, now);
