@@ -139,7 +139,7 @@ pub(super) const ROWS: &[Row] = &[
         breaks: "writes are applied twice, or refused though they were applied",
         defence: "numbered records; numbered writes whose first outcome is kept",
         section: "5.3",
-        code: &["channel/src/record.rs", "consensus/src/machine/clients.rs", "client/src/lane.rs"],
+        code: &["channel/src/record.rs", "consensus/src/machine/clients.rs", "session/src/lane.rs"],
         shown: Shown::Performed {
             scene: Scene::Cluster,
             perform: |stage| Box::pin(network::bad_weather(stage)),
