@@ -1,5 +1,5 @@
 //! The cluster with custodians that attacks on custody and recovery share, and what its host does to it again and again: everything dies, disks are put back, one
-//! node recovers.
+//! node recovers. The demo for browsers has its cluster from here as well.
 //!
 //! Decides: each attack leaves something a later one can begin with: [`Ward::ready`] brings it up again, with as little as is needed. A cluster that was
 //! recovered is one voter until [`Ward::whole`] starts the other nodes.

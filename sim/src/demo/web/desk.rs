@@ -155,7 +155,7 @@ fn deed(path: &str, body: &[u8]) -> Result<Option<Deed>, String> {
 
 impl Desk for WebDesk {
     fn give(&self, path: &str) -> Answer {
-        let name = path.strip_prefix('/').unwrap_or_default();
+        let Some(name) = path.strip_prefix('/') else { return nothing() };
         match name {
             "" | "app" => Answer::moved("/app/"),
             "app/" => self.file("app/index.html"),
