@@ -133,6 +133,7 @@ impl Saved {
             policy: self.answer.policy.clone(),
             steps: Default::default(),
             addresses: List::default(),
+            web: Default::default(),
         }
     }
 }

@@ -127,6 +127,7 @@ impl Node {
             noise: keys.noise,
             kem: keys.kem,
             policy_version: self.policy.version,
+            web: None,
         }
     }
 
