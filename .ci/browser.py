@@ -139,8 +139,11 @@ class Browser:
         self.asked += 1
         message = {"id": self.asked, "method": method, "params": params or {}} | ({"sessionId": session} if session else {})
         rest = json.dumps(message).encode() + b"\0"
-        while rest:
-            rest = rest[os.write(self.out, rest) :]
+        try:
+            while rest:
+                rest = rest[os.write(self.out, rest) :]
+        except OSError as fault:
+            raise Failed(self.last_words()) from fault
         return self.asked
 
     def call(self, method, params=None, session=None, seconds=ANSWER_SECONDS):
@@ -159,14 +162,18 @@ class Browser:
         try:
             message = self.inbox.get(timeout=max(0.0, until - time.monotonic()))
         except queue.Empty:
-            raise Failed(otherwise) from None
+            # What it started may hold the pipe open longer than it lives.
+            raise Failed(otherwise if self.running.poll() is None else self.last_words()) from None
         if message is None:
-            tail = (self.profile.parent / f"{self.profile.name}.log").read_text(errors="replace").splitlines()[-5:]
-            raise Failed("the browser ended\n" + "\n".join(tail))
+            raise Failed(self.last_words())
         if "id" in message:
             self.answers[message["id"]] = message
         else:
             self.happened(message["method"], message["params"], message.get("sessionId"))
+
+    def last_words(self):
+        tail = (self.profile.parent / f"{self.profile.name}.log").read_text(errors="replace").splitlines()[-5:]
+        return "\n".join(["the browser ended", *tail])
 
     def rest(self, seconds):
         """Takes what comes for so long."""
