@@ -5,12 +5,14 @@
 //! Trusts: `attack::ward` to carry papers. Out of scope: who may order it (`serve.rs`), what a page makes of it. Protocol sections 5.2 and 6.2.
 
 use super::desk::Deed;
+use super::doors::{door, is_meant};
 use super::releases::Releases;
 use crate::attack::ward::Ward;
 use crate::cluster::{Launch, LocalCluster, LocalOptions};
 use crate::demo::DemoError;
 use crate::guarded::{CameTo, SLOTS};
 use ringwall_client::{ClusterStatus, Credential, Exchange, examine_node};
+use ringwall_wire::genesis::WebDoor;
 use ringwall_wire::ids::Incarnation;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -30,6 +32,8 @@ pub(super) struct Host {
     early: Vec<PathBuf>,
     /// The disks as they were when older ones were put in their place.
     newest: Option<Vec<PathBuf>>,
+    /// Where nodes let pages in, by slot, as they said last.
+    doors: BTreeMap<u8, WebDoor>,
     /// Nodes that were killed: slot, and who stood there.
     down: BTreeMap<u8, Incarnation>,
 }
@@ -40,11 +44,28 @@ impl Host {
         std::fs::create_dir_all(folder)?;
         let mut releases = Releases::new(&folder.join("release.proof"));
         releases.staple(WITNESSES.0)?;
-        let options =
-            LocalOptions { policy: Some(releases.policy()), release_proof: Some(releases.path().to_owned()), ..LocalOptions::default() };
+        let (policy, release_proof) = (Some(releases.policy()), Some(releases.path().to_owned()));
+        let options = LocalOptions { web: true, policy, release_proof, ..LocalOptions::default() };
         let mut ward = Ward::start(folder, launch, options).await?;
         let early = ward.copy_all()?;
-        Ok(Host { ward, releases, early, newest: None, down: BTreeMap::new() })
+        let mut host = Host { ward, releases, early, newest: None, doors: BTreeMap::new(), down: BTreeMap::new() };
+        host.asks_for_doors().await?;
+        Ok(host)
+    }
+
+    /// Asks every node that serves where it lets pages in.
+    async fn asks_for_doors(&mut self) -> Result<(), DemoError> {
+        for slot in self.serving() {
+            if let Some(door) = door(self.cluster().address(slot)).await? {
+                self.doors.insert(slot, door);
+            }
+        }
+        Ok(())
+    }
+
+    /// Where nodes let pages in, also those that do not run.
+    pub(super) fn doors(&self) -> Vec<WebDoor> {
+        self.doors.values().cloned().collect()
     }
 
     /// The nodes.
@@ -59,12 +80,14 @@ impl Host {
 
     /// Does it; words for whoever ordered it.
     pub(super) async fn does(&mut self, deed: Deed) -> Result<String, DemoError> {
-        match deed {
+        let words = match deed {
             Deed::Kill(address) => self.kills(address).await,
             Deed::Rewind => self.rewinds().await,
             Deed::Unwitness => self.unwitnesses().await,
             Deed::Restore => self.restores().await,
-        }
+        }?;
+        self.asks_for_doors().await?;
+        Ok(words)
     }
 
     async fn status(&self) -> Result<ClusterStatus, DemoError> {
@@ -77,7 +100,9 @@ impl Host {
         }
         let status = self.status().await?;
         let named = |slot: &u8| match &address {
-            Some(address) => self.cluster().address(*slot).to_string() == *address,
+            Some(named) => {
+                self.cluster().address(*slot).to_string() == *named || self.doors.get(slot).is_some_and(|door| is_meant(door, named))
+            }
             None => status.voters.iter().any(|voter| voter.slot.0 == *slot && voter.incarnation == status.leader),
         };
         let slot = SLOTS.into_iter().find(named).ok_or_else(|| refused("no node of this cluster has that address"))?;

@@ -5,6 +5,7 @@
 //! Out of scope: the page (client/web/page), HTTP (`serve.rs`), paths (`desk.rs`), what a host can do (`host.rs`). docs/web.md.
 
 mod desk;
+mod doors;
 mod host;
 mod module;
 mod papers;
@@ -64,7 +65,7 @@ async fn served(say: &Say, folder: &Path, wanted: &Wanted) -> Result<(), DemoErr
 
     let (orders, taken) = mpsc::channel(1);
     let desk = WebDesk::new(&tree.join("client/web/page"), module, &papers, orders)?;
-    let doors = host.cluster().addresses();
+    let doors: Vec<String> = host.doors().iter().flat_map(doors::origins).collect();
     told(say, &server, &desk, &host, &papers, wanted);
     let stay = async {
         match wanted.stay {

@@ -34,7 +34,8 @@ pub(super) async fn write_of_cluster(folder: &Path, host: &Host) -> Result<(), D
 fn card(host: &Host) -> Result<ClusterCard, DemoError> {
     let broken = |fault: ringwall_wire::codec::DecodeError| DemoError::Broken(fault.to_string());
     let addresses = host.cluster().addresses().into_iter().map(Text::new).collect::<Result<Vec<_>, _>>().map_err(broken)?;
-    Ok(ClusterCard { addresses: List::new(addresses).map_err(broken)?, ..host.cluster().card().clone() })
+    let (addresses, web) = (List::new(addresses).map_err(broken)?, List::new(host.doors()).map_err(broken)?);
+    Ok(ClusterCard { addresses, web, ..host.cluster().card().clone() })
 }
 
 /// What needs no cluster.
@@ -53,8 +54,8 @@ pub(super) fn write_minted(folder: &Path) -> Result<(), DemoError> {
 }
 
 fn write_pair(folder: &Path, name: &str, node: &Node, answer: AttestResp) -> Result<(), DemoError> {
-    let card =
-        ClusterCard { genesis: node.genesis.clone(), policy: node.policy.clone(), steps: Default::default(), addresses: List::default() };
+    let (genesis, policy) = (node.genesis.clone(), node.policy.clone());
+    let card = ClusterCard { genesis, policy, steps: Default::default(), addresses: List::default(), web: List::default() };
     let saved = SavedExchange {
         cluster_id: node.genesis.cluster_id(),
         min_policy_version: PolicyVersion(1),

@@ -92,9 +92,9 @@ fn line(status: u16) -> String {
     format!("{status} {phrase}")
 }
 
-/// The policy of the page's content: itself, and these doors of nodes (`host:port`).
-pub(super) fn content_policy(doors: &[String]) -> String {
-    let nodes: String = doors.iter().map(|door| format!(" https://{door} ws://{door}")).collect();
+/// The policy of the page's content: itself, and these origins of nodes.
+pub(super) fn content_policy(nodes: &[String]) -> String {
+    let nodes: String = nodes.iter().map(|origin| format!(" {origin}")).collect();
     format!(
         "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self' blob:; manifest-src 'self'; worker-src 'self'; \
          connect-src 'self'{nodes}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; \
@@ -231,7 +231,8 @@ mod tests {
         let server = Server::bind(0).await.unwrap();
         let address = server.address;
         assert!(address.ip().is_loopback());
-        let serving = tokio::spawn(server.serve(Arc::new(Echo), content_policy(&["127.0.0.1:7".into()])));
+        let serving =
+            tokio::spawn(server.serve(Arc::new(Echo), content_policy(&["https://127.0.0.1:7".into(), "ws://127.0.0.1:8".into()])));
         let own = format!("127.0.0.1:{}", address.port());
         let order = |host: &str, more: &str| format!("POST /demo/kill HTTP/1.1\r\nHost: {host}\r\n{more}Content-Length: 2\r\n\r\n{{}}");
         let (json, origin) = ("Content-Type: application/json\r\n", format!("Origin: http://{own}\r\n"));
@@ -262,9 +263,9 @@ mod tests {
 
     #[test]
     fn every_answer_says_what_its_content_may_do() {
-        let head = Answer::moved("/app/").head(&content_policy(&["127.0.0.1:7".into()]));
+        let head = Answer::moved("/app/").head(&content_policy(&["https://127.0.0.1:7".into(), "ws://127.0.0.1:8".into()]));
         assert!(head.starts_with("HTTP/1.1 302 Found\r\n") && head.contains("\r\nlocation: /app/\r\n"), "{head}");
-        assert!(head.contains("connect-src 'self' https://127.0.0.1:7 ws://127.0.0.1:7;"), "{head}");
+        assert!(head.contains("connect-src 'self' https://127.0.0.1:7 ws://127.0.0.1:8;"), "{head}");
         for name in ["content-security-policy", "cross-origin-opener-policy", "x-content-type-options", "cache-control"] {
             assert!(head.contains(&format!("\r\n{name}: ")), "{name}: {head}");
         }
