@@ -82,6 +82,11 @@ impl Credential {
         Credential { seed }
     }
 
+    /// The same, for the core.
+    pub(crate) fn into_device(self) -> ringwall_session::credential::Credential {
+        ringwall_session::credential::Credential::from_seed(self.seed)
+    }
+
     /// Gives the seed away.
     pub(crate) fn into_seed(self) -> Secret<32> {
         self.seed

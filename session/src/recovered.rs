@@ -3,10 +3,10 @@
 //! Decides: what a node tells is held against the log and the witnesses of the policy it was judged by. A start that is in that log was seen by them, so that a
 //! second recovery of the same epoch shows to whoever reads the log. One that is not public is said plainly, with its age, and refused by nobody: a cluster whose log
 //! is down must be recoverable (decision 0049).
-//! Trusts: the node, which attested, for how and when the epoch began; receipts show the rest (`anchor`). Out of scope: publishing (`release::publish`).
+//! Trusts: the node, which attested, for how and when the epoch began; receipts show the rest (`anchor`). Out of scope: publishing (`client`).
 //! Protocol sections 5.2 and 6.2.
 
-use crate::link::DialError;
+use crate::dial::DialError;
 use crate::verification::Verification;
 use ringwall_attest::date;
 use ringwall_attest::release::{Publication, verify_published};
@@ -49,14 +49,14 @@ pub struct Recovery {
 /// Why a node's words about recoveries are none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("what it says of how epoch {epoch} began contradicts what it attested or told before")]
-pub(crate) struct Contradiction {
+pub struct Contradiction {
     /// The epoch it serves.
-    pub(crate) epoch: Epoch,
+    pub epoch: Epoch,
 }
 
 impl Recovery {
     /// What a node of this cluster and epoch told, the newest last: `epochs` began since the one this client had seen.
-    pub(crate) fn all(
+    pub fn all(
         (cluster_id, epoch, policy): (ClusterId, Epoch, &PolicyDoc),
         epochs: &[EpochStart],
         told: Option<&Recovered>,
@@ -105,7 +105,7 @@ impl Recovery {
 }
 
 /// What a node told of recoveries, held against what it attested.
-pub(crate) fn tell(node: &Verification, epochs: &[EpochStart], told: Option<&Recovered>) -> Result<Vec<Recovery>, DialError> {
+pub fn tell(node: &Verification, epochs: &[EpochStart], told: Option<&Recovered>) -> Result<Vec<Recovery>, DialError> {
     let judged = Recovery::all((node.cluster_id, node.epoch, &node.policy), epochs, told);
     judged.map_err(|fault| DialError::Breach(fault.to_string()))
 }

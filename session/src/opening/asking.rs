@@ -1,23 +1,23 @@
 //! Asking a node for evidence, from however far behind.
 //!
 //! Decides: the question names the newest policy that is known here. A node whose changes since then do not fit an answer sends a page of them in its place: it is
-//! judged before the next is asked for, and pages are bounded. What was judged is kept in memory until evidence was, so that a dial that ran out of time is gone on
-//! with by the next. It is remembered for good only when a node's own evidence stands for it (`NodeDialler::attest`): a page may hold a change that governors signed and
+//! judged before the next is asked for, and pages are bounded. What was judged is kept in memory until evidence was, so that an attempt that ran out of time is gone on
+//! with by the next. It is remembered for good only when a node's own evidence stands for it (`Memory::attest`): a page may hold a change that governors signed and
 //! that is not in force. A later node that does not go by them is judged as if they had not come: nobody vouches for who sent them. Whoever is not behind asks once.
 //! Trusts: nothing of a page. Out of scope: judging pages (`ringwall_attest::governance`). Protocol section 3.1, "Pages".
 
-use super::{NodeDialler, Pipe, SEALED_ATTEST_BYTES, of_channel};
-use crate::anchor::Newest;
-use crate::clock;
+use super::memory::Memory;
+use super::terms::{Now, Terms};
+use crate::anchor::{Newest, Remembered};
+use crate::dial::DialError;
 use crate::exchange::Exchange;
-use crate::link::DialError;
 use ringwall_attest::SessionError;
 use ringwall_attest::governance::{PageWalk, StepError};
 use ringwall_channel::{Answered, Session, Unverified};
 use ringwall_wire::bounded::Blob;
 use ringwall_wire::codec::Message as _;
 use ringwall_wire::governance::{PolicyPage, PolicyStep};
-use ringwall_wire::ids::{Digest, Nonce, PolicyVersion};
+use ringwall_wire::ids::{ClusterId, Digest, NoisePublic, Nonce, PolicyVersion};
 use ringwall_wire::limits::POLICY_ROW_STEPS;
 use ringwall_wire::policy::PolicyDoc;
 use ringwall_wire::session::{AttestReq, AttestResp, SavedExchange};
@@ -65,67 +65,127 @@ impl Ahead {
     }
 }
 
-impl NodeDialler {
-    /// Steps 3 and 4: evidence for this very session, not judged yet.
-    pub(super) async fn ask(&self, pipe: &mut Pipe, session: &mut Session<Unverified>, nonce: &Nonce) -> Result<Exchange, DialError> {
+/// One row of questions to one node.
+pub(super) struct Asking {
+    session: Session<Unverified>,
+    noise: NoisePublic,
+    /// What an answer is judged from.
+    remembered: Remembered,
+    /// The newest policy that was verified, whatever pages led to.
+    held: Option<Arc<Newest>>,
+    walk: Walk,
+}
+
+impl Asking {
+    /// Begins with what is remembered, and with where earlier pages led to from it.
+    pub(super) fn begin(memory: &Arc<Memory>, cluster_id: ClusterId, session: Session<Unverified>) -> Result<Self, DialError> {
         let noise = *session.remote_noise().ok_or_else(|| DialError::Handshake("the node has no static key".into()))?;
-        let mut remembered = self.governed.remembered().await?;
+        let mut remembered = memory.governed.remembered()?;
         let held = remembered.policy.clone();
-        remembered.policy = self.ahead.beyond(held.clone());
-        let mut walk = PageWalk::new(self.cluster_id, remembered.policy.as_deref().map(|newest| &newest.policy));
-        let answered = loop {
-            match self.answered(pipe, session, nonce, &walk).await {
-                Ok(Answered::Page(page)) => match taken(walk, *page).await? {
-                    Ok(next) => walk = next,
-                    Err(fault) => return Err(self.refuse(Some(&noise), SessionError::Steps(fault))),
-                },
-                Ok(Answered::Answer(answer)) => break Ok(*answer),
-                Err(fault) => break Err(fault),
-            }
-        };
-        if !walk.is_empty() {
+        remembered.policy = memory.ahead.beyond(held.clone());
+        let pages = PageWalk::new(cluster_id, remembered.policy.as_deref().map(|newest| &newest.policy));
+        let walk = Walk { memory: Arc::clone(memory), cluster_id, begun: remembered.policy.clone(), pages: Some(pages) };
+        Ok(Asking { session, noise, remembered, held, walk })
+    }
+
+    /// The question, sealed: what is known here, pages included.
+    pub(super) fn question(&mut self, terms: &Terms, nonce: &Nonce) -> Result<Vec<u8>, DialError> {
+        let pages = self.walk.pages();
+        let min_policy_version = least_version(terms, pages.and_then(PageWalk::policy));
+        let known_policy = pages.and_then(PageWalk::known);
+        let question = AttestReq { nonce: *nonce, mode: terms.attest, min_policy_version, known_policy };
+        self.session.seal_attest_req(&question).map_err(DialError::of_channel)
+    }
+
+    /// Looks at one reply. A page is judged, and there is nothing yet; anything else ends the questions.
+    pub(super) fn heard(&mut self, memory: &Memory, sealed: &[u8], now: Now) -> Result<Option<Result<AttestResp, DialError>>, DialError> {
+        match self.session.open_answer(sealed) {
+            Ok(Answered::Page(page)) => match self.walk.take(*page) {
+                Ok(()) => Ok(None),
+                Err(fault) => Err(memory.refuse(Some(&self.noise), SessionError::Steps(fault), now)),
+            },
+            Ok(Answered::Answer(answer)) => Ok(Some(Ok(*answer))),
+            Err(fault) => Ok(Some(Err(DialError::of_channel(fault)))),
+        }
+    }
+
+    /// Evidence for this very session, not judged yet, with what it is to be judged from.
+    pub(super) fn exchange(
+        self,
+        answered: Result<AttestResp, DialError>,
+        (memory, terms): (&Memory, &Terms),
+        nonce: &Nonce,
+        now: Now,
+    ) -> Result<(Session<Unverified>, Exchange), DialError> {
+        let Asking { session, noise, mut remembered, held, walk } = self;
+        let pages = walk.end();
+        let walked = pages.filter(|pages| !pages.is_empty());
+        if let Some(pages) = &walked {
             let begun = remembered.policy.as_deref();
-            let Some(newest) = Newest::after(begun, self.cluster_id, &walk) else {
+            let Some(newest) = Newest::after(begun, terms.cluster_id, pages) else {
                 // Never by less than what is held.
-                return Err(self.refuse(Some(&noise), SessionError::Steps(beyond_any_row(begun, &walk))));
+                return Err(memory.refuse(Some(&noise), SessionError::Steps(beyond_any_row(begun, pages)), now));
             };
             remembered.policy = Some(Arc::new(newest));
-            self.ahead.keep(remembered.policy.clone());
+            memory.ahead.keep(remembered.policy.clone());
         }
         let answer = answered?;
-        if walk.is_empty() {
+        if walked.is_none() {
             let judged_from = stood_for(remembered.policy.as_ref(), held.as_ref(), &answer);
-            remembered.policy = judged_from.inspect_err(|_| self.ahead.led_astray())?;
+            remembered.policy = judged_from.inspect_err(|_| memory.ahead.led_astray())?;
         }
         let asked = SavedExchange {
-            cluster_id: self.cluster_id,
-            min_policy_version: self.least_version(remembered.policy.as_deref().map(|newest| &newest.policy)),
+            cluster_id: terms.cluster_id,
+            min_policy_version: least_version(terms, remembered.policy.as_deref().map(|newest| &newest.policy)),
             handshake: *session.handshake(),
             nonce: *nonce,
             noise,
-            mode: self.attest,
-            at_s: clock::now_s(),
+            mode: terms.attest,
+            at_s: now.s,
             answer: Blob::default(),
         };
-        Ok(Exchange::new(asked, answer, remembered))
+        Ok((session, Exchange::new(asked, answer, remembered)))
+    }
+}
+
+fn least_version(terms: &Terms, policy: Option<&PolicyDoc>) -> PolicyVersion {
+    policy.map_or(terms.min_policy_version, |policy| policy.version.max(terms.min_policy_version))
+}
+
+/// The pages of one attempt. One that ends in their midst, because its time ran out or its connection broke, leaves what was judged to the next.
+struct Walk {
+    memory: Arc<Memory>,
+    cluster_id: ClusterId,
+    begun: Option<Arc<Newest>>,
+    /// None once they ended or one of them was refused.
+    pages: Option<PageWalk>,
+}
+
+impl Walk {
+    fn pages(&self) -> Option<&PageWalk> {
+        self.pages.as_ref()
     }
 
-    async fn answered(
-        &self,
-        pipe: &mut Pipe,
-        session: &mut Session<Unverified>,
-        nonce: &Nonce,
-        walk: &PageWalk,
-    ) -> Result<Answered, DialError> {
-        let min_policy_version = self.least_version(walk.policy());
-        let question = AttestReq { nonce: *nonce, mode: self.attest, min_policy_version, known_policy: walk.known() };
-        pipe.write(&session.seal_attest_req(&question).map_err(of_channel)?).await?;
-        let sealed = pipe.read(SEALED_ATTEST_BYTES).await?;
-        session.open_answer(&sealed).map_err(of_channel)
+    /// Judges a page: up to a second of signatures where many governors and witnesses sign.
+    fn take(&mut self, page: PolicyPage) -> Result<(), StepError> {
+        let Some(mut pages) = self.pages.take() else { return Ok(()) };
+        pages.take(page)?;
+        self.pages = Some(pages);
+        Ok(())
     }
 
-    fn least_version(&self, policy: Option<&PolicyDoc>) -> PolicyVersion {
-        policy.map_or(self.min_policy_version, |policy| policy.version.max(self.min_policy_version))
+    fn end(mut self) -> Option<PageWalk> {
+        self.pages.take()
+    }
+}
+
+impl Drop for Walk {
+    fn drop(&mut self) {
+        let judged = self.pages.take().filter(|pages| !pages.is_empty());
+        let newest = judged.and_then(|pages| Newest::after(self.begun.as_deref(), self.cluster_id, &pages));
+        if let Some(newest) = newest {
+            self.memory.ahead.keep(Some(Arc::new(newest)));
+        }
     }
 }
 
@@ -154,19 +214,13 @@ fn beyond_any_row(held: Option<&Newest>, walk: &PageWalk) -> StepError {
     StepError::TooMany { got, most: POLICY_ROW_STEPS }
 }
 
-/// Judges a page off the event loop: up to a second of signatures where many governors and witnesses sign.
-async fn taken(mut walk: PageWalk, page: PolicyPage) -> Result<Result<PageWalk, StepError>, DialError> {
-    let judging = tokio::task::spawn_blocking(move || walk.take(page).map(|()| walk));
-    judging.await.map_err(|_| DialError::Handshake("the program is ending".into()))
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use ed25519_dalek::{Signer as _, SigningKey};
     use ringwall_wire::bounded::List;
-    use ringwall_wire::ids::{ClusterId, SigPublic, Signature};
+    use ringwall_wire::ids::{SigPublic, Signature};
     use ringwall_wire::known::KnownPolicy;
     use ringwall_wire::policy::{Approval, Governance, SignedPolicy};
     use ringwall_wire::sample::{Sample as _, Source};
