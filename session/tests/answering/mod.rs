@@ -208,6 +208,13 @@ impl Serving<'_> {
         out
     }
 
+    /// Everything the client said with these bytes, opened.
+    pub(crate) fn all(&mut self, bytes: &[u8]) -> Vec<Vec<u8>> {
+        let Stage::Serving(_, opener) = &mut self.stage else { panic!("no records yet") };
+        opener.push(bytes).unwrap();
+        std::iter::from_fn(|| opener.next().unwrap()).collect()
+    }
+
     /// What the client said last, opened.
     pub(crate) fn opens(&mut self, bytes: &[u8]) -> Vec<u8> {
         let Stage::Serving(_, opener) = &mut self.stage else { panic!("no records yet") };
