@@ -69,20 +69,23 @@ fn a_whole_life_in_words() {
     let gone = host.raw(json!({ "is": "tick" }), b"");
     assert_eq!(error_code(&gone), "RW-C-CALL-CLIENT");
 
-    // What was kept is what the next life begins with; it is nobody else's, and every damage is told.
-    let kept = host.kept.clone();
-    let again = Host::open(spoken(), &node, &kept);
+    what_was_kept_counts(&node, &host.kept);
+}
+
+/// It is what the next life begins with; it is nobody else's, and every damage is told.
+fn what_was_kept_counts(node: &Node, kept: &[u8]) {
+    let again = Host::open(spoken(), node, kept);
     assert_eq!(again.opened["anchor"]["known"], json!(true));
     for (at, code) in [(0, "RW-C-MEMORY-DAMAGED"), (kept.len() / 2, "RW-C-MEMORY-DAMAGED")] {
-        let mut damaged = kept.clone();
+        let mut damaged = kept.to_vec();
         damaged[at] ^= 1;
-        assert_eq!(error_code(&Host::try_open(&mut spoken(), &node, &damaged, json!({}))), code);
+        assert_eq!(error_code(&Host::try_open(&mut spoken(), node, &damaged, json!({}))), code);
     }
-    assert_eq!(error_code(&Host::try_open(&mut spoken(), &node, &kept[..kept.len() - 1], json!({}))), "RW-C-MEMORY-DAMAGED");
+    assert_eq!(error_code(&Host::try_open(&mut spoken(), node, &kept[..kept.len() - 1], json!({}))), "RW-C-MEMORY-DAMAGED");
     let other = Node::of("another", |_| ());
-    assert_eq!(error_code(&Host::try_open(&mut spoken(), &other, &kept, json!({}))), "RW-C-MEMORY-OTHER");
+    assert_eq!(error_code(&Host::try_open(&mut spoken(), &other, kept, json!({}))), "RW-C-MEMORY-OTHER");
     let stranger = json!({ "device": { "seed": "99".repeat(32) } });
-    assert_eq!(error_code(&Host::try_open(&mut spoken(), &node, &kept, stranger)), "RW-C-MEMORY-OTHER");
+    assert_eq!(error_code(&Host::try_open(&mut spoken(), node, kept, stranger)), "RW-C-MEMORY-OTHER");
 }
 
 #[test]
