@@ -22,7 +22,7 @@ fn a_whole_life_in_words() {
     assert_eq!(dials, 1);
     let said = host.said();
     let at = |is: &str| said.iter().position(|one| one == is).unwrap_or_else(|| panic!("no {is} in {said:?}"));
-    assert!(at("dial") < at("believed") && at("believed") < at("keep"), "{said:?}");
+    assert!(at("dial") < at("keep") && at("keep") < at("believed"), "what the evidence shows is kept first: {said:?}");
     let believed = host.find("believed");
     assert_eq!((believed.0["verdict"].clone(), believed.0["cluster"].clone()), (json!("accepted"), json!(node.cluster_id().to_string())));
     assert!(believed.0["stages"].as_array().unwrap().len() == 10 && !believed.1.is_empty());
