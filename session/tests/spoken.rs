@@ -6,6 +6,7 @@
 use crate::answering::Node;
 use crate::host::{Host, Placed, call, card_of, error_code, frame, heads, one};
 use proptest::prelude::*;
+use ringwall_session::anchor::EvidenceFile;
 use ringwall_session::spoken::Spoken;
 use serde_json::{Value, json};
 
@@ -98,6 +99,70 @@ fn what_is_learned_is_kept_before_it_is_acted_on() {
     let believed = said.iter().position(|one| one == "believed").unwrap();
     let after = said.iter().skip(believed).position(|one| one == "send").unwrap() + believed;
     assert!(keep < after, "the policy is kept before the user is named: {said:?}");
+}
+
+#[test]
+fn a_history_that_was_taken_back_ends_every_life_and_its_proof_is_kept() {
+    for (misdeed, code) in [("fork", "RW-C-FORK-DETECTED"), ("rollback", "RW-C-ROLLBACK-DETECTED")] {
+        let (mut node, mut liar) = (Node::new(), Node::new());
+        match misdeed {
+            "fork" => liar.ledger.rewrite(3),
+            _ => node.ledger.grow(5),
+        }
+        let mut host = Host::open(spoken(), &node, &[]);
+        host.serve(&node);
+        host.tick(2_000);
+        assert_eq!(host.find("keep").1, host.kept);
+        let mut later = Host::open(spoken(), &node, &host.kept);
+        later.serve(&liar);
+        let said = later.said();
+        let place = |is: &str| said.iter().rposition(|one| one == is).unwrap();
+        assert!(place("keep") < place("disbelieved") && place("disbelieved") < place("ended"), "{said:?}");
+        assert_eq!(later.find("ended").0["error"]["code"], json!(code));
+        // The next life begins nothing, and gives out the proof.
+        let mut last = Host::open(spoken(), &node, &later.kept);
+        assert_eq!(last.opened["anchor"]["detected"], json!(misdeed));
+        last.ask(1, json!({ "is": "evidence" }), b"");
+        let proof = last.answer(1);
+        assert_eq!(proof.0["answer"], json!({ "what": misdeed }));
+        let proof = EvidenceFile::from_bytes(&proof.1).unwrap();
+        assert!(proof.verify(&ringwall_sim::anchors()).is_ok(), "anybody can verify it");
+        last.serve(&node);
+        assert_eq!(last.find("ended").0["error"]["code"], json!(code));
+        assert!(!last.said().contains(&"send".to_owned()), "nothing was said to anybody");
+    }
+}
+
+#[test]
+fn in_user_mode_the_node_sees_no_name_and_the_list_is_in_the_users_order() {
+    let node = Node::new();
+    let mut host = Host::open_with(spoken(), &node, &[], json!({ "user_key": "44".repeat(32) }));
+    host.ask(1, json!({ "is": "enter", "namespace": "diary", "mode": "user" }), b"");
+    host.serve(&node);
+    assert_eq!(host.answer(1).0["answer"]["mode"], json!("user"));
+    for (ticket, key) in [(2, "b"), (3, "a"), (4, "c")] {
+        host.ask(ticket, json!({ "is": "put", "namespace": "diary", "key": key }), key.as_bytes());
+    }
+    host.ask(5, json!({ "is": "get", "namespace": "diary", "key": "c" }), b"");
+    host.ask(6, json!({ "is": "put", "namespace": "diary", "key": "big" }), &vec![0; 512 * 1024 + 1]);
+    host.serve(&node);
+    assert_eq!(host.answer(5).1, b"c");
+    assert_eq!(host.answer(6).0["error"]["code"], json!("RW-C-VALUE-TOO-LARGE"));
+    assert!(host.names().iter().all(|name| name.len() > 16), "what the node has is sealed");
+    host.ask(7, json!({ "is": "list", "namespace": "diary", "limit": 2, "values": true }), b"");
+    host.ask(8, json!({ "is": "list", "namespace": "diary", "limit": 2, "after": "b" }), b"");
+    host.serve(&node);
+    let page = host.answer(7);
+    let keys = |page: &Value| page["answer"]["entries"].as_array().unwrap().iter().map(|entry| entry["key"].clone()).collect::<Vec<_>>();
+    assert_eq!(
+        (keys(&page.0), page.1.as_slice(), page.0["answer"]["more"].clone()),
+        (vec![json!("a"), json!("b")], b"ab".as_slice(), json!(true))
+    );
+    let page = host.answer(8);
+    assert_eq!((keys(&page.0), page.0["answer"]["more"].clone()), (vec![json!("c")], json!(false)));
+    host.ask(9, json!({ "is": "phrase" }), b"");
+    let phrase = host.answer(9).1;
+    assert_eq!(std::str::from_utf8(&phrase).unwrap().split_whitespace().count(), 24);
 }
 
 #[test]

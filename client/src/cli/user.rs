@@ -16,7 +16,7 @@ use ringwall_channel::user::sign_device_request;
 use ringwall_wire::codec::Message;
 use ringwall_wire::ids::{ClusterId, DeviceTag};
 use ringwall_wire::text::{hex, read_hex_vec};
-use ringwall_wire::user::{AuditAct, AuditRow, DeviceName, DeviceRequest, DeviceShown, UserShown};
+use ringwall_wire::user::{AuditAct, AuditRow, DeviceName, DeviceRequest, UserShown};
 use serde_json::{Value, json};
 use std::path::Path;
 

@@ -195,14 +195,14 @@ impl<'a> Host<'a> {
     }
 
     pub(crate) fn open(spoken: Spoken, node: &Node, kept: &[u8]) -> Self {
-        Host::opened(spoken, node, kept, json!({}))
+        Host::open_with(spoken, node, kept, json!({}))
     }
 
     pub(crate) fn open_as(spoken: Spoken, node: &Node, device: Value) -> Self {
-        Host::opened(spoken, node, &[], json!({ "device": device }))
+        Host::open_with(spoken, node, &[], json!({ "device": device }))
     }
 
-    fn opened(mut spoken: Spoken, node: &Node, kept: &[u8], more: Value) -> Self {
+    pub(crate) fn open_with(mut spoken: Spoken, node: &Node, kept: &[u8], more: Value) -> Self {
         let mut told: VecDeque<Said> = heads(&Host::try_open(&mut spoken, node, kept, more)).into();
         let opened = told.pop_front().unwrap().0;
         assert_eq!(opened["is"], json!("opened"), "{opened}");
@@ -281,6 +281,11 @@ impl<'a> Host<'a> {
     pub(crate) fn answer(&self, ticket: u64) -> Said {
         let found = self.log.iter().chain(&self.todo).find(|said| said.0["is"] == "answer" && said.0["ticket"] == ticket);
         found.unwrap_or_else(|| panic!("{ticket} is not answered: {:?}", self.said())).clone()
+    }
+
+    /// The names the node in memory has.
+    pub(crate) fn names(&self) -> Vec<Vec<u8>> {
+        self.store.keys.keys().cloned().collect()
     }
 
     /// Opens the first way that is asked for, and says nothing on it.
