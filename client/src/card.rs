@@ -7,13 +7,13 @@ use ringwall_attest::governance::{StepError, verify_row};
 use ringwall_wire::codec::{DecodeError, Message};
 use ringwall_wire::genesis::{CardError, ClusterCard};
 use ringwall_wire::ids::ClusterId;
-use ringwall_wire::limits::{POLICY_BYTES, POLICY_ROW_BYTES};
+use ringwall_wire::limits::CARD_BYTES;
 use ringwall_wire::policy::PolicyDoc;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-/// Bytes of a card file: a policy of the full size, its changes, a genesis record and addresses.
-pub const CARD_FILE_BYTES: usize = 2 * POLICY_BYTES + POLICY_ROW_BYTES;
+/// Bytes of a card file.
+pub const CARD_FILE_BYTES: usize = CARD_BYTES;
 
 /// Why a card was not read.
 #[derive(Debug, thiserror::Error)]

@@ -4,24 +4,23 @@
 //! to clone and the session ends with the last clone. Trusts: the driver (`driver.rs`) for everything that happens in between.
 //! Out of scope: what operations mean (`namespace.rs`). Protocol section 3.
 
+use crate::Verification;
 use crate::clock;
 use crate::credential::Credential;
 use crate::dial::NodeDialler;
 use crate::driver::{Command, Driver};
 use crate::error::{ConnectError, NamespaceError, ReadError, WatchError};
-use crate::lane::{Ask, Failure, Submission};
 use crate::link::Dial;
 use crate::namespace::NamespaceHandle;
 use crate::options::{Options, Timeouts};
-use crate::seek::Seeker;
 use crate::user_mode::UserMode;
-use crate::verification::Verification;
-use crate::watches::{WATCH_BUFFER, WatchSender};
+use crate::waiting::{Follower, Told, Waiter};
 use ringwall_keys::UserKey;
 use ringwall_keys::user::commitment;
+use ringwall_session::asked::{Ask, Failure, Submission};
 use ringwall_wire::ids::{ClusterId, Digest, Revision, UserId};
 use ringwall_wire::limits::{NAMESPACE_BYTES, SESSION_PARTS};
-use ringwall_wire::request::{Answer, ClusterStatus, Events, KeyMode, KeyName, Namespace, Op, OpenNamespace, Unlock};
+use ringwall_wire::request::{Answer, ClusterStatus, KeyMode, KeyName, Namespace, Op, OpenNamespace, Unlock};
 use ringwall_wire::secret::Secret;
 use ringwall_wire::session::{Refusal, RefusalCode};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -57,9 +56,6 @@ impl Shared {
         self.revision.fetch_max(revision.0, Ordering::Relaxed);
     }
 }
-
-/// What a watch is told.
-pub(crate) type Told = mpsc::Receiver<Result<Events, WatchError>>;
 
 /// For whom a client works, and where.
 #[derive(Clone, Debug)]
@@ -119,12 +115,9 @@ impl Client {
     ) -> Result<Self, ConnectError> {
         let (inbox, commands) = mpsc::channel(INBOX);
         let shared = Arc::new(Shared::new());
-        let seeker = Seeker::new(dialler, addresses, timeouts);
-        let mut driver = Driver::new(seeker, timeouts, commands, Arc::clone(&shared));
-        let first = driver.open().await?;
-        shared.verified(first.1.verification.clone());
-        shared.revision(first.1.ready.revision);
-        tokio::spawn(driver.run(first));
+        let mut driver = Driver::new(dialler, addresses, timeouts, commands, Arc::clone(&shared));
+        driver.open().await?;
+        tokio::spawn(driver.run());
         Ok(Client { inbox, shared, timeouts, principal })
     }
 
@@ -264,7 +257,7 @@ impl Client {
     pub(crate) async fn ask(&self, ask: Ask) -> Result<Answer, Failure> {
         let (answer, answered) = oneshot::channel();
         let deadline = clock::now() + self.timeouts.deadline;
-        let command = Command::Ask(Submission { ask, deadline, answer });
+        let command = Command::Ask(Submission { ask, deadline_ms: clock::ms(deadline), asker: Waiter(answer) });
         match self.inbox.try_send(command) {
             Ok(()) => {}
             Err(mpsc::error::TrySendError::Closed(_)) => return Err(Failure::Session(ConnectError::Closed)),
@@ -282,7 +275,7 @@ impl Client {
 
     /// Starts following a prefix.
     pub(crate) async fn follow(&self, namespace: Namespace, prefix: KeyName, after: Revision) -> Result<Told, WatchError> {
-        let (reader, told): (WatchSender, Told) = mpsc::channel(WATCH_BUFFER);
+        let (reader, told) = Follower::new();
         let (taken, answer) = oneshot::channel();
         let closed = |_| WatchError::Session(ConnectError::Closed);
         self.inbox.send(Command::Watch { namespace, prefix, after, reader, taken }).await.map_err(|_| closed(()))?;

@@ -6,10 +6,10 @@
 use crate::clock;
 use crate::dial::NodeDialler;
 use crate::error::{Attempt, ConnectError};
-use crate::exchange::Exchange;
+use crate::Exchange;
 use crate::link::DialError;
 use crate::options::Options;
-use crate::verification::{Examined, Verification};
+use crate::{Examined, Verification};
 
 /// Verifies the node at `address` and leaves without saying who asked: no credential is used, nothing of the user is sent.
 pub async fn verify_node(options: &Options, address: &str) -> Result<Verification, ConnectError> {

@@ -7,7 +7,7 @@
 
 use crate::client::{Client, answer_name};
 use crate::error::{ConnectError, code_name, refusal_code};
-use crate::lane::{Ask, Failure};
+use ringwall_session::asked::{Ask, Failure};
 use ringwall_wire::governance::{
     GovernanceAsk, GovernanceView, NoticeFor, PolicyCommand, PolicyFault, PolicyLease, PolicyOutcome, PolicyWithdrawal,
 };

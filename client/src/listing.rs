@@ -6,9 +6,9 @@
 
 use crate::client::read_error;
 use crate::error::ReadError;
-use crate::lane::Ask;
 use crate::namespace::{NamespaceHandle, not_authentic, read_key};
 use crate::user_mode::UserMode;
+use ringwall_session::asked::Ask;
 use ringwall_wire::ids::Revision;
 use ringwall_wire::limits::{PAGE_ENTRIES, USER_LIST_NAMES};
 use ringwall_wire::request::{Answer, Entry, KeyName, ListKeys, Op, Page};

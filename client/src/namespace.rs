@@ -1,16 +1,16 @@
 //! Operations on one namespace: put, get, delete, list, compare-and-set, watch.
 //!
 //! Decides: what is refused before anything is sent (sizes), and how answers become typed results. Reads are linearizable.
-//! Trusts: the client's task for delivery. Out of scope: batches (`batch.rs`), exactly-once (`lane.rs`). Protocol section 3, step 7.
+//! Trusts: the client's task for delivery. Out of scope: batches (`batch.rs`), exactly-once (`ringwall_session`). Protocol section 3, step 7.
 
 use crate::batch::Batch;
 use crate::client::{Client, answer_name, read_error};
 use crate::error::{ReadError, WatchError, WriteError};
-use crate::lane::{Ask, Failure};
 use crate::listing::Listing;
 use crate::user_mode::{self, UserMode};
 use crate::watch::Watch;
 use ringwall_keys::OpenError;
+use ringwall_session::asked::{Ask, Failure};
 use ringwall_wire::bounded::List;
 use ringwall_wire::ids::Revision;
 use ringwall_wire::limits::{BATCH_MUTATIONS, KEY_BYTES, VALUE_BYTES};

@@ -5,10 +5,10 @@
 
 use crate::client::{Client, answer_name};
 use crate::error::{ConnectError, code_name, refusal_code};
-use crate::lane::{Ask, Failure};
 use ed25519_dalek::SigningKey;
 use ringwall_channel::user::{sign_added, sign_recovery, verify_device_request};
 use ringwall_keys::Phrase;
+use ringwall_session::asked::{Ask, Failure};
 use ringwall_wire::ids::DeviceTag;
 use ringwall_wire::request::{Answer, Op};
 use ringwall_wire::session::Refusal;

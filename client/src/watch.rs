@@ -1,11 +1,11 @@
 //! A watch, as its reader holds it: events in order of revision, none missed, none twice, across changes of node.
 //!
 //! Decides: what a reader sees and when a watch ends. Dropping it ends it at the node too. Trusts: the client's task for order.
-//! Out of scope: resuming (`watches.rs`). Protocol section 3, step 7.
+//! Out of scope: resuming (`ringwall_session::watches`). Protocol section 3, step 7.
 
-use crate::client::Told;
 use crate::error::WatchError;
 use crate::namespace::NamespaceHandle;
+use crate::waiting::Told;
 use ringwall_keys::OpenError;
 use ringwall_wire::ids::Revision;
 use ringwall_wire::request::{Event, Events, KeyName};

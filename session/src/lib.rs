@@ -5,3 +5,25 @@
 //! that only goes forward, Unix seconds for evidence), randomness is an argument, a store is a value.
 //! Trusts: whoever drives it for time and randomness, and for nothing that a node could profit from. Out of scope: sockets, files, runtimes (`client`), pages
 //! (`client/web`), other languages (`client/ffi`). Protocol section 3.
+
+pub mod anchor;
+pub mod asked;
+mod book;
+mod chance;
+pub mod checksummed;
+pub mod core;
+pub mod credential;
+pub mod dial;
+pub mod error;
+pub mod exchange;
+pub mod explain;
+mod lane;
+mod once;
+pub mod recovered;
+pub mod refused;
+mod rounds;
+pub mod timeouts;
+pub mod verification;
+mod watches;
+
+pub use explain::{Explanation, Mark, RefusalAccount, StageAccount, Verdict};

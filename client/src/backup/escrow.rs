@@ -5,7 +5,6 @@
 //! Trusts: `keys`. Out of scope: what the keys open (`import.rs`). Protocol section 9.2; bytes: docs/formats.md, "Escrowed data keys".
 
 use crate::client::{Client, answer_name};
-use crate::lane::{Ask, Failure};
 use crate::private::private;
 use crate::users::UserError;
 use ed25519_dalek::SigningKey;
@@ -13,6 +12,7 @@ use ringwall_channel::user::{sign_escrow_key, verify_escrow_key};
 use ringwall_keys::Phrase;
 use ringwall_keys::custody::EnvelopeError;
 use ringwall_keys::escrow::{SpaceSecret, open_page};
+use ringwall_session::asked::{Ask, Failure};
 use ringwall_wire::backup::{EscrowAsk, EscrowKey, KeysEscrow};
 use ringwall_wire::bounded::List;
 use ringwall_wire::codec::Message;

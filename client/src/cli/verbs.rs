@@ -11,7 +11,7 @@ use crate::card::read_card;
 use crate::clock;
 use crate::namespace::expect_version;
 use crate::private::private;
-use crate::verification::Verification;
+use crate::Verification;
 use crate::{Anchors, Client, Credential, Expect, NamespaceHandle, Options, PutOptions, Revision, Timeouts, WriteError};
 use clap::CommandFactory;
 use indicatif::{ProgressBar, ProgressStyle};

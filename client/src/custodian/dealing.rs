@@ -7,8 +7,8 @@
 
 use super::orders::as_named;
 use crate::card::newest_policy;
-use crate::exchange::Exchange;
-use crate::verification::Verification;
+use crate::Exchange;
+use crate::Verification;
 use ed25519_dalek::VerifyingKey;
 use ringwall_attest::{Anchors, AppraisedPeer, SessionError, Trace};
 use ringwall_wire::codec::{DecodeError, Message as _};

@@ -4,7 +4,7 @@
 //! Protocol section 3.1.
 
 use super::borrowed::Genuine;
-use super::ledger::To;
+use crate::ledger::To;
 use super::tale::{Book, Tale};
 use super::{Act, EPOCH, Generator, Log, WITHIN};
 use crate::SimTee;
@@ -127,6 +127,7 @@ impl Node {
             noise: keys.noise,
             kem: keys.kem,
             policy_version: self.policy.version,
+            web: None,
         }
     }
 

@@ -78,7 +78,7 @@ field_table! {
     evidence { Evidence, SnpEvidence, TdxEvidence, Endorsements, SnpEndorsements, TdxEndorsements, Role, Binding, BatchPath }
     policy { PolicyDoc, Measurement, TdxTuple, TdxReplay, BootEvent, Rtmr, Presence, SnpProduct, SnpTcb, SnpProductRule, RevocationRule, PlatformUnseal, SnpRules, TdxTcbStatus, TdxRules, SlotRule, EndorseRule, SessionRules, ReleaseRule, ReleaseSigners, Governance, MeasurementRegister, ChipId, Fmspc, SignedPolicy, Approval }
     release { LogEntry, Logged, LoggedRelease, LoggedPolicy, LoggedEpoch, LoggedCustody, LogProof, RevocationList, Revoked, RevokedBuild, ReleaseProof, KnownHead, Published, PublishedEntry, LogHead, ForkProof, PolicyNotice }
-    genesis { GenesisTemplate, Custodian, GenesisRecord, BootCluster, BootConfig, ClusterCard }
+    genesis { GenesisTemplate, Custodian, GenesisRecord, BootCluster, BootConfig, ClusterCard, WebDoor }
     governance { PolicyStep, Founded, PolicyPage, ExchangeRow, PolicyChain, PolicyWithdrawal, PolicyLease, NoticeFor, PolicyProposal, PolicyCommand, PolicyOutcome, PolicyFault, GovernanceAsk, GovernanceView, PendingPolicy, PendingNotice }
     session { GetDescriptor, NodeDescriptor, AttestMode, AttestReq, SessionProof, StandingProof, AttestResp, SavedExchange, UserAuth, UserReady, MemberHint, RefusalCode, Refusal, PeerPurpose, PeerHello, PeerReady }
     admission { IncarnationCert, JoinRequest, JoinAnswer, JoinReply, KeyGrant, GrantedKey, AdmitPropose, Endorse, Verdict, Admission, AdmissionLink, AdmissionProof, AdmitCommit, CatchUpProof }

@@ -6,7 +6,7 @@
 //! Trusts: the node, which attested, for how and when the epoch began; receipts show the rest (`anchor`). Out of scope: publishing (`release::publish`).
 //! Protocol sections 5.2 and 6.2.
 
-use crate::link::DialError;
+use crate::dial::DialError;
 use crate::verification::Verification;
 use ringwall_attest::date;
 use ringwall_attest::release::{Publication, verify_published};
@@ -49,14 +49,14 @@ pub struct Recovery {
 /// Why a node's words about recoveries are none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("what it says of how epoch {epoch} began contradicts what it attested or told before")]
-pub(crate) struct Contradiction {
+pub struct Contradiction {
     /// The epoch it serves.
-    pub(crate) epoch: Epoch,
+    pub epoch: Epoch,
 }
 
 impl Recovery {
     /// What a node of this cluster and epoch told, the newest last: `epochs` began since the one this client had seen.
-    pub(crate) fn all(
+    pub fn all(
         (cluster_id, epoch, policy): (ClusterId, Epoch, &PolicyDoc),
         epochs: &[EpochStart],
         told: Option<&Recovered>,
@@ -105,7 +105,7 @@ impl Recovery {
 }
 
 /// What a node told of recoveries, held against what it attested.
-pub(crate) fn tell(node: &Verification, epochs: &[EpochStart], told: Option<&Recovered>) -> Result<Vec<Recovery>, DialError> {
+pub fn tell(node: &Verification, epochs: &[EpochStart], told: Option<&Recovered>) -> Result<Vec<Recovery>, DialError> {
     let judged = Recovery::all((node.cluster_id, node.epoch, &node.policy), epochs, told);
     judged.map_err(|fault| DialError::Breach(fault.to_string()))
 }

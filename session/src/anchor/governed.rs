@@ -2,10 +2,10 @@
 //!
 //! Decides: what is remembered is read before every session, so that what another process of this user has seen counts; what a session showed is kept before
 //! anything is sent on it. After a log was seen to lie, no session is opened, in this process or, with files, in any later one.
-//! Trusts: what `attest` judged. Out of scope: which of two records is newer (`policies.rs`, `heads.rs`), files (`files.rs`). Protocol sections 5.2 and 8.
+//! Trusts: what `attest` judged. Out of scope: which of two records is newer (`policies.rs`, `heads.rs`), files (`client`). Protocol sections 5.2 and 8.
 
 use super::heads::LogForkFile;
-use super::keeper::{Detected, Trouble, ended, of_store};
+use super::keeper::{Detected, Trouble, of_store};
 use super::policies::newer_policy;
 use super::store::{AnchorError, AnchorStore};
 use ringwall_attest::governance::{PageWalk, StepError, verify_row};
@@ -21,25 +21,28 @@ use ringwall_wire::release::{ForkProof, LogHead};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// It is shared by the sessions of one client.
-pub(crate) struct Governed {
+pub struct Governed {
     store: Arc<dyn AnchorStore>,
     policy: Mutex<Option<Arc<Newest>>>,
 }
 
 /// The newest policy, and the record that shows how it came about.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Newest {
-    pub(crate) record: KnownPolicy,
-    pub(crate) policy: PolicyDoc,
+pub struct Newest {
+    /// How it came about.
+    pub record: KnownPolicy,
+    /// The policy at its end.
+    pub policy: PolicyDoc,
 }
 
 impl Newest {
-    pub(crate) fn new(record: KnownPolicy) -> Result<Self, DecodeError> {
+    /// The policy at the end of a record.
+    pub fn new(record: KnownPolicy) -> Result<Self, DecodeError> {
         Ok(Newest { policy: record.policy()?, record })
     }
 
     /// Where these pages lead from what was held; none where no record takes so many changes. Nobody stands for it yet.
-    pub(crate) fn after(held: Option<&Newest>, cluster_id: ClusterId, walk: &PageWalk) -> Option<Self> {
+    pub fn after(held: Option<&Newest>, cluster_id: ClusterId, walk: &PageWalk) -> Option<Self> {
         let begins = || walk.founding().map(|founding| KnownPolicy { cluster_id, founding: founding.clone(), steps: PolicyRow::default() });
         let record = held.map(|held| held.record.clone()).or_else(begins)?.followed_by(walk.steps()).ok()?;
         if record.steps.len() > POLICY_ROW_STEPS {
@@ -51,26 +54,31 @@ impl Newest {
 
 /// What a session begins with.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Remembered {
+pub struct Remembered {
     /// The newest policy.
-    pub(crate) policy: Option<Arc<Newest>>,
+    pub policy: Option<Arc<Newest>>,
     /// The newest head of the release log.
-    pub(crate) head: Option<LogHead>,
+    pub head: Option<LogHead>,
     /// SHA-256 of the newest policy the store has.
     stored: Option<Digest>,
 }
 
+impl core::fmt::Debug for Governed {
+    fn fmt(&self, out: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        out.write_str("Governed")
+    }
+}
+
 impl Governed {
     /// What `store` remembers, and `given` with a card.
-    pub(crate) fn new(store: Arc<dyn AnchorStore>, given: Option<KnownPolicy>) -> Result<Self, DecodeError> {
+    pub fn new(store: Arc<dyn AnchorStore>, given: Option<KnownPolicy>) -> Result<Self, DecodeError> {
         let given = given.map(Newest::new).transpose()?;
         Ok(Governed { store, policy: Mutex::new(given.map(Arc::new)) })
     }
 
     /// What is remembered, by whichever process of this user.
-    pub(crate) async fn remembered(&self) -> Result<Remembered, Trouble> {
-        let store = Arc::clone(&self.store);
-        let kept = tokio::task::spawn_blocking(move || store.governed()).await.map_err(|_| ended())?.map_err(of_store)?;
+    pub fn remembered(&self) -> Result<Remembered, Trouble> {
+        let kept = self.store.governed().map_err(of_store)?;
         if let Some((misdeed, evidence)) = kept.detected {
             let what = "the release log was seen to lie before, and nobody has settled the matter since".into();
             return Err(Trouble::Detected(Arc::new(Detected { misdeed, what, evidence })));
@@ -84,7 +92,7 @@ impl Governed {
     }
 
     /// Keeps what a node that was judged has shown. On stable storage when this returns; nothing is written when nothing is new.
-    pub(crate) fn learned(&self, before: &Remembered, policy: Option<KnownPolicy>, head: Option<&LogHead>) -> Result<(), Trouble> {
+    pub fn learned(&self, before: &Remembered, policy: Option<KnownPolicy>, head: Option<&LogHead>) -> Result<(), Trouble> {
         if let Some(policy) = policy {
             let newest = self.take(policy)?;
             if before.stored != Some(newest.record.digest()) {
@@ -99,7 +107,7 @@ impl Governed {
     }
 
     /// Keeps the proof that the log lied; `what` says how.
-    pub(crate) fn lied(&self, proof: &ForkProof, what: String) -> Trouble {
+    pub fn lied(&self, proof: &ForkProof, what: String) -> Trouble {
         let file = LogForkFile(proof.clone());
         let evidence = self.store.log_lied(&file).unwrap_or_else(|fault| format!("nowhere, because it could not be kept: {fault}"));
         Trouble::Detected(Arc::new(Detected { misdeed: file.misdeed(), what, evidence }))
@@ -120,7 +128,7 @@ impl Governed {
 }
 
 /// The proof that the release log lied, where that is why a node was refused.
-pub(crate) fn log_lied(error: &SessionError) -> Option<(&ForkProof, String)> {
+pub fn log_lied(error: &SessionError) -> Option<(&ForkProof, String)> {
     let SessionError::Rejected(Rejection::NotReleased(error)) = error else { return None };
     match &**error {
         lied @ (ReleaseError::Fork { proof, .. } | ReleaseError::RevocationTakenBack { proof, .. }) => Some((&**proof, lied.to_string())),
@@ -129,7 +137,7 @@ pub(crate) fn log_lied(error: &SessionError) -> Option<(&ForkProof, String)> {
 }
 
 /// A policy with changes that were judged; a card brings them, and nobody vouches for a card.
-pub(crate) fn verified(known: KnownPolicy, cluster_id: &ClusterId) -> Result<KnownPolicy, StepError> {
+pub fn verified(known: KnownPolicy, cluster_id: &ClusterId) -> Result<KnownPolicy, StepError> {
     let _holds = verify_row(cluster_id, &known.founding, &known.steps)?;
     Ok(known)
 }
@@ -141,12 +149,12 @@ mod tests {
     use crate::anchor::{InMemory, Misdeed};
     use ringwall_sim::release::Publisher;
 
-    #[tokio::test]
-    async fn after_a_log_was_seen_to_lie_nothing_is_begun() {
+    #[test]
+    fn after_a_log_was_seen_to_lie_nothing_is_begun() {
         let store = Arc::new(InMemory::default());
         let governed = Governed::new(Arc::clone(&store) as Arc<dyn AnchorStore>, None).unwrap();
         let mut publisher = Publisher::default();
-        let before = governed.remembered().await.unwrap();
+        let before = governed.remembered().unwrap();
         assert_eq!((before.policy.clone(), before.head.clone()), (None, None));
         let small = publisher.remembered(5);
         publisher.log.append_leaf(Digest([3; 32]));
@@ -154,23 +162,23 @@ mod tests {
         for head in [&small, &large, &small] {
             governed.learned(&before, None, Some(head)).unwrap();
         }
-        assert_eq!(governed.remembered().await.unwrap().head, Some(large.clone()), "the newest head is kept");
+        assert_eq!(governed.remembered().unwrap().head, Some(large.clone()), "the newest head is kept");
         let fork = ForkProof { older: large.note, newer: small.note, path: Default::default() };
         let Trouble::Detected(found) = governed.lied(&fork, "the log shrank".into()) else { panic!("a detection") };
         assert_eq!((found.misdeed, found.what.as_str()), (Misdeed::Rollback, "the log shrank"));
         let later = Governed::new(store, None).unwrap();
         for client in [&governed, &later] {
-            assert!(matches!(client.remembered().await, Err(Trouble::Detected(_))), "the matter is not settled");
+            assert!(matches!(client.remembered(), Err(Trouble::Detected(_))), "the matter is not settled");
         }
     }
 
-    #[tokio::test]
-    async fn what_a_card_brings_counts_before_anything_was_kept_and_is_kept_with_the_first_session() {
+    #[test]
+    fn what_a_card_brings_counts_before_anything_was_kept_and_is_kept_with_the_first_session() {
         let founding = ringwall_sim::world::policy();
         let known = KnownPolicy { cluster_id: ClusterId([7; 32]), founding, steps: Default::default() };
         let store = Arc::new(InMemory::default());
         let governed = Governed::new(Arc::clone(&store) as Arc<dyn AnchorStore>, Some(known.clone())).unwrap();
-        let before = governed.remembered().await.unwrap();
+        let before = governed.remembered().unwrap();
         assert_eq!(before.policy.as_ref().map(|newest| newest.record.clone()), Some(known.clone()));
         assert_eq!(store.governed().unwrap().policy, None);
         governed.learned(&before, Some(known.clone()), None).unwrap();

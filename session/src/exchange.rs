@@ -5,11 +5,11 @@
 //! end finds damage; whoever can write the file can write the checksum too, which is why the evidence inside is judged anew. It is judged from the newest policy
 //! of whoever asked; its file has every change since the founding, in its answer or before it, so that a reader who knows no more than the cluster id comes to the
 //! same end. Where it goes to custodians and nodes it has only as many of the newest as an answer carries; they have a card or a row of their own.
-//! Trusts: nothing in the file; the cluster is pinned by whoever judges. Out of scope: the judging (`attest`). Protocol section 3.1, steps 3 to 5;
+//! Trusts: nothing in the file; the cluster is pinned by whoever judges. Out of scope: the judging (`attest`), reading files (`client`). Protocol section 3.1, steps 3 to 5;
 //! docs/formats.md, "Saved exchange".
 
 use crate::anchor::{Newest, Remembered};
-use crate::checksummed::{self, Unread};
+use crate::checksummed;
 use crate::verification::{Examined, Verification};
 use ringwall_attest::governance::{VerifiedSteps, verify_row};
 use ringwall_attest::{Anchors, AppraisedPeer, Asked, Pinned, PolicyPin, SessionError, Trace, appraise_session_traced};
@@ -22,7 +22,6 @@ use ringwall_wire::known::KnownPolicy;
 use ringwall_wire::limits::{EXCHANGE_ROW_BYTES, POLICY_STEPS, POLICY_STEPS_BYTES};
 use ringwall_wire::policy::PolicyDoc;
 use ringwall_wire::session::{AttestMode, AttestResp, SavedExchange};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Bytes of a saved exchange: the largest answer, the changes of the policy before it, and room for the question and the checksum.
@@ -39,58 +38,16 @@ pub struct Exchange {
     row: PolicyRow,
 }
 
-/// Why a file holds no exchange.
-#[derive(Debug, thiserror::Error)]
-pub enum ReadExchangeError {
-    /// The system refused.
-    #[error("{}: {source}", .path.display())]
-    Io {
-        /// Where.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// It is larger than any exchange.
-    #[error("{} is larger than any saved exchange ({most} bytes); is it another file?", .path.display())]
-    TooLarge {
-        /// Where.
-        path: PathBuf,
-        /// Most bytes.
-        most: usize,
-    },
-    /// Its checksum is another one.
-    #[error("{} is damaged: its checksum does not fit; save the exchange again", .path.display())]
-    Damaged {
-        /// Where.
-        path: PathBuf,
-    },
-    /// It is no exchange.
-    #[error("{} is no saved exchange: {source}; make one with `ringwall verify --save`", .path.display())]
-    Malformed {
-        /// Where.
-        path: PathBuf,
-        /// What is wrong.
-        source: DecodeError,
-    },
-}
-
-impl ReadExchangeError {
-    /// Stable code.
-    pub fn code(&self) -> &'static str {
-        "RW-C-INPUT"
-    }
-}
-
 impl Exchange {
     /// The question and its answer. `asked.answer` is left empty: it is written when the exchange is.
-    pub(crate) fn new(asked: SavedExchange, answer: AttestResp, remembered: Remembered) -> Self {
+    pub fn new(asked: SavedExchange, answer: AttestResp, remembered: Remembered) -> Self {
         Exchange { asked, answer, remembered, row: PolicyRow::default() }
     }
 
     /// The same exchange, to be judged by someone who holds this record of policies: by the policy in it that the answer is bound to or goes on from. As it came
     /// where neither is in the record: then it is judged by what it shows itself.
     #[must_use]
-    pub(crate) fn held_against(mut self, known: &KnownPolicy) -> Self {
+    pub fn held_against(mut self, known: &KnownPolicy) -> Self {
         let (digests, bound) = (known.digests(), Digest(self.answer.policy.digest()));
         let replaced = self.answer.steps.iter().filter_map(|step| step.signed.replaces);
         let place = std::iter::once(bound).chain(replaced).find_map(|held| digests.iter().position(|digest| *digest == held));
@@ -103,12 +60,12 @@ impl Exchange {
     }
 
     /// What whoever asked remembered.
-    pub(crate) fn remembered(&self) -> &Remembered {
+    pub fn remembered(&self) -> &Remembered {
         &self.remembered
     }
 
     /// The newest policy that is known after an answer that was judged and believed, by the changes that hold; none when the record cannot take it.
-    pub(crate) fn learned(&self, peer: &AppraisedPeer) -> Option<KnownPolicy> {
+    pub fn learned(&self, peer: &AppraisedPeer) -> Option<KnownPolicy> {
         let known = match &self.remembered.policy {
             Some(known) => known.record.clone(),
             None => {
@@ -190,7 +147,7 @@ impl Exchange {
     }
 
     /// The same exchange, to be judged for someone who knows this policy: by it, or by one that follows from it.
-    pub(crate) fn held_to(mut self, known: KnownPolicy) -> Result<Self, DecodeError> {
+    pub fn held_to(mut self, known: KnownPolicy) -> Result<Self, DecodeError> {
         self.remembered.policy = Some(Arc::new(Newest::new(known)?));
         Ok(self)
     }
@@ -213,7 +170,7 @@ impl Exchange {
     }
 
     /// Judges it, and writes down why.
-    pub(crate) fn judge(&self, anchors: &Anchors, trace: &mut Trace) -> Result<AppraisedPeer, SessionError> {
+    pub fn judge(&self, anchors: &Anchors, trace: &mut Trace) -> Result<AppraisedPeer, SessionError> {
         let SavedExchange { cluster_id, min_policy_version, handshake, nonce, noise, mode, at_s, .. } = &self.asked;
         let asked = Asked { handshake, nonce, role: Role::ClientServer, noise, mode: *mode };
         let row = self.row_verified()?;
@@ -233,7 +190,7 @@ impl Exchange {
 
     /// Judges an answer nobody asked for: its evidence was made for `role` and is bound to `opening` in place of a session. Whatever else the exchange
     /// says of a session is not looked at.
-    pub(crate) fn judge_unasked(
+    pub fn judge_unasked(
         &self,
         role: Role,
         (handshake, nonce): &(Digest, Nonce),
@@ -273,31 +230,20 @@ impl Exchange {
     }
 
     /// The exchange without the checksum of a file, with every change of the policy it takes to judge it.
-    pub(crate) fn encode_whole(&self) -> Vec<u8> {
+    pub fn encode_whole(&self) -> Vec<u8> {
         self.whole().unwrap_or_else(|| self.encode())
     }
 
     /// The exchange without the checksum of a file, and with no more changes of the policy than its answer carries.
-    pub(crate) fn encode(&self) -> Vec<u8> {
+    pub fn encode(&self) -> Vec<u8> {
         let carried = self.carried().and_then(|(answer, _)| Blob::new(answer.encode()).ok());
         let as_it_came = || Blob::new(self.answer.encode()).expect("an answer that was decoded is within the limits of the protocol");
         let answer = carried.unwrap_or_else(as_it_came);
         SavedExchange { answer, ..self.asked.clone() }.encode()
     }
 
-    /// Reads a file.
-    pub fn read(path: &Path) -> Result<Self, ReadExchangeError> {
-        let most = EXCHANGE_FILE_BYTES;
-        let saved = checksummed::read_body(path, most).and_then(|body| Self::decode(&body).map_err(Unread::Malformed));
-        saved.map_err(|why| match why {
-            Unread::Io(source) => ReadExchangeError::Io { path: path.into(), source },
-            Unread::TooLarge => ReadExchangeError::TooLarge { path: path.into(), most },
-            Unread::Damaged => ReadExchangeError::Damaged { path: path.into() },
-            Unread::Malformed(source) => ReadExchangeError::Malformed { path: path.into(), source },
-        })
-    }
-
-    pub(crate) fn decode(body: &[u8]) -> Result<Self, DecodeError> {
+    /// What the body of a file, or a proof beside a receipt, holds. Nothing in it is judged.
+    pub fn decode(body: &[u8]) -> Result<Self, DecodeError> {
         let (row, exchange) = match ExchangeRow::decode(body) {
             Ok(ExchangeRow { exchange, row }) => (row, exchange.into_vec()),
             Err(DecodeError::WrongLabel { .. }) => (PolicyRow::default(), body.to_vec()),

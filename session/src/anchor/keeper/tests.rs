@@ -9,7 +9,9 @@ use super::*;
 use crate::anchor::governed::Remembered;
 use crate::anchor::{InMemory, KeptGovernance, KnownPolicy, LogForkFile};
 use ed25519_dalek::{Signer as _, SigningKey};
-use ringwall_sim::impostor::ledger::{Ledger, To};
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng as _;
+use ringwall_sim::ledger::{Ledger, To};
 use ringwall_wire::ids::{ClientId, ClusterId, Revision, SigPublic, Signature, UserId};
 use ringwall_wire::release::LogHead;
 use ringwall_wire::sample::{Sample as _, Source};
@@ -118,8 +120,8 @@ impl Place {
         shorter
     }
 
-    async fn open(&self) -> Result<Talk, Trouble> {
-        let opening = self.keeper.begin().await?;
+    fn open(&self) -> Result<Talk, Trouble> {
+        let opening = self.keeper.begin(&mut ChaCha20Rng::seed_from_u64(9))?;
         let (user, client, nonce) = (UserId([3; 20]), ClientId([4; 16]), opening.nonce);
         let from = opening.known().map_or(0, |known| known.size);
         let mut to = To { user, client, nonce, number: 1, from };
@@ -130,7 +132,7 @@ impl Place {
         let session = Session { cluster_id, epoch, incarnation, key, user, client, nonce, number: 1 };
         let mut source = Source::new(7);
         let exchange = Exchange::new(SavedExchange::sample(&mut source), AttestResp::sample(&mut source), Remembered::default());
-        let sitting = Sitting::open(&self.keeper, opening, (session, exchange), (&first, &List::default()))?;
+        let sitting = Sitting::open(&self.keeper, opening, (session, exchange), (&first, &List::default()), 0)?;
         Ok(Talk { sitting, to })
     }
 }
@@ -140,7 +142,7 @@ impl Talk {
     fn hears(&mut self, ledger: &Ledger, seed: u8, covers: u16) -> Result<bool, Trouble> {
         self.to.number += 1;
         let receipt = Box::new(ledger.receipt(&self.to, &[SPACE], covers, sign(seed)));
-        let heard = self.sitting.passes(&Reply { number: 0, body: Answer::Receipt(receipt) }.encode());
+        let heard = self.sitting.passes(&Reply { number: 0, body: Answer::Receipt(receipt) }.encode(), 0);
         match &heard {
             Ok(_) => self.to.from = ledger.size(),
             Err(_) => self.to.number -= 1,
@@ -149,12 +151,12 @@ impl Talk {
     }
 
     fn replied(&mut self, number: u64) -> Result<bool, Trouble> {
-        self.sitting.passes(&Reply { number, body: Answer::Absent(Revision(5)) }.encode())
+        self.sitting.passes(&Reply { number, body: Answer::Absent(Revision(5)) }.encode(), 0)
     }
 
     fn refused(&mut self, number: u64) -> Result<bool, Trouble> {
         let refusal = Refusal { code: RefusalCode::Unavailable, detail: Default::default() };
-        self.sitting.passes(&Reply { number, body: Answer::Refused(refusal) }.encode())
+        self.sitting.passes(&Reply { number, body: Answer::Refused(refusal) }.encode(), 0)
     }
 }
 
@@ -169,32 +171,32 @@ fn detected(trouble: Option<Trouble>) -> Arc<Detected> {
     }
 }
 
-#[tokio::test]
-async fn what_is_not_signed_is_not_kept() {
+#[test]
+fn what_is_not_signed_is_not_kept() {
     let place = Place::new();
-    let mut talk = place.open().await.unwrap();
-    place.keeper.settle().await;
+    let mut talk = place.open().unwrap();
+    place.keeper.settle();
     let kept = place.store.size();
     assert_eq!(kept, Some(place.ledger.size()), "what was signed is kept");
     // It goes on in every word, and the signature alone is not the node's.
     assert_eq!(talk.hears(&place.longer(3), STRANGER, 1), Ok(false));
-    place.keeper.settle().await;
+    place.keeper.settle();
     assert_eq!(place.store.size(), kept, "a receipt nobody signed was kept");
     assert_eq!(talk.sitting.goes_on(), Err(fault(ReceiptFault::Signature)), "and the session ends");
     assert_eq!(place.store.accused(), 0);
-    let again = place.open().await.unwrap();
+    let again = place.open().unwrap();
     assert_eq!(again.sitting.anchor.as_ref().unwrap().newest.head.tree.size, place.ledger.size(), "nor is it remembered");
     // The same words, signed.
-    let mut talk = place.open().await.unwrap();
+    let mut talk = place.open().unwrap();
     assert_eq!(talk.hears(&place.longer(3), NODE, 1), Ok(false));
-    place.keeper.settle().await;
+    place.keeper.settle();
     assert_eq!(place.store.size(), Some(place.longer(3).size()));
 }
 
-#[tokio::test]
-async fn a_word_that_is_not_signed_accuses_nobody() {
+#[test]
+fn a_word_that_is_not_signed_accuses_nobody() {
     let place = Place::new();
-    let mut talk = place.open().await.unwrap();
+    let mut talk = place.open().unwrap();
     let later = talk.hears(&place.shorter(), STRANGER, 1);
     assert_eq!(later, Err(fault(ReceiptFault::Signature)), "the later one of two is not the node's");
     // Here the known one is not: it said more than there is.
@@ -205,17 +207,17 @@ async fn a_word_that_is_not_signed_accuses_nobody() {
     assert_eq!(place.store.accused(), 0);
     // The same tale, told by the node itself.
     let place = Place::new();
-    let mut talk = place.open().await.unwrap();
+    let mut talk = place.open().unwrap();
     assert_eq!(talk.hears(&place.longer(3), NODE, 1), Ok(false));
     assert_eq!(talk.replied(1), Ok(true));
     let what = detected(talk.hears(&place.ledger, NODE, 1).err());
     assert_eq!((what.misdeed, place.store.accused()), (Misdeed::Rollback, 1));
 }
 
-#[tokio::test]
-async fn a_receipt_answers_for_the_replies_after_it_and_for_no_more() {
+#[test]
+fn a_receipt_answers_for_the_replies_after_it_and_for_no_more() {
     let place = Place::new();
-    let mut talk = place.open().await.unwrap();
+    let mut talk = place.open().unwrap();
     assert_eq!(talk.replied(1), Err(fault(ReceiptFault::Missing)), "the first one answers for no reply");
     assert_eq!(talk.hears(&place.ledger, NODE, 2), Ok(false));
     assert_eq!((talk.replied(1), talk.replied(2)), (Ok(true), Ok(true)));
@@ -227,55 +229,55 @@ async fn a_receipt_answers_for_the_replies_after_it_and_for_no_more() {
     assert_eq!(talk.hears(&place.ledger, NODE, 1), Err(fault(ReceiptFault::Torn)), "the one before was for nobody");
 }
 
-#[tokio::test]
-async fn after_a_detection_nothing_is_kept_and_nothing_begins() {
+#[test]
+fn after_a_detection_nothing_is_kept_and_nothing_begins() {
     let place = Place::new();
     place.store.forgets.store(true, Ordering::Relaxed);
-    let (mut one, mut other) = (place.open().await.unwrap(), place.open().await.unwrap());
-    place.keeper.settle().await;
+    let (mut one, mut other) = (place.open().unwrap(), place.open().unwrap());
+    place.keeper.settle();
     assert_eq!(place.store.size(), Some(place.ledger.size()));
     // One session is told more, in good order; before that is kept, the other one is told less.
     assert_eq!(other.hears(&place.longer(3), NODE, 1), Ok(false));
     let what = detected(one.hears(&place.shorter(), NODE, 1).err());
     assert_eq!(what.misdeed, Misdeed::Rollback);
-    place.keeper.settle().await;
+    place.keeper.settle();
     assert_eq!(place.store.size(), Some(place.ledger.size()), "something was kept after the detection");
     assert_eq!(detected(other.sitting.goes_on().err()), what, "every session of this client ends");
     // Another fault does not cover it, and asking again does not wear it off.
     assert_eq!(place.keeper.hurt(fault(ReceiptFault::Torn)), Trouble::Detected(Arc::clone(&what)));
     for _ in 0..3 {
-        assert_eq!(detected(place.open().await.err()), what, "although the store has nothing to say of it");
+        assert_eq!(detected(place.open().err()), what, "although the store has nothing to say of it");
     }
     let next = Place::over(Arc::clone(&place.store));
-    assert!(next.open().await.is_ok(), "this store forgot; a process that has nothing else to go by begins");
+    assert!(next.open().is_ok(), "this store forgot; a process that has nothing else to go by begins");
     place.store.forgets.store(false, Ordering::Relaxed);
     let next = Place::over(Arc::clone(&place.store));
-    assert_eq!(detected(next.open().await.err()).misdeed, Misdeed::Rollback, "one that remembers ends those that come later too");
+    assert_eq!(detected(next.open().err()).misdeed, Misdeed::Rollback, "one that remembers ends those that come later too");
 }
 
-#[tokio::test]
-async fn what_another_process_of_the_user_saw_counts() {
+#[test]
+fn what_another_process_of_the_user_saw_counts() {
     let first = Place::new();
-    drop(first.open().await.unwrap());
-    first.keeper.settle().await;
+    drop(first.open().unwrap());
+    first.keeper.settle();
     let mut second = Place::over(Arc::clone(&first.store));
     second.ledger = first.longer(5);
-    drop(second.open().await.unwrap());
-    second.keeper.settle().await;
+    drop(second.open().unwrap());
+    second.keeper.settle();
     // The first was never told of those five; its node has lost three of them.
     let mut first = first;
     first.ledger = first.longer(2);
-    let what = detected(first.open().await.err());
+    let what = detected(first.open().err());
     assert_eq!((what.misdeed, first.store.accused()), (Misdeed::Rollback, 1));
 
     // Two that run at the same time are told two histories of one length: it shows when the second is to be kept.
     let one = Place::new();
     let mut other = Place::over(Arc::clone(&one.store));
     other.ledger.rewrite(4);
-    let (_one, _other) = (one.open().await.unwrap(), other.open().await.unwrap());
-    one.keeper.settle().await;
-    other.keeper.settle().await;
+    let (_one, _other) = (one.open().unwrap(), other.open().unwrap());
+    one.keeper.settle();
+    other.keeper.settle();
     assert_eq!(one.store.accused(), 1);
-    assert_eq!(detected(other.open().await.err()).misdeed, Misdeed::Fork);
-    assert_eq!(detected(one.open().await.err()).misdeed, Misdeed::Fork, "nor does the other one go on");
+    assert_eq!(detected(other.open().err()).misdeed, Misdeed::Fork);
+    assert_eq!(detected(one.open().err()).misdeed, Misdeed::Fork, "nor does the other one go on");
 }

@@ -3,14 +3,16 @@
 //! Decides: no session opens before the store was read, and none after a detection, in this process or, with files, in any later one; a reply
 //! counts only behind a receipt that answers for it and continues what is known. Signatures are verified when a session opens, before anything is
 //! called a detection, and before a receipt is kept; between those the session's own keys vouch for who speaks.
-//! Trusts: the session's attestation. Out of scope: the rules (`judge.rs`), files (`files.rs`). Protocol section 5.2.
+//! Calls of the store may block, and are made where they stand: whoever drives the client calls [`Keeper::begin`] and [`Keeper::settle`] where waiting harms nobody,
+//! the second of them at [`Keeper::due_ms`].
+//! Trusts: the session's attestation. Out of scope: the rules (`judge.rs`), files (`client`), timers. Protocol section 5.2.
 
 use super::evidence::EvidenceFile;
 use super::judge::{self, Contradiction, ReceiptFault, Refused, Session, is_signed};
 use super::merge::{Pair, merge};
 use super::store::{AnchorError, AnchorStore, KeptAnchor};
-use crate::entropy;
 use crate::exchange::Exchange;
+use rand_core::CryptoRng;
 use ringwall_wire::bounded::{Blob, List};
 use ringwall_wire::codec::Message as _;
 use ringwall_wire::ids::{Digest, Epoch, Nonce, SigPublic};
@@ -19,25 +21,24 @@ use ringwall_wire::receipt::{Anchor, EpochStart, Evidence, KnownPoint, Misdeed, 
 use ringwall_wire::request::{Answer, Reply};
 use ringwall_wire::spared::{Part, spared};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
-/// Longest time an accepted receipt waits before it is kept: a crash before that loses no more than these last words.
-const KEEP_AFTER: Duration = Duration::from_secs(1);
+/// Longest time an accepted receipt waits before it is kept, milliseconds: a crash before that loses no more than these last words.
+const KEEP_AFTER_MS: u64 = 1_000;
 
 /// A rollback or a fork that was detected.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Detected {
+pub struct Detected {
     /// What it is.
-    pub(crate) misdeed: Misdeed,
+    pub misdeed: Misdeed,
     /// In words.
-    pub(crate) what: String,
+    pub what: String,
     /// Where the evidence lies.
-    pub(crate) evidence: String,
+    pub evidence: String,
 }
 
 /// Why a session is not opened, or is left.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Trouble {
+pub enum Trouble {
     /// A rollback or fork, now or before.
     #[error("{}", .0.what)]
     Detected(Arc<Detected>),
@@ -46,14 +47,24 @@ pub(crate) enum Trouble {
     Receipt(ReceiptFault),
     /// A higher epoch without proof.
     #[error("it serves epoch {got}; epoch {known} was seen, and nothing proves what became of it")]
-    Epoch { known: Epoch, got: Epoch },
+    Epoch {
+        /// Epoch known.
+        known: Epoch,
+        /// Epoch served.
+        got: Epoch,
+    },
     /// The anchor could not be read or kept.
     #[error("{words}")]
-    Store { code: &'static str, words: String },
+    Store {
+        /// Stable code.
+        code: &'static str,
+        /// What is wrong.
+        words: String,
+    },
 }
 
 /// A client's memory; clones of an `Arc` share it.
-pub(crate) struct Keeper {
+pub struct Keeper {
     store: Arc<dyn AnchorStore>,
     inner: Mutex<Inner>,
 }
@@ -65,7 +76,8 @@ struct Inner {
     signers: Vec<Signer>,
     /// Accepted in the session in use and not kept yet.
     fresh: Option<Fresh>,
-    scheduled: bool,
+    /// When that is to be kept, milliseconds; none where nothing waits.
+    due_ms: Option<u64>,
     trouble: Option<Trouble>,
 }
 
@@ -82,14 +94,15 @@ struct Proven {
 }
 
 /// What a session begins with.
-pub(crate) struct Opening {
-    pub(crate) nonce: Nonce,
+pub struct Begun {
+    /// The nonce of its evidence: names what was known.
+    pub nonce: Nonce,
     opening: Nonce,
     anchor: Option<Arc<Anchor>>,
 }
 
 /// One session's receipts.
-pub(crate) struct Sitting {
+pub struct Sitting {
     keeper: Arc<Keeper>,
     proven: Arc<Proven>,
     opening: Nonce,
@@ -102,22 +115,34 @@ pub(crate) struct Sitting {
     epochs: List<EpochStart, EPOCHS>,
 }
 
+impl core::fmt::Debug for Keeper {
+    fn fmt(&self, out: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        out.write_str("Keeper")
+    }
+}
+
+impl core::fmt::Debug for Begun {
+    fn fmt(&self, out: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(out, "Begun(nonce {:?})", self.nonce)
+    }
+}
+
 impl core::fmt::Debug for Sitting {
     fn fmt(&self, out: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         write!(out, "Sitting({} receipts)", self.number)
     }
 }
 
-impl Opening {
+impl Begun {
     /// What the node is told of what is known.
-    pub(crate) fn known(&self) -> Option<KnownPoint> {
+    pub fn known(&self) -> Option<KnownPoint> {
         self.anchor.as_ref().map(|anchor| anchor.newest.head.known())
     }
 }
 
 impl Keeper {
     /// A client's memory in `store`.
-    pub(crate) fn new(store: Arc<dyn AnchorStore>) -> Arc<Self> {
+    pub fn new(store: Arc<dyn AnchorStore>) -> Arc<Self> {
         Arc::new(Keeper { store, inner: Mutex::default() })
     }
 
@@ -126,12 +151,10 @@ impl Keeper {
     }
 
     /// Begins a session: keeps what is not kept yet, and reads what other processes of this user have seen.
-    pub(crate) async fn begin(self: &Arc<Self>) -> Result<Opening, Trouble> {
-        self.settle().await;
+    pub fn begin(&self, rng: &mut dyn CryptoRng) -> Result<Begun, Trouble> {
+        self.settle();
         self.unhurt()?;
-        let store = Arc::clone(&self.store);
-        let loaded = tokio::task::spawn_blocking(move || store.load()).await;
-        let KeptAnchor { anchor, signers, detected } = loaded.map_err(|_| ended())?.map_err(of_store)?;
+        let KeptAnchor { anchor, signers, detected } = self.store.load().map_err(of_store)?;
         if let Some((misdeed, evidence)) = detected {
             let what = "it was detected before, and nobody has settled the matter since".into();
             return Err(self.hurt(Trouble::Detected(Arc::new(Detected { misdeed, what, evidence }))));
@@ -144,7 +167,7 @@ impl Keeper {
         };
         let anchor = match known.transpose() {
             Ok(anchor) => anchor,
-            Err(pair) => return Err(self.between_processes(pair, None).await),
+            Err(pair) => return Err(self.between_processes(pair, None)),
         };
         let mut inner = self.lock();
         inner.anchor.clone_from(&anchor);
@@ -152,16 +175,17 @@ impl Keeper {
         inner.signers.sort_by_key(|signer| (signer.incarnation, signer.exchange.is_empty()));
         inner.signers.dedup_by_key(|signer| signer.incarnation);
         drop(inner);
-        let opening = Nonce(entropy::bytes());
+        let mut opening = Nonce([0; 32]);
+        rng.fill_bytes(&mut opening.0);
         let heads = anchor.as_ref().map(|anchor| anchor.heads()).unwrap_or_default();
-        Ok(Opening { nonce: session_nonce(&opening, &heads), opening, anchor })
+        Ok(Begun { nonce: session_nonce(&opening, &heads), opening, anchor })
     }
 
     /// Keeps what was accepted, if anything was.
-    pub(crate) async fn settle(self: &Arc<Self>) {
+    pub fn settle(&self) {
         let fresh = {
             let mut inner = self.lock();
-            inner.scheduled = false;
+            inner.due_ms = None;
             match inner.trouble {
                 Some(Trouble::Detected(_)) => None,
                 _ => inner.fresh.clone(),
@@ -177,9 +201,8 @@ impl Keeper {
             return;
         }
         let signer = signer_of(session, exchange);
-        let (store, anchor, signers) = (Arc::clone(&self.store), Arc::clone(&fresh.anchor), vec![signer.clone()]);
-        match tokio::task::spawn_blocking(move || store.save(&anchor, &signers)).await {
-            Ok(Ok(())) => {
+        match self.store.save(&fresh.anchor, std::slice::from_ref(&signer)) {
+            Ok(()) => {
                 let mut inner = self.lock();
                 inner.anchor = Some(Arc::clone(&fresh.anchor));
                 if !inner.signers.iter().any(|known| known.incarnation == signer.incarnation) {
@@ -193,11 +216,8 @@ impl Keeper {
                     inner.trouble = None;
                 }
             }
-            Ok(Err(AnchorError::Contradiction(pair))) => {
-                self.between_processes(pair, Some((session.key, signer))).await;
-            }
-            Ok(Err(fault)) => drop(self.hurt(of_store(fault))),
-            Err(_) => drop(self.hurt(ended())),
+            Err(AnchorError::Contradiction(pair)) => drop(self.between_processes(pair, Some((session.key, signer)))),
+            Err(fault) => drop(self.hurt(of_store(fault))),
         }
     }
 
@@ -226,23 +246,19 @@ impl Keeper {
         }
     }
 
-    fn accept(self: &Arc<Self>, anchor: Arc<Anchor>, session: Arc<Proven>) {
-        let scheduled = {
-            let mut inner = self.lock();
-            inner.fresh = Some(Fresh { anchor, session });
-            std::mem::replace(&mut inner.scheduled, true)
-        };
-        if !scheduled {
-            let keeper = Arc::clone(self);
-            tokio::spawn(async move {
-                tokio::time::sleep(KEEP_AFTER).await;
-                keeper.settle().await;
-            });
-        }
+    /// When [`Keeper::settle`] is to be called, milliseconds of the clock receipts came by; none where nothing waits to be kept.
+    pub fn due_ms(&self) -> Option<u64> {
+        self.lock().due_ms
+    }
+
+    fn accept(&self, anchor: Arc<Anchor>, session: Arc<Proven>, now_ms: u64) {
+        let mut inner = self.lock();
+        inner.fresh = Some(Fresh { anchor, session });
+        inner.due_ms.get_or_insert(now_ms.saturating_add(KEEP_AFTER_MS));
     }
 
     /// `here` is this process's session: two recoveries from one disk make members of one number and two keys, so a receipt is its only if its key signed it.
-    async fn between_processes(&self, (what, pair): Pair, here: Option<(SigPublic, Signer)>) -> Trouble {
+    fn between_processes(&self, (what, pair): Pair, here: Option<(SigPublic, Signer)>) -> Trouble {
         let (known, got) = *pair;
         let signer = |receipt: &Receipt| match &here {
             Some((key, signer)) if is_signed(receipt, key) => signer.clone(),
@@ -260,10 +276,7 @@ impl Keeper {
             path: List::default(),
             epochs: List::default(),
         };
-        let store = Arc::clone(&self.store);
-        let file = EvidenceFile(evidence);
-        let kept = tokio::task::spawn_blocking(move || store.detected(&file)).await;
-        self.detect(&what, kept.unwrap_or_else(|_| Ok("nowhere: the program is ending".into())))
+        self.detect(&what, self.store.detected(&EvidenceFile(evidence)))
     }
 
     fn detect(&self, what: &Contradiction, kept: Result<String, AnchorError>) -> Trouble {
@@ -286,19 +299,16 @@ pub(super) fn of_store(fault: AnchorError) -> Trouble {
     Trouble::Store { code: fault.code(), words: fault.to_string() }
 }
 
-pub(super) fn ended() -> Trouble {
-    Trouble::Store { code: "RW-C-ANCHOR-IO", words: "the program is ending".into() }
-}
-
 impl Sitting {
     /// The sitting of a session whose node was just proven, opened by its first receipt.
-    pub(crate) fn open(
+    pub fn open(
         keeper: &Arc<Keeper>,
-        opening: Opening,
+        begun: Begun,
         (session, exchange): (Session, Exchange),
         (first, epochs): (&Receipted, &List<EpochStart, EPOCHS>),
+        now_ms: u64,
     ) -> Result<Self, Trouble> {
-        let Opening { opening, anchor, .. } = opening;
+        let Begun { opening, anchor, .. } = begun;
         let heads = anchor.as_ref().map(|anchor| anchor.heads()).unwrap_or_default();
         let proven = Arc::new(Proven { session, exchange });
         let mut sitting =
@@ -306,17 +316,17 @@ impl Sitting {
         if !is_signed(&first.receipt, &sitting.proven.session.key) {
             return Err(Trouble::Receipt(ReceiptFault::Signature));
         }
-        sitting.take(first)?;
+        sitting.take(first, now_ms)?;
         Ok(sitting)
     }
 
     /// Whether the session may go on.
-    pub(crate) fn goes_on(&self) -> Result<(), Trouble> {
+    pub fn goes_on(&self) -> Result<(), Trouble> {
         self.keeper.unhurt()
     }
 
     /// Looks at one message of the node. True when it is a reply to pass on: its receipt came before it.
-    pub(crate) fn passes(&mut self, message: &[u8]) -> Result<bool, Trouble> {
+    pub fn passes(&mut self, message: &[u8], now_ms: u64) -> Result<bool, Trouble> {
         if spared(Part::Receipts) {
             return Ok(true);
         }
@@ -328,7 +338,7 @@ impl Sitting {
                 if self.covered > 0 {
                     return Err(Trouble::Receipt(ReceiptFault::Torn));
                 }
-                self.take(&receipted)?;
+                self.take(&receipted, now_ms)?;
                 self.covered = receipted.covers;
                 Ok(false)
             }
@@ -350,7 +360,7 @@ impl Sitting {
     }
 
     /// Judges a receipt and remembers it.
-    fn take(&mut self, got: &Receipted) -> Result<(), Trouble> {
+    fn take(&mut self, got: &Receipted, now_ms: u64) -> Result<(), Trouble> {
         if spared(Part::Receipts) {
             return Ok(());
         }
@@ -376,7 +386,7 @@ impl Sitting {
         };
         let merged = Arc::new(merged);
         self.anchor = Some(Arc::clone(&merged));
-        self.keeper.accept(merged, Arc::clone(&self.proven));
+        self.keeper.accept(merged, Arc::clone(&self.proven), now_ms);
         Ok(())
     }
 

@@ -47,7 +47,7 @@ pub struct Verification {
 
 impl Verification {
     /// What the judged peer proved; `address` is where it answers, or what to call it.
-    pub(crate) fn of(peer: &AppraisedPeer, address: &str) -> Self {
+    pub fn of(peer: &AppraisedPeer, address: &str) -> Self {
         let appraised = peer.appraised();
         Verification {
             address: address.into(),

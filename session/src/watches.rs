@@ -4,28 +4,22 @@
 //! reader who falls behind is not buffered without limit: the watch is cancelled at the node and asked again once there is room.
 //! Trusts: nothing; events out of order end the watch. Out of scope: I/O. Protocol section 3, step 7.
 
+use crate::asked::{Handed, Reader};
 use crate::error::{ConnectError, WatchError, code_name};
 use ringwall_wire::codec::Message;
 use ringwall_wire::ids::Revision;
 use ringwall_wire::limits::SESSION_WATCHES;
 use ringwall_wire::request::{Answer, Events, KeyName, Namespace, Op, Request, Watch};
 use ringwall_wire::session::{Refusal, RefusalCode};
-use tokio::sync::mpsc;
-
-/// Messages of one watch that wait for its reader: each is at most one reply, so at most about 10 MiB a watch.
-pub(crate) const WATCH_BUFFER: usize = 8;
-
-/// What a reader of a watch receives.
-pub(crate) type WatchSender = mpsc::Sender<Result<Events, WatchError>>;
 
 #[derive(Debug)]
-struct Followed {
+struct Followed<R> {
     namespace: Namespace,
     prefix: KeyName,
     after: Revision,
     /// Number of the question on the present session; none while it has to be asked (again).
     number: Option<u64>,
-    reader: WatchSender,
+    reader: R,
     paused: bool,
 }
 
@@ -42,12 +36,12 @@ pub(crate) enum Told {
 
 /// All watches of one client.
 #[derive(Debug)]
-pub(crate) struct Watches {
-    followed: Vec<Followed>,
+pub(crate) struct Watches<R> {
+    followed: Vec<Followed<R>>,
     cancels: Vec<u64>,
 }
 
-impl Watches {
+impl<R: Reader> Watches<R> {
     pub(crate) fn new() -> Self {
         Watches { followed: Vec::new(), cancels: Vec::new() }
     }
@@ -62,7 +56,7 @@ impl Watches {
     }
 
     /// Takes a new watch, or says that there are too many.
-    pub(crate) fn add(&mut self, namespace: Namespace, prefix: KeyName, after: Revision, reader: WatchSender) -> Result<(), WatchError> {
+    pub(crate) fn add(&mut self, namespace: Namespace, prefix: KeyName, after: Revision, reader: R) -> Result<(), WatchError> {
         self.tidy();
         if self.followed.len() >= SESSION_WATCHES {
             return Err(WatchError::TooMany { most: SESSION_WATCHES });
@@ -71,22 +65,21 @@ impl Watches {
         Ok(())
     }
 
-    /// Forgets watches nobody reads and wakes those whose reader caught up. True when there is something to send.
-    pub(crate) fn tidy(&mut self) -> bool {
+    /// Forgets watches nobody reads and wakes those whose reader caught up.
+    pub(crate) fn tidy(&mut self) {
         let cancels = &mut self.cancels;
         self.followed.retain(|followed| {
-            let read = !followed.reader.is_closed();
+            let read = !followed.reader.is_gone();
             if !read {
                 cancels.extend(followed.number);
             }
             read
         });
         for followed in &mut self.followed {
-            if followed.paused && followed.reader.capacity() >= WATCH_BUFFER / 2 {
+            if followed.paused && followed.reader.has_room() {
                 followed.paused = false;
             }
         }
-        !self.cancels.is_empty() || self.followed.iter().any(|followed| followed.number.is_none() && !followed.paused)
     }
 
     /// Appends the questions and cancellations that are due.
@@ -141,18 +134,18 @@ impl Watches {
             return self.end(at, WatchError::Nonsense(format!("told through {} after {after}", events.through)));
         }
         let through = events.through;
-        match followed.reader.try_send(Ok(events)) {
-            Ok(()) => {
+        match followed.reader.tell(events) {
+            Handed::Taken => {
                 followed.after = through;
                 Told::Through(through)
             }
-            Err(mpsc::error::TrySendError::Full(_)) => {
+            Handed::Full => {
                 // Not told, so `after` stays; later events of this question are not looked at.
                 self.cancels.extend(followed.number.take());
                 followed.paused = true;
                 Told::Nothing
             }
-            Err(mpsc::error::TrySendError::Closed(_)) => {
+            Handed::Gone => {
                 self.tidy();
                 Told::Nothing
             }
@@ -180,24 +173,15 @@ impl Watches {
     fn end(&mut self, at: usize, fault: WatchError) -> Told {
         let followed = self.followed.swap_remove(at);
         self.cancels.extend(followed.number);
-        last_word(followed.reader, fault);
+        followed.reader.last_word(fault);
         Told::Nothing
     }
 
     /// Ends all watches: no session will come.
     pub(crate) fn fail(&mut self, trouble: &ConnectError) {
         for followed in std::mem::take(&mut self.followed) {
-            last_word(followed.reader, WatchError::Session(trouble.clone()));
+            followed.reader.last_word(WatchError::Session(trouble.clone()));
         }
         self.cancels.clear();
-    }
-}
-
-fn last_word(reader: WatchSender, fault: WatchError) {
-    if let Err(mpsc::error::TrySendError::Full(fault)) = reader.try_send(Err(fault)) {
-        tokio::spawn(async move {
-            // Fails only when nobody reads any more.
-            let _ = reader.send(fault).await;
-        });
     }
 }

@@ -5,7 +5,6 @@
 //! A proof that a log lied is a file anybody verifies who knows the log's and its witnesses' keys; two heads of an honest log prove nothing in any order.
 //! Trusts: heads `attest` verified. Out of scope: whether one head continues another (`attest`), the log (`sim`, its operator). Protocol section 8, "Releases".
 
-use super::evidence::ReadEvidenceError;
 use crate::checksummed;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -15,7 +14,6 @@ use ringwall_wire::limits::FORK_PROOF_BYTES;
 use ringwall_wire::policy::ReleaseSigners;
 use ringwall_wire::receipt::Misdeed;
 use ringwall_wire::release::{ForkProof, LogHead, Note};
-use std::path::Path;
 
 /// A log, by its name and the id of the key that signed the head.
 type Log<'a> = (&'a str, Option<[u8; 4]>);
@@ -55,11 +53,6 @@ impl LogForkFile {
     /// Reads the bytes of a file; none when they are damaged or something else.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         checksummed::from_bytes(bytes, FORK_PROOF_BYTES).ok().map(LogForkFile)
-    }
-
-    /// Reads a file.
-    pub fn read(path: &Path) -> Result<Self, ReadEvidenceError> {
-        checksummed::read(path, FORK_PROOF_BYTES).map(LogForkFile).map_err(|why| ReadEvidenceError::of(path, why))
     }
 
     /// What it says was done, by the sizes alone: fewer entries than before, or others. Whether it was done, [`LogForkFile::verify`] says.

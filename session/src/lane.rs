@@ -2,66 +2,35 @@
 //!
 //! Decides: numbering and windows, which answers settle a question and which mean "ask again here" or "ask another node", that a write
 //! is sent again with the very bytes it was first sent with, and when its outcome must be called unknown.
-//! Trusts: nothing; an answer to a question nobody asked is a breach. Out of scope: finding nodes (`seek.rs`), bytes on the wire
-//! (`link.rs`). Protocol section 3, step 7.
+//! Trusts: nothing; an answer to a question nobody asked is a breach. Out of scope: finding nodes (`book.rs`, `rounds.rs`), bytes
+//! on the wire (`line.rs`). Protocol section 3, step 7.
 
-use crate::error::ConnectError;
+use crate::asked::{Ask, Asker, Failure, Reader, Submission};
+use crate::chance;
+use crate::error::{ConnectError, code_name};
 use crate::once::Window;
 use crate::watches::{Told, Watches};
-use ringwall_wire::bounded::List;
+use rand_core::CryptoRng;
 use ringwall_wire::codec::Message;
 use ringwall_wire::ids::{ClientId, Revision};
-use ringwall_wire::limits::{BATCH_MUTATIONS, SESSION_IN_FLIGHT, SESSION_PARTS};
-use ringwall_wire::request::{Answer, Mutation, Namespace, Once, Op, Reply, Request, Unlock, Write};
+use ringwall_wire::limits::{SESSION_IN_FLIGHT, SESSION_PARTS};
+use ringwall_wire::request::{Answer, Once, Op, Reply, Request, Unlock, Write};
 use ringwall_wire::session::{Refusal, RefusalCode};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
-use tokio::sync::oneshot;
-use tokio::time::Instant;
 
 /// Bytes of questions that may be unanswered at once: bounds what a client holds for retries. One question may pass it alone.
 const FLIGHT_BYTES: usize = 16 * 1024 * 1024;
-/// Questions that may wait for a place in flight; beyond this, askers wait in the channel.
-pub(crate) const WAITING: usize = 1_024;
+/// Questions that may wait for a place in flight; beyond this, askers wait where they are.
+const WAITING: usize = 1_024;
 /// First pause before a question is repeated on the same session; doubled each time.
-const AGAIN_FIRST: Duration = Duration::from_millis(25);
+const AGAIN_FIRST_MS: u64 = 25;
 /// Longest such pause.
-const AGAIN_MOST: Duration = Duration::from_millis(400);
+const AGAIN_MOST_MS: u64 = 400;
 /// Times "unavailable" is answered on one session before the client moves on: one pause covers most elections and spares a handshake.
 const UNAVAILABLE_HERE: u32 = 2;
 
-/// What an operation asks, before it has a number.
-#[derive(Debug)]
-pub(crate) enum Ask {
-    /// A write: numbered for exactly-once.
-    Write(Namespace, List<Mutation, BATCH_MUTATIONS>),
-    /// Anything that may be asked twice.
-    Read(Op),
-}
-
-/// An operation on its way.
-#[derive(Debug)]
-pub(crate) struct Submission {
-    /// What is asked.
-    pub(crate) ask: Ask,
-    /// When its asker stops waiting.
-    pub(crate) deadline: Instant,
-    /// Who waits.
-    pub(crate) answer: oneshot::Sender<Result<Answer, Failure>>,
-}
-
-/// Why an operation got no answer that counts.
-#[derive(Clone, Debug)]
-pub(crate) enum Failure {
-    /// A definite refusal: nothing was changed.
-    Refused(Refusal),
-    /// A write was sent and its outcome is not known.
-    OutcomeUnknown { submissions: u32, cause: String },
-    /// It was never sent, or may be asked again without harm.
-    Session(ConnectError),
-}
-
-/// What the driver does after an answer.
+/// What the core does after an answer.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Next {
     /// Nothing special.
@@ -75,38 +44,38 @@ pub(crate) enum Next {
 }
 
 #[derive(Debug)]
-struct Flight {
+struct Flight<A> {
     message: Vec<u8>,
     once: Option<Once>,
     /// Newest revision known when it was first sent: the answer to a linearizable question cannot be older.
     known: Revision,
     submissions: u32,
     refusals_here: u32,
-    sent: Option<Instant>,
-    again: Option<Instant>,
-    deadline: Instant,
-    answer: oneshot::Sender<Result<Answer, Failure>>,
+    sent: Option<u64>,
+    again: Option<u64>,
+    deadline_ms: u64,
+    asker: A,
 }
 
 /// One client's questions.
 #[derive(Debug)]
-pub(crate) struct Lane {
+pub(crate) struct Lane<A, R> {
     identity: ClientId,
     stale: bool,
     window: Window,
-    waiting: VecDeque<Submission>,
-    flight: BTreeMap<u64, Flight>,
+    waiting: VecDeque<Submission<A>>,
+    flight: BTreeMap<u64, Flight<A>>,
     flight_bytes: usize,
     next_number: u64,
     known: Revision,
-    progress: Option<Instant>,
+    progress: Option<u64>,
     settled: u64,
     /// The user's parts of keys, which every session is given before anything else.
     kept: Vec<Unlock>,
-    pub(crate) watches: Watches,
+    pub(crate) watches: Watches<R>,
 }
 
-impl Lane {
+impl<A: Asker, R: Reader> Lane<A, R> {
     /// A lane nobody asked anything in yet.
     pub(crate) fn new(identity: ClientId) -> Self {
         Lane {
@@ -182,12 +151,12 @@ impl Lane {
     }
 
     /// Takes an operation.
-    pub(crate) fn submit(&mut self, submission: Submission) {
+    pub(crate) fn submit(&mut self, submission: Submission<A>) {
         self.waiting.push_back(submission);
     }
 
     /// Numbers what fits the window, in order, and appends what has to be sent now to `out`: new questions, and those whose pause is over.
-    pub(crate) fn send(&mut self, now: Instant, out: &mut Vec<Vec<u8>>) {
+    pub(crate) fn send(&mut self, now: u64, out: &mut Vec<Vec<u8>>) {
         for flight in self.flight.values_mut() {
             if flight.again.is_some_and(|at| at <= now) {
                 flight.again = None;
@@ -195,7 +164,7 @@ impl Lane {
             }
         }
         while let Some(first) = self.waiting.front() {
-            if first.answer.is_closed() {
+            if first.asker.is_gone() {
                 self.waiting.pop_front();
                 continue;
             }
@@ -213,7 +182,7 @@ impl Lane {
         self.watches.send(&mut self.next_number, out);
     }
 
-    fn take_off(&mut self, submission: Submission, now: Instant, out: &mut Vec<Vec<u8>>) {
+    fn take_off(&mut self, submission: Submission<A>, now: u64, out: &mut Vec<Vec<u8>>) {
         let number = self.take_number();
         let (op, once) = match submission.ask {
             Ask::Read(op) => (op, None),
@@ -232,8 +201,8 @@ impl Lane {
             refusals_here: 0,
             sent: None,
             again: None,
-            deadline: submission.deadline,
-            answer: submission.answer,
+            deadline_ms: submission.deadline_ms,
+            asker: submission.asker,
         };
         hand_over(&mut flight, now, out);
         self.flight.insert(number, flight);
@@ -257,7 +226,7 @@ impl Lane {
     }
 
     /// A new session is open: gives it the user's parts of keys, and sends everything unanswered again, first what was sent first.
-    pub(crate) fn resume(&mut self, now: Instant, out: &mut Vec<Vec<u8>>) {
+    pub(crate) fn resume(&mut self, now: u64, out: &mut Vec<Vec<u8>>) {
         for unlock in self.kept.clone() {
             // The answer is nobody's: what the node does not take, it refuses again with every question about that namespace.
             let number = self.take_number();
@@ -271,7 +240,7 @@ impl Lane {
     }
 
     /// Takes one reply.
-    pub(crate) fn reply(&mut self, now: Instant, reply: Reply) -> Next {
+    pub(crate) fn reply(&mut self, now: u64, reply: Reply, rng: &mut dyn CryptoRng) -> Next {
         self.progress = Some(now);
         if reply.number == 0 {
             return match reply.body {
@@ -288,7 +257,7 @@ impl Lane {
         // Given up meanwhile, a cancelled watch, or answered twice: nobody waits, nothing to do.
         let Some(flight) = self.flight.get_mut(&reply.number) else { return Next::Stay };
         let body = match reply.body {
-            Answer::Refused(refusal) => return self.refused(now, reply.number, refusal),
+            Answer::Refused(refusal) => return self.refused(now, reply.number, refusal, rng),
             body => body,
         };
         if let Some(got) = linearizable(&body) {
@@ -317,7 +286,7 @@ impl Lane {
         }
     }
 
-    fn refused(&mut self, now: Instant, number: u64, refusal: Refusal) -> Next {
+    fn refused(&mut self, now: u64, number: u64, refusal: Refusal, rng: &mut dyn CryptoRng) -> Next {
         let Some(flight) = self.flight.get_mut(&number) else { return Next::Stay };
         let submissions = flight.submissions;
         match refusal.code {
@@ -325,19 +294,19 @@ impl Lane {
                 // Busy means surely not applied: this submission does not count.
                 flight.submissions = submissions.saturating_sub(1);
                 flight.refusals_here = flight.refusals_here.saturating_add(1);
-                flight.pause(now);
+                flight.pause(now, rng);
                 Next::Stay
             }
             RefusalCode::Unavailable => {
                 flight.refusals_here = flight.refusals_here.saturating_add(1);
                 if flight.refusals_here < UNAVAILABLE_HERE {
-                    flight.pause(now);
+                    flight.pause(now, rng);
                     return Next::Stay;
                 }
                 Next::Leave(format!("unavailable: {}", &*refusal.detail))
             }
             RefusalCode::NotMember | RefusalCode::ShuttingDown | RefusalCode::Fenced => {
-                Next::Leave(format!("{}: {}", crate::error::code_name(refusal.code), &*refusal.detail))
+                Next::Leave(format!("{}: {}", code_name(refusal.code), &*refusal.detail))
             }
             RefusalCode::ClientForgotten if flight.once.is_some() && submissions <= 1 => {
                 self.forgotten(number);
@@ -373,29 +342,29 @@ impl Lane {
         let Op::Write(write) = request.op else { unreachable!("only writes have a sequence number") };
         self.waiting.push_front(Submission {
             ask: Ask::Write(write.namespace, write.mutations),
-            deadline: flight.deadline,
-            answer: flight.answer,
+            deadline_ms: flight.deadline_ms,
+            asker: flight.asker,
         });
     }
 
     /// Whether somebody's deadline has come.
-    pub(crate) fn is_overdue(&self, now: Instant) -> bool {
-        let deadlines = self.flight.values().map(|flight| flight.deadline).chain(self.waiting.iter().map(|submission| submission.deadline));
+    pub(crate) fn is_overdue(&self, now: u64) -> bool {
+        let deadlines = self.flight.values().map(|flight| flight.deadline_ms).chain(self.waiting.iter().map(|submission| submission.deadline_ms));
         deadlines.into_iter().any(|deadline| deadline <= now)
     }
 
     /// Ends the wait of everybody whose deadline has come. `tried` says what was in the way.
-    pub(crate) fn expire(&mut self, now: Instant, patience: Duration, trouble: &ConnectError) {
-        let late = |deadline: Instant| deadline <= now;
-        let overdue: Vec<u64> = self.flight.iter().filter(|(_, flight)| late(flight.deadline)).map(|(number, _)| *number).collect();
+    pub(crate) fn expire(&mut self, now: u64, patience: Duration, trouble: &ConnectError) {
+        let late = |deadline_ms: u64| deadline_ms <= now;
+        let overdue: Vec<u64> = self.flight.iter().filter(|(_, flight)| late(flight.deadline_ms)).map(|(number, _)| *number).collect();
         for number in overdue {
             self.give_up(number, &format!("no answer within {patience:?}; {trouble}"), trouble);
         }
-        let (gone, left) = std::mem::take(&mut self.waiting).into_iter().partition(|submission| late(submission.deadline));
+        let (gone, left) = std::mem::take(&mut self.waiting).into_iter().partition(|submission| late(submission.deadline_ms));
         self.waiting = left;
-        let gone: VecDeque<Submission> = gone;
+        let gone: VecDeque<Submission<A>> = gone;
         for submission in gone {
-            let _ = submission.answer.send(Err(Failure::Session(trouble.clone())));
+            submission.asker.tell(Err(Failure::Session(trouble.clone())));
         }
     }
 
@@ -406,7 +375,7 @@ impl Lane {
             self.give_up(number, &trouble.to_string(), trouble);
         }
         for submission in std::mem::take(&mut self.waiting) {
-            let _ = submission.answer.send(Err(Failure::Session(trouble.clone())));
+            submission.asker.tell(Err(Failure::Session(trouble.clone())));
         }
         self.watches.fail(trouble);
     }
@@ -422,8 +391,7 @@ impl Lane {
 
     fn settle(&mut self, number: u64, outcome: Result<Answer, Failure>) {
         if let Some(flight) = self.take_flight(number) {
-            // An asker who stopped waiting is no error.
-            let _ = flight.answer.send(outcome);
+            flight.asker.tell(outcome);
         }
         if self.flight.is_empty() {
             self.progress = None;
@@ -439,37 +407,37 @@ impl Lane {
         Some(flight)
     }
 
-    /// Whether the node has been silent for `patience` while questions wait, or let one question wait three times as long.
-    pub(crate) fn is_stalled(&self, now: Instant, patience: Duration) -> bool {
-        let silent = self.progress.is_some_and(|at| now.saturating_duration_since(at) >= patience);
+    /// Whether the node has been silent for `patience_ms` while questions wait, or let one question wait three times as long.
+    pub(crate) fn is_stalled(&self, now: u64, patience_ms: u64) -> bool {
+        let silent = self.progress.is_some_and(|at| now.saturating_sub(at) >= patience_ms);
         let oldest = self.flight.values().filter(|flight| flight.again.is_none()).filter_map(|flight| flight.sent).min();
         oldest.is_some_and(|sent| {
-            let waits = now.saturating_duration_since(sent);
-            silent && waits >= patience || waits >= patience.saturating_mul(3)
+            let waits = now.saturating_sub(sent);
+            silent && waits >= patience_ms || waits >= patience_ms.saturating_mul(3)
         })
     }
 
-    /// Whether a question was sent at least `patience` ago and waits for its answer.
-    pub(crate) fn waits(&self, now: Instant, patience: Duration) -> bool {
-        self.flight.values().filter_map(|flight| flight.sent).any(|sent| now.saturating_duration_since(sent) >= patience)
+    /// Whether a question was sent at least `patience_ms` ago and waits for its answer.
+    pub(crate) fn waits(&self, now: u64, patience_ms: u64) -> bool {
+        self.flight.values().filter_map(|flight| flight.sent).any(|sent| now.saturating_sub(sent) >= patience_ms)
     }
 
     /// When the next paused question is due.
-    pub(crate) fn next_due(&self) -> Option<Instant> {
+    pub(crate) fn next_due(&self) -> Option<u64> {
         self.flight.values().filter_map(|flight| flight.again).min()
     }
 }
 
-impl Flight {
-    fn pause(&mut self, now: Instant) {
+impl<A> Flight<A> {
+    fn pause(&mut self, now: u64, rng: &mut dyn CryptoRng) {
         let doublings = self.refusals_here.saturating_sub(1).min(8);
-        let most = AGAIN_FIRST.saturating_mul(1 << doublings).min(AGAIN_MOST);
+        let most = AGAIN_FIRST_MS.saturating_mul(1 << doublings).min(AGAIN_MOST_MS);
         self.sent = None;
-        self.again = Some(now + crate::entropy::jitter(most));
+        self.again = Some(now.saturating_add(chance::jitter(most, rng)));
     }
 }
 
-fn hand_over(flight: &mut Flight, now: Instant, out: &mut Vec<Vec<u8>>) {
+fn hand_over<A>(flight: &mut Flight<A>, now: u64, out: &mut Vec<Vec<u8>>) {
     flight.submissions = flight.submissions.saturating_add(1);
     flight.sent = Some(now);
     out.push(flight.message.clone());

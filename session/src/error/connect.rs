@@ -1,7 +1,7 @@
 //! Why there is no session with any node.
 //!
 //! Decides: how a node that is out of reach, one that proved itself bad, and one of which nobody can tell are told apart; the last two are
-//! never used. Trusts: nothing. Out of scope: exit codes (`cli/exit.rs`), the judging (`attest`).
+//! never used. Trusts: nothing. Out of scope: exit codes (`client`), the judging (`attest`).
 
 use crate::anchor::{Detected, Misdeed, ReceiptFault, Trouble};
 use ringwall_attest::{Finding, SessionError};
@@ -20,7 +20,7 @@ pub struct Attempt {
 }
 
 /// Whether a node was refused because it follows an older policy than is known, or one that does not follow from that.
-pub(crate) fn went_back(error: &SessionError) -> bool {
+pub fn went_back(error: &SessionError) -> bool {
     matches!(error, SessionError::PolicyTooOld { .. } | SessionError::PolicyUnrelated { .. })
 }
 
@@ -209,7 +209,7 @@ pub enum ConnectError {
 
 impl ConnectError {
     /// A refusal of the node at `address`, by what it says of the node.
-    pub(crate) fn of_evidence(address: String, error: Arc<SessionError>, tried: Vec<Attempt>) -> Self {
+    pub fn of_evidence(address: String, error: Arc<SessionError>, tried: Vec<Attempt>) -> Self {
         if went_back(&error) {
             return ConnectError::PolicyWentBack { address, error, tried };
         }
@@ -220,7 +220,7 @@ impl ConnectError {
     }
 
     /// What a node's receipts came to.
-    pub(crate) fn of_history(address: String, trouble: Trouble, tried: Vec<Attempt>) -> Self {
+    pub fn of_history(address: String, trouble: Trouble, tried: Vec<Attempt>) -> Self {
         match trouble {
             Trouble::Detected(found) => {
                 let Detected { misdeed, what, evidence } = (*found).clone();

@@ -6,14 +6,13 @@
 //! Trusts: nothing in the file; trust anchors are the reader's. Out of scope: noticing (`keeper.rs`). docs/formats.md, "Receipts".
 
 use super::judge::{Contradiction, Refused, is_later, is_signed, log, spaces};
-use crate::checksummed::{self, Unread};
+use crate::checksummed;
 use crate::exchange::Exchange;
 use ringwall_attest::{Anchors, AppraisedPeer, Finding, SessionError, Trace};
 use ringwall_wire::codec::DecodeError;
 use ringwall_wire::ids::{ClusterId, Incarnation};
 use ringwall_wire::limits::RECEIPT_EVIDENCE_BYTES;
 use ringwall_wire::receipt::{Evidence, Misdeed, Receipt, Signer};
-use std::path::{Path, PathBuf};
 
 /// A file of evidence.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,39 +77,6 @@ impl EvidenceFault {
     }
 }
 
-/// Why a file holds no evidence.
-#[derive(Debug, thiserror::Error)]
-pub enum ReadEvidenceError {
-    /// The system refused.
-    #[error("{}: {source}", .path.display())]
-    Io {
-        /// Where.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// It is too large, its checksum does not fit, or it is another file.
-    #[error("{} is no evidence file, or it is damaged: get another copy of it", .path.display())]
-    Malformed {
-        /// Where.
-        path: PathBuf,
-    },
-}
-
-impl ReadEvidenceError {
-    pub(super) fn of(path: &Path, why: Unread) -> Self {
-        match why {
-            Unread::Io(source) => ReadEvidenceError::Io { path: path.into(), source },
-            Unread::TooLarge | Unread::Damaged | Unread::Malformed(_) => ReadEvidenceError::Malformed { path: path.into() },
-        }
-    }
-
-    /// Stable code.
-    pub fn code(&self) -> &'static str {
-        "RW-C-INPUT"
-    }
-}
-
 impl EvidenceFile {
     /// The bytes of the file.
     pub fn to_bytes(&self) -> Vec<u8> {
@@ -120,11 +86,6 @@ impl EvidenceFile {
     /// Reads the bytes of a file; none when they are damaged or something else.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         checksummed::from_bytes(bytes, RECEIPT_EVIDENCE_BYTES).ok().map(EvidenceFile)
-    }
-
-    /// Reads a file.
-    pub fn read(path: &Path) -> Result<Self, ReadEvidenceError> {
-        checksummed::read(path, RECEIPT_EVIDENCE_BYTES).map(EvidenceFile).map_err(|why| ReadEvidenceError::of(path, why))
     }
 
     /// Verifies all of it under these roots of trust.
