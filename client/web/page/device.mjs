@@ -42,26 +42,25 @@ async function made(subtle) {
 
 async function opened(record, subtle) {
     const user_key = hex(await unwrapped(record.user_key, subtle));
-    if (record.kind === "wrapped-seed") return { kind: record.kind, who: record.who, head: { seed: hex(await unwrapped(record.seed, subtle)) }, user_key };
+    if (record.kind === "wrapped-seed") return { kind: record.kind, slot: "browser", who: record.who, head: { seed: hex(await unwrapped(record.seed, subtle)) }, user_key };
     const sign = async (words) => new Uint8Array(await subtle.sign("Ed25519", record.pair.privateKey, words));
     // A key that was damaged or exchanged is noticed here, not by a node.
     const proof = text("ringwall: is this key of use?");
     if (!(await subtle.verify("Ed25519", record.pair.publicKey, await sign(proof), proof))) throw new Error("its halves do not belong together");
-    return { kind: record.kind, who: record.who, head: { public: record.public }, sign, user_key };
+    return { kind: record.kind, slot: "browser", who: record.who, head: { public: record.public }, sign, user_key };
 }
 
 // The browser's key for a cluster; makes one at the first visit.
 export async function browser_device(keeping, cluster, subtle = globalThis.crypto?.subtle) {
     if (!subtle) throw platform("cryptography");
-    let record = await keeping.device(cluster);
-    if (record?.kind === "passkey") record = undefined;
+    let record = await keeping.device(cluster, "browser");
     if (!record) {
         try {
             record = await made(subtle);
         } catch (thrown) {
             throw faults.none(cause(thrown));
         }
-        await keeping.keep_device(cluster, record);
+        await keeping.keep_device(cluster, "browser", record);
     }
     try {
         return await opened(record, subtle);
@@ -103,8 +102,7 @@ async function derived(secret, cluster, label, subtle) {
 // The key a passkey stands for. `existing`: it was made before, perhaps on another device; otherwise one is made where this browser knows of none.
 export async function passkey_device(keeping, cluster, { existing = false, credentials = globalThis.navigator?.credentials, subtle = globalThis.crypto?.subtle } = {}) {
     if (!credentials?.create || !subtle) throw platform("passkeys");
-    const kept = await keeping.device(cluster);
-    const known = kept?.kind === "passkey" ? kept : undefined;
+    const known = await keeping.device(cluster, "passkey");
     const salt = new Uint8Array(await subtle.digest("SHA-256", joined(text(SALT), unhex(cluster))));
     let credential;
     try {
@@ -116,9 +114,9 @@ export async function passkey_device(keeping, cluster, { existing = false, crede
     if (!secret) throw faults.noPrf();
     const id = new Uint8Array(credential.rawId);
     const who = hex(new Uint8Array(await subtle.digest("SHA-256", id))).slice(0, 32);
-    // The browser's own key stays where it is: a passkey is kept beside it only where there is none.
-    if (!kept) await keeping.keep_device(cluster, { kind: "passkey", who, credential: id });
-    return { kind: "passkey", who, head: { seed: await derived(secret, cluster, SEED, subtle) }, user_key: await derived(secret, cluster, USER_KEY, subtle) };
+    // Which passkey, and no secret. A record of another one would say that a memory is gone which is not this one's.
+    if (known?.who !== who) await keeping.keep_device(cluster, "passkey", { who, credential: id });
+    return { kind: "passkey", slot: "passkey", who, head: { seed: await derived(secret, cluster, SEED, subtle) }, user_key: await derived(secret, cluster, USER_KEY, subtle) };
 }
 
 // A key for one look at a cluster: made now, kept nowhere, and no node is told of it.

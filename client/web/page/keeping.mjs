@@ -71,13 +71,13 @@ export class Keeping {
         });
     }
 
-    // The device of a cluster, if there is one.
-    device(cluster) {
-        return this.#within("readonly", ({ devices }) => done(devices.get(cluster)));
+    // The device of a cluster that is kept under this name (`browser`, `passkey`), if there is one.
+    device(cluster, slot) {
+        return this.#within("readonly", ({ devices }) => done(devices.get(`${cluster}/${slot}`)));
     }
 
-    keep_device(cluster, record) {
-        return this.#within("readwrite", ({ devices }) => done(devices.put(record, cluster)));
+    keep_device(cluster, slot, record) {
+        return this.#within("readwrite", ({ devices }) => done(devices.put(record, `${cluster}/${slot}`)));
     }
 
     // The card that was used last: what the page opens with.
@@ -93,39 +93,36 @@ export class Keeping {
         return this.#within("readwrite", ({ cards }) => done(cards.delete("last")));
     }
 
-    // Takes hold of a memory: gives its bytes (none at a first visit) and how to replace them. `anew` accepts that one is gone.
-    async hold(cluster, who, { anew = false } = {}) {
-        const name = `${cluster}/${who}`;
+    // Takes hold of a device's memory: gives its bytes (none at a first visit) and how to replace them. `anew` accepts that one is gone.
+    async hold(cluster, { slot, who }, { anew = false } = {}) {
         const stamp = hex(crypto.getRandomValues(new Uint8Array(16)));
         const bytes = await this.#within("readwrite", async ({ memories, devices }) => {
-            const device = await done(devices.get(cluster));
-            const held = await done(memories.get(name));
-            const had = held?.bytes ?? new Uint8Array();
-            if (had.length === 0 && device?.remembered?.includes(who) && !anew) throw faults.wiped();
-            await done(memories.put({ bytes: had, stamp }, name));
+            const device = await done(devices.get(`${cluster}/${slot}`));
+            const had = (await done(memories.get(`${cluster}/${who}`)))?.bytes ?? new Uint8Array();
+            if (had.length === 0 && device?.remembered && !anew) throw faults.wiped();
+            await done(memories.put({ bytes: had, stamp }, `${cluster}/${who}`));
             return had;
         });
-        return { bytes, save: (next) => this.#save(cluster, who, stamp, next) };
+        return { bytes, save: (next) => this.#save(cluster, { slot, who }, stamp, next) };
     }
 
-    #save(cluster, who, stamp, bytes) {
-        const name = `${cluster}/${who}`;
+    #save(cluster, { slot, who }, stamp, bytes) {
         return this.#within("readwrite", async ({ memories, devices }) => {
-            const held = await done(memories.get(name));
+            const held = await done(memories.get(`${cluster}/${who}`));
             if (!held) throw faults.wiped();
             if (held.stamp !== stamp) throw faults.takenOver();
-            await done(memories.put({ bytes, stamp }, name));
+            await done(memories.put({ bytes, stamp }, `${cluster}/${who}`));
             // From now on a memory that is missing was removed.
-            const device = await done(devices.get(cluster));
-            if (device && !device.remembered?.includes(who)) await done(devices.put({ ...device, remembered: [...(device.remembered ?? []), who] }, cluster));
+            const device = await done(devices.get(`${cluster}/${slot}`));
+            if (device && !device.remembered) await done(devices.put({ ...device, remembered: true }, `${cluster}/${slot}`));
         });
     }
 
-    // Removes the device and the memory of one cluster.
-    forget(cluster, who) {
+    // Removes a device and its memory.
+    forget(cluster, { slot, who }) {
         return this.#within("readwrite", async ({ memories, devices }) => {
             await done(memories.delete(`${cluster}/${who}`));
-            await done(devices.delete(cluster));
+            await done(devices.delete(`${cluster}/${slot}`));
         });
     }
 

@@ -4,7 +4,7 @@
 // sends more than that is cut off. Trusts: nothing; the connection may be in the clear, and what is in it is sealed (docs/core.md). Out of scope: what the bytes are.
 
 import { shown } from "./fault.mjs";
-import { target } from "./target.mjs";
+import { socket as target } from "./target.mjs";
 
 const PART_BYTES = 64 * 1024;
 const AHEAD_BYTES = 256 * 1024; // with the browser, not yet with the network
@@ -30,7 +30,7 @@ class Way {
     constructor({ address }, to, make) {
         this.#to = to;
         try {
-            this.#socket = make(target("ws:", address));
+            this.#socket = make(target(address));
         } catch (thrown) {
             queueMicrotask(() => this.#gone(to.unreached, thrown.message));
             return;

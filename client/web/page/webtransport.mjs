@@ -7,7 +7,7 @@
 import { cause } from "./fault.mjs";
 import { unhex } from "./frame.mjs";
 import { Outgoing } from "./outgoing.mjs";
-import { target } from "./target.mjs";
+import { door } from "./target.mjs";
 
 const FLUSH_MS = 2_000; // a way that ends well is given so long for its last bytes
 
@@ -25,7 +25,7 @@ class Way {
     }
 
     async #begin(address, certificates, make) {
-        const url = target("https:", address);
+        const url = door(address);
         if (!certificates?.length) throw new Error("the card names no certificate of its door for pages");
         let last;
         for (const certificate of certificates) {
