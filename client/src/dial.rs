@@ -453,10 +453,12 @@ impl Link for NodeLink {
 
 fn of_frame(fault: FrameError) -> DialError {
     match fault {
-        FrameError::TooLong { .. } => DialError::Breach(fault.to_string()),
-        FrameError::TooSlow { .. } | FrameError::Ended { .. } | FrameError::Reset { .. } | FrameError::Lost(_) => {
-            DialError::Unreachable(fault.to_string())
-        }
+        FrameError::TooLong { .. } | FrameError::Illegal { .. } => DialError::Breach(fault.to_string()),
+        FrameError::TooSlow { .. }
+        | FrameError::Ended { .. }
+        | FrameError::Reset { .. }
+        | FrameError::Lost(_)
+        | FrameError::Gone { .. } => DialError::Unreachable(fault.to_string()),
     }
 }
 
