@@ -28,7 +28,7 @@ export function shown(words) {
 }
 
 // What a browser threw, in words.
-export const cause = (thrown) => (thrown instanceof RingwallError ? thrown.message : shown(thrown?.message || thrown?.name || thrown));
+export const cause = (thrown) => (thrown instanceof RingwallError ? thrown.message : shown(thrown?.message || thrown?.name || thrown)).replace(/\.+$/, "");
 
 export const usage = (message) => new RingwallError("RW-C-USAGE", message, "Call it as `ringwall.d.ts` says.");
 

@@ -93,6 +93,8 @@ export interface Judged extends Judgement {
 export interface Hooks {
     believed?(what: Judged): void;
     disbelieved?(what: Partial<Judged> & { address: string }): void;
+    /** A node that was out of reach, or did not do what a node does, or would not serve this device. */
+    unusable?(what: { address: string; error: { code: string; words: string } }): void;
     /** A door that did not open, or closed. */
     unreached?(address: string, why: string): void;
     lost?(address: string, why: string): void;
@@ -141,14 +143,14 @@ export interface Anchor {
     readonly known: boolean;
     readonly epoch?: number;
     readonly entries?: number;
-    readonly revision?: number;
+    readonly index?: number;
     readonly head?: string;
     readonly incarnation?: string;
     readonly receipts?: number;
     readonly policy_version: number | null;
     readonly policy_changes: number | null;
     readonly log_head: { readonly origin: string; readonly size: number } | null;
-    readonly detected: { readonly what: "rollback" | "fork" } | null;
+    readonly detected: "rollback" | "fork" | null;
     readonly unkept_receipts: boolean;
 }
 

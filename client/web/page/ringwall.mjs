@@ -199,6 +199,7 @@ export async function open(options) {
                 on.believed?.(what);
             },
             disbelieved: (told, times) => on.disbelieved?.({ ...without_bytes(told), exchange: told.payload, times }),
+            unusable: ({ address, error }) => on.unusable?.({ address, error }),
         };
         const { opened, effects, session } = await begun(options, device, memory.bytes, memory.save, hooks);
         client = new Client(opened, turn.release);
@@ -223,7 +224,8 @@ export async function look(options) {
     const settled = new Promise((resolve) => (settle = resolve));
     const gave_up = (address, entry) => {
         // A refusal of evidence says more than that a door did not open.
-        if (entry.stages || !refused.get(address)?.stages) refused.set(address, entry);
+        const before = refused.get(address);
+        if (!before || entry.stages || (!before.stages && before.error.code === "RW-C-UNAVAILABLE")) refused.set(address, entry);
         if (refused.size >= web.length + sockets.length) settle(null);
     };
     const hooks = {
@@ -236,6 +238,7 @@ export async function look(options) {
             on.disbelieved?.(what);
             gave_up(told.address, what);
         },
+        unusable: ({ address, error }) => gave_up(address, { address, error }),
         unreached: (address, why) => gave_up(address, { address, error: { code: "RW-C-UNAVAILABLE", words: `${address} is not reached: ${why}` } }),
         ended: () => settle(null),
     };

@@ -12,7 +12,7 @@ const ARRIVED_BYTES = 1024 * 1024; // docs/core.md: of one call
 
 export class Session {
     // `means`: core, client (its number), clock, random, transports {webtransport, websocket}, keep(bytes), sign(words).
-    // `hooks`: believed(what, times), disbelieved(what), unreached(address, why), lost(address, why), ended(error), each may be missing.
+    // `hooks`: believed(what, times), disbelieved(what, times), unusable(what), unreached(address, why), lost(address, why), ended(error), each may be missing.
     constructor(means, hooks = {}) {
         this.#means = means;
         this.#hooks = hooks;
@@ -171,6 +171,8 @@ export class Session {
                 return this.#hooks.believed?.(effect, this.#times(effect.dial));
             case "disbelieved":
                 return this.#hooks.disbelieved?.(effect, this.#times(effect.dial));
+            case "unusable":
+                return this.#hooks.unusable?.(effect);
             case "answer":
             case "over":
                 return this.#tell(effect);

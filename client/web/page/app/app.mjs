@@ -38,6 +38,7 @@ async function published() {
 
 // What a demonstration offers; other servers offer none.
 async function demo() {
+    if (!navigator.onLine) return {};
     try {
         const { card: name, rewind } = (await small("demo.json")) ?? {};
         return { card: typeof name === "string" && /^[a-z0-9.-]{1,64}$/.test(name) ? name : null, rewind: rewind === true };

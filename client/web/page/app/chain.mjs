@@ -52,12 +52,18 @@ export async function believed(what) {
     set("judged", what);
 }
 
-const rank = ({ verdict, error }) => (verdict === "refused" || error?.code === "RW-C-OTHER-CLUSTER" ? 0 : verdict === "cannot-tell" ? 1 : 2);
+// Bad before nobody can tell, that before out of reach.
+const AWAY = ["RW-C-UNAVAILABLE", "RW-C-DIAL-UNREACHABLE", "RW-C-DIAL-REFUSED"];
+
+function rank({ verdict, error }) {
+    if (verdict === "cannot-tell" || error?.code === "RW-C-CANNOT-TELL") return 1;
+    return AWAY.includes(error?.code) ? 2 : 0;
+}
 const STATES = ["refused", "cannot-tell", "unreachable"];
 
 export async function disbelieved(refused) {
     const worst = [...refused].sort((a, b) => rank(a) - rank(b))[0];
-    if (!worst) throw new RingwallError("RW-C-UNAVAILABLE", "no node answered", "");
+    if (!worst) throw new RingwallError("RW-C-UNAVAILABLE", "No node answered.", "");
     if (worst.stages) {
         show("chain-facts", false);
         offered(worst.exchange);

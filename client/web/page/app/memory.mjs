@@ -22,7 +22,7 @@ async function looked(client) {
     if (here.client !== client) return;
     value("memory-epoch", anchor.epoch);
     value("memory-size", anchor.entries);
-    value("memory-revision", anchor.revision);
+    value("memory-revision", anchor.revision ?? anchor.index);
     groups("memory-head", anchor.head);
     if (anchor.known && by("memory").dataset.state !== "refused") part("memory", "kept");
 }

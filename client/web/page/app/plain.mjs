@@ -19,6 +19,12 @@ const WORDS = {
     "RW-C-EVIDENCE": ["A node's evidence was refused. Nothing was sent to it.", "Open the question that failed to see why. Do not use this node."],
     "RW-C-CANNOT-TELL": ["Nobody can tell whether the node is genuine, so it is not used. Nothing was sent to it.", "Open the question that could not be answered to see what is missing."],
     "RW-C-UNAVAILABLE": ["No node could be reached.", "Look whether this device has a network; if so, whoever runs the cluster has to look."],
+    "RW-C-DIAL-UNREACHABLE": ["A node could not be reached.", "Look whether this device has a network; if so, whoever runs the cluster has to look."],
+    "RW-C-DIAL-REFUSED": ["A node would not serve now.", "Try again in a while."],
+    "RW-C-DIAL-BREACH": ["A node did not speak as nodes do. Nothing was sent to it.", "Do not use it. The card's addresses may lead to something else."],
+    "RW-C-DIAL-HANDSHAKE": ["What answered has not the keys it should have. Nothing was sent to it.", "Do not use it. Somebody may stand between this device and the node."],
+    "RW-C-DIAL-SIGNATURE": ["A node's signature does not fit. Nothing was sent to it.", "Do not use it."],
+    "RW-C-DIAL-ORDER": ["A node did not speak as nodes do. Nothing was sent to it.", "Do not use it; node and page may be of different releases."],
     "RW-C-ROLLBACK-DETECTED": [
         "The cluster was set back to an older state. What it had confirmed to this device is gone, so it is refused, and nothing is written.",
         "Save the proof: anybody can verify it with `ringwall receipt verify`. Tell whoever runs the cluster, and its other users.",

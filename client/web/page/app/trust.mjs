@@ -56,11 +56,9 @@ export const refused = (error) => error.code === "RW-C-MODULE-TAMPERED" && tampe
 
 const workers = () => navigator.serviceWorker;
 
-// The one address of a script that this page makes; every other one stands in its text.
-const worker_address = () => {
-    const make = { createScriptURL: () => new URL("worker.js", document.baseURI).href };
-    return globalThis.trustedTypes ? trustedTypes.createPolicy("ringwall-worker", make).createScriptURL("") : make.createScriptURL();
-};
+// The one address of a script that this page makes; every other one stands in its text. A policy of that name can be made once.
+const make = { createScriptURL: () => new URL("worker.js", document.baseURI).href };
+const addresses = globalThis.trustedTypes?.createPolicy("ringwall-worker", make) ?? make;
 
 function followed(registration) {
     const look = () => {
@@ -74,7 +72,7 @@ function followed(registration) {
 async function installed() {
     if (!workers()) throw new RingwallError("RW-C-PAGE-PLATFORM", "This browser keeps no copies of pages here.", "Use a current browser, outside of a private window.");
     copy("fetching");
-    const registration = await workers().register(worker_address(), { scope: "./", updateViaCache: "none" });
+    const registration = await workers().register(addresses.createScriptURL(""), { scope: "./", updateViaCache: "none" });
     const worker = registration.installing ?? registration.waiting ?? registration.active;
     await new Promise((resolve, reject) => {
         const look = () => {

@@ -132,6 +132,8 @@ test("a look says of each node why it is not used, and gives up after a while", 
         { reached: () => [{ is: "disbelieved", dial: 1, address: "a:1", error: { code: "RW-C-EVIDENCE", words: "no" }, stages: [], payload: bytes(1) }] },
     );
     const { transports } = reaching({ "b:1": "nobody there" });
+    const odd = playing({ open: () => opened(false, { is: "unusable", address: "a:1", error: { code: "RW-C-DIAL-BREACH", words: "odd" } }, dial(2, "b:1")) });
+    assert.deepEqual((await look({ card: CARD, module: odd.module, transports })).refused.map(({ error }) => error.code), ["RW-C-DIAL-BREACH", "RW-C-UNAVAILABLE"]);
     const { believed: good, refused } = await look({ card: CARD, module, transports });
     assert.equal(good, null);
     assert.deepEqual(refused.map(({ address, error }) => [address, error.code]).sort(), [["a:1", "RW-C-EVIDENCE"], ["b:1", "RW-C-UNAVAILABLE"]]);

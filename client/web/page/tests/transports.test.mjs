@@ -86,7 +86,7 @@ test("why a way ended is told, once, whoever ended it", async () => {
     for (const [end, why] of [
         [(fake) => fake.breaks({ closeCode: 4, reason: "full\n\u202Eup" }), 'the node said "full\n\u202Eup" (4)'],
         [(fake) => fake.breaks({ closeCode: 0, reason: "" }), "the node ended it"],
-        [(fake) => fake.drops("Connection lost."), "Connection lost."],
+        [(fake) => fake.drops("Connection lost."), "Connection lost"],
         [(fake) => fake.ends(), "the node ended its stream"],
     ]) {
         const { fake, to, way } = await opened();
