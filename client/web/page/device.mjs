@@ -10,7 +10,7 @@ import { hex, joined, unhex } from "./frame.mjs";
 const text = (words) => new TextEncoder().encode(words);
 const fresh = (bytes) => crypto.getRandomValues(new Uint8Array(bytes));
 
-// Labels of what is derived from a passkey's secret; docs/core.md, "Passkeys", has them for others who do the same.
+// Labels of what is derived from a passkey's secret: README.md, "Passkeys".
 const SALT = "ringwall passkey ";
 const SEED = "ringwall device seed";
 const USER_KEY = "ringwall user key";
