@@ -34,7 +34,7 @@ class Way {
                 await this.#opened(url, certificate, make);
             } catch (thrown) {
                 last = thrown;
-                this.#transport?.close?.();
+                this.#close();
                 this.#transport = null;
                 continue;
             }

@@ -77,6 +77,7 @@ async function started() {
         trust.refused(error);
         void trust.shown(null);
         part("body", "broken", error.code);
+        for (const id of ["card", "chain", "sign", "notes", "phrase", "memory", "offline"]) by(id).inert = true;
         return said("The verifier was not started.");
     }
     void trust.shown(here.module);

@@ -9,6 +9,12 @@ import { here, on, set } from "./here.mjs";
 
 const LOOK_MS = 2_000;
 const REWIND_MS = 120_000;
+// A way for what needs no node.
+const nowhere = (_, to) => {
+    queueMicrotask(() => to.unreached("no node is asked"));
+    return { send() {}, end() {} };
+};
+
 let proof = null;
 let timer = null;
 
@@ -29,7 +35,7 @@ async function looked(client) {
 
 // Proof of what was noticed: from the client while it lives, else from one that is opened with the same memory for this question alone.
 async function proven() {
-    const again = here.client ?? (await open({ card: here.card.bytes, module: here.module, keeping: here.keeping, device: here.device, transports: {} }));
+    const again = here.client ?? (await open({ card: here.card.bytes, module: here.module, keeping: here.keeping, device: here.device, transports: { websocket: nowhere } }));
     try {
         return await again.evidence();
     } finally {
@@ -89,7 +95,7 @@ async function forgotten() {
     const { client, device, card } = here;
     set("client", null);
     await client?.close();
-    await here.keeping.forget(card.facts.cluster, device);
+    await here.keeping.forget(card.facts.cluster, device ?? { slot: by("sign-passkey").checked ? "passkey" : "browser", who: "none" });
     show("memory-forget-yes", false);
     proof = null;
     untell("memory-error");

@@ -12,6 +12,9 @@ import { refused } from "./memory.mjs";
 export const NAMESPACE = "notes";
 export const SET_BACK = ["RW-C-ROLLBACK-DETECTED", "RW-C-FORK-DETECTED"];
 
+// What only forgetting the cluster mends.
+const STUCK = ["RW-C-MEMORY-DAMAGED", "RW-C-MEMORY-OTHER", "RW-C-DEVICE-UNREADABLE"];
+
 const KEPT = {
     key: "in this browser; it cannot be taken out, only used here",
     "wrapped-seed": "in this browser, wrapped under a key that cannot be taken out; this browser cannot sign by itself, so the page unwraps it while you are signed in",
@@ -34,6 +37,7 @@ function failed(thrown) {
     const error = as_error(thrown);
     out(["RW-C-OTHER-TAB", "RW-C-TAKEN-OVER"].includes(error.code) ? "elsewhere" : "refused", error);
     if (SET_BACK.includes(error.code)) refused(error);
+    if (STUCK.includes(error.code)) turn("memory", true);
 }
 
 // The client has ended by itself, or was closed.
@@ -47,7 +51,7 @@ function over(client, error) {
 const hooks = () => ({
     believed: (what) => void believed(what).then(() => here.client && at("notes") === "lost" && part("notes", "open")),
     disbelieved: ({ error }) => error && SET_BACK.includes(error.code) && refused(error),
-    lost: () => here.client && part("notes", "lost"),
+    lost: (address) => here.client && address === by("chain-node").dataset.address && part("notes", "lost"),
 });
 
 async function signed_in({ takeOver = false, anew = false } = {}) {
@@ -60,8 +64,8 @@ async function signed_in({ takeOver = false, anew = false } = {}) {
         const { cluster } = here.card.facts;
         const passkey = by("sign-passkey").checked;
         const device = passkey ? await passkeyDevice(here.keeping, cluster, { existing: by("sign-existing").checked }) : await browserDevice(here.keeping, cluster);
-        client = await open({ card: here.card.bytes, module: here.module, keeping: here.keeping, device, takeOver, anew, on: hooks() });
         set("device", device);
+        client = await open({ card: here.card.bytes, module: here.module, keeping: here.keeping, device, takeOver, anew, on: hooks() });
         if (client.remembered.detected) refused();
         // The first question shows that the user is accepted.
         await Promise.race([client.enter(NAMESPACE), client.ended.then((error) => Promise.reject(error))]);
@@ -96,7 +100,10 @@ export async function sign_out() {
 
 export function begin() {
     on("judged", (judged) => turn("sign", judged !== null || here.client !== null));
-    on("card", () => here.client && sign_out());
+    on("card", () => {
+        if (here.client) void sign_out();
+        turn("sign", here.judged !== null);
+    });
     when("sign-in", "click", "sign-error", () => signed_in());
     when("sign-take", "click", "sign-error", () => signed_in({ takeOver: true }));
     when("sign-anew", "click", "sign-error", () => signed_in({ anew: true }));
