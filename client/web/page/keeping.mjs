@@ -47,6 +47,11 @@ export class Keeping {
         };
     }
 
+    // Whether the browser's data was removed while this was open: only a new one is of use then.
+    get gone() {
+        return this.#gone !== null;
+    }
+
     // Work within one transaction, done when it is on stable storage. `work` is given the stores, and may throw to undo everything.
     #within(mode, work) {
         if (this.#gone) return Promise.reject(this.#gone);

@@ -114,6 +114,8 @@ export function look(options: Ways & { patience_ms?: number }): Promise<{ believ
 /** What the browser keeps (IndexedDB). Throws `RW-C-KEEPING-REFUSED` where it keeps nothing. */
 export class Keeping {
     static open(): Promise<Keeping>;
+    /** Whether the browser's data was removed while this was open: only a new one is of use then. */
+    readonly gone: boolean;
     card(): Promise<Uint8Array | undefined>;
     keep_card(card: Uint8Array): Promise<void>;
     forget_card(): Promise<void>;

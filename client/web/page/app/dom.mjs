@@ -57,13 +57,16 @@ export function turn(id, open) {
 
 export const as_error = (thrown) => (thrown instanceof RingwallError ? thrown : new RingwallError("RW-C-PAGE-FAULT", `This page has a fault: ${cause(thrown)}.`, "Load it again, and report what you did."));
 
+// Words with what stands between backquotes set as a command.
+const worded = (words) => String(words).split("`").map((piece, at) => (at % 2 ? el("code", {}, piece) : piece));
+
 // Tells an error in place: what happened, what to do, its code.
 export function tell(id, thrown) {
     const error = as_error(thrown);
     const { what, fix } = plain(error);
     const place = by(id);
     place.dataset.code = error.code;
-    place.replaceChildren(el("p", { class: "what" }, what), ...(fix ? [el("p", { class: "fix" }, fix)] : []), el("p", { class: "code" }, error.code));
+    place.replaceChildren(el("p", { class: "what" }, ...worded(what)), ...(fix ? [el("p", { class: "fix" }, ...worded(fix))] : []), el("p", { class: "code" }, error.code));
     place.hidden = false;
     return error;
 }

@@ -3,7 +3,7 @@
 // Decides: what a client's end means for the page, and when a person has to say yes to something (taking over, beginning without a memory that was there). Trusts: the module for who is
 // believed; the browser for the key. Out of scope: where keys live (`../device.mjs`).
 
-import { browserDevice, open, passkeyDevice } from "../ringwall.mjs";
+import { Keeping, browserDevice, open, passkeyDevice } from "../ringwall.mjs";
 import { believed } from "./chain.mjs";
 import { as_error, at, by, go, groups, part, said, show, tell, turn, untell, when } from "./dom.mjs";
 import { here, on, set } from "./here.mjs";
@@ -61,6 +61,7 @@ async function signed_in({ takeOver = false, anew = false } = {}) {
     let client;
     try {
         if (!here.keeping) throw here.unkept;
+        if (here.keeping.gone) set("keeping", await Keeping.open());
         const { cluster } = here.card.facts;
         const passkey = by("sign-passkey").checked;
         const device = passkey ? await passkeyDevice(here.keeping, cluster, { existing: by("sign-existing").checked }) : await browserDevice(here.keeping, cluster);

@@ -55,8 +55,10 @@ test("cleared data is noticed by an open page, at its next save", async () => {
     const keeping = await with_device(database);
     const held = await keeping.hold(CLUSTER, DEVICE);
     await held.save(bytes(1));
+    assert.equal(keeping.gone, false);
     database.clear();
     await assert.rejects(held.save(bytes(2)), { code: "RW-C-KEEPING-WIPED" });
+    assert.equal(keeping.gone, true);
 });
 
 test("a memory that was there and is gone is no first visit, unless a person says so", async () => {
