@@ -95,6 +95,7 @@ async function forgotten() {
     const { client, device, card } = here;
     set("client", null);
     await client?.close();
+    await here.keeping.forget_card();
     await here.keeping.forget(card.facts.cluster, device ?? { slot: by("sign-passkey").checked ? "passkey" : "browser", who: "none" });
     show("memory-forget-yes", false);
     proof = null;
