@@ -204,8 +204,10 @@ export class Client {
     enrol(name: string): Promise<Record<string, unknown>>;
     /** 24 words that nobody was told of yet. */
     newPhrase(): Promise<string>;
-    /** Makes a phrase the one that restores this user. Keep the escrow: with the phrase it restores the user's own key. */
-    setRecovery(phrase: string, options?: { cool_down_s?: number }): Promise<{ record: Record<string, unknown>; escrow: Uint8Array }>;
+    /** The user's own key, sealed by the phrase: with it the phrase restores what only the user can read. Make it before `setRecovery`, and keep it. */
+    escrow(phrase: string): Promise<Uint8Array>;
+    /** Makes a phrase the one that restores this user; a restored device waits `cool_down_s` (a day) before it counts. */
+    setRecovery(phrase: string, options?: { cool_down_s?: number }): Promise<Record<string, unknown>>;
     close(): Promise<void>;
 }
 

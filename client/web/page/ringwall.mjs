@@ -166,11 +166,15 @@ export class Client {
         return new TextDecoder().decode((await this.#session.ask({ is: "phrase" })).payload);
     }
 
-    // Makes a phrase the one that restores this user; `{record, escrow}`.
+    // The user's own key, sealed by a phrase: a file to keep, made before the phrase counts.
+    async escrow(phrase) {
+        return (await this.#session.ask({ is: "escrow" }, bytes_of(phrase, "a phrase"))).payload;
+    }
+
+    // Makes a phrase the one that restores this user.
     async setRecovery(phrase, { cool_down_s } = {}) {
         const op = { is: "recovery", ...(cool_down_s === undefined ? {} : { cool_down_s }) };
-        const { payload, ...record } = await this.#session.ask(op, bytes_of(phrase, "a phrase"));
-        return { record, escrow: payload };
+        return without_bytes(await this.#session.ask(op, bytes_of(phrase, "a phrase")));
     }
 
     async close() {

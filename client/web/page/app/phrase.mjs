@@ -70,7 +70,8 @@ async function confirmed() {
         }
     }
     await here.client.enrol(DEVICE_NAME);
-    ({ escrow } = await here.client.setRecovery(phrase));
+    escrow = await here.client.escrow(phrase);
+    await here.client.setRecovery(phrase);
     forget();
     show("phrase-done");
     show("phrase-escrow", escrow.length > 0);
