@@ -38,7 +38,6 @@ START_SECONDS = 900  # for the demo: the module may have to be built
 BUILD_SECONDS = 1200
 ORDER_SECONDS = 240  # for the host to do what he is told: a recovery is three processes that die and come back
 END_SECONDS = 20
-AIM_MS = 300  # judging a node, in the browser
 ANSWER_BYTES = 64 << 20
 
 

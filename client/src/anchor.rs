@@ -9,9 +9,9 @@ mod proofs;
 
 pub use files::AnchorFiles;
 pub use proofs::{ReadEvidenceError, read_evidence, read_log_fork};
-pub(crate) use ringwall_session::anchor::{Trouble, verified};
+pub(crate) use ringwall_session::anchor::verified;
 pub use ringwall_session::anchor::{
     Anchor, AnchorError, AnchorStore, Contradiction, EpochFault, EpochTrust, EvidenceFault, EvidenceFile, Findings, InMemory, KeptAnchor,
-    KeptGovernance, KnownPolicy, LogForkFault, LogForkFile, Misdeed, Pair, PoliciesForked, Receipt, ReceiptFault, Refused, Session, against,
-    against_across, continues_epochs, fits, is_later, merge, newer_head, newer_policy, unbroken_epochs,
+    KeptGovernance, KnownPolicy, LogForkFault, LogForkFile, Misdeed, Pair, PoliciesForked, Receipt, ReceiptFault, Refused, Session,
+    against, against_across, continues_epochs, fits, is_later, merge, newer_head, newer_policy, unbroken_epochs,
 };

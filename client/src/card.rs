@@ -1,18 +1,20 @@
 //! Reading a cluster card: the file that pins a cluster.
 //!
-//! Decides: a card is bounded, canonical, and consistent before anything in it is used. Trusts: whoever handed over the file; a cluster
+//! Decides: a card is bytes or text, bounded, canonical, and consistent before anything in it is used. Trusts: whoever handed over the file; a cluster
 //! id given beside it (`--cluster`) must match. Out of scope: how cards are made (`node`). Protocol section 2.1.
 
-use ringwall_attest::governance::{StepError, verify_row};
-use ringwall_wire::codec::{DecodeError, Message};
+use ringwall_attest::governance::StepError;
+use ringwall_session::card::{self, CardFault};
+pub use ringwall_session::card::{newest_policy, policies};
+use ringwall_wire::card_text::CardTextError;
+use ringwall_wire::codec::DecodeError;
 use ringwall_wire::genesis::{CardError, ClusterCard};
 use ringwall_wire::ids::ClusterId;
 use ringwall_wire::limits::CARD_BYTES;
-use ringwall_wire::policy::PolicyDoc;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-/// Bytes of a card file.
+/// Bytes of a card file; one with text holds a smaller card.
 pub const CARD_FILE_BYTES: usize = CARD_BYTES;
 
 /// Why a card was not read.
@@ -41,6 +43,14 @@ pub enum ReadCardError {
         path: PathBuf,
         /// What is wrong.
         source: DecodeError,
+    },
+    /// It is the text of no card.
+    #[error("{} is no text of a cluster card: {source}", .path.display())]
+    Text {
+        /// Where.
+        path: PathBuf,
+        /// What is wrong.
+        source: CardTextError,
     },
     /// Its parts contradict each other.
     #[error("{} contradicts itself: {source}; ask the founders for a good one", .path.display())]
@@ -77,22 +87,12 @@ impl ReadCardError {
             ReadCardError::Io { .. } => "RW-C-CARD-IO",
             ReadCardError::TooLarge { .. } => "RW-C-CARD-TOO-LARGE",
             ReadCardError::Malformed { .. } => "RW-C-CARD-MALFORMED",
+            ReadCardError::Text { .. } => "RW-C-CARD-TEXT",
             ReadCardError::Contradiction { .. } => "RW-C-CARD-CONTRADICTION",
             ReadCardError::Changes { .. } => "RW-C-CARD-POLICY",
             ReadCardError::OtherCluster { .. } => "RW-C-CARD-OTHER-CLUSTER",
         }
     }
-}
-
-/// The policies of a card, oldest first: the founding one and what each change made. A card that was read is whole, so none is left out.
-pub fn policies(card: &ClusterCard) -> impl Iterator<Item = PolicyDoc> {
-    let changed = card.steps.iter().filter_map(|step| PolicyDoc::decode(&step.signed.policy).ok());
-    std::iter::once(card.policy.clone()).chain(changed)
-}
-
-/// The newest policy a card pins.
-pub fn newest_policy(card: &ClusterCard) -> PolicyDoc {
-    policies(card).last().unwrap_or_else(|| card.policy.clone())
 }
 
 /// Reads a card file and compares it with the expected cluster, if one is given.
@@ -101,16 +101,24 @@ pub fn read_card(path: &Path, expected: Option<ClusterId>) -> Result<ClusterCard
     let mut bytes = Vec::new();
     let most = CARD_FILE_BYTES;
     std::fs::File::open(path).map_err(failed)?.take(most as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
-    if bytes.len() > most {
-        return Err(ReadCardError::TooLarge { path: path.into(), most });
-    }
-    let card = ClusterCard::decode(&bytes).map_err(|source| ReadCardError::Malformed { path: path.into(), source })?;
-    let got = card.pinned().map_err(|source| ReadCardError::Contradiction { path: path.into(), source })?;
-    if let Err(source) = verify_row(&got, &card.policy, &card.steps) {
-        return Err(ReadCardError::Changes { path: path.into(), source });
-    }
+    let card = card::read(&bytes).map_err(|fault| named(path, fault))?;
+    let got = card.genesis.cluster_id();
     match expected {
         Some(expected) if expected != got => Err(ReadCardError::OtherCluster { path: path.into(), got, expected }),
         _ => Ok(card),
+    }
+}
+
+/// The same with the file it was found in.
+fn named(path: &Path, fault: CardFault) -> ReadCardError {
+    let path = path.to_owned();
+    match fault {
+        CardFault::TooLarge { most } => ReadCardError::TooLarge { path, most },
+        CardFault::Malformed(source) => ReadCardError::Malformed { path, source },
+        CardFault::Contradiction(source) => ReadCardError::Contradiction { path, source },
+        CardFault::Changes(source) => ReadCardError::Changes { path, source },
+        CardFault::Text(source) => ReadCardError::Text { path, source },
+        // A file is a card or the text of one.
+        CardFault::Link(_) => ReadCardError::Malformed { path, source: DecodeError::Illegal { what: "cluster card" } },
     }
 }

@@ -3,8 +3,8 @@
 //! Decides: a file is read to its limit and no further. Trusts: nothing in a file. Out of scope: the layout (`ringwall_session::checksummed`), how files are
 //! replaced (`anchor/files.rs`), what to call a file that is none: its reader decides. docs/formats.md, "Receipts" and "Saved exchange".
 
-pub(crate) use ringwall_session::checksummed::{Unread, to_bytes};
 use ringwall_session::checksummed::body;
+pub(crate) use ringwall_session::checksummed::{Unread, to_bytes};
 use ringwall_wire::codec::Message;
 use std::io::Read as _;
 use std::path::Path;

@@ -3,10 +3,10 @@
 //! Decides: what a look at a node comes to: a judgement, whichever way it ended, or that there was nothing to judge. No credential is used.
 //! Trusts: the dialler for the order of steps. Out of scope: sessions (`dial.rs`), showing (`cli/verify.rs`). Protocol section 3.1, steps 0 to 5.
 
+use crate::Exchange;
 use crate::clock;
 use crate::dial::NodeDialler;
 use crate::error::{Attempt, ConnectError};
-use crate::Exchange;
 use crate::link::DialError;
 use crate::options::Options;
 use crate::{Examined, Verification};

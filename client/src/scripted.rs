@@ -4,11 +4,11 @@
 //! and write down every dial and every submission. Trusts: nothing. Compiled for tests only. Out of scope: bytes on the wire.
 #![allow(clippy::unwrap_used)]
 
+use crate::Verification;
 use crate::client::{Client, Principal};
 use crate::clock;
 use crate::link::{Dial, DialError, Link, LinkError, Opened};
 use crate::options::Timeouts;
-use crate::Verification;
 use ringwall_attest::SessionError;
 use ringwall_keys::UserKey;
 use ringwall_wire::bounded::{List, Text};

@@ -9,8 +9,8 @@
 use super::saved;
 
 use ringwall_client::{
-    Anchors, ConnectError, Credential, Exchange, Explanation, Finding, Mark, Options, ReadExchangeError, Stage, Verdict, cli, examine_node, read_exchange,
-    verify_node,
+    Anchors, ConnectError, Credential, Exchange, Explanation, Finding, Mark, Options, ReadExchangeError, Stage, Verdict, cli, examine_node,
+    read_exchange, verify_node,
 };
 use ringwall_sim::impostor::{Act, Impostor};
 use ringwall_sim::published::vectors;

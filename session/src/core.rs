@@ -5,15 +5,19 @@
 //! Whoever drives it (the shell) tells it what happened, then calls [`Core::next`] until there is no more effect, and again when [`Core::wake`] has come.
 //! Effects are carried out in order, each before the next one is asked for or in a queue that keeps their order:
 //! [`Effect::Dial`] begins an attempt, which ends with one of [`Core::opened`] and [`Core::failed`], and says [`Core::reached`] on its way; attempts run beside each
-//! other. [`Effect::Abandon`] ends one without a word. [`Effect::Use`] makes an attempt that was opened the session in use: from here on what arrives on it is told with
-//! [`Core::arrived`], its end with [`Core::broke`], and what waits to be written with [`Core::backlog`]. [`Effect::Send`] seals messages in order, together, behind what
-//! waits. [`Effect::Leave`] closes it; nothing is read from it any more. [`Effect::Ended`] is the last one. Events of attempts and sessions that are over, or that never
-//! were, change nothing. While [`Core::has_room`] is false askers are kept waiting.
+//! other. [`Effect::Abandon`] ends one without a word, and means nothing to one that ended meanwhile. [`Effect::Use`] makes an attempt that was opened the session in use:
+//! from here on what arrives on it is told with [`Core::arrived`], its end with [`Core::broke`], and what waits to be written with [`Core::backlog`]; one that was opened
+//! and is not used is dropped. [`Effect::Send`] seals messages in order, together, behind what waits. [`Effect::Leave`] closes the session; nothing is read from it any more.
+//! [`Effect::Ended`] is the last one. Events of attempts and sessions that are over, or never were, change nothing. While [`Core::has_room`] is false askers wait.
 //! Trusts: the shell for time (milliseconds of a clock that only goes forward) and randomness. Out of scope: opening sessions (`opening.rs`), records
 //! (`line.rs`), meaning of operations. Protocol section 3, step 7.
 
+#[cfg(test)]
+mod random;
 mod searching;
 mod serving;
+#[cfg(test)]
+mod stand;
 #[cfg(test)]
 mod tests;
 

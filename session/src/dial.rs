@@ -4,10 +4,12 @@
 //! Trusts: nothing. Out of scope: the attempt (`opening.rs`), which node is next (`core.rs`). Protocol section 3.
 
 use crate::anchor::Trouble;
+use crate::error::code_name;
 use crate::verification::Verification;
 use ringwall_attest::{Finding, SessionError};
+use ringwall_channel::ChannelError;
 use ringwall_wire::ids::{ClusterId, Revision};
-use ringwall_wire::session::UserReady;
+use ringwall_wire::session::{Refusal, UserReady};
 use std::sync::Arc;
 
 /// Why a session is no more.
@@ -106,5 +108,28 @@ impl DialError {
     /// Whether the node is one that must not be used.
     pub fn is_final_for_node(&self) -> bool {
         matches!(self, DialError::OtherCluster { .. } | DialError::Evidence(_) | DialError::WentBack { .. } | DialError::History(_))
+    }
+
+    /// What a failed step of a channel comes to.
+    pub fn of_channel(fault: ChannelError) -> Self {
+        match fault {
+            ChannelError::Refused(refusal) => DialError::of_refusal(&refusal),
+            fault => DialError::Handshake(fault.to_string()),
+        }
+    }
+
+    /// A node's word that it does not serve.
+    pub fn of_refusal(refusal: &Refusal) -> Self {
+        DialError::Refused { code: code_name(refusal.code), detail: refusal.detail.to_string() }
+    }
+}
+
+impl From<LinkError> for DialError {
+    fn from(fault: LinkError) -> Self {
+        match fault {
+            LinkError::Lost(why) => DialError::Unreachable(why),
+            LinkError::Breach(why) => DialError::Breach(why),
+            LinkError::History(trouble) => DialError::History(trouble),
+        }
     }
 }

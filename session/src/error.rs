@@ -357,3 +357,25 @@ refusal_names! {
     NotRestored = "NOT-RESTORED",
     LeaseOver = "LEASE-OVER",
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_of_nodes_keep_their_names() {
+        assert_eq!(refusal_code(RefusalCode::TooLarge), "RW-C-NODE-TOO-LARGE");
+        assert_eq!(refusal_code(RefusalCode::ModeNotOffered), "RW-C-NODE-MODE-NOT-OFFERED");
+        assert_eq!(code_name(RefusalCode::Fenced), "FENCED");
+    }
+
+    #[test]
+    fn messages_say_what_failed_with_facts_and_what_to_do() {
+        let conflict = WriteError::Conflict { mutation: 2, current: Revision(9) };
+        assert!(conflict.to_string().contains("change 2") && conflict.to_string().contains("version 9"), "{conflict}");
+        let tried = vec![Attempt { address: "a:1".into(), cause: "no answer".into(), refused: false }];
+        let late = ConnectError::Unavailable { waited_ms: 30_000, tried };
+        assert!(late.to_string().contains("30000 ms") && late.to_string().contains("a:1: no answer"), "{late}");
+        assert!(late.to_string().contains("majority"), "{late}");
+    }
+}

@@ -349,7 +349,8 @@ impl<A: Asker, R: Reader> Lane<A, R> {
 
     /// Whether somebody's deadline has come.
     pub(crate) fn is_overdue(&self, now: u64) -> bool {
-        let deadlines = self.flight.values().map(|flight| flight.deadline_ms).chain(self.waiting.iter().map(|submission| submission.deadline_ms));
+        let deadlines =
+            self.flight.values().map(|flight| flight.deadline_ms).chain(self.waiting.iter().map(|submission| submission.deadline_ms));
         deadlines.into_iter().any(|deadline| deadline <= now)
     }
 
@@ -398,7 +399,7 @@ impl<A: Asker, R: Reader> Lane<A, R> {
         }
     }
 
-    fn take_flight(&mut self, number: u64) -> Option<Flight> {
+    fn take_flight(&mut self, number: u64) -> Option<Flight<A>> {
         let flight = self.flight.remove(&number)?;
         self.flight_bytes = self.flight_bytes.saturating_sub(flight.message.len());
         if let Some(once) = flight.once {

@@ -15,8 +15,9 @@ use crate::timeouts::millis;
 use rand_core::CryptoRng;
 use std::time::Duration;
 
-/// Time after its end within which the shell says what came of an attempt.
-const LATE_MS: u64 = 250;
+/// Time after its end within which the shell says what came of an attempt: what was read in time may still be judged, for a second where many
+/// governors and witnesses sign.
+const LATE_MS: u64 = 2_000;
 
 /// A search.
 #[derive(Debug)]
@@ -152,6 +153,7 @@ impl<A: Asker, R: Reader> Core<A, R> {
             DialError::NotAuthorized(detail) => ConnectError::NotAuthorized { address, detail },
             DialError::DeviceRevoked(detail) => ConnectError::DeviceRevoked { address, detail },
             DialError::NotRestored(detail) => ConnectError::NotRestored { address, detail },
+            DialError::Signature(cause) => ConnectError::DeviceSignature { cause },
             fault => {
                 let cut = matches!(&self.stage, Stage::Searching(search) if now >= search.until);
                 return self.book.failed(&address, fault, cut, now);

@@ -23,9 +23,9 @@ const BARREN_FIRST_MS: u64 = 40;
 const BARREN_MOST_MS: u64 = 2_000;
 /// Time without a single datagram from the node, while a question waits, after which its machine counts as gone: transports acknowledge
 /// within 25 ms, so this is many times a round trip. Leaving a node too early costs a handshake and nothing else.
-const QUIET_MS: u64 = 600;
+pub(super) const QUIET_MS: u64 = 600;
 /// Sealed bytes that may wait for the network before new questions have to.
-const BACKLOG_BYTES: usize = 4 * REQUEST_BYTES;
+pub(super) const BACKLOG_BYTES: usize = 4 * REQUEST_BYTES;
 
 /// The session in use.
 #[derive(Debug)]

@@ -194,6 +194,14 @@ pub enum ConnectError {
         /// The node's words.
         detail: String,
     },
+    /// The key that signs for this device did not sign the session it was shown: another key, or other words. Nothing of the user was sent.
+    #[error(
+        "this device did not sign the session with its own key: {cause}; nothing of the user was sent. Sign in with the key of this device"
+    )]
+    DeviceSignature {
+        /// What is wrong.
+        cause: String,
+    },
     /// No node could be used before the deadline.
     #[error("no node could be used within {waited_ms} ms:{}\nCheck that a majority of the nodes runs and can be reached", tried_lines(.tried))]
     Unavailable {
@@ -254,6 +262,7 @@ impl ConnectError {
             ConnectError::NotAuthorized { .. } => "RW-C-NOT-AUTHORIZED",
             ConnectError::DeviceRevoked { .. } => "RW-C-DEVICE-REVOKED",
             ConnectError::NotRestored { .. } => "RW-C-NOT-RESTORED",
+            ConnectError::DeviceSignature { .. } => "RW-C-DEVICE-SIGNATURE",
             ConnectError::Unavailable { .. } => "RW-C-UNAVAILABLE",
             ConnectError::Closed => "RW-C-CLOSED",
         }
@@ -284,6 +293,7 @@ impl ConnectError {
             ConnectError::NoAddress | ConnectError::Endpoint { .. } | ConnectError::NotAuthorized { .. } => false,
             ConnectError::Anchor { .. } | ConnectError::DeviceRevoked { .. } | ConnectError::NotRestored { .. } => false,
             ConnectError::Unavailable { .. } | ConnectError::Closed | ConnectError::CardPolicy { .. } => false,
+            ConnectError::DeviceSignature { .. } => false,
         }
     }
 }

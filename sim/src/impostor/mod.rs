@@ -12,9 +12,9 @@ mod tale;
 
 pub use tale::Tale;
 
+use crate::ledger::Ledger;
 use crate::{Lie, SimTee, world};
 use core::convert::Infallible;
-use crate::ledger::Ledger;
 use rand_core::{TryCryptoRng, TryRng};
 use ringwall_channel::NodeSecrets;
 use ringwall_channel::client::MSG1_BYTES;

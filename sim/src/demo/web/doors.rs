@@ -33,20 +33,20 @@ pub(super) async fn door(address: SocketAddr) -> Result<Option<WebDoor>, DemoErr
 
 /// What a page's browser connects to for it: origins, as a content policy names them.
 pub(super) fn origins(door: &WebDoor) -> Vec<String> {
-    let transport = Some(&door.address).filter(|address| !address.is_empty()).map(|address| format!("https://{}", address.as_str()));
+    let transport = Some(&door.address).filter(|address| !address.is_empty()).map(|address| format!("https://{}", &**address));
     transport.into_iter().chain(socket_origin(door)).collect()
 }
 
 fn socket_origin(door: &WebDoor) -> Option<String> {
-    let (scheme, rest) = door.socket.as_str().split_once("://")?;
+    let (scheme, rest) = door.socket.split_once("://")?;
     Some(format!("{scheme}://{}", rest.split('/').next()?))
 }
 
 /// Whether a page means this door by what it calls the place of its session.
 pub(super) fn is_meant(door: &WebDoor, named: &str) -> bool {
     !named.is_empty()
-        && (named == door.address.as_str()
-            || named == door.socket.as_str()
+        && (*named == *door.address
+            || *named == *door.socket
             || socket_origin(door).is_some_and(|origin| origin.ends_with(&format!("//{named}"))))
 }
 
