@@ -92,6 +92,7 @@ impl Node {
             noise: self.secrets.public().noise,
             kem: self.secrets.public().kem,
             policy_version: self.member.policy.version,
+            web: None,
         }
     }
 }
