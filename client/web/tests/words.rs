@@ -40,9 +40,9 @@ fn drawn(text: &str) -> (usize, Vec<u8>) {
 
 #[test]
 fn a_link_comes_out_of_the_image_of_its_code() {
-    let parts: String =
-        (1..=3).map(|node| format!("&w=10.0.0.{node}:7001,{0},{0}&s=ws://10.0.0.{node}:7002/ringwall", "A".repeat(43))).collect();
-    let link = format!("ringwall:{}?n=10.0.0.1:7000{parts}", "ab".repeat(32));
+    let doors: String = (1..=3).map(|node| format!("&w=10.0.0.{node}:7001,{0},{0}", "A".repeat(43))).collect();
+    let sockets: String = (1..=3).map(|node| format!("&s=ws://10.0.0.{node}:7002/ringwall")).collect();
+    let link = format!("ringwall:{}?n=10.0.0.1:7000{doors}{sockets}", "ab".repeat(32));
     let (side, image) = drawn(&link);
     let read = told(&ringwall::qr(&frame(json!({ "width": side, "height": side }), &image)));
     assert_eq!(read, json!({ "is": "text", "text": link }));
