@@ -87,11 +87,6 @@ impl Credential {
         ringwall_session::credential::Credential::from_seed(self.seed)
     }
 
-    /// Gives the seed away.
-    pub(crate) fn into_seed(self) -> Secret<32> {
-        self.seed
-    }
-
     /// The public half.
     pub fn public(&self) -> CredPublic {
         CredPublic(self.signing_key().verifying_key().to_bytes())

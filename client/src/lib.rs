@@ -57,7 +57,6 @@ pub mod release;
 mod scripted;
 mod seed_file;
 mod user_key;
-mod user_mode;
 mod users;
 mod waiting;
 mod watch;

@@ -9,6 +9,7 @@
 pub mod anchor;
 pub mod asked;
 mod book;
+pub mod card;
 mod chance;
 pub mod checksummed;
 pub mod core;
@@ -17,15 +18,20 @@ pub mod dial;
 pub mod error;
 pub mod exchange;
 pub mod explain;
+pub mod kept;
 mod lane;
 pub mod line;
 mod once;
 pub mod opening;
+pub mod ops;
 pub mod recovered;
 pub mod refused;
 mod rounds;
+pub mod shown;
+pub mod spoken;
 pub mod timeouts;
 pub mod verification;
 mod watches;
+mod wired;
 
 pub use explain::{Explanation, Mark, RefusalAccount, StageAccount, Verdict};

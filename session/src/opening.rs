@@ -94,6 +94,9 @@ pub struct Opening {
     /// The evidence is younger than this moment, so the session ends no later than the policy says.
     asked_at_ms: u64,
     stage: Stage,
+    /// Whether a judgement is told beside the steps, and the one that was made.
+    tells: bool,
+    judged: Option<Box<(Exchange, Examined)>>,
 }
 
 /// How far it is.
@@ -162,8 +165,22 @@ impl Opening {
             begun,
             asked_at_ms: now.ms,
             stage: Stage::Descriptor,
+            tells: false,
+            judged: None,
         };
         Ok((opening, Step::Send(GetDescriptor { versions }.encode())))
+    }
+
+    /// Has every judgement told by [`Opening::judgement`], beside the steps: for whoever shows it to a person.
+    #[must_use]
+    pub fn telling(mut self) -> Self {
+        self.tells = true;
+        self
+    }
+
+    /// The judgement that the last call made, whichever way it ended, if it made one and [`Opening::telling`] was asked for.
+    pub fn judgement(&mut self) -> Option<Box<(Exchange, Examined)>> {
+        self.judged.take()
     }
 
     /// What it waits for.
@@ -253,6 +270,15 @@ impl Opening {
         let (session, exchange) = asking.exchange(answered, (&self.memory, &self.terms), &self.nonce, now)?;
         let mut trace = Trace::new();
         let judged = self.memory.attest(session, &exchange, &self.terms.anchors, (now, &mut trace));
+        if self.tells {
+            let verdict = match &judged {
+                Ok(session) => Some(Ok(self.verified(session))),
+                Err(DialError::Evidence(error) | DialError::OldPolicy(error)) => Some(Err(Arc::clone(error))),
+                Err(_) => None,
+            };
+            let examined = |verdict| Examined { place: self.address.clone(), at_s: exchange.at_s(), verdict, trace: trace.clone() };
+            self.judged = verdict.map(|verdict| Box::new((exchange.clone(), examined(verdict))));
+        }
         match self.goal {
             Goal::Examine => {
                 let verdict = match judged {

@@ -7,13 +7,14 @@
 
 use super::file::{self, BackupError, Proven, front, judge};
 use crate::Exchange;
-use crate::client::{Client, answer_name};
+use crate::client::Client;
 use crate::error::{ConnectError, refusal_code};
 use crate::examine::examine_node;
 use crate::options::Options;
 use crate::private::private;
 use futures_util::{StreamExt, stream};
 use ringwall_session::asked::{Ask, Failure};
+use ringwall_session::ops::answer_name;
 use ringwall_wire::backup::{BackupAsk, BackupHead, BackupPlace, BackupProof, BackupTold};
 use ringwall_wire::bounded::Blob;
 use ringwall_wire::ids::Incarnation;
