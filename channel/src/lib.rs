@@ -32,7 +32,7 @@ pub mod user;
 pub use client::{ClientDial, answer_client};
 pub use error::ChannelError;
 pub use peer::{PeerAnswer, PeerDial};
-pub use prologue::{ClientPrologue, PeerPrologue};
+pub use prologue::{ClientPrologue, PeerPrologue, web_socket_binding, web_transport_binding};
 pub use record::{Opener, Sealer};
 pub use secrets::NodeSecrets;
 pub use session::{Answered, Attested, Open, Serving, Session, Unverified};

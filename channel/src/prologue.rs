@@ -5,7 +5,7 @@
 //! Trusts: nothing. Out of scope: how the sides learn them (a descriptor or hello, both untrusted hints). Protocol section 3.
 
 use alloc::vec::Vec;
-use ringwall_wire::codec::{Field, enc};
+use ringwall_wire::codec::{Field, enc, enc_digest};
 use ringwall_wire::ids::{ClusterId, Epoch, Slot};
 use ringwall_wire::label::Label;
 use ringwall_wire::session::PeerPurpose;
@@ -19,8 +19,20 @@ pub struct ClientPrologue<'a> {
     pub epoch: Epoch,
     /// The version the node picked.
     pub version: u16,
-    /// The TLS exporter value of the connection; empty where the transport exposes none.
+    /// The TLS exporter value of the connection; [`web_transport_binding`] or [`web_socket_binding`] where the dialler is a page.
     pub transport_binding: &'a [u8],
+}
+
+/// What binds a session to the WebTransport connection under it, where no exporter value can be had:
+/// `SHA-256(enc("web-transport", SHA-256 of the certificate that was shown))`. A relay that shows a certificate of its own makes the handshake fail;
+/// one that holds the key of the node's certificate does not.
+pub fn web_transport_binding(certificate: &[u8; 32]) -> [u8; 32] {
+    enc_digest(Label::WebTransport, &[certificate])
+}
+
+/// What stands in the same place where a session goes over WebSocket: `SHA-256(enc("web-socket"))`, which says which door it is and binds to nothing else.
+pub fn web_socket_binding() -> [u8; 32] {
+    enc_digest(Label::WebSocket, &[])
 }
 
 /// The prologue of a session between nodes:

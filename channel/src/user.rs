@@ -114,6 +114,22 @@ pub fn sign_user_as(binding: &UserBinding<'_>, user: &UserId, client: &ClientId,
     UserAuth { user: *user, cred: cred_of(key), client: *client, signature, known: None, restore: None }
 }
 
+/// The words a credential signs for one session of a user: for keys that sign elsewhere, and give the signature alone ([`user_signed`]).
+pub fn user_words(binding: &UserBinding<'_>, user: &UserId, client: &ClientId) -> Vec<u8> {
+    signed(binding, user, client)
+}
+
+/// The message of a user whose credential signed [`user_words`] elsewhere. A signature that does not verify here makes none: a node would refuse it.
+pub fn user_signed(
+    binding: &UserBinding<'_>,
+    (user, client): (&UserId, &ClientId),
+    cred: &CredPublic,
+    signature: Signature,
+) -> Result<UserAuth, UserError> {
+    verify(cred, &signed(binding, user, client), &signature)?;
+    Ok(UserAuth { user: *user, cred: *cred, client: *client, signature, known: None, restore: None })
+}
+
 /// Verifies a user's word on the session it came over, where the credential has to be the one that names the user.
 pub fn verify_user(auth: &UserAuth, binding: &UserBinding<'_>) -> Result<VerifiedUser, UserError> {
     let named = UserId::of(&auth.cred);

@@ -26,7 +26,7 @@ fn card(path: &Path, nonce: u8, governors: &[GovernorKey], threshold: u8) -> Clu
     let keys = governors.iter().map(GovernorKey::public).collect();
     policy.governance = Governance { keys: List::new(keys).unwrap(), threshold, timelock_s: 0, lease_s: 0 };
     let genesis = world::genesis_record(&policy, "slot", Nonce([nonce; 32]));
-    let card = ClusterCard { genesis, policy, steps: Default::default(), addresses: List::default() };
+    let card = ClusterCard { genesis, policy, steps: Default::default(), addresses: List::default(), web: Default::default() };
     std::fs::write(path, card.encode()).unwrap();
     card
 }

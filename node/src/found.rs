@@ -53,7 +53,7 @@ pub enum FoundError {
 /// The identity of a new cluster, made from this generator.
 pub fn identity(template: GenesisTemplate, policy: PolicyDoc, entropy: &Entropy) -> ClusterCard {
     let genesis = GenesisRecord { nonce: entropy::nonce(entropy), template };
-    ClusterCard { genesis, policy, steps: Default::default(), addresses: List::default() }
+    ClusterCard { genesis, policy, steps: Default::default(), addresses: List::default(), web: Default::default() }
 }
 
 /// Refuses a folder that founded, or that holds a node.

@@ -311,7 +311,7 @@ async fn a_node_that_waits_to_join_tells_clients_and_nodes_that_it_is_no_member(
     let place = tempfile::tempdir().unwrap();
     let policy = world::policy();
     let genesis = ringwall_sim::genesis_record(&policy, "nowhere", ringwall_wire::ids::Nonce([2; 32]));
-    let card = ClusterCard { genesis, policy, steps: Default::default(), addresses: Default::default() };
+    let card = ClusterCard { genesis, policy, steps: Default::default(), addresses: Default::default(), web: Default::default() };
     let port = free_port();
     let node = Running::joiner(place.path(), "genoa-1", 1, port, &card, &[free_port()]);
     let endpoint = ringwall_quic::bind("127.0.0.1:0".parse().unwrap(), None).unwrap();

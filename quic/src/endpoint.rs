@@ -4,6 +4,7 @@
 //! occupied or foreign address means to a person.
 //! Trusts: nothing. Out of scope: which connections to take (`node`), what is said on them. Protocol section 3, SB6.
 
+use crate::tls::PageCertificate;
 use crate::{limits, tls};
 use quinn::congestion::CubicConfig;
 use quinn::crypto::rustls::{HandshakeData, QuicClientConfig, QuicServerConfig};
@@ -23,17 +24,22 @@ pub enum Alpn {
     Client,
     /// A session between nodes.
     Peer,
+    /// HTTP/3, with the session of a client that is a page inside.
+    Web,
 }
 
 impl Alpn {
-    /// Both of them.
-    pub const ALL: [Alpn; 2] = [Alpn::Client, Alpn::Peer];
+    /// All of them; a node that lets no pages in speaks the first two.
+    pub const ALL: [Alpn; 3] = [Alpn::Client, Alpn::Peer, Alpn::Web];
+    /// Our own, which every node speaks.
+    pub const NATIVE: [Alpn; 2] = [Alpn::Client, Alpn::Peer];
 
     /// The name on the wire.
     pub const fn name(self) -> &'static [u8] {
         match self {
             Alpn::Client => b"ringwall/1",
             Alpn::Peer => b"ringwall-peer/1",
+            Alpn::Web => b"h3",
         }
     }
 }
@@ -63,7 +69,7 @@ pub enum PipeError {
     /// The throw-away certificate could not be made.
     #[error("the throw-away certificate of the QUIC endpoint could not be made: {0}")]
     Certificate(String),
-    /// rustls refuses the settings.
+    /// rustls refuses the settings, or the certificate that is shown to pages.
     #[error("the TLS settings of the QUIC endpoint are refused: {0}")]
     Tls(#[from] rustls::Error),
     /// The cipher QUIC needs for its first packets is missing.
@@ -131,11 +137,23 @@ pub enum DialError {
     },
 }
 
-/// Settings of the answering side, for both protocols: those of a stranger. [`admit`] widens them.
+/// Settings of the answering side, for our own protocols: those of a stranger. [`admit`] widens them.
 pub fn server_config() -> Result<ServerConfig, PipeError> {
-    let crypto = QuicServerConfig::try_from(tls::server()?)?;
+    answering(None)
+}
+
+/// The same where pages are let in too, who are shown this certificate. [`narrow`] belongs to it.
+pub fn server_config_with_pages(shown: &PageCertificate) -> Result<ServerConfig, PipeError> {
+    answering(Some(shown))
+}
+
+fn answering(shown: Option<&PageCertificate>) -> Result<ServerConfig, PipeError> {
+    let crypto = QuicServerConfig::try_from(tls::server(shown)?)?;
     let mut settings = transport(limits::CLIENT_IDLE, None, limits::STRANGER_WINDOW_BYTES, limits::STRANGER_STREAMS);
     settings.send_window(limits::CLIENT_SEND_WINDOW_BYTES);
+    if shown.is_some() {
+        let_http(&mut settings);
+    }
     let mut config = ServerConfig::with_crypto(Arc::new(crypto));
     config
         .max_incoming(limits::INCOMING_WAITING)
@@ -150,12 +168,23 @@ pub fn dial_config(alpn: Alpn) -> Result<ClientConfig, PipeError> {
     let crypto = QuicClientConfig::try_from(tls::dialler(alpn)?)?;
     let mut config = ClientConfig::new(Arc::new(crypto));
     // The answering side never opens streams.
-    let settings = match alpn {
-        Alpn::Client => transport(limits::CLIENT_IDLE, Some(limits::CLIENT_KEEP_ALIVE), limits::PEER_WINDOW_BYTES, 0),
+    let mut settings = match alpn {
+        Alpn::Client | Alpn::Web => transport(limits::CLIENT_IDLE, Some(limits::CLIENT_KEEP_ALIVE), limits::PEER_WINDOW_BYTES, 0),
         Alpn::Peer => transport(limits::PEER_IDLE, Some(limits::PEER_KEEP_ALIVE), limits::PEER_WINDOW_BYTES, 0),
     };
+    if alpn == Alpn::Web {
+        // But for those of HTTP/3 itself.
+        let_http(&mut settings);
+    }
     config.transport_config(Arc::new(settings));
     Ok(config)
+}
+
+/// What HTTP/3 with WebTransport needs of QUIC before it says a word.
+fn let_http(settings: &mut TransportConfig) {
+    settings
+        .max_concurrent_uni_streams(VarInt::from_u32(limits::WEB_ONE_WAY_STREAMS))
+        .datagram_receive_buffer_size(Some(limits::WEB_DATAGRAM_BYTES));
 }
 
 fn transport(idle: Duration, keep_alive: Option<Duration>, window_bytes: u32, streams: u32) -> TransportConfig {
@@ -208,7 +237,7 @@ pub async fn dial(endpoint: &Endpoint, config: &ClientConfig, address: SocketAdd
     }
 }
 
-/// What is spoken on `connection`; none when the handshake picked neither protocol, which TLS does not let happen.
+/// What is spoken on `connection`; none when the handshake picked none of the protocols, which TLS does not let happen.
 pub fn alpn(connection: &Connection) -> Option<Alpn> {
     let picked = connection.handshake_data()?.downcast::<HandshakeData>().ok()?.protocol?;
     Alpn::ALL.into_iter().find(|alpn| alpn.name() == picked)
@@ -221,11 +250,22 @@ pub fn transport_binding(connection: &Connection) -> [u8; 32] {
     binding
 }
 
+/// Fits the streams of a stranger to what it turned out to speak: called by the answering side after QUIC's handshake, where pages are let in.
+pub fn narrow(connection: &Connection, alpn: Alpn) {
+    match alpn {
+        Alpn::Web => connection.set_max_concurrent_bi_streams(VarInt::from_u32(limits::WEB_STREAMS)),
+        // Those it may have opened already are never read.
+        Alpn::Client | Alpn::Peer => connection.set_max_concurrent_uni_streams(VarInt::from_u32(0)),
+    }
+}
+
 /// Gives a judged peer the windows and streams of its kind: called by the answering side once the session is attested or ready.
 pub fn admit(connection: &Connection, alpn: Alpn) {
     let (window_bytes, send_bytes, streams) = match alpn {
         Alpn::Client => (limits::CLIENT_WINDOW_BYTES, limits::CLIENT_SEND_WINDOW_BYTES, limits::CLIENT_STREAMS),
         Alpn::Peer => (limits::PEER_WINDOW_BYTES, limits::SEND_WINDOW_BYTES, limits::PEER_STREAMS),
+        // Its one session has its stream already.
+        Alpn::Web => (limits::CLIENT_WINDOW_BYTES, limits::CLIENT_SEND_WINDOW_BYTES, limits::WEB_STREAMS),
     };
     connection.set_send_window(send_bytes);
     connection.set_receive_window(VarInt::from_u32(window_bytes));

@@ -1,10 +1,11 @@
-//! Bounded frames on a QUIC stream: `u32 length || bytes`, big-endian, used until a session has records of its own.
+//! Bounded frames on a stream: `u32 length || bytes`, big-endian, used until a session has records of its own.
 //!
 //! Decides: the caller names the largest frame and the longest time for each read; a length above the limit refuses before memory is
 //! reserved, and memory follows the bytes that arrive, never the announced length.
 //! Trusts: nothing. Out of scope: what a frame means (`wire`, `channel`).
 
-use quinn::{ConnectionError, ReadError, ReadExactError, RecvStream, SendStream, WriteError};
+use crate::stream::{Sink, Source};
+use quinn::{ConnectionError, RecvStream, SendStream};
 use std::time::Duration;
 
 /// Bytes reserved at first for a frame, however long it says it is.
@@ -42,17 +43,29 @@ pub enum FrameError {
     /// The connection is gone.
     #[error("the connection is gone: {0}")]
     Lost(ConnectionError),
+    /// A connection that is not QUIC is gone.
+    #[error("the connection is gone: {why}")]
+    Gone {
+        /// How.
+        why: String,
+    },
+    /// What carries the stream forbids what was sent on it.
+    #[error("the other side broke the rules of the connection: {what}")]
+    Illegal {
+        /// What it did.
+        what: &'static str,
+    },
 }
 
 /// Reads frames.
 #[derive(Debug)]
-pub struct FrameReader {
-    stream: RecvStream,
+pub struct FrameReader<S = RecvStream> {
+    stream: S,
 }
 
-impl FrameReader {
+impl<S: Source> FrameReader<S> {
     /// Reads frames from `stream`.
-    pub fn new(stream: RecvStream) -> Self {
+    pub fn new(stream: S) -> Self {
         FrameReader { stream }
     }
 
@@ -66,43 +79,41 @@ impl FrameReader {
 
     async fn read_unhurried(&mut self, max: usize) -> Result<Vec<u8>, FrameError> {
         let mut header = [0; 4];
-        self.fill(&mut header).await?;
+        let mut filled = 0usize;
+        while let Some(rest) = header.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+            let chunk = self.stream.chunk(rest.len()).await?.ok_or(FrameError::Ended { inside: filled > 0 })?;
+            rest.iter_mut().zip(&chunk).for_each(|(place, byte)| *place = *byte);
+            filled = filled.saturating_add(chunk.len());
+        }
         let len = u32::from_be_bytes(header) as usize;
         if len > max {
             return Err(FrameError::TooLong { len, max });
         }
         let mut frame = Vec::with_capacity(len.min(FIRST_RESERVE_BYTES));
         while frame.len() < len {
-            match self.stream.read_chunk(len.saturating_sub(frame.len()), true).await.map_err(of_read)? {
-                Some(chunk) => frame.extend_from_slice(&chunk.bytes),
+            match self.stream.chunk(len.saturating_sub(frame.len())).await? {
+                Some(chunk) => frame.extend_from_slice(&chunk),
                 None => return Err(FrameError::Ended { inside: true }),
             }
         }
         Ok(frame)
     }
 
-    async fn fill(&mut self, bytes: &mut [u8]) -> Result<(), FrameError> {
-        self.stream.read_exact(bytes).await.map_err(|fault| match fault {
-            ReadExactError::FinishedEarly(got) => FrameError::Ended { inside: got > 0 },
-            ReadExactError::ReadError(fault) => of_read(fault),
-        })
-    }
-
     /// The stream, at the byte after the last frame: from here on the session's records.
-    pub fn into_stream(self) -> RecvStream {
+    pub fn into_stream(self) -> S {
         self.stream
     }
 }
 
 /// Writes frames.
 #[derive(Debug)]
-pub struct FrameWriter {
-    stream: SendStream,
+pub struct FrameWriter<S = SendStream> {
+    stream: S,
 }
 
-impl FrameWriter {
+impl<S: Sink> FrameWriter<S> {
     /// Writes frames to `stream`.
-    pub fn new(stream: SendStream) -> Self {
+    pub fn new(stream: S) -> Self {
         FrameWriter { stream }
     }
 
@@ -113,42 +124,23 @@ impl FrameWriter {
     pub async fn write(&mut self, frame: &[u8], within: Duration) -> Result<(), FrameError> {
         let len = u32::try_from(frame.len()).expect("frames are below 4 GiB");
         let writing = async {
-            self.stream.write_all(&len.to_be_bytes()).await?;
-            self.stream.write_all(frame).await
+            self.stream.put(&len.to_be_bytes()).await?;
+            self.stream.put(frame).await
         };
         match tokio::time::timeout(within, writing).await {
-            Ok(outcome) => outcome.map_err(of_write),
+            Ok(outcome) => outcome,
             Err(_) => Err(FrameError::TooSlow { within }),
         }
     }
 
     /// Says that nothing follows and waits, at most `within`, until the other side has it all: for a last word before closing.
     pub async fn finish(mut self, within: Duration) {
-        if self.stream.finish().is_ok() {
-            // Whether the last word arrived changes nothing for us; the connection is closed next.
-            let _ = tokio::time::timeout(within, self.stream.stopped()).await;
-        }
+        // Whether the last word arrived changes nothing for us; the connection is closed next.
+        let _ = tokio::time::timeout(within, self.stream.end()).await;
     }
 
     /// The stream, after the last frame: from here on the session's records.
-    pub fn into_stream(self) -> SendStream {
+    pub fn into_stream(self) -> S {
         self.stream
-    }
-}
-
-fn of_read(fault: ReadError) -> FrameError {
-    match fault {
-        ReadError::Reset(code) => FrameError::Reset { code: code.into_inner() },
-        ReadError::ConnectionLost(fault) => FrameError::Lost(fault),
-        // Not reachable: reads are ordered, early bytes are off, and the stream is ours until it ends.
-        ReadError::ClosedStream | ReadError::IllegalOrderedRead | ReadError::ZeroRttRejected => FrameError::Ended { inside: true },
-    }
-}
-
-fn of_write(fault: WriteError) -> FrameError {
-    match fault {
-        WriteError::Stopped(code) => FrameError::Reset { code: code.into_inner() },
-        WriteError::ConnectionLost(fault) => FrameError::Lost(fault),
-        WriteError::ClosedStream | WriteError::ZeroRttRejected => FrameError::Ended { inside: true },
     }
 }

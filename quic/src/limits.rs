@@ -17,6 +17,13 @@ pub const STRANGER_STREAMS: u32 = 1;
 pub const CLIENT_STREAMS: u32 = 4;
 /// Streams a member may open after both attested: the handshake stream, four classes, and their replacements.
 pub const PEER_STREAMS: u32 = 16;
+/// Streams a page has in both directions: its request for WebTransport, and the one that carries handshake and session.
+pub const WEB_STREAMS: u32 = 2;
+/// Streams in one direction that may be open where pages are let in: HTTP/3's own three. Which protocol is spoken is only known after QUIC has said this, so
+/// a native stranger may open them as well; what it sends on them counts in its window, and is never read.
+pub const WEB_ONE_WAY_STREAMS: u32 = 3;
+/// Bytes of datagrams kept, and of the largest one: HTTP/3 wants that datagrams could be sent for WebTransport; one that comes ends the connection.
+pub const WEB_DATAGRAM_BYTES: usize = 1_200;
 /// Bytes a stranger may have in flight to us: an attestation answer as they are; one of the full size takes two turns of it.
 pub const STRANGER_WINDOW_BYTES: u32 = 640 * 1024;
 /// Bytes a client may have in flight to us: two requests of the full size.

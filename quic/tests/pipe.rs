@@ -5,10 +5,11 @@
 
 use quinn::{Connection, Endpoint};
 use ringwall_quic::{
-    Alpn, BindError, CloseCode, DialError, FrameError, FrameReader, FrameWriter, admit, alpn, bind, close, dial, dial_config, limits,
-    server_config, transport_binding,
+    Alpn, BindError, CloseCode, DialError, FrameError, FrameReader, FrameWriter, PageCertificate, admit, alpn, bind, close, dial,
+    dial_config, limits, narrow, server_config, server_config_with_pages, transport_binding,
 };
 use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 const SOON: Duration = Duration::from_secs(5);
@@ -20,8 +21,28 @@ fn endpoint() -> (Endpoint, SocketAddr) {
     (endpoint, address)
 }
 
+/// A certificate as browsers want them.
+fn shown() -> PageCertificate {
+    let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
+    let certificate = rcgen::CertificateParams::default().self_signed(&key).unwrap();
+    let key = rustls::pki_types::PrivatePkcs8KeyDer::from(key.serialize_der());
+    PageCertificate { certificate: certificate.der().clone(), key: Arc::new(key.into()) }
+}
+
 async fn pair(kind: Alpn) -> (Endpoint, Connection, Endpoint, Connection) {
-    let (server, address) = endpoint();
+    pair_at(endpoint(), kind).await
+}
+
+/// The same at an endpoint that lets pages in, with what they are shown.
+async fn pair_with_pages(kind: Alpn) -> (Endpoint, Connection, Endpoint, Connection, PageCertificate) {
+    let shown = shown();
+    let endpoint = bind(LOOPBACK.parse().unwrap(), Some(server_config_with_pages(&shown).unwrap())).unwrap();
+    let address = endpoint.local_addr().unwrap();
+    let (dialler, dialled, server, accepted) = pair_at((endpoint, address), kind).await;
+    (dialler, dialled, server, accepted, shown)
+}
+
+async fn pair_at((server, address): (Endpoint, SocketAddr), kind: Alpn) -> (Endpoint, Connection, Endpoint, Connection) {
     let dialler = bind(LOOPBACK.parse().unwrap(), None).unwrap();
     let config = dial_config(kind).unwrap();
     let accept = async { server.accept().await.unwrap().await.unwrap() };
@@ -31,13 +52,63 @@ async fn pair(kind: Alpn) -> (Endpoint, Connection, Endpoint, Connection) {
 
 #[tokio::test]
 async fn both_protocols_are_told_apart_and_share_an_exporter_value() {
-    for kind in Alpn::ALL {
+    for kind in Alpn::NATIVE {
         let (_keep, dialled, _server, accepted) = pair(kind).await;
         assert_eq!(alpn(&accepted), Some(kind));
         assert_eq!(transport_binding(&dialled), transport_binding(&accepted));
         let (_keep2, other, _server2, _accepted2) = pair(kind).await;
         assert_ne!(transport_binding(&dialled), transport_binding(&other));
     }
+}
+
+fn seen(connection: &Connection) -> Vec<u8> {
+    let shown = connection.peer_identity().unwrap().downcast::<Vec<rustls::pki_types::CertificateDer<'static>>>().unwrap();
+    assert_eq!(shown.len(), 1);
+    shown[0].to_vec()
+}
+
+#[tokio::test]
+async fn the_certificate_is_chosen_by_the_protocol() {
+    for kind in Alpn::ALL {
+        let (_keep, dialled, _server, accepted, shown) = pair_with_pages(kind).await;
+        assert_eq!(alpn(&accepted), Some(kind));
+        assert_eq!(seen(&dialled) == shown.certificate.to_vec(), kind == Alpn::Web, "{kind:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_node_that_lets_no_pages_in_speaks_no_http() {
+    let (server, address) = endpoint();
+    let dialler = bind(LOOPBACK.parse().unwrap(), None).unwrap();
+    let accepting = tokio::spawn(async move {
+        let incoming = server.accept().await.unwrap();
+        (incoming.await.is_err(), server)
+    });
+    let refused = dial(&dialler, &dial_config(Alpn::Web).unwrap(), address, SOON).await.unwrap_err();
+    assert!(matches!(refused, DialError::Ended { .. }), "{refused:?}");
+    assert!(accepting.await.unwrap().0);
+}
+
+#[tokio::test]
+async fn a_native_stranger_gains_three_unread_streams_where_pages_are_let_in_and_a_page_two_of_its_own() {
+    let soon = Duration::from_millis(200);
+    let (_keep, dialled, _server, accepted, _) = pair_with_pages(Alpn::Client).await;
+    narrow(&accepted, Alpn::Client);
+    for _ in 0..limits::WEB_ONE_WAY_STREAMS {
+        dialled.open_uni().await.unwrap().finish().unwrap();
+    }
+    assert!(tokio::time::timeout(soon, dialled.open_uni()).await.is_err(), "finished streams made room for more");
+    let _first = dialled.open_bi().await.unwrap();
+    assert!(tokio::time::timeout(soon, dialled.open_bi()).await.is_err(), "a second stream was given");
+
+    let (_keep, dialled, _server, accepted, _) = pair_with_pages(Alpn::Web).await;
+    let _first = dialled.open_bi().await.unwrap();
+    assert!(tokio::time::timeout(soon, dialled.open_bi()).await.is_err(), "a second stream before the protocol is known");
+    narrow(&accepted, Alpn::Web);
+    let _second = tokio::time::timeout(SOON, dialled.open_bi()).await.unwrap().unwrap();
+    assert!(tokio::time::timeout(soon, dialled.open_bi()).await.is_err(), "a third stream was given");
+    let largest = dialled.max_datagram_size().unwrap();
+    assert!(largest <= limits::WEB_DATAGRAM_BYTES, "{largest}");
 }
 
 #[tokio::test]

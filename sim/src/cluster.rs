@@ -169,6 +169,7 @@ impl LocalCluster {
             policy,
             steps: Default::default(),
             addresses: Default::default(),
+            web: Default::default(),
         };
         let mut cluster = LocalCluster { folder: folder.to_owned(), launch, places, card: unread, options };
         cluster.spawn(1, "found")?;

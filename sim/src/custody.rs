@@ -125,7 +125,7 @@ impl Custody {
     pub fn found(template: GenesisTemplate, policy: PolicyDoc, chip: &str, number: u8, now_s: u64) -> Self {
         let genesis = GenesisRecord { nonce: Nonce([number; 32]), template };
         let cluster_id = genesis.cluster_id();
-        let card = ClusterCard { genesis, policy, steps: Default::default(), addresses: List::default() };
+        let card = ClusterCard { genesis, policy, steps: Default::default(), addresses: List::default(), web: Default::default() };
         let ring = Keyring::found(cluster_id, &mut ChaCha20Rng::from_seed([number; 32]));
         Custody { card, ring, tee: machine(chip, cluster_id, now_s), key: SigningKey::from_bytes(&[number; 32]), now_s }
     }

@@ -193,8 +193,13 @@ fn the_trait_and_the_machine_say_the_same() {
 fn the_standard_world_holds_together() {
     let policy = world::policy();
     let genesis = world::genesis_record(&policy, "demo", ringwall_wire::ids::Nonce([1; 32]));
-    let card =
-        ringwall_wire::genesis::ClusterCard { genesis, policy: policy.clone(), steps: Default::default(), addresses: Default::default() };
+    let card = ringwall_wire::genesis::ClusterCard {
+        genesis,
+        policy: policy.clone(),
+        steps: Default::default(),
+        addresses: Default::default(),
+        web: Default::default(),
+    };
     let cluster = card.pinned().unwrap();
     for name in world::CHIPS {
         let profile = world::machine(name, world::joining_config(cluster, Slot(2))).unwrap();

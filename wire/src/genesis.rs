@@ -117,6 +117,20 @@ message! {
         pub steps: PolicyRow,
         /// Where nodes were last seen.
         pub addresses: List<Text<128>, SLOTS>,
+        /// Where pages were last let in.
+        pub web: List<WebDoor, SLOTS>,
+    }
+}
+
+record! {
+    /// Where a page finds one node. A hint, like an address: a wrong one leads to no session, never to a false one.
+    pub struct WebDoor {
+        /// `host:port` of WebTransport; empty where it is not offered.
+        pub address: Text<128>,
+        /// SHA-256 of the certificates shown there, now and next: what a browser calls `serverCertificateHashes`.
+        pub certificates: List<Digest, 2>,
+        /// The whole address of WebSocket, `ws://` or `wss://`; empty where it is not offered.
+        pub socket: Text<128>,
     }
 }
 

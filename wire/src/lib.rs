@@ -24,6 +24,7 @@ pub mod admission;
 pub mod assist;
 pub mod backup;
 pub mod bounded;
+pub mod card_text;
 pub mod codec;
 pub mod command;
 pub mod custodian;

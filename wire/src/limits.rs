@@ -218,8 +218,13 @@ pub const POLICY_RESERVE_STEPS: usize = 64;
 pub const POLICY_RESERVE_BYTES: usize = 1024 * 1024;
 /// Pages of changes asked for in one session: a page has [`POLICY_STEPS`] changes, or two in a row have more than [`POLICY_STEPS_BYTES`].
 pub const POLICY_PAGES: usize = POLICY_ROW_STEPS / POLICY_STEPS + 2 * (POLICY_ROW_BYTES / POLICY_STEPS_BYTES) + 1;
+/// Bytes of a cluster card: the founding policy, every change of it, and in as much again the genesis record, addresses and doors for pages.
+pub const CARD_BYTES: usize = 2 * POLICY_BYTES + POLICY_ROW_BYTES;
 /// Bytes of a client's record of a policy: the founding one, every change, and a checksum.
 pub const KNOWN_POLICY_BYTES: usize = POLICY_BYTES + POLICY_ROW_BYTES + 64 * 1024;
+/// Bytes of a client's memory of a cluster as one record, its checksum counted. With a card of the full size it fits one question to a module
+/// (`ringwall_web::door`, 64 MiB).
+pub const KEPT_MEMORY_BYTES: usize = 44 * 1024 * 1024;
 /// Bytes of a saved exchange with the changes before its answer's.
 pub const EXCHANGE_ROW_BYTES: usize = EXCHANGE_BYTES + KNOWN_POLICY_BYTES;
 /// Bytes of a client's record of the newest head of the release log: a note, a time and a checksum.

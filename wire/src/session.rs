@@ -5,7 +5,7 @@
 
 use crate::bounded::{Blob, List, Text};
 use crate::evidence::{BatchPath, Endorsements, Evidence, Role};
-use crate::genesis::GenesisRecord;
+use crate::genesis::{GenesisRecord, WebDoor};
 use crate::governance::PolicySteps;
 use crate::ids::{
     BootKeys, ClientId, ClusterId, CredPublic, Digest, Epoch, Incarnation, KemPublic, NoisePublic, Nonce, PolicyVersion, Revision,
@@ -42,6 +42,8 @@ message! {
         pub kem: KemPublic,
         /// Policy it follows.
         pub policy_version: PolicyVersion,
+        /// Where it lets pages in, for whoever makes cards; none where it does not.
+        pub web: Option<WebDoor>,
     }
 }
 

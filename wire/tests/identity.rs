@@ -64,7 +64,13 @@ fn card() -> ClusterCard {
     policy.trust_domain = TrustDomain::Simulated;
     policy.slots = List::new(slots()).unwrap();
     let template = template(Digest(policy.digest()));
-    ClusterCard { genesis: GenesisRecord { nonce: Nonce([7; 32]), template }, policy, addresses: List::default(), steps: List::default() }
+    ClusterCard {
+        genesis: GenesisRecord { nonce: Nonce([7; 32]), template },
+        policy,
+        addresses: List::default(),
+        steps: List::default(),
+        web: List::default(),
+    }
 }
 
 #[test]

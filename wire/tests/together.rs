@@ -5,6 +5,8 @@
 
 mod cases;
 
+#[path = "card_text.rs"]
+mod card_text;
 #[path = "golden.rs"]
 mod golden;
 #[path = "identity.rs"]

@@ -65,6 +65,7 @@ impl Cluster {
             noise: keys.noise,
             kem: keys.kem,
             policy_version: self.policy.version,
+            web: None,
         }
     }
 

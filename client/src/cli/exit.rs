@@ -13,7 +13,7 @@ use crate::custodian::drill::ReceiptError;
 use crate::custodian::locked::LockError;
 use crate::error::{ConnectError, NamespaceError, ReadError, WatchError, WriteError};
 use crate::escrow::EscrowError;
-use crate::exchange::ReadExchangeError;
+use crate::exchange_file::ReadExchangeError;
 use crate::governance::GovernanceError;
 use crate::measure::MeasureError;
 use crate::rekey::RekeyError;

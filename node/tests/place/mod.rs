@@ -56,7 +56,13 @@ pub(crate) fn site_under(policy: PolicyDoc, (chip, slot): (&str, u8), lies: &[Li
     let endpoint = ringwall_quic::bind("127.0.0.1:0".parse().unwrap(), Some(ringwall_quic::server_config().unwrap())).unwrap();
     let listen = endpoint.local_addr().unwrap();
     let address = Text::new(listen.to_string()).unwrap();
-    let card = ClusterCard { genesis: genesis.clone(), policy: policy.clone(), steps: Default::default(), addresses: Default::default() };
+    let card = ClusterCard {
+        genesis: genesis.clone(),
+        policy: policy.clone(),
+        steps: Default::default(),
+        addresses: Default::default(),
+        web: Default::default(),
+    };
     let config = Config {
         data: std::env::temp_dir(),
         listen,

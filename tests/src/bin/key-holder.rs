@@ -97,6 +97,7 @@ fn described(node: &NodeSecrets) -> NodeDescriptor {
         noise: keys.noise,
         kem: keys.kem,
         policy_version: PolicyVersion(1),
+        web: None,
     }
 }
 

@@ -150,7 +150,13 @@ fn documents() -> Vec<Seed> {
         release_proof: Blob::default(),
     };
     let ask = AttestReq { nonce: Nonce([5; 32]), mode: AttestMode::Batched, min_policy_version: PolicyVersion(1), known_policy: None };
-    let card = ClusterCard { genesis: genesis.clone(), policy: policy.clone(), steps: Default::default(), addresses: Default::default() };
+    let card = ClusterCard {
+        genesis: genesis.clone(),
+        policy: policy.clone(),
+        steps: Default::default(),
+        addresses: Default::default(),
+        web: Default::default(),
+    };
     let (receipt, anchor, evidence) = receipts();
     let seeds: [(&'static str, &str, u8, Vec<u8>); 14] = [
         ("wire_documents", "boot-config", 0, boot.encode()),

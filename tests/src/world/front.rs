@@ -66,6 +66,7 @@ async fn converse(process: &Arc<Process>, pipe: &mut Pipe) -> Option<()> {
         noise: keys.noise,
         kem: keys.kem,
         policy_version: site.policies.now().policy().version,
+        web: None,
     };
     pipe.write(descriptor.encode());
     let msg1 = pipe.read(STEP_MS).await?;

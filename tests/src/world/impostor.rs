@@ -42,6 +42,7 @@ async fn deceive(common: &Common, counts: &Counts, secrets: &NodeSecrets, dice: 
         noise: keys.noise,
         kem: keys.kem,
         policy_version: cluster.policy.version,
+        web: None,
     };
     pipe.write(descriptor.encode());
     let msg1 = pipe.read(500).await?;

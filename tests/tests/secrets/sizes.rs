@@ -25,6 +25,7 @@ pub(crate) fn on_the_wire(ring: &Keyring, lengths: impl Iterator<Item = usize>) 
         noise: node.public().noise,
         kem: node.public().kem,
         policy_version: PolicyVersion(1),
+        web: None,
     };
     let prologue = ClientPrologue { cluster_id, epoch, version, transport_binding: &[7; 32] };
     let (_dial, msg1) = ClientDial::start(&descriptor, &prologue, &mut rng).unwrap();

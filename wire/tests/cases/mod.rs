@@ -78,13 +78,13 @@ field_table! {
     evidence { Evidence, SnpEvidence, TdxEvidence, Endorsements, SnpEndorsements, TdxEndorsements, Role, Binding, BatchPath }
     policy { PolicyDoc, Measurement, TdxTuple, TdxReplay, BootEvent, Rtmr, Presence, SnpProduct, SnpTcb, SnpProductRule, RevocationRule, PlatformUnseal, SnpRules, TdxTcbStatus, TdxRules, SlotRule, EndorseRule, SessionRules, ReleaseRule, ReleaseSigners, Governance, MeasurementRegister, ChipId, Fmspc, SignedPolicy, Approval }
     release { LogEntry, Logged, LoggedRelease, LoggedPolicy, LoggedEpoch, LoggedCustody, LogProof, RevocationList, Revoked, RevokedBuild, ReleaseProof, KnownHead, Published, PublishedEntry, LogHead, ForkProof, PolicyNotice }
-    genesis { GenesisTemplate, Custodian, GenesisRecord, BootCluster, BootConfig, ClusterCard }
+    genesis { GenesisTemplate, Custodian, GenesisRecord, BootCluster, BootConfig, ClusterCard, WebDoor }
     governance { PolicyStep, Founded, PolicyPage, ExchangeRow, PolicyChain, PolicyWithdrawal, PolicyLease, NoticeFor, PolicyProposal, PolicyCommand, PolicyOutcome, PolicyFault, GovernanceAsk, GovernanceView, PendingPolicy, PendingNotice }
     session { GetDescriptor, NodeDescriptor, AttestMode, AttestReq, SessionProof, StandingProof, AttestResp, SavedExchange, UserAuth, UserReady, MemberHint, RefusalCode, Refusal, PeerPurpose, PeerHello, PeerReady }
     admission { IncarnationCert, JoinRequest, JoinAnswer, JoinReply, KeyGrant, GrantedKey, AdmitPropose, Endorse, Verdict, Admission, AdmissionLink, AdmissionProof, AdmitCommit, CatchUpProof }
     request { Request, Op, KeyMode, OpenNamespace, Unlock, Once, Write, Mutation, Expect, Change, PutValue, Get, ListKeys, Watch, Reply, Answer, Conflict, Entry, Page, Events, Event, ClusterStatus }
     order { ReplaceOrder, OrderFault }
-    known { KnownPolicy, NoticePaper }
+    known { KnownPolicy, NoticePaper, KeptMemory }
     keeping { LockedKind, PassphraseRule, Protection, LockedFile, ShareLabel, DealingName, Submitted, LossTaken, PaperForm, Copied, JournalEvent, JournalEntry, KeptAnchor }
     user { DeviceEntry, DeviceRow, RecoveryRow, Restoring, UserRow, UserAct, UserChange, AuditAct, AuditRow, UserFault, UserAsk, AddDevice, RevokeDevice, SetRecovery, RestoreProof, DeviceShown, UserShown, Waiting, DeviceRequest, UserEscrow, EscrowSecrets }
     backup { BackupHead, BackupProof, BackupAsk, BackupPlace, BackupTold, EscrowKey, EscrowAsk, EscrowedKeys, EscrowedSpace, EscrowPage, KeysEscrow }
@@ -111,7 +111,7 @@ message_table! {
     admission { IncarnationCert, JoinRequest, JoinReply, KeyGrant, AdmitPropose, Endorse, AdmissionProof, AdmitCommit, CatchUpProof }
     request { Request, Reply }
     order { ReplaceOrder }
-    known { KnownPolicy, NoticePaper }
+    known { KnownPolicy, NoticePaper, KeptMemory }
     keeping { LockedFile, JournalEntry, KeptAnchor }
     user { DeviceRequest, UserEscrow, EscrowSecrets }
     backup { BackupHead, BackupProof, KeysEscrow }
