@@ -8,6 +8,7 @@ Out of scope: whether the verdicts are right (`tests/tests/conformance.rs`). doc
   wasm.py             everything below
   wasm.py target      makes the target available, and says how; says what is missing otherwise
   wasm.py tree        only says whether there is C in what is compiled for it
+  wasm.py module      builds the module of the page with the roots of simulated nodes; its last line names the file
 """
 import argparse
 import functools
@@ -23,6 +24,7 @@ import tempfile
 import threading
 import time
 
+import browser as chromium
 import debian
 import repro
 
@@ -35,6 +37,8 @@ TARGET = "wasm32-unknown-unknown"
 PURE = ["ringwall-wire", "ringwall-attest", "ringwall-channel", "ringwall-keys"]
 WEB = "ringwall-web"
 PROFILE = "web"
+# Modules of it, by the name of their example: what judges published cases, and the page's with the roots of simulated nodes.
+CONFORMANCE, SIMULATED = "conformance", "simulated"
 # Sources of the standard library of rust-toolchain.toml's compiler, for machines that cannot ask rustup. rustc, and the package that fits it.
 SOURCES = {
     "rustc": "1.95.0",
@@ -46,8 +50,6 @@ SOURCES = {
 # Packages that are C, or run a C compiler.
 C_PACKAGES = {"cc", "cmake", "bindgen", "nasm-rs", "pkg-config", "vcpkg", "ring", "openssl", "aws-lc-rs"}
 BUILD_SECONDS, BROWSER_SECONDS, NODE_SECONDS = 1200, 180, 180
-BROWSERS = ["chromium-headless-shell", "chromium", "chromium-browser", "google-chrome"]
-CALM = ["--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-extensions", "--mute-audio"]
 SHOWN = 5  # differences that are shown
 
 
@@ -163,15 +165,23 @@ def tree():
     say(f"{len(reached)} packages are compiled for {TARGET} or run to compile them; none is C, links a library or runs a C compiler")
 
 
+def recipe(flags):
+    """How everything for the target is compiled. Flags are for the target alone: cargo keeps them from what runs on this machine."""
+    return os.environ | {"CARGO_ENCODED_RUSTFLAGS": "\x1f".join([repro.recipe(ROOT, repro.HOME)["CARGO_ENCODED_RUSTFLAGS"], *flags])}
+
+
+def module(name, flags):
+    """One module."""
+    words = ["cargo", "rustc", "--locked", "-p", WEB, "--example", name, "--crate-type", "cdylib", "--target", TARGET, "--profile", PROFILE]
+    subprocess.run(words, cwd=ROOT, env=recipe(flags), check=True, timeout=BUILD_SECONDS)
+    return BUILDS / TARGET / PROFILE / f"examples/{name}.wasm"
+
+
 def build(flags):
-    """The pure crates, and the module of conformance. Flags are for the target alone: cargo keeps them from what runs on this machine."""
-    recipe = repro.recipe(ROOT, repro.HOME)
-    environment = os.environ | {"CARGO_ENCODED_RUSTFLAGS": "\x1f".join([recipe["CARGO_ENCODED_RUSTFLAGS"], *flags])}
+    """The pure crates, and the module of conformance."""
     words = [word for package in PURE for word in ("-p", package)]
-    subprocess.run(["cargo", "check", "--locked", "--lib", *words, "--target", TARGET, "--profile", PROFILE], cwd=ROOT, env=environment, check=True, timeout=BUILD_SECONDS)
-    words = ["cargo", "rustc", "--locked", "-p", WEB, "--example", "conformance", "--crate-type", "cdylib", "--target", TARGET, "--profile", PROFILE]
-    subprocess.run(words, cwd=ROOT, env=environment, check=True, timeout=BUILD_SECONDS)
-    return BUILDS / TARGET / PROFILE / "examples/conformance.wasm"
+    subprocess.run(["cargo", "check", "--locked", "--lib", *words, "--target", TARGET, "--profile", PROFILE], cwd=ROOT, env=recipe(flags), check=True, timeout=BUILD_SECONDS)
+    return module(CONFORMANCE, flags)
 
 
 def vectors():
@@ -241,42 +251,26 @@ class Page(http.server.BaseHTTPRequestHandler):
         pass
 
 
-def ended(running):
-    """Ends a process with its whole group, and waits until nobody of it writes anywhere any more."""
-    os.killpg(running.pid, signal.SIGKILL)
-    running.wait()
-    until = time.monotonic() + 10
-    while time.monotonic() < until:
-        try:
-            os.killpg(running.pid, 0)
-        except ProcessLookupError:
-            return
-        time.sleep(0.05)
-
-
 def browser(module, folder):
     """What the page says in a headless browser."""
-    program = next((name for name in BROWSERS if shutil.which(name)), None)
-    if program is None:
-        raise Failed("chromium-headless-shell IS MISSING (Debian: apt-get install chromium-headless-shell)")
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Page)
     server.files, server.done, server.said = {"module.wasm": module, "set.bin": folder / "set.bin"}, threading.Event(), None
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    flags = [*CALM, f"--user-data-dir={folder / 'profile'}", *(["--no-sandbox"] if os.geteuid() == 0 else []), *(["--headless=new"] if "shell" not in program else [])]
     with (folder / "browser.log").open("wb") as log:
         # A group of its own: a browser is a dozen processes, and none may outlive this.
-        running = subprocess.Popen([program, *flags, f"http://127.0.0.1:{server.server_port}/"], stdout=log, stderr=log, start_new_session=True)
+        words = chromium.words(folder / "profile", f"http://127.0.0.1:{server.server_port}/")
+        running = subprocess.Popen(words, stdout=log, stderr=log, start_new_session=True)
         try:
             told = server.done.wait(BROWSER_SECONDS)
         finally:
-            ended(running)
+            chromium.ended(running)
             server.shutdown()
     if not told:
         tail = (folder / "browser.log").read_text(errors="replace").splitlines()[-5:]
-        raise Failed(f"{program} said nothing in {BROWSER_SECONDS} s\n" + "\n".join(tail))
+        raise Failed(f"{chromium.program()} said nothing in {BROWSER_SECONDS} s\n" + "\n".join(tail))
     said = json.loads(server.said)
     if "error" in said:
-        raise Failed(f"{program}: {said['error']}")
+        raise Failed(f"{chromium.program()}: {said['error']}")
     return said
 
 
@@ -326,7 +320,7 @@ def compare():
 
 def main():
     parser = argparse.ArgumentParser(description="Compares verdicts natively, under node and in a browser.")
-    parser.add_argument("what", choices=("all", "target", "tree"), nargs="?", default="all")
+    parser.add_argument("what", choices=("all", "target", "tree", "module"), nargs="?", default="all")
     what = parser.parse_args().what
     # Whoever ends this ends the browser with it.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
@@ -334,12 +328,15 @@ def main():
         if what == "target":
             target()
             return 0
+        if what == "module":
+            say(f"module {module(SIMULATED, target())}")
+            return 0
         tree()
         return compare() if what == "all" else 0
-    except (Failed, debian.Missing) as fault:
+    except (Failed, debian.Missing, chromium.Missing) as fault:
         print(f"wasm: {fault}", file=sys.stderr)
     except (subprocess.SubprocessError, OSError) as fault:
-        print(f"wasm: could not be compared: {fault}", file=sys.stderr)
+        print(f"wasm: could not be built or compared: {fault}", file=sys.stderr)
     return 1
 
 

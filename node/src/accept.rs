@@ -2,7 +2,7 @@
 //!
 //! Decides: how many connections there may be, in all and from one address (of IPv6: one /64), and for how many unknown nodes at once
 //! this machine makes quotes; under load a stranger must first show that it owns its
-//! address (QUIC retry); a handshake that takes too long ends. Clients go to the front door, nodes to the peers; a node that is no
+//! address (QUIC retry); a handshake that takes too long ends. Clients go to the front door, whichever of the doors for pages they came through, nodes to the peers; a node that is no
 //! member yet tells both so. Garbage datagrams never get this far: QUIC drops them.
 //! Trusts: nothing. Out of scope: what is said (`front`, `peers`, `join`). Protocol section 3.
 
@@ -14,15 +14,21 @@ use crate::peers::handshake::{self, Greeted, Own, Turn, refusal};
 use crate::peers::serve;
 use crate::recover::assist::{self, Assist};
 use crate::recover::keeper;
+use crate::web::caller::Caller;
+use crate::web::certificates::Shown;
+use crate::web::socket::Socket;
+use crate::web::transport::{self, Page, PageFault};
 use quinn::{Connection, Incoming};
-use ringwall_quic::{Alpn, CloseCode, alpn, close};
+use ringwall_quic::{Alpn, CloseCode, alpn, close, narrow};
 use ringwall_wire::admission::{JoinReply, JoinRequest};
 use ringwall_wire::session::{PeerPurpose, RefusalCode};
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
 use tracing::{debug, warn};
 
 /// Handshakes under way from which on strangers must show that they own their address.
@@ -32,6 +38,8 @@ const JOINS: usize = 8;
 /// Quotes under way for diallers that say they are members and are none this node knows: one that was admitted a moment ago finds a
 /// place, and the quoting device stays free for members and clients.
 const STRANGER_QUOTES: usize = 8;
+/// Pause after the system gave no connection over TCP.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Time a joiner has to read the answer.
 const LAST_WORD: Duration = Duration::from_secs(2);
 
@@ -112,6 +120,10 @@ impl Drop for Place {
 /// Takes connections until the node leaves. `member` holds the node once this is a member; a process that assists a recovery never is one.
 pub(crate) async fn run(site: Arc<Site>, member: watch::Receiver<Option<Arc<Node>>>, assist: Option<Arc<Assist>>) {
     let ledger = Arc::new(Mutex::new(Ledger::default()));
+    let mut doors = JoinSet::new();
+    if let Some(listener) = site.web.listener() {
+        doors.spawn(sockets(Arc::clone(&site), member.clone(), listener, Arc::clone(&ledger)));
+    }
     let mut leaving = site.leaving.subscribe();
     loop {
         let incoming = tokio::select! {
@@ -141,22 +153,76 @@ pub(crate) async fn run(site: Arc<Site>, member: watch::Receiver<Option<Arc<Node
 type Served = (watch::Receiver<Option<Arc<Node>>>, Option<Arc<Assist>>);
 
 async fn take(site: Arc<Site>, (member, assist): Served, incoming: Incoming, mut place: Place) {
-    let Ok(connecting) = incoming.accept() else { return };
+    let shown = site.web.shown();
+    let connecting = match &shown {
+        Some(shown) => incoming.accept_with(Arc::clone(&shown.config)),
+        None => incoming.accept(),
+    };
+    let Ok(connecting) = connecting else { return };
     let Ok(Ok(connection)) = tokio::time::timeout(site.step(), connecting).await else { return };
+    let spoken = alpn(&connection);
+    if let (Some(spoken), true) = (spoken, shown.is_some()) {
+        narrow(&connection, spoken);
+    }
+    let caller = match (spoken, shown) {
+        (Some(Alpn::Client), _) => Caller::Native(connection),
+        (Some(Alpn::Web), Some(shown)) => match page(&site, connection, &shown).await {
+            Ok(page) => Caller::Page(Box::new(page)),
+            Err(fault) => return debug!(%fault, "a page was not let in"),
+        },
+        (Some(Alpn::Peer), _) => {
+            place.handshake_done();
+            let node = member.borrow().clone();
+            return peer(site, (node, assist), connection, &place).await;
+        }
+        (Some(Alpn::Web), None) | (None, _) => return close(&connection, CloseCode::Malformed),
+    };
     place.handshake_done();
     let node = member.borrow().clone();
-    match (alpn(&connection), node) {
-        (Some(Alpn::Client), Some(node)) => front::serve(node, connection).await,
-        (Some(Alpn::Client), None) => {
-            front::refuse(
-                connection,
-                RefusalCode::NotMember,
-                "this node is not a member yet; ask another one, or wait until it has joined",
-            )
-            .await;
+    client(node, caller).await;
+}
+
+/// HTTP/3 counts as part of the handshake.
+async fn page(site: &Site, connection: Connection, shown: &Shown) -> Result<Page, PageFault> {
+    if *site.leaving.borrow() {
+        transport::refuse(&connection, &PageFault::Left);
+        return Err(PageFault::Left);
+    }
+    Page::open(connection, shown.now, site.step()).await
+}
+
+async fn client(node: Option<Arc<Node>>, caller: Caller) {
+    match node {
+        Some(node) => front::serve(node, caller).await,
+        None => {
+            let words = "this node is not a member yet; ask another one, or wait until it has joined";
+            front::refuse(caller, RefusalCode::NotMember, words).await;
         }
-        (Some(Alpn::Peer), node) => peer(site, (node, assist), connection, &place).await,
-        (None, _) => close(&connection, CloseCode::Malformed),
+    }
+}
+
+/// Takes connections over TCP for as long as those over QUIC are taken, in the same places and the same time. Their addresses are proven by TCP.
+async fn sockets(site: Arc<Site>, member: watch::Receiver<Option<Arc<Node>>>, listener: TcpListener, ledger: Arc<Mutex<Ledger>>) {
+    loop {
+        let Ok((stream, from)) = listener.accept().await else {
+            // Out of descriptors, most likely: others end meanwhile.
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+            continue;
+        };
+        let Some(mut place) = Place::take(&ledger, from.ip(), &site.config.limits) else {
+            debug!(address = %from.ip(), "connection refused: limit reached");
+            continue;
+        };
+        let (site, member) = (Arc::clone(&site), member.clone());
+        tokio::spawn(async move {
+            let socket = match Socket::upgrade(stream, site.step()).await {
+                Ok(socket) => socket,
+                Err(fault) => return debug!(%fault, "a page was not let in"),
+            };
+            place.handshake_done();
+            let node = member.borrow().clone();
+            client(node, Caller::Socket(Box::new(socket))).await;
+        });
     }
 }
 

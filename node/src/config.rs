@@ -10,12 +10,13 @@ mod custody;
 mod logs;
 mod release;
 
-pub use logs::{LogFormat, LogLevel};
+pub use logs::{LogConfig, LogFormat, LogLevel};
 
 use crate::custody::schedule::Timetable;
 use crate::endorsements::settings::{FileEndorsements, Settings};
 use crate::kbs::settings::{FileKbs, Settings as KbsSettings};
 use crate::stapling::Staple;
+use crate::web::settings::{FileWeb, Settings as WebSettings};
 use ringwall_wire::bounded::Text;
 use ringwall_wire::codec::Message;
 use ringwall_wire::genesis::{BootCluster, BootConfig, ClusterCard, GenesisTemplate, PROTOCOL_VERSION};
@@ -105,6 +106,7 @@ struct FileConfig {
     kbs: Option<FileKbs>,
     #[serde(default)]
     backup: backup::FileBackup,
+    web: Option<FileWeb>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -120,16 +122,6 @@ struct FileCluster {
 struct FilePeers {
     #[serde(default)]
     addresses: Vec<String>,
-}
-
-/// Form and level of logs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct LogConfig {
-    /// Form.
-    pub format: LogFormat,
-    /// Level.
-    pub level: LogLevel,
 }
 
 #[derive(Debug, Deserialize)]
@@ -265,6 +257,8 @@ pub struct Config {
     pub kbs: Option<KbsSettings>,
     /// Users who may fetch snapshots of the whole state, sealed as it is. Operational: the operator has the same bytes on the disk.
     pub backup_users: Vec<UserId>,
+    /// Whether pages are let in, and how; none for not at all.
+    pub web: Option<WebSettings>,
     /// The proof of release it hands out.
     pub staple: Arc<Staple>,
     /// What is bound into the evidence.
@@ -362,6 +356,8 @@ impl Reading<'_> {
         let endorsements = Settings::read(&raw.endorsements, self.base).map_err(|fault| self.fault(fault.field, fault.cause, fault.fix))?;
         let kbs = raw.kbs.map(|kbs| kbs.read(|path| self.base.join(path))).transpose();
         let kbs = kbs.map_err(|(field, cause, fix)| self.fault(field, cause, fix))?;
+        let web = raw.web.map(|web| web.read(data.clone(), &advertise_clients, |path| self.base.join(path))).transpose();
+        let web = web.map_err(|(field, cause, fix)| self.fault(field, cause, fix))?;
         Ok(Config {
             data,
             listen,
@@ -376,6 +372,7 @@ impl Reading<'_> {
             endorsements,
             kbs,
             backup_users: self.backup_users(&raw.backup)?,
+            web,
             staple: self.staple(raw.release_proof.as_deref())?,
             boot,
             replace_order,

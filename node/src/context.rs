@@ -17,6 +17,7 @@ use crate::platform::chip_keys::ChipKeys;
 use crate::publication::PublicationCell;
 use crate::renewal::Sessions;
 use crate::ring::Ring;
+use crate::web::Doors;
 use ringwall_attest::{Anchors, Attester};
 use ringwall_channel::NodeSecrets;
 use ringwall_consensus::Replica;
@@ -63,6 +64,8 @@ pub struct Site {
     pub entropy: Entropy,
     /// The UDP endpoint.
     pub endpoint: quinn::Endpoint,
+    /// Where pages are let in.
+    pub web: Arc<Doors>,
     /// How to dial other nodes.
     pub dial: quinn::ClientConfig,
     /// Its sessions, and how long they last.

@@ -10,7 +10,7 @@ use crate::entropy::{self, Entropy};
 use crate::folders;
 use ringwall_wire::bounded::List;
 use ringwall_wire::codec::Message;
-use ringwall_wire::genesis::{ClusterCard, GenesisRecord, GenesisTemplate};
+use ringwall_wire::genesis::{ClusterCard, GenesisRecord, GenesisTemplate, WebDoor};
 use ringwall_wire::ids::{Epoch, Incarnation};
 use ringwall_wire::policy::PolicyDoc;
 use std::path::{Path, PathBuf};
@@ -73,12 +73,13 @@ pub fn claim(data: &Path) -> Result<(), FoundError> {
     Ok(())
 }
 
-/// Writes the card, whole or not at all.
-pub fn publish(config: &Config, mut card: ClusterCard) -> Result<PathBuf, FoundError> {
+/// Writes the card, whole or not at all, with the founder's own door for pages.
+pub fn publish(config: &Config, web: Option<WebDoor>, mut card: ClusterCard) -> Result<PathBuf, FoundError> {
     let mut addresses = vec![config.advertise_clients.clone()];
     addresses.extend(config.peers.iter().filter(|address| **address != config.advertise_clients).cloned());
     addresses.truncate(ringwall_wire::limits::SLOTS);
     card.addresses = List::new(addresses).expect("cut to the limit");
+    card.web = List::new(web.into_iter().collect()).expect("one");
     let path = config.data.join(CARD_FILE);
     let beside = config.data.join("cluster.card.new");
     match folders::replace(&folders::anew(), &beside, &path, &card.encode()) {

@@ -11,7 +11,7 @@
 //! - [`context`], [`life`]: what parts share, and which states follow which. - [`found`], `join`, [`folders`], [`room`], [`fencing`]: birth, disk and end.
 //! - [`ring`], [`custody`]: master keys as they come and go, and shares of what recovers them.
 //! - [`governance`]: the policy in force, which changes while a node runs. - `to_leader`: what is brought to one member and belongs before the leader.
-//! - `accept`, [`peers`], `front`: who may connect, members, clients. - [`renewal`]: when their sessions end.
+//! - `accept`, [`peers`], `front`: who may connect, members, clients; [`web`]: clients that are pages. - [`renewal`]: when their sessions end.
 //!
 //! Trusts: its TEE, and whoever satisfies the policy. The host, the network and the disk are not trusted with anything but liveness.
 //! Protocol sections 3 and 4.
@@ -50,6 +50,8 @@ pub mod renewal;
 pub mod ring;
 pub mod room;
 pub mod run;
+mod signer;
 pub mod stapling;
 mod to_leader;
 mod watched;
+pub mod web;

@@ -28,6 +28,7 @@ use crate::recover::assist::Assist;
 use crate::recover::{self, Plan, RecoverError};
 use crate::renewal::Sessions;
 use crate::ring::Ring;
+use crate::web::{Doors, ListenError};
 use crate::{accept, folders, front, publication, stapling};
 use ringwall_attest::{Anchors, Attester, CollectError, SessionError};
 use ringwall_channel::NodeSecrets;
@@ -98,6 +99,9 @@ pub enum NodeError {
     /// The endpoint.
     #[error(transparent)]
     Pipe(#[from] PipeError),
+    /// The TCP address of the door for pages.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
     /// Founding.
     #[error(transparent)]
     Found(#[from] FoundError),
@@ -136,7 +140,7 @@ impl NodeError {
             NodeError::Config(_) | NodeError::Policy(_) => 10,
             NodeError::Platform(_) | NodeError::NoEvidence(_) => 11,
             NodeError::EvidenceRefused(_) => 12,
-            NodeError::Bind(_) => 13,
+            NodeError::Bind(_) | NodeError::Listen(_) => 13,
             NodeError::Folder { .. } | NodeError::Replica(_) => 14,
             NodeError::Found(_) | NodeError::NotFounded(_) => 15,
             NodeError::Entropy(_) | NodeError::Hardening(_) => 16,
@@ -228,6 +232,7 @@ fn prepare(config: Config, providers: Providers) -> Result<(Arc<Site>, Option<Cl
     std::fs::create_dir_all(&config.data).map_err(folder)?;
     let policies = governance::file::at_start(&config.data, card.genesis.cluster_id(), &card.policy, &card.steps)?;
     let endpoint = ringwall_quic::bind(config.listen, Some(ringwall_quic::server_config()?))?;
+    let web = Doors::open(&config, &providers.clock, &providers.entropy)?;
     let site = Site {
         cluster_id: card.genesis.cluster_id(),
         epochs: EpochCell::new(FIRST_EPOCH),
@@ -245,6 +250,7 @@ fn prepare(config: Config, providers: Providers) -> Result<(Arc<Site>, Option<Cl
         clock: providers.clock,
         entropy: providers.entropy,
         endpoint,
+        web,
         dial: ringwall_quic::dial_config(Alpn::Peer)?,
         life: LifeCell::default(),
         leaving: watch::Sender::new(false),
@@ -359,7 +365,7 @@ async fn found_group(site: &Arc<Site>, card: ClusterCard, own_evidence: &OwnEvid
     node.replica.found(cert).await?;
     site.life.step(Life::Voter).expect("a founder is its group's only voter");
     front::open(&node);
-    let card = found::publish(&site.config, card)?;
+    let card = found::publish(&site.config, site.web.door(), card)?;
     info!(cluster = %site.cluster_id, incarnation = %node.incarnation, card = %card.display(), "founded");
     Ok(node)
 }

@@ -48,6 +48,7 @@ fn config(folder: &Path, port: u16, cluster: ClusterPart, boot: BootConfig, peer
         custody: ringwall_node::custody::schedule::Timetable::default(),
         replace_order: None,
         kbs: None,
+        web: None,
         backup_users: Vec::new(),
         staple: ringwall_node::stapling::Staple::none(),
     }

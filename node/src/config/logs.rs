@@ -4,6 +4,16 @@
 
 use serde::Deserialize;
 
+/// Form and level of logs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LogConfig {
+    /// Form.
+    pub format: LogFormat,
+    /// Level.
+    pub level: LogLevel,
+}
+
 /// How logs are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]

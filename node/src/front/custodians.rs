@@ -14,13 +14,14 @@ use crate::front::Front;
 use crate::front::limits::{CUSTODIAN_REQUESTS, CUSTODIAN_SESSION, LEAVING, PROOF_PAUSE_MS, REQUEST_STALL, STEP};
 use crate::front::refusals::{awaiting_key, fenced, malformed, refusal, unavailable};
 use crate::front::session::Ended;
-use quinn::{RecvStream, SendStream};
+use crate::web::caller::{Receiving, Sending};
 use ringwall_channel::user::UserBinding;
 use ringwall_channel::{Opener, Sealer};
 use ringwall_consensus::{CustodyTerms, Held, View};
 use ringwall_keys::custody::ProofKey;
 use ringwall_keys::custody::proof::ProofError;
 use ringwall_keys::ring::CustodyUse;
+use ringwall_quic::{Sink as _, Source as _};
 use ringwall_wire::bounded::List;
 use ringwall_wire::codec::Message as _;
 use ringwall_wire::command::{Denial, Outcome};
@@ -43,8 +44,8 @@ pub(crate) struct Custodian {
     pub(crate) handshake: Digest,
     pub(crate) sealer: Sealer,
     pub(crate) opener: Opener,
-    pub(crate) send: SendStream,
-    pub(crate) recv: RecvStream,
+    pub(crate) send: Sending,
+    pub(crate) recv: Receiving,
 }
 
 /// Whoever the record or the terms in force know by this name, and the key it signs with.
@@ -105,12 +106,11 @@ pub(crate) async fn converse(front: &Arc<Front>, mut open: Custodian) -> Ended {
         if let Err(fault) = open.sealer.seal(&CustodianReply { number, body }.encode(), &mut sealed) {
             return fault.into();
         }
-        match timeout(STEP, open.send.write_all(&sealed)).await {
+        match timeout(STEP, open.send.put(&sealed)).await {
             Ok(Ok(())) if !over => {}
             Ok(Ok(())) => {
                 // Time for the words to arrive before the connection is closed over them.
-                let _ = open.send.finish();
-                let _ = timeout(LEAVING, open.send.stopped()).await;
+                let _ = timeout(LEAVING, open.send.end()).await;
                 return Ended::Refused { code: RefusalCode::Malformed };
             }
             Ok(Err(_)) => return Ended::Left,
@@ -121,18 +121,18 @@ pub(crate) async fn converse(front: &Arc<Front>, mut open: Custodian) -> Ended {
 }
 
 /// The next whole message; none when the custodian left between two.
-async fn next_message(opener: &mut Opener, recv: &mut RecvStream) -> Result<Option<Vec<u8>>, Ended> {
+async fn next_message(opener: &mut Opener, recv: &mut Receiving) -> Result<Option<Vec<u8>>, Ended> {
     loop {
         if let Some(message) = opener.next()? {
             return Ok(Some(message));
         }
         // A message that was begun is finished in time.
         let chunk = match opener.is_idle() {
-            true => recv.read_chunk(READ_BYTES, true).await?,
-            false => timeout(REQUEST_STALL, recv.read_chunk(READ_BYTES, true)).await.map_err(|_| Ended::TooSlow)??,
+            true => recv.chunk(READ_BYTES).await?,
+            false => timeout(REQUEST_STALL, recv.chunk(READ_BYTES)).await.map_err(|_| Ended::TooSlow)??,
         };
         match chunk {
-            Some(chunk) => opener.push(&chunk.bytes)?,
+            Some(chunk) => opener.push(&chunk)?,
             None => return Ok(None),
         }
     }

@@ -42,6 +42,9 @@ mod watch;
 mod workloads;
 mod writes;
 
+#[cfg(test)]
+pub(crate) use session::house;
+
 use crate::clock::Clock;
 use crate::context::Node;
 use crate::entropy::Entropy;
@@ -52,12 +55,13 @@ use crate::renewal::Sessions;
 use crate::ring::Ring;
 use crate::room::Room;
 use crate::stapling::Staple;
-use quinn::Connection;
+use crate::web::Doors;
+use crate::web::caller::Caller;
 use quotes::{Bound, Platform, Quotes};
 use ringwall_attest::{Anchors, Attester};
 use ringwall_channel::NodeSecrets;
 use ringwall_consensus::Replica;
-use ringwall_quic::{CloseCode, FrameReader, FrameWriter, close};
+use ringwall_quic::{CloseCode, FrameReader, FrameWriter};
 use ringwall_wire::bounded::Blob;
 use ringwall_wire::codec::Message as _;
 use ringwall_wire::evidence::{Binding, Role};
@@ -117,6 +121,8 @@ pub struct FrontParts {
     pub kbs: Option<kbs::settings::Settings>,
     /// Who may fetch snapshots of the whole state.
     pub backup_users: Vec<UserId>,
+    /// Where pages are let in.
+    pub web: Arc<Doors>,
 }
 
 /// The front door of one member.
@@ -136,6 +142,7 @@ pub struct Front {
     boot_config: Blob<4096>,
     staple: Arc<Staple>,
     published: Arc<PublicationCell>,
+    web: Arc<Doors>,
     pub(crate) entropy: Entropy,
     /// The certificate of the key broker protocol, where it is offered.
     broker: Option<Arc<kbs::Identity>>,
@@ -205,6 +212,7 @@ impl Front {
             boot_config: Blob::new(boot_config.encode()).expect("a boot configuration is under 200 bytes"),
             staple: parts.staple,
             published: parts.published,
+            web: parts.web,
             entropy: parts.entropy,
             quotes: Arc::new(quotes),
             writes: Arc::new(writes::Writes::new(replica.clone(), leader_known, parts.room)),
@@ -250,8 +258,8 @@ impl Front {
     }
 
     /// Serves one client connection; returns when it is over and closed.
-    pub async fn serve(self: &Arc<Self>, connection: Connection) {
-        session::serve(self.clone(), connection).await;
+    pub async fn serve(self: &Arc<Self>, caller: Caller) {
+        session::serve(self.clone(), caller).await;
     }
 
     /// Proposes writes another member forwarded, together with this member's own.
@@ -293,6 +301,7 @@ impl Front {
             noise: keys.noise,
             kem: keys.kem,
             policy_version: self.policies.now().policy().version,
+            web: self.web.door(),
         }
     }
 
@@ -355,16 +364,17 @@ pub(crate) fn open(node: &Arc<Node>) -> Arc<Front> {
             node: Arc::downgrade(node),
             kbs: site.config.kbs.clone(),
             backup_users: site.config.backup_users.clone(),
+            web: Arc::clone(&site.web),
         })
     };
     node.front.get_or_init(start).clone()
 }
 
 /// Serves one client connection of a member.
-pub(crate) async fn serve(node: Arc<Node>, connection: Connection) {
+pub(crate) async fn serve(node: Arc<Node>, caller: Caller) {
     match node.front() {
-        Some(front) => front.serve(connection).await,
-        None => refuse(connection, RefusalCode::Unavailable, "this member is not ready yet; try again or ask another one").await,
+        Some(front) => front.serve(caller).await,
+        None => refuse(caller, RefusalCode::Unavailable, "this member is not ready yet; try again or ask another one").await,
     }
 }
 
@@ -377,9 +387,9 @@ pub(crate) async fn forwarded(node: &Node, call: ForwardCall) -> PeerAnswer {
 }
 
 /// Tells a client why it is not served, and closes.
-pub async fn refuse(connection: Connection, code: RefusalCode, detail: &'static str) {
+pub async fn refuse(mut caller: Caller, code: RefusalCode, detail: &'static str) {
     let told = async {
-        let Ok((send, recv)) = connection.accept_bi().await else { return };
+        let Ok((send, recv)) = caller.streams().await else { return };
         // The question is read first, so that the answer is not lost with it.
         if FrameReader::new(recv).read(HANDSHAKE_MESSAGE_BYTES, limits::STEP).await.is_ok() {
             session::refuse_plain(FrameWriter::new(send), refusals::refusal(code, detail)).await;
@@ -387,7 +397,7 @@ pub async fn refuse(connection: Connection, code: RefusalCode, detail: &'static 
     };
     // Whether it was heard changes nothing for us.
     let _ = timeout(limits::STEP, told).await;
-    close(&connection, CloseCode::Refused);
+    caller.close(CloseCode::Refused).await;
 }
 
 /// Tells the batcher when another member leads.

@@ -9,9 +9,10 @@ use crate::front::outbox::{Charge, Item, Outbox, sum};
 use crate::front::reads::read_key;
 use crate::front::receipts::{Ask, Receipts, Told, Touched};
 use crate::front::refusals::fenced;
+use crate::web::caller::Sending;
 use bytes::Bytes;
-use quinn::SendStream;
 use ringwall_channel::{ChannelError, Sealer};
+use ringwall_quic::{FrameError, Sink as _};
 use ringwall_wire::codec::Message as _;
 use ringwall_wire::limits::RECEIPT_SPACES;
 use ringwall_wire::request::{Answer, Reply};
@@ -30,14 +31,14 @@ pub(crate) enum Cut {
     Slow,
     /// The stream or connection is gone.
     #[error("the stream is gone: {0}")]
-    Gone(#[from] quinn::WriteError),
+    Gone(#[from] FrameError),
     /// The records of the stream are used up.
     #[error("replies could not be sealed: {0}")]
     Seal(#[from] ChannelError),
 }
 
 /// Sends replies until the session is over and all of them were sent.
-pub(crate) async fn run(outbox: Arc<Outbox>, sealer: Sealer, stream: SendStream, receipts: Arc<Receipts>, told: Told) -> Result<(), Cut> {
+pub(crate) async fn run(outbox: Arc<Outbox>, sealer: Sealer, stream: Sending, receipts: Arc<Receipts>, told: Told) -> Result<(), Cut> {
     let mut sender = Sender { outbox, sealer, stream, receipts, told, flush: Flush::default() };
     while let Some(taken) = sender.outbox.take().await {
         let mut view = None;
@@ -63,15 +64,14 @@ pub(crate) async fn run(outbox: Arc<Outbox>, sealer: Sealer, stream: SendStream,
         sender.flush(taken.last).await?;
     }
     // The client may have gone already.
-    let _ = sender.stream.finish();
-    let _ = timeout(crate::front::limits::LAST_WORD, sender.stream.stopped()).await;
+    let _ = timeout(crate::front::limits::LAST_WORD, sender.stream.end()).await;
     Ok(())
 }
 
 struct Sender {
     outbox: Arc<Outbox>,
     sealer: Sealer,
-    stream: SendStream,
+    stream: Sending,
     receipts: Arc<Receipts>,
     told: Told,
     flush: Flush,
@@ -128,7 +128,7 @@ impl Sender {
         }
         let mut sealed = Vec::new();
         self.sealer.seal_many(&messages, &mut sealed)?;
-        timeout(WRITE_STALL, self.stream.write_chunk(Bytes::from(sealed))).await.map_err(|_| Cut::Slow)??;
+        timeout(WRITE_STALL, self.stream.put_whole(Bytes::from(sealed))).await.map_err(|_| Cut::Slow)??;
         self.outbox.sent(charge);
         Ok(())
     }

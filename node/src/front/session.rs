@@ -16,10 +16,10 @@ use crate::front::requests::Desk;
 use crate::front::users::{admit_user, read_word};
 use crate::front::workloads::{self, Visit};
 use crate::front::{sender, status};
-use quinn::{Connection, RecvStream, SendStream};
+use crate::web::caller::{Caller, Receiving, Sending};
 use ringwall_channel::user::{UserBinding, VerifiedUser};
 use ringwall_channel::{ChannelError, ClientPrologue, Opener, Sealer, Serving, Session, Unverified, answer_client};
-use ringwall_quic::{Alpn, CloseCode, FrameError, FrameReader, FrameWriter, close, transport_binding};
+use ringwall_quic::{CloseCode, FrameError, FrameReader, FrameWriter, Sink, Source as _};
 use ringwall_wire::bounded::List;
 use ringwall_wire::codec::{DecodeError, Message as _};
 use ringwall_wire::custodian::CustodianAuth;
@@ -53,9 +53,6 @@ pub(crate) enum Ended {
     /// A frame did not come, or did not go.
     #[error(transparent)]
     Frame(#[from] FrameError),
-    /// The stream is gone.
-    #[error("the stream is gone: {0}")]
-    Read(#[from] quinn::ReadError),
     /// The session's cryptography or framing was broken.
     #[error(transparent)]
     Channel(#[from] ChannelError),
@@ -81,8 +78,11 @@ impl Ended {
         match self {
             Ended::Left => CloseCode::Done,
             Ended::Frame(FrameError::TooSlow { .. }) | Ended::TooSlow => CloseCode::TooSlow,
-            Ended::Frame(FrameError::TooLong { .. }) | Ended::Channel(_) | Ended::Decode(_) | Ended::TooManyPages => CloseCode::Malformed,
-            Ended::Frame(_) | Ended::Read(_) => CloseCode::Done,
+            Ended::Frame(FrameError::TooLong { .. } | FrameError::Illegal { .. })
+            | Ended::Channel(_)
+            | Ended::Decode(_)
+            | Ended::TooManyPages => CloseCode::Malformed,
+            Ended::Frame(_) => CloseCode::Done,
             Ended::Refused { code: RefusalCode::ShuttingDown } => CloseCode::ShuttingDown,
             Ended::Refused { code: RefusalCode::Busy } => CloseCode::Busy,
             Ended::Refused { code: RefusalCode::Malformed } => CloseCode::Malformed,
@@ -97,8 +97,8 @@ struct Opened {
     told: Told,
     sealer: Sealer,
     opener: Opener,
-    send: SendStream,
-    recv: RecvStream,
+    send: Sending,
+    recv: Receiving,
 }
 
 /// Whose session it became: a user's, a custodian's, or one about workload keys.
@@ -109,18 +109,18 @@ enum Party {
 }
 
 /// Serves one connection until it is over, and closes it.
-pub(crate) async fn serve(front: Arc<Front>, connection: Connection) {
+pub(crate) async fn serve(front: Arc<Front>, mut caller: Caller) {
     let (Ok(_place), Ok(half_open)) = (front.sessions.clone().try_acquire_owned(), front.half_open.clone().try_acquire_owned()) else {
-        return close(&connection, CloseCode::Busy);
+        return caller.close(CloseCode::Busy).await;
     };
     // From here on: another policy ends a session whose evidence was asked for before it.
     let renewals = front.lasting.renewals();
-    let ended = match timeout(OPENING, open(&front, &connection)).await {
+    let ended = match timeout(OPENING, open(&front, &mut caller)).await {
         Ok(Ok(party)) => {
             drop(half_open);
             // A visit about workload keys keeps a stranger's window and streams: one of each is all it needs.
             if !matches!(party, Party::Workload(_)) {
-                ringwall_quic::admit(&connection, Alpn::Client);
+                caller.admit();
             }
             match party {
                 Party::User(opened) => converse(&front, *opened, renewals).await,
@@ -132,7 +132,7 @@ pub(crate) async fn serve(front: Arc<Front>, connection: Connection) {
         Err(_) => Ended::TooSlow,
     };
     tracing::debug!(%ended, "a client session ended");
-    close(&connection, ended.close_code());
+    caller.close(ended.close_code()).await;
 }
 
 /// A session whose other side asks again, on one that attested anew, what was not answered here.
@@ -146,8 +146,8 @@ async fn until_renewed(mut renewals: Receiver<u64>, session: impl Future<Output 
 }
 
 /// Everything before the first request.
-async fn open(front: &Front, connection: &Connection) -> Result<Party, Ended> {
-    let (send, recv) = timeout(STEP, connection.accept_bi()).await.map_err(|_| Ended::TooSlow)?.map_err(FrameError::Lost)?;
+async fn open(front: &Front, caller: &mut Caller) -> Result<Party, Ended> {
+    let (send, recv) = timeout(STEP, caller.streams()).await.map_err(|_| Ended::TooSlow)??;
     let (mut reader, mut writer) = (FrameReader::new(recv), FrameWriter::new(send));
     let ask = reader.read(HANDSHAKE_MESSAGE_BYTES, STEP).await?;
     let version = match GetDescriptor::decode(&ask) {
@@ -164,7 +164,7 @@ async fn open(front: &Front, connection: &Connection) -> Result<Party, Ended> {
     }
     writer.write(&front.descriptor(version).encode(), STEP).await?;
     let msg1 = reader.read(HANDSHAKE_MESSAGE_BYTES, STEP).await?;
-    let binding = transport_binding(connection);
+    let binding = caller.binding();
     let prologue = ClientPrologue { cluster_id: front.cluster_id, epoch: front.epoch, version, transport_binding: &binding };
     let answered = answer_client(&front.secrets, &prologue, &msg1, &mut *(front.entropy)());
     let (msg2, session) = match answered {
@@ -183,8 +183,8 @@ async fn open(front: &Front, connection: &Connection) -> Result<Party, Ended> {
 async fn attest(
     front: &Front,
     mut session: Session<Unverified>,
-    reader: &mut FrameReader,
-    writer: &mut FrameWriter,
+    reader: &mut FrameReader<Receiving>,
+    writer: &mut FrameWriter<Sending>,
 ) -> Result<(Nonce, Session<Serving>), Ended> {
     let asked = match asked(front, &mut session, reader, writer).await {
         Err(Ended::Channel(ChannelError::Decode(_) | ChannelError::NotOneMessage) | Ended::TooManyPages) => {
@@ -210,8 +210,8 @@ async fn attest(
 async fn asked(
     front: &Front,
     session: &mut Session<Unverified>,
-    reader: &mut FrameReader,
-    writer: &mut FrameWriter,
+    reader: &mut FrameReader<Receiving>,
+    writer: &mut FrameWriter<Sending>,
 ) -> Result<AttestReq, Ended> {
     for _ in 0..=POLICY_PAGES {
         let asked = session.open_attest_req(&reader.read(STRANGER_BYTES, STEP).await?)?;
@@ -232,8 +232,8 @@ async fn authenticate(
     front: &Front,
     mut session: Session<Serving>,
     nonce: Nonce,
-    mut recv: RecvStream,
-    mut send: SendStream,
+    mut recv: Receiving,
+    mut send: Sending,
 ) -> Result<Party, Ended> {
     let handshake: Digest = *session.handshake();
     let (mut sealer, mut opener) = session.split(0, REQUEST_BYTES)?;
@@ -258,7 +258,7 @@ async fn authenticate(
     };
     let mut sealed = Vec::new();
     sealer.seal(&answer, &mut sealed)?;
-    timeout(STEP, send.write_all(&sealed)).await.map_err(|_| Ended::TooSlow)?.map_err(|_| Ended::Left)?;
+    timeout(STEP, send.put(&sealed)).await.map_err(|_| Ended::TooSlow)?.map_err(|_| Ended::Left)?;
     match admitted {
         Ok(Admitted::User(user, told)) => Ok(Party::User(Box::new(Opened { user, told, sealer, opener, send, recv }))),
         Ok(Admitted::Custodian(who)) => Ok(Party::Custodian(Box::new(Custodian { who, handshake, sealer, opener, send, recv }))),
@@ -303,7 +303,7 @@ async fn welcome(
 }
 
 /// The first message of stream 0 after attestation; small, since nobody is known yet.
-async fn first_message(opener: &mut Opener, recv: &mut RecvStream) -> Result<Vec<u8>, Ended> {
+async fn first_message(opener: &mut Opener, recv: &mut Receiving) -> Result<Vec<u8>, Ended> {
     let by = clock::now() + STEP;
     let mut received = 0usize;
     loop {
@@ -314,10 +314,10 @@ async fn first_message(opener: &mut Opener, recv: &mut RecvStream) -> Result<Vec
             return Err(Ended::Refused { code: RefusalCode::TooLarge });
         }
         let most = STRANGER_BYTES.saturating_sub(received);
-        let chunk = tokio::time::timeout_at(by, recv.read_chunk(most, true)).await.map_err(|_| Ended::TooSlow)??;
+        let chunk = tokio::time::timeout_at(by, recv.chunk(most)).await.map_err(|_| Ended::TooSlow)??;
         let chunk = chunk.ok_or(Ended::Left)?;
-        received = received.saturating_add(chunk.bytes.len());
-        opener.push(&chunk.bytes)?;
+        received = received.saturating_add(chunk.len());
+        opener.push(&chunk)?;
     }
 }
 
@@ -337,7 +337,7 @@ async fn converse(front: &Arc<Front>, opened: Opened, renewals: Receiver<u64>) -
         Ended::Refused { code: RefusalCode::Unavailable } => Some(too_old()),
         Ended::Refused { code: RefusalCode::DeviceRevoked } => Some(device_revoked()),
         Ended::Channel(_) | Ended::Decode(_) | Ended::TooSlow => Some(malformed()),
-        Ended::Refused { .. } | Ended::Left | Ended::Frame(_) | Ended::Read(_) | Ended::TooManyPages => None,
+        Ended::Refused { .. } | Ended::Left | Ended::Frame(_) | Ended::TooManyPages => None,
     };
     desk.close();
     if matches!(ended, Ended::Refused { .. } | Ended::Left) {
@@ -365,7 +365,7 @@ async fn settle(outbox: &Outbox, within: Duration) {
     }
 }
 
-async fn listen(front: &Front, desk: &mut Desk, (opener, recv): (&mut Opener, &mut RecvStream), mut renewals: Receiver<u64>) -> Ended {
+async fn listen(front: &Front, desk: &mut Desk, (opener, recv): (&mut Opener, &mut Receiving), mut renewals: Receiver<u64>) -> Ended {
     let mut leaving = front.leaving.subscribe();
     let mut tick = interval(DEVICE_LOOK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -406,8 +406,8 @@ async fn listen(front: &Front, desk: &mut Desk, (opener, recv): (&mut Opener, &m
         begun = (!opener.is_idle()).then(|| begun.unwrap_or_else(clock::now));
         tokio::select! {
             biased;
-            chunk = recv.read_chunk(READ_BYTES, true) => match chunk {
-                Ok(Some(chunk)) => if let Err(fault) = opener.push(&chunk.bytes) { return fault.into() },
+            chunk = recv.chunk(READ_BYTES) => match chunk {
+                Ok(Some(chunk)) => if let Err(fault) = opener.push(&chunk) { return fault.into() },
                 Ok(None) if opener.is_idle() => return Ended::Left,
                 Ok(None) => return ChannelError::Truncated.into(),
                 Err(fault) => return fault.into(),
@@ -448,7 +448,7 @@ async fn handle(desk: &mut Desk, message: &[u8]) -> Result<(), Ended> {
 }
 
 /// Refuses in the clear, before there is a session.
-pub(crate) async fn refuse_plain(mut writer: FrameWriter, refusal: Refusal) -> Ended {
+pub(crate) async fn refuse_plain(mut writer: FrameWriter<Sending>, refusal: Refusal) -> Ended {
     let code = refusal.code;
     if writer.write(&refusal.encode(), LAST_WORD).await.is_ok() {
         writer.finish(LAST_WORD).await;
@@ -457,7 +457,7 @@ pub(crate) async fn refuse_plain(mut writer: FrameWriter, refusal: Refusal) -> E
 }
 
 /// Refuses inside the session, before it is open.
-async fn refuse_sealed(session: Session<Unverified>, writer: &mut FrameWriter, refusal: Refusal) -> Ended {
+async fn refuse_sealed(session: Session<Unverified>, writer: &mut FrameWriter<Sending>, refusal: Refusal) -> Ended {
     let code = refusal.code;
     if let Ok(sealed) = session.seal_refusal(&refusal)
         && writer.write(&sealed, LAST_WORD).await.is_ok()
@@ -468,17 +468,17 @@ async fn refuse_sealed(session: Session<Unverified>, writer: &mut FrameWriter, r
     Ended::Refused { code }
 }
 
-async fn last_word(mut send: SendStream) {
-    if send.finish().is_ok() {
-        // Whether it arrived changes nothing for us.
-        let _ = timeout(LAST_WORD, send.stopped()).await;
-    }
+async fn last_word(mut send: Sending) {
+    // Whether it arrived changes nothing for us.
+    let _ = timeout(LAST_WORD, send.end()).await;
 }
 
 fn too_old() -> Refusal {
     refusal(RefusalCode::Unavailable, "the session is as old as this node lets it be; open a new one, which attests again")
 }
 
+#[cfg(test)]
+pub(crate) mod house;
 #[cfg(test)]
 mod tests;
 

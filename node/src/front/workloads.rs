@@ -11,8 +11,9 @@ use crate::front::grants::{Guest, Verdict};
 use crate::front::limits::{LAST_WORD, REQUEST_STALL, STEP, VISIT, WRITE_STALL};
 use crate::front::refusals::{leaving, malformed, refusal};
 use crate::front::session::Ended;
-use quinn::{RecvStream, SendStream};
+use crate::web::caller::{Receiving, Sending};
 use ringwall_channel::{Opener, Sealer};
+use ringwall_quic::{Sink as _, Source as _};
 use ringwall_wire::codec::Message as _;
 use ringwall_wire::ids::{Digest, Nonce};
 use ringwall_wire::limits::WORKLOAD_ASKS;
@@ -34,8 +35,8 @@ pub(crate) struct Visit {
     pub(crate) handshake: Digest,
     pub(crate) sealer: Sealer,
     pub(crate) opener: Opener,
-    pub(crate) send: SendStream,
-    pub(crate) recv: RecvStream,
+    pub(crate) send: Sending,
+    pub(crate) recv: Receiving,
 }
 
 /// Leads a visit to its end.
@@ -54,10 +55,8 @@ pub(crate) async fn serve(front: &Arc<Front>, visit: Visit) -> Ended {
         // Number 0 answers nobody's question: the session is over.
         let _ = pipe.tell(&WorkloadReply { number: 0, body: WorkloadAnswer::Refused(leaving()) }).await;
     }
-    if pipe.send.finish().is_ok() {
-        // Whether it arrived changes nothing for us.
-        let _ = timeout(LAST_WORD, pipe.send.stopped()).await;
-    }
+    // Whether it arrived changes nothing for us.
+    let _ = timeout(LAST_WORD, pipe.send.end()).await;
     ended
 }
 
@@ -149,8 +148,8 @@ impl Counter {
 struct Pipe {
     sealer: Sealer,
     opener: Opener,
-    send: SendStream,
-    recv: RecvStream,
+    send: Sending,
+    recv: Receiving,
 }
 
 impl Pipe {
@@ -161,9 +160,9 @@ impl Pipe {
             if let Some(message) = self.opener.next()? {
                 return Ok(message);
             }
-            let chunk = timeout_at(by, self.recv.read_chunk(READ_BYTES, true)).await.map_err(|_| Ended::TooSlow)??;
+            let chunk = timeout_at(by, self.recv.chunk(READ_BYTES)).await.map_err(|_| Ended::TooSlow)??;
             let Some(chunk) = chunk else { return Err(Ended::Left) };
-            self.opener.push(&chunk.bytes)?;
+            self.opener.push(&chunk)?;
         }
     }
 
@@ -177,6 +176,6 @@ impl Pipe {
         let mut sealed = Vec::new();
         self.sealer.seal(message, &mut sealed)?;
         let within = if message.len() > READ_BYTES { WRITE_STALL } else { STEP };
-        timeout(within, self.send.write_all(&sealed)).await.map_err(|_| Ended::TooSlow)?.map_err(|_| Ended::Left)
+        timeout(within, self.send.put(&sealed)).await.map_err(|_| Ended::TooSlow)?.map_err(|_| Ended::Left)
     }
 }

@@ -4,21 +4,15 @@
 //! signature are deterministic, so equal names give equal bytes. A guest pins it; it is had over an attested session (`ringwall workload-key
 //! certificate`), not from the host. Trusts: the keyring. Out of scope: what it proves to clients that do not pin it (nothing).
 
-use p256::ecdsa::signature::Signer as _;
-use p256::ecdsa::{DerSignature, SigningKey};
+use crate::signer::Signer;
+use p256::ecdsa::SigningKey;
 use rcgen::{CertificateParams, DistinguishedName, DnType, IsCa, SerialNumber};
 use ringwall_keys::Keyring;
 use ringwall_wire::bounded::Blob;
 use ringwall_wire::limits::CERT_BYTES;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivateSec1KeyDer};
+use rustls::pki_types::CertificateDer;
 use rustls::{ServerConfig, crypto::aws_lc_rs};
 use std::sync::Arc;
-use zeroize::Zeroizing;
-
-/// What SEC 1 puts around a P-256 key: version, the scalar's head.
-const SEC1_HEAD: [u8; 7] = [0x30, 0x77, 0x02, 0x01, 0x01, 0x04, 0x20];
-/// The curve's name, and the point's head.
-const SEC1_MIDDLE: [u8; 16] = [0xa0, 0x0a, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0xa1, 0x44, 0x03, 0x42];
 
 /// Why there is no certificate.
 #[derive(Debug, thiserror::Error)]
@@ -27,8 +21,7 @@ pub(crate) struct IdentityError(String);
 
 /// Key and certificate of a cluster.
 pub(crate) struct Identity {
-    key: SigningKey,
-    point: Vec<u8>,
+    signer: Signer,
     certificate: CertificateDer<'static>,
 }
 
@@ -38,35 +31,16 @@ impl core::fmt::Debug for Identity {
     }
 }
 
-/// Signs deterministically (RFC 6979), so that every member makes the same certificate.
-struct Deterministic<'a>(&'a SigningKey, &'a [u8]);
-
-impl rcgen::PublicKeyData for Deterministic<'_> {
-    fn der_bytes(&self) -> &[u8] {
-        self.1
-    }
-    fn algorithm(&self) -> &'static rcgen::SignatureAlgorithm {
-        &rcgen::PKCS_ECDSA_P256_SHA256
-    }
-}
-
-impl rcgen::SigningKey for Deterministic<'_> {
-    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
-        let signature: DerSignature = self.0.sign(message);
-        Ok(signature.as_bytes().to_vec())
-    }
-}
-
 impl Identity {
     /// The cluster's identity for these names.
     pub(crate) fn new(keyring: &Keyring, names: &[String]) -> Result<Self, IdentityError> {
         // A scalar above the group's order is as likely as a collision in 32 bits: the next one is tried.
         let key = (0..=u8::MAX).find_map(|at| SigningKey::from_slice(keyring.broker_key(at).expose()).ok());
         let key = key.ok_or_else(|| IdentityError("no key could be derived".into()))?;
-        let point = key.verifying_key().to_sec1_point(false).as_bytes().to_vec();
-        let params = params(names, &point).map_err(|fault| IdentityError(fault.to_string()))?;
-        let certificate = params.self_signed(&Deterministic(&key, &point)).map_err(|fault| IdentityError(fault.to_string()))?;
-        Ok(Identity { certificate: certificate.der().clone(), key, point })
+        let signer = Signer::new(key);
+        let params = params(names, signer.point()).map_err(|fault| IdentityError(fault.to_string()))?;
+        let certificate = params.self_signed(&signer).map_err(|fault| IdentityError(fault.to_string()))?;
+        Ok(Identity { certificate: certificate.der().clone(), signer })
     }
 
     /// The certificate, DER.
@@ -76,16 +50,10 @@ impl Identity {
 
     /// TLS 1.3 under this certificate.
     pub(crate) fn tls(&self) -> Result<Arc<ServerConfig>, rustls::Error> {
-        let scalar = Zeroizing::new(self.key.to_bytes());
-        let mut der = Zeroizing::new(Vec::with_capacity(121));
-        for part in [&SEC1_HEAD[..], scalar.as_slice(), &SEC1_MIDDLE, &[0], &self.point] {
-            der.extend_from_slice(part);
-        }
-        let key = PrivateKeyDer::Sec1(PrivateSec1KeyDer::from(der.to_vec()));
         let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
             .with_protocol_versions(&[&rustls::version::TLS13])?
             .with_no_client_auth()
-            .with_single_cert(vec![self.certificate.clone()], key)?;
+            .with_single_cert(vec![self.certificate.clone()], self.signer.private_key())?;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         config.send_tls13_tickets = 0;
         Ok(Arc::new(config))

@@ -84,6 +84,7 @@ pub(crate) fn site_under(policy: PolicyDoc, (chip, slot): (&str, u8), lies: &[Li
         custody: ringwall_node::custody::schedule::Timetable::default(),
         replace_order: None,
         kbs: None,
+        web: None,
         backup_users: Vec::new(),
         staple: ringwall_node::stapling::Staple::none(),
     };
@@ -104,6 +105,7 @@ pub(crate) fn site_under(policy: PolicyDoc, (chip, slot): (&str, u8), lies: &[Li
         clock,
         entropy: entropy::system().unwrap(),
         endpoint,
+        web: Arc::default(),
         dial: ringwall_quic::dial_config(Alpn::Peer).unwrap(),
         life: LifeCell::default(),
         leaving: tokio::sync::watch::Sender::new(false),

@@ -1,271 +1,14 @@
-//! A front door over a real replica, real QUIC and minted evidence, with a client that verifies, and one that misbehaves.
+//! What sessions answer, and what ends them, over a real front door and a client that verifies, and one that misbehaves.
 //!
 //! Decides: nothing. Trusts: nothing. Out of scope: several members (the suites over real processes).
 #![allow(clippy::unwrap_used, clippy::panic)]
+use super::house::*;
 use super::*;
-use crate::front::FrontParts;
-use crate::renewal::Sessions;
-use crate::ring::Ring;
-use crate::room::Room;
 use ed25519_dalek::SigningKey;
-use ringwall_attest::{Asked, Pinned, PolicyPin, appraise_session};
-use ringwall_channel::user::sign_user;
-use ringwall_channel::{ClientDial, NodeSecrets};
-use ringwall_consensus::{BoxFuture, Class, Options, Replica, Transport, TransportError};
-use ringwall_keys::Keyring;
-use ringwall_sim::{SimTee, anchors, genesis_record, world};
-use ringwall_wire::admission::IncarnationCert;
-use ringwall_wire::bounded::{Blob, List, Text};
-use ringwall_wire::evidence::Role;
-use ringwall_wire::ids::{ClientId, ClusterId, CredPublic, Epoch, Incarnation, PolicyVersion, Revision, Slot, UserId, Vendor};
-use ringwall_wire::peer::{Member, PeerAnswer, PeerCall};
-use ringwall_wire::policy::PolicyDoc;
+use ringwall_sim::world;
+use ringwall_wire::bounded::{List, Text};
+use ringwall_wire::ids::Revision;
 use ringwall_wire::request::*;
-use ringwall_wire::session::{AttestMode, AttestReq, NodeDescriptor};
-use std::collections::VecDeque;
-
-struct Nobody;
-
-impl Transport for Nobody {
-    fn call(&self, to: Incarnation, _: &Member, _: Class, _: PeerCall, _: Duration) -> BoxFuture<Result<PeerAnswer, TransportError>> {
-        Box::pin(async move { Err(TransportError::Unreachable { to, why: String::new() }) })
-    }
-}
-
-/// A cluster of one member and its front door.
-struct House {
-    front: Arc<Front>,
-    cluster_id: ClusterId,
-    endpoint: quinn::Endpoint,
-    address: std::net::SocketAddr,
-    _folder: tempfile::TempDir,
-}
-
-async fn house() -> House {
-    house_under(world::policy()).await
-}
-
-async fn house_under(policy: PolicyDoc) -> House {
-    let entropy = crate::entropy::system().unwrap();
-    let clock = crate::clock::system();
-    let genesis = genesis_record(&policy, "test", Nonce([5; 32]));
-    let boot_config = world::founding_config(&genesis.template, Slot(1));
-    let tee = SimTee::new(world::machine("genoa-1", boot_config.clone()).unwrap(), clock() / 1_000);
-    let (cluster_id, epoch) = (genesis.cluster_id(), Epoch(1));
-    let incarnation = Incarnation::new(epoch, 1);
-    let secrets = Arc::new(NodeSecrets::generate(&mut *entropy()));
-    let folder = tempfile::tempdir().unwrap();
-    let options = Options::new(folder.path().join("inc"), cluster_id, incarnation, clock.clone());
-    let replica = Replica::open(options, Arc::new(Nobody)).await.unwrap();
-    let cert = IncarnationCert {
-        slot: Slot(1),
-        keys: secrets.public().clone(),
-        vendor: Vendor::Amd,
-        chip: tee.chip(),
-        measurement: Text::new(world::BUILD).unwrap(),
-        boot_config: boot_config.host_data(),
-        peer_address: Text::default(),
-        client_address: Text::new("127.0.0.1:1").unwrap(),
-    };
-    replica.found(cert).await.unwrap();
-    let keyring = Ring::new(Keyring::found(cluster_id, &mut *entropy()));
-    let sessions = Sessions::new(&policy.session, Duration::from_secs(86_400));
-    let front = Front::start(FrontParts {
-        cluster_id,
-        epoch,
-        incarnation,
-        slot: Slot(1),
-        secrets,
-        attester: Arc::new(tee),
-        anchors: Arc::new(ringwall_sim::anchors()),
-        keyring,
-        replica,
-        genesis,
-        policies: Arc::new(crate::governance::PolicyCell::founding(policy)),
-        boot_config,
-        staple: crate::stapling::Staple::none(),
-        published: Arc::default(),
-        clock,
-        entropy,
-        room: Room::new(folder.path().to_owned(), 0),
-        sessions,
-        node: std::sync::Weak::new(),
-        kbs: None,
-        backup_users: vec![user(1)],
-    });
-    let endpoint = ringwall_quic::bind("127.0.0.1:0".parse().unwrap(), Some(ringwall_quic::server_config().unwrap())).unwrap();
-    let (address, serving, accepting) = (endpoint.local_addr().unwrap(), front.clone(), endpoint.clone());
-    tokio::spawn(async move {
-        while let Some(incoming) = accepting.accept().await {
-            let front = serving.clone();
-            tokio::spawn(async move { front.serve(incoming.await.unwrap()).await });
-        }
-    });
-    House { front, cluster_id, endpoint, address, _folder: folder }
-}
-
-/// The user of a client with this seed.
-fn user(seed: u8) -> UserId {
-    UserId::of(&CredPublic(SigningKey::from_bytes(&[seed; 32]).verifying_key().to_bytes()))
-}
-
-struct Client {
-    _connection: Connection,
-    sealer: Sealer,
-    opener: Opener,
-    send: SendStream,
-    recv: RecvStream,
-    ready: Option<UserReady>,
-    covered: u16,
-    number: u64,
-    kept: VecDeque<Reply>,
-}
-
-impl House {
-    async fn dial(&self) -> (Connection, FrameReader, FrameWriter) {
-        let config = ringwall_quic::dial_config(Alpn::Client).unwrap();
-        let connection = ringwall_quic::dial(&self.endpoint, &config, self.address, STEP).await.unwrap();
-        let (send, recv) = connection.open_bi().await.unwrap();
-        (connection, FrameReader::new(recv), FrameWriter::new(send))
-    }
-
-    /// Everything a client does before its first request.
-    async fn client(&self, seed: u8, name: u8) -> Client {
-        let entropy = crate::entropy::system().unwrap();
-        let (connection, mut reader, mut writer) = self.dial().await;
-        writer.write(&GetDescriptor { versions: List::new(vec![1]).unwrap() }.encode(), STEP).await.unwrap();
-        let descriptor = NodeDescriptor::decode(&reader.read(HANDSHAKE_MESSAGE_BYTES, STEP).await.unwrap()).unwrap();
-        let binding = transport_binding(&connection);
-        let prologue = ClientPrologue { cluster_id: self.cluster_id, epoch: Epoch(1), version: 1, transport_binding: &binding };
-        let (dial, msg1) = ClientDial::start(&descriptor, &prologue, &mut *entropy()).unwrap();
-        writer.write(&msg1, STEP).await.unwrap();
-        let mut session = dial.finish(&reader.read(HANDSHAKE_MESSAGE_BYTES, STEP).await.unwrap()).unwrap();
-        let nonce = Nonce([seed; 32]);
-        let ask = AttestReq { nonce, mode: AttestMode::Batched, min_policy_version: PolicyVersion(1), known_policy: None };
-        writer.write(&session.seal_attest_req(&ask).unwrap(), STEP).await.unwrap();
-        let answer = session.open_attest_resp(&reader.read(1 << 20, STEP).await.unwrap()).unwrap();
-        let (handshake, noise) = (*session.handshake(), *session.remote_noise().unwrap());
-        let asked = Asked { handshake: &handshake, nonce: &nonce, role: Role::ClientServer, noise: &noise, mode: AttestMode::Batched };
-        let (anchors, now_s, policy) = (anchors(), crate::clock::system()() / 1_000, PolicyPin::Founding { min_version: PolicyVersion(1) });
-        let pinned = Pinned { cluster_id: self.cluster_id, policy, anchors: &anchors, now_s, last_head: None };
-        let peer = appraise_session(&answer, &asked, &pinned).unwrap();
-        let binding = UserBinding { handshake: &handshake, nonce: &nonce, incarnation: peer.incarnation() };
-        let auth = sign_user(&binding, &ClientId([name; 16]), &SigningKey::from_bytes(&[seed; 32]));
-        let (sealer, opener) = session.establish(peer).unwrap().split(0, REQUEST_BYTES).unwrap();
-        let (send, recv) = (writer.into_stream(), reader.into_stream());
-        let mut client =
-            Client { _connection: connection, sealer, opener, send, recv, ready: None, covered: 0, number: 0, kept: VecDeque::new() };
-        client.send(&auth.encode()).await;
-        client.ready = Some(UserReady::decode(&client.message().await.unwrap()).unwrap());
-        client
-    }
-}
-
-impl Client {
-    async fn send(&mut self, message: &[u8]) {
-        let mut sealed = Vec::new();
-        self.sealer.seal(message, &mut sealed).unwrap();
-        self.send.write_all(&sealed).await.unwrap();
-    }
-
-    async fn message(&mut self) -> Option<Vec<u8>> {
-        loop {
-            if let Some(message) = self.opener.next().unwrap() {
-                return Some(message);
-            }
-            let chunk = timeout(STEP, self.recv.read_chunk(1 << 16, true)).await.unwrap().ok()??;
-            self.opener.push(&chunk.bytes).unwrap();
-        }
-    }
-
-    async fn start(&mut self, op: Op) -> u64 {
-        self.number += 1;
-        self.send(&Request { number: self.number, op }.encode()).await;
-        self.number
-    }
-
-    /// The next reply to `number`; others are kept.
-    async fn reply(&mut self, number: u64) -> Answer {
-        loop {
-            if let Some(at) = self.kept.iter().position(|reply| reply.number == number) {
-                return self.kept.remove(at).unwrap().body;
-            }
-            let message = self.message().await.expect("the session goes on");
-            let reply = Reply::decode(&message).unwrap();
-            match &reply.body {
-                Answer::Receipt(receipted) => {
-                    assert_eq!(self.covered, 0, "the receipt before answers for replies that never came");
-                    self.covered = receipted.covers;
-                    continue;
-                }
-                Answer::Refused(_) => self.covered = self.covered.saturating_sub(1),
-                _ => self.covered = self.covered.checked_sub(1).expect("a receipt comes before what it answers for"),
-            }
-            self.kept.push_back(reply);
-        }
-    }
-
-    async fn ask(&mut self, op: Op) -> Answer {
-        let number = self.start(op).await;
-        self.reply(number).await
-    }
-}
-
-fn notes() -> Namespace {
-    Text::new("notes").unwrap()
-}
-
-fn key(name: &str) -> KeyName {
-    Blob::new(name).unwrap()
-}
-
-fn open_notes() -> Op {
-    Op::OpenNamespace(OpenNamespace { namespace: notes(), mode: KeyMode::Cluster, commit: None })
-}
-
-fn put(seq: u64, name: &str, value: &[u8], expect: Expect) -> Op {
-    let change = Change::Put(PutValue { value: Blob::new(value).unwrap(), ttl_s: 0 });
-    write(seq, vec![Mutation { key: key(name), expect, change }])
-}
-
-fn write(seq: u64, mutations: Vec<Mutation>) -> Op {
-    let once = Once { seq, acked: seq - 1, since: Revision(0) };
-    Op::Write(Write { namespace: notes(), once, mutations: List::new(mutations).unwrap() })
-}
-
-fn get(name: &str) -> Op {
-    Op::Get(Get { namespace: notes(), key: key(name) })
-}
-
-fn list(prefix: &str, after: Option<&str>, limit: u16) -> Op {
-    Op::List(ListKeys { namespace: notes(), prefix: key(prefix), after: after.map(key), limit, values: true })
-}
-
-fn watch(prefix: &str, after: Revision) -> Op {
-    Op::Watch(Watch { namespace: notes(), prefix: key(prefix), after })
-}
-
-fn code(answer: &Answer) -> RefusalCode {
-    match answer {
-        Answer::Refused(refusal) => refusal.code,
-        other => panic!("not a refusal: {other:?}"),
-    }
-}
-
-fn value(answer: Answer) -> Vec<u8> {
-    match answer {
-        Answer::Found(entry) => entry.value.to_vec(),
-        other => panic!("nothing found: {other:?}"),
-    }
-}
-
-fn revision(answer: &Answer) -> Revision {
-    match answer {
-        Answer::Written(revision) => *revision,
-        other => panic!("not written: {other:?}"),
-    }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_verified_session_writes_reads_lists_and_watches() {
     let house = house().await;
@@ -406,7 +149,7 @@ async fn a_session_that_is_never_quiet_ends_when_it_has_to_attest_again() {
     let mut policy = world::policy();
     policy.session.reattest_s = 1;
     let house = house_under(policy).await;
-    let Client { mut sealer, mut opener, mut send, mut recv, _connection, .. } = house.client(1, 1).await;
+    let Client { mut sealer, mut opener, mut send, mut recv, connection: _connection, .. } = house.client(1, 1).await;
     // Tells whether the node ended the session; gives up by itself long after it should have.
     let asking = tokio::spawn(async move {
         let give_up = Instant::now() + Duration::from_secs(60);
@@ -415,7 +158,7 @@ async fn a_session_that_is_never_quiet_ends_when_it_has_to_attest_again() {
             for number in number..number + 500 {
                 sealer.seal(&Request { number, op: Op::Status }.encode(), &mut sealed).unwrap();
             }
-            if send.write_all(&sealed).await.is_err() {
+            if send.put(&sealed).await.is_err() {
                 return true;
             }
             if Instant::now() > give_up {
@@ -425,8 +168,8 @@ async fn a_session_that_is_never_quiet_ends_when_it_has_to_attest_again() {
         false
     });
     let mut last = None;
-    while let Ok(Some(chunk)) = recv.read_chunk(1 << 16, true).await {
-        opener.push(&chunk.bytes).unwrap();
+    while let Ok(Some(chunk)) = recv.chunk(1 << 16).await {
+        opener.push(&chunk).unwrap();
         while let Some(message) = opener.next().unwrap() {
             last = Some(Reply::decode(&message).unwrap());
         }
