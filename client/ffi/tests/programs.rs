@@ -39,6 +39,7 @@ fn built(source: &str, folder: &Path) -> PathBuf {
 fn in_memory_checker(program: &Path, words: &[&str]) -> Output {
     let mut command = Command::new("valgrind");
     command.args(["--quiet", "--leak-check=full", "--errors-for-leak-kinds=definite,possible", "--fair-sched=yes"]);
+    command.arg(format!("--suppressions={}", here("tests/c/memory.supp").display()));
     command.arg(format!("--error-exitcode={FOUND}")).arg(program).args(words);
     command.output().expect("valgrind can be started (Debian: apt-get install valgrind)")
 }
