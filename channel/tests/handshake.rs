@@ -7,7 +7,10 @@ use super::world;
 
 use ringwall_channel::client::{MSG1_BYTES, MSG2_BYTES};
 use ringwall_channel::peer;
-use ringwall_channel::{ChannelError, ClientDial, ClientPrologue, NodeSecrets, PeerAnswer, PeerDial, PeerPrologue, answer_client};
+use ringwall_channel::{
+    ChannelError, ClientDial, ClientPrologue, NodeSecrets, PeerAnswer, PeerDial, PeerPrologue, answer_client, web_socket_binding,
+    web_transport_binding,
+};
 use ringwall_wire::codec::Message;
 use ringwall_wire::ids::{ClusterId, Epoch, KemPublic, NoisePublic, Slot};
 use ringwall_wire::session::{NodeDescriptor, PeerPurpose};
@@ -254,4 +257,23 @@ fn a_reflected_record_is_refused() {
     let (mut dialled, _) = cluster.peer_session(&one, &two, 10);
     let sealed = dialled.seal_attest_req(&request(5)).unwrap();
     assert_eq!(dialled.open_attest_req(&sealed), Err(ChannelError::RecordNotAuthentic { counter: 0 }));
+}
+
+#[test]
+fn a_session_of_one_door_is_none_of_another() {
+    let cluster = Cluster::new();
+    let node = cluster.node("genoa-1", 1, 1);
+    let bindings = [web_transport_binding(&[1; 32]), web_transport_binding(&[2; 32]), web_socket_binding(), [1; 32]];
+    for dialled in &bindings {
+        for answered in &bindings {
+            let (dialler, answerer) = (prologue(&cluster, dialled), prologue(&cluster, answered));
+            let (_, msg1) = ClientDial::start(&cluster.descriptor(&node), &dialler, &mut rng(2)).unwrap();
+            let agreed = answer_client(&node.secrets, &answerer, &msg1, &mut rng(3)).is_ok();
+            assert_eq!(agreed, dialled == answered);
+        }
+    }
+}
+
+fn prologue<'a>(cluster: &Cluster, transport_binding: &'a [u8; 32]) -> ClientPrologue<'a> {
+    ClientPrologue { cluster_id: cluster.id, epoch: Epoch(1), version: 1, transport_binding }
 }

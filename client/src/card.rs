@@ -1,11 +1,12 @@
 //! Reading a cluster card: the file that pins a cluster.
 //!
-//! Decides: a card is bounded, canonical, and consistent before anything in it is used. Trusts: whoever handed over the file; a cluster
+//! Decides: a card is bytes or text, bounded, canonical, and consistent before anything in it is used. Trusts: whoever handed over the file; a cluster
 //! id given beside it (`--cluster`) must match. Out of scope: how cards are made (`node`). Protocol section 2.1.
 
 use ringwall_attest::governance::StepError;
 use ringwall_session::card::{self, CardFault};
 pub use ringwall_session::card::{newest_policy, policies};
+use ringwall_wire::card_text::CardTextError;
 use ringwall_wire::codec::DecodeError;
 use ringwall_wire::genesis::{CardError, ClusterCard};
 use ringwall_wire::ids::ClusterId;
@@ -13,7 +14,7 @@ use ringwall_wire::limits::CARD_BYTES;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-/// Bytes of a card file.
+/// Bytes of a card file; one with text holds a smaller card.
 pub const CARD_FILE_BYTES: usize = CARD_BYTES;
 
 /// Why a card was not read.
@@ -42,6 +43,14 @@ pub enum ReadCardError {
         path: PathBuf,
         /// What is wrong.
         source: DecodeError,
+    },
+    /// It is the text of no card.
+    #[error("{} is no text of a cluster card: {source}", .path.display())]
+    Text {
+        /// Where.
+        path: PathBuf,
+        /// What is wrong.
+        source: CardTextError,
     },
     /// Its parts contradict each other.
     #[error("{} contradicts itself: {source}; ask the founders for a good one", .path.display())]
@@ -78,6 +87,7 @@ impl ReadCardError {
             ReadCardError::Io { .. } => "RW-C-CARD-IO",
             ReadCardError::TooLarge { .. } => "RW-C-CARD-TOO-LARGE",
             ReadCardError::Malformed { .. } => "RW-C-CARD-MALFORMED",
+            ReadCardError::Text { .. } => "RW-C-CARD-TEXT",
             ReadCardError::Contradiction { .. } => "RW-C-CARD-CONTRADICTION",
             ReadCardError::Changes { .. } => "RW-C-CARD-POLICY",
             ReadCardError::OtherCluster { .. } => "RW-C-CARD-OTHER-CLUSTER",
@@ -107,7 +117,8 @@ fn named(path: &Path, fault: CardFault) -> ReadCardError {
         CardFault::Malformed(source) => ReadCardError::Malformed { path, source },
         CardFault::Contradiction(source) => ReadCardError::Contradiction { path, source },
         CardFault::Changes(source) => ReadCardError::Changes { path, source },
-        // A file is read as bytes alone.
-        CardFault::Text(_) | CardFault::Link(_) => ReadCardError::Malformed { path, source: DecodeError::Illegal { what: "cluster card" } },
+        CardFault::Text(source) => ReadCardError::Text { path, source },
+        // A file is a card or the text of one.
+        CardFault::Link(_) => ReadCardError::Malformed { path, source: DecodeError::Illegal { what: "cluster card" } },
     }
 }

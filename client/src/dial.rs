@@ -62,7 +62,7 @@ impl NodeDialler {
         })
     }
 
-    pub(crate) async fn connect(&self, address: &str, until: Instant) -> Result<quinn::Connection, DialError> {
+    async fn connect(&self, address: &str, until: Instant) -> Result<quinn::Connection, DialError> {
         let resolving = tokio::time::timeout_at(until, tokio::net::lookup_host(address));
         let resolved = match resolving.await {
             Ok(Ok(addresses)) => addresses.take(RESOLVED).collect::<Vec<SocketAddr>>(),
@@ -195,7 +195,7 @@ async fn off_the_loop<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'stat
 }
 
 /// Opens an endpoint of this process' own: both address families where the machine has them.
-pub(crate) fn endpoint() -> Result<quinn::Endpoint, ConnectError> {
+fn endpoint() -> Result<quinn::Endpoint, ConnectError> {
     let any = SocketAddr::from(([0u16; 8], 0));
     let any_v4 = SocketAddr::from(([0u8; 4], 0));
     ringwall_quic::bind(any, None)

@@ -49,6 +49,8 @@ pub(crate) struct Driver<D: Dial> {
     link: Option<(DialId, D::Link)>,
     /// A session was in use.
     begun: bool,
+    /// A session was left just now.
+    left: bool,
     inbox: mpsc::Receiver<Command>,
     commands: Vec<Command>,
     arrived: Vec<Vec<u8>>,
@@ -81,6 +83,7 @@ impl<D: Dial> Driver<D> {
             fresh: None,
             link: None,
             begun: false,
+            left: false,
             inbox,
             commands: Vec::with_capacity(COMMANDS),
             arrived: Vec::new(),
@@ -106,6 +109,10 @@ impl<D: Dial> Driver<D> {
     /// Runs until the client is gone.
     pub(crate) async fn run(mut self) {
         while self.carry_out().is_none() {
+            if std::mem::take(&mut self.left) {
+                // Until the timer's next tick: a node that breaks whatever it is sent does not keep this task from giving way.
+                tokio::time::sleep(Duration::ZERO).await;
+            }
             self.wait().await;
         }
         self.dialler.settle().await;
@@ -130,6 +137,7 @@ impl<D: Dial> Driver<D> {
                 }
                 Effect::Send { dial, messages } => self.send(dial, messages, now),
                 Effect::Leave { .. } => {
+                    self.left = true;
                     if let Some((_, link)) = self.link.take() {
                         link.close();
                     }

@@ -31,6 +31,7 @@ mod clock;
 mod credential;
 pub mod custodian;
 mod dial;
+pub mod doors;
 mod driver;
 mod entropy;
 mod error;

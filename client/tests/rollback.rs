@@ -105,6 +105,25 @@ async fn detected(tale: Tale, misdeed: Misdeed) {
     Client::connect(home.options(20_000)).await.unwrap().close().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_session_shows_is_kept_while_it_goes_on_and_each_time_anew() {
+    let home = Home::new();
+    let client = Client::connect(home.options(20_000)).await.unwrap();
+    let notes = client.namespace("notes").await.unwrap();
+    for value in ["a", "b"] {
+        notes.put("k", value).await.unwrap();
+        let entries = home.impostor.entries();
+        let kept = || home.files().load().unwrap().anchor.map(|anchor| anchor.newest.head.tree.size);
+        let waited = tokio::time::Instant::now();
+        // Due within a second; a busy machine is given more.
+        while kept() != Some(entries) {
+            assert!(waited.elapsed() < Duration::from_secs(10), "nobody kept {entries} entries: {:?}", kept());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+    client.close().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_older_world_is_a_rollback() {
     detected(Tale::Older, Misdeed::Rollback).await;

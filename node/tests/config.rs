@@ -123,6 +123,27 @@ fn the_key_broker_is_offered_where_its_section_stands() {
 }
 
 #[test]
+fn pages_are_let_in_where_the_section_stands() {
+    let (_folder, flags) = folder(GOOD);
+    assert_eq!(load(&flags, Purpose::Join).unwrap().web, None);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/ringwalld.example.toml");
+    let example = std::fs::read_to_string(path).unwrap();
+    let (_, section) = example.split_once("# [web]\n").unwrap();
+    let (section, _) = section.split_once("\n\n").unwrap();
+    let fields = section.lines().filter_map(|line| line.strip_prefix("# ")).filter(|line| line.contains(" = "));
+    let (_folder, flags) = self::folder(&format!("{GOOD}\n[web]\n{}", fields.collect::<Vec<_>>().join("\n")));
+    let web = load(&flags, Purpose::Join).unwrap().web.unwrap();
+    assert_eq!(web.transport.unwrap(), PathBuf::from("/var/lib/ringwall-web"));
+    let (listen, told) = web.socket.unwrap();
+    assert_eq!((listen.port(), &*told), (7401, "wss://node-1.example.org/ringwall"));
+    // The least that can be said, and what follows from it.
+    let (folder, flags) = self::folder(&format!("{GOOD}\n[web]\nsocket_listen = \"127.0.0.1:7\""));
+    let web = load(&flags, Purpose::Join).unwrap().web.unwrap();
+    assert_eq!(web.transport.unwrap(), folder.path().join("here"));
+    assert_eq!(&*web.socket.unwrap().1, "ws://127.0.0.1:7/ringwall");
+}
+
+#[test]
 fn the_boot_configuration_binds_slot_and_cluster() {
     let (_folder, flags) = folder(GOOD);
     let joining = load(&flags, Purpose::Join).unwrap();
@@ -204,6 +225,13 @@ fn fields_that_cannot_be_used_are_named() {
         (format!("{GOOD}\n[kbs]\nlisten = \"0.0.0.0:1\"\nnames = []"), "kbs.names"),
         (format!("{GOOD}\n[kbs]\nlisten = \"0.0.0.0:1\"\nnames = [\"a/b\"]"), "kbs.names"),
         (format!("{GOOD}\n[endorsements]\nrefresh_hours = 0"), "endorsements.refresh_hours"),
+        (format!("{GOOD}\n[web]\ntransport = false"), "web.transport"),
+        (format!("{GOOD}\n[web]\ntransport = false\nfolder = \"a\"\nsocket_listen = \"0.0.0.0:1\""), "web.folder"),
+        (format!("{GOOD}\n[web]\nsocket_listen = \"7401\""), "web.socket_listen"),
+        (format!("{GOOD}\n[web]\nsocket = \"ws://a/ringwall\""), "web.socket"),
+        (format!("{GOOD}\n[web]\nsocket_listen = \"0.0.0.0:1\"\nsocket = \"https://a/ringwall\""), "web.socket"),
+        (format!("{GOOD}\n[web]\nsocket_listen = \"0.0.0.0:1\"\nsocket = \"ws://a/other\""), "web.socket"),
+        (format!("{GOOD}\n[web]\nsocket_listen = \"0.0.0.0:1\"\nsocket = \"ws://u@a/ringwall\""), "web.socket"),
     ] {
         assert_eq!(field_of(&text).0, field, "{text}");
     }

@@ -19,13 +19,13 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-const LONG: Duration = Duration::from_secs(60);
+pub(crate) const LONG: Duration = Duration::from_secs(60);
 
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-fn config(folder: &Path, port: u16, cluster: ClusterPart, boot: BootConfig, peers: &[u16]) -> Config {
+pub(crate) fn config(folder: &Path, port: u16, cluster: ClusterPart, boot: BootConfig, peers: &[u16]) -> Config {
     let address = Text::new(format!("127.0.0.1:{port}")).unwrap();
     Config {
         data: folder.to_path_buf(),
@@ -54,7 +54,7 @@ fn config(folder: &Path, port: u16, cluster: ClusterPart, boot: BootConfig, peer
     }
 }
 
-fn providers(chip: &str, boot: &BootConfig, lies: &[Lie]) -> Providers {
+pub(crate) fn providers(chip: &str, boot: &BootConfig, lies: &[Lie]) -> Providers {
     let clock = clock::system();
     let now = Arc::clone(&clock);
     let tee = SimTee::new(world::machine(chip, boot.clone()).unwrap(), 0).with_clock(move || now() / 1_000).telling(lies);
@@ -64,7 +64,7 @@ fn providers(chip: &str, boot: &BootConfig, lies: &[Lie]) -> Providers {
 }
 
 /// A node on a runtime of its own, so that it can be killed: its tasks, sockets and files end at once.
-struct Running {
+pub(crate) struct Running {
     folder: PathBuf,
     runtime: Option<tokio::runtime::Runtime>,
     stop: Option<oneshot::Sender<()>>,
@@ -80,7 +80,7 @@ impl Drop for Running {
 }
 
 impl Running {
-    fn start(config: Config, providers: Providers) -> Running {
+    pub(crate) fn start(config: Config, providers: Providers) -> Running {
         ringwall_node::logging::start(&config.log);
         let folder = config.data.clone();
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
@@ -105,7 +105,7 @@ impl Running {
         Running::start(config(folder, port, part, boot.clone(), peers), providers(chip, &boot, &[]))
     }
 
-    async fn leave(mut self) {
+    pub(crate) async fn leave(mut self) {
         self.stop.take().unwrap().send(()).unwrap();
         tokio::time::timeout(LONG, self.task.take().unwrap()).await.unwrap().unwrap().unwrap();
     }
@@ -115,13 +115,13 @@ impl Running {
     }
 }
 
-async fn card_of(folder: &Path) -> ClusterCard {
+pub(crate) async fn card_of(folder: &Path) -> ClusterCard {
     let path = folder.join(CARD_FILE);
     eventually("the card is written", || path.exists()).await;
     ClusterCard::decode(&std::fs::read(path).unwrap()).unwrap()
 }
 
-async fn eventually(what: &str, holds: impl Fn() -> bool) {
+pub(crate) async fn eventually(what: &str, holds: impl Fn() -> bool) {
     let begun = Instant::now();
     while !holds() {
         assert!(begun.elapsed() < LONG, "not in time: {what}");

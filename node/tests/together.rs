@@ -22,6 +22,8 @@ mod endorsements_keeper;
 mod examine;
 #[path = "joining.rs"]
 mod joining;
+#[path = "pages.rs"]
+mod pages;
 #[path = "recorded.rs"]
 mod recorded;
 #[path = "refusals.rs"]

@@ -67,8 +67,12 @@ pub fn newest_policy(card: &ClusterCard) -> PolicyDoc {
     policies(card).last().unwrap_or_else(|| card.policy.clone())
 }
 
-/// Reads the bytes of a card file.
+/// Reads the bytes of a card file, or the text of one where they say so: bytes of a card never begin like it.
 pub fn read(bytes: &[u8]) -> Result<ClusterCard, CardFault> {
+    if bytes.trim_ascii_start().starts_with(CARD_TEXT_PREFIX.as_bytes()) {
+        let text = std::str::from_utf8(bytes).map_err(|fault| CardTextError::Damaged { at: fault.valid_up_to().saturating_add(1) });
+        return judged(text.and_then(card_from_text).map_err(CardFault::Text)?);
+    }
     if bytes.len() > CARD_BYTES {
         return Err(CardFault::TooLarge { most: CARD_BYTES });
     }
@@ -94,16 +98,10 @@ pub enum Card {
 impl Card {
     /// Reads a card: a link or a text where the bytes begin as one, blanks around it aside, and a file otherwise.
     pub fn read(bytes: &[u8]) -> Result<Self, CardFault> {
-        let begins = bytes.trim_ascii_start();
-        if link::begins(begins) {
-            return Link::read(bytes.trim_ascii()).map(Card::Link).map_err(CardFault::Link);
+        match link::begins(bytes.trim_ascii_start()) {
+            true => Link::read(bytes.trim_ascii()).map(Card::Link).map_err(CardFault::Link),
+            false => read(bytes).map(|card| Card::File(Box::new(card))),
         }
-        if !begins.starts_with(CARD_TEXT_PREFIX.as_bytes()) {
-            return read(bytes).map(|card| Card::File(Box::new(card)));
-        }
-        let text = std::str::from_utf8(bytes).map_err(|fault| CardTextError::Damaged { at: fault.valid_up_to().saturating_add(1) });
-        let card = text.and_then(card_from_text).map_err(CardFault::Text)?;
-        judged(card).map(|card| Card::File(Box::new(card)))
     }
 
     /// The cluster it pins.

@@ -32,7 +32,9 @@ pub enum KeptFault {
     )]
     Damaged,
     /// It is longer than any.
-    #[error("the kept memory has {bytes} bytes, at most {most} are possible: it is something else. Restore it from a copy; removing it begins anew")]
+    #[error(
+        "the kept memory has {bytes} bytes, at most {most} are possible: it is something else. Restore it from a copy; removing it begins anew"
+    )]
     TooLarge {
         /// Its bytes.
         bytes: usize,
@@ -170,7 +172,9 @@ fn fitting(mut memory: KeptMemory) -> Result<KeptMemory, AnchorError> {
 /// The signers of what `anchor` holds, each once; a proof is worth more than a name.
 fn signers_of(anchor: &Anchor, before: &[Signer], added: &[Signer]) -> List<Signer, { ANCHOR_RECEIPTS + 1 }> {
     let mut signers: Vec<Signer> = Vec::new();
-    for signer in before.iter().chain(added).filter(|signer| anchor.receipts().any(|receipt| receipt.head.incarnation == signer.incarnation)) {
+    for signer in
+        before.iter().chain(added).filter(|signer| anchor.receipts().any(|receipt| receipt.head.incarnation == signer.incarnation))
+    {
         match signers.iter_mut().find(|known| known.incarnation == signer.incarnation) {
             Some(known) if known.exchange.is_empty() => *known = signer.clone(),
             Some(_) => {}
@@ -201,7 +205,9 @@ impl AnchorStore for Kept {
     }
 
     fn detected(&self, evidence: &EvidenceFile) -> Result<String, AnchorError> {
-        self.change(|memory| drop(memory.detected.get_or_insert_with(|| evidence.0.clone())))?;
+        self.change(|memory| {
+            memory.detected.get_or_insert_with(|| evidence.0.clone());
+        })?;
         Ok(PLACE.into())
     }
 
@@ -228,7 +234,9 @@ impl AnchorStore for Kept {
     }
 
     fn log_lied(&self, proof: &LogForkFile) -> Result<String, AnchorError> {
-        self.change(|memory| drop(memory.log_lied.get_or_insert_with(|| proof.0.clone())))?;
+        self.change(|memory| {
+            memory.log_lied.get_or_insert_with(|| proof.0.clone());
+        })?;
         Ok(PLACE.into())
     }
 }

@@ -3,7 +3,7 @@
 //! Decides: what a node tells is held against the log and the witnesses of the policy it was judged by. A start that is in that log was seen by them, so that a
 //! second recovery of the same epoch shows to whoever reads the log. One that is not public is said plainly, with its age, and refused by nobody: a cluster whose log
 //! is down must be recoverable (decision 0049).
-//! Trusts: the node, which attested, for how and when the epoch began; receipts show the rest (`anchor`). Out of scope: publishing (`release::publish`).
+//! Trusts: the node, which attested, for how and when the epoch began; receipts show the rest (`anchor`). Out of scope: publishing (`client`).
 //! Protocol sections 5.2 and 6.2.
 
 use crate::dial::DialError;

@@ -11,7 +11,7 @@ mod desk;
 mod roads;
 
 pub(crate) use desk::Word;
-pub use roads::{Over, Way};
+pub(crate) use roads::{Over, Way};
 
 use crate::asked::{Ask, Submission};
 use crate::card::Card;
@@ -89,7 +89,10 @@ enum At {
     Asked,
     Opening(Box<Opening>),
     /// A session, in use once the core says so.
-    Open { line: Box<Line>, used: bool },
+    Open {
+        line: Box<Line>,
+        used: bool,
+    },
 }
 
 /// The client.
@@ -315,7 +318,9 @@ impl Wired {
     /// The memory could not be kept: what followed it was not done, so nothing of this client goes on.
     pub(crate) fn unkept(&mut self, why: &str) {
         self.core.close();
-        let words = format!("it could not be kept ({why}), and without it a rollback would go unnoticed. Give the program room to keep it, then begin again");
+        let words = format!(
+            "it could not be kept ({why}), and without it a rollback would go unnoticed. Give the program room to keep it, then begin again"
+        );
         self.end(Some(Box::new(ConnectError::Anchor { code: "RW-C-MEMORY-UNKEPT", words })));
     }
 
@@ -411,7 +416,9 @@ impl Wired {
             Step::Sign(words) => self.give(Out::Sign { dial, words }),
             Step::Wait => {}
             Step::Open(open) => self.opened(dial, *open, now),
-            Step::Judged(_) | Step::Visit(_) => self.failed(dial, DialError::OutOfOrder("an attempt ended in what it was not begun for"), now),
+            Step::Judged(_) | Step::Visit(_) => {
+                self.failed(dial, DialError::OutOfOrder("an attempt ended in what it was not begun for"), now)
+            }
         }
     }
 

@@ -100,7 +100,9 @@ impl Exit {
             "RW-C-CONFLICT" | "RW-C-SECOND-SESSION" | "RW-C-OLD-EPOCH" | "RW-C-NOT-CONFIRMED" | "RW-C-SHARE-HELD" => Exit::Conflict,
             "RW-C-UNAVAILABLE" | "RW-C-ENDPOINT" | "RW-C-CLOSED" => Exit::Unavailable,
             "RW-C-OUTCOME-UNKNOWN" => Exit::OutcomeUnknown,
-            "RW-C-NOT-AUTHORIZED" | "RW-C-NOT-GRANTED" | "RW-C-DEVICE-REVOKED" | "RW-C-NOT-RESTORED" => Exit::NotAuthorized,
+            "RW-C-NOT-AUTHORIZED" | "RW-C-NOT-GRANTED" | "RW-C-DEVICE-REVOKED" | "RW-C-DEVICE-SIGNATURE" | "RW-C-NOT-RESTORED" => {
+                Exit::NotAuthorized
+            }
             "RW-C-VALUE-TOO-LARGE" | "RW-C-KEY-TOO-LONG" | "RW-C-BATCH-TOO-LARGE" => Exit::TooLarge,
             "RW-C-NO-ADDRESS" | "RW-C-USAGE" | "RW-C-BATCH-SHAPE" | "RW-C-NAMESPACE-NAME" => Exit::Usage,
             "RW-C-OUTPUT" => Exit::Local,

@@ -14,12 +14,14 @@ use super::verbs::connect;
 use super::{governance_show as layout, input, policy_show, show};
 use crate::anchor::AnchorFiles;
 use crate::card::newest_policy;
+use crate::doors::doors;
 use crate::policy::{GovernorKey, PolicyFile, compare, to_toml};
 use crate::{Anchors, Client, clock};
 use clap::Subcommand;
 use ringwall_attest::governance::{ChangeError, judge_change};
 use ringwall_attest::{ApprovalError, verify_words};
 use ringwall_wire::bounded::List;
+use ringwall_wire::card_text::card_to_text;
 use ringwall_wire::codec::Message;
 use ringwall_wire::genesis::ClusterCard;
 use ringwall_wire::governance::{GovernanceView, PolicyLease, PolicyOutcome, PolicyWithdrawal};
@@ -44,8 +46,11 @@ pub(crate) enum ClusterVerb {
         #[arg(long, short, value_name = "FILE")]
         out: PathBuf,
     },
-    /// Write the cluster's card anew: with every change of the policy that was verified, it pins the newest one
+    /// Write the cluster's card anew: with every change of the policy that was verified, it pins the newest one; with where pages are let in now
     Card {
+        /// As text, to paste into a page
+        #[arg(long)]
+        web: bool,
         /// New file for the card
         #[arg(long, short, value_name = "FILE")]
         out: PathBuf,
@@ -57,7 +62,7 @@ pub(crate) async fn cluster(shared: &SharedOptions, anchors: Anchors, verb: Clus
     match verb {
         ClusterVerb::Status => whole_status(shared, anchors).await,
         ClusterVerb::Policy { out } => write_policy(shared, anchors, &out).await,
-        ClusterVerb::Card { out } => renew_card(shared, anchors, &out).await,
+        ClusterVerb::Card { out, web } => renew_card(shared, anchors, &out, web).await,
     }
 }
 
@@ -293,7 +298,7 @@ async fn write_policy(shared: &SharedOptions, anchors: Anchors, out: &Path) -> R
 }
 
 /// A card with what this user's devices have verified by now.
-async fn renew_card(shared: &SharedOptions, anchors: Anchors, out: &Path) -> Result<Exit, Trouble> {
+async fn renew_card(shared: &SharedOptions, anchors: Anchors, out: &Path, as_text: bool) -> Result<Exit, Trouble> {
     let card = card(shared)?;
     let client = connect(shared, anchors).await?;
     let status = client.status().await;
@@ -303,9 +308,16 @@ async fn renew_card(shared: &SharedOptions, anchors: Anchors, out: &Path) -> Res
     let steps = AnchorFiles::read_policy(&path)?.map_or_else(|| card.steps.clone(), |known| known.steps);
     let addresses = status.voters.iter().map(|member| member.address.clone()).collect();
     let addresses = List::new(addresses).unwrap_or_else(|_| card.addresses.clone());
-    let renewed = ClusterCard { steps, addresses, ..card };
-    write_new(out, &renewed.encode())?;
+    let web = doors(&card.genesis.cluster_id(), &addresses).await;
+    let renewed = ClusterCard { steps, addresses, web, ..card };
+    let written = if as_text { card_to_text(&renewed).into_bytes() } else { renewed.encode() };
+    write_new(out, &written)?;
     let (shown, version) = (out.display().to_string(), newest_policy(&renewed).version.0);
-    let object = json!({ "written": shown, "policy_version": version, "changes": renewed.steps.len() });
-    say(shared.json, &format!("{shown}: policy version {version}, {} change(s) since the founding", renewed.steps.len()), object)
+    let (changes, doors) = (renewed.steps.len(), renewed.web.len());
+    let object = json!({ "written": shown, "policy_version": version, "changes": changes, "doors": doors });
+    say(
+        shared.json,
+        &format!("{shown}: policy version {version}, {changes} change(s) since the founding, {doors} node(s) that let pages in"),
+        object,
+    )
 }

@@ -1,7 +1,7 @@
 //! A connection of a client, whichever door it came through, and the two halves of the stream that carries its session.
 //!
 //! Decides: what each door gives in place of the others': the stream, the value the session is bound to, the widening once it is open, the goodbye.
-//! Everything else is the same code for all. Trusts: nothing. Out of scope: sessions (`front/session.rs`). Protocol section 3.3.
+//! Everything else is the same code for all. Trusts: nothing. Out of scope: sessions (`front/session.rs`). Protocol section 3.5.
 
 use crate::web::socket::{Socket, SocketReader, SocketWriter};
 use crate::web::transport::Page;

@@ -4,7 +4,7 @@
 //! certificate, which is good two days longer on both sides, and the one of the next period is announced beside it: a card lasts nine days at least. All of
 //! them follow from one seed in a file, so a restart changes nothing, and nothing is written when one takes the place of another.
 //! Trusts: the clock, for hygiene alone: where it is wrong by more than two days, browsers refuse, and native clients notice nothing. The seed protects
-//! nothing a session is worth: whoever reads it may stand in the middle and see sealed records pass. Out of scope: sessions. Protocol section 3.3.
+//! nothing a session is worth: whoever reads it may stand in the middle and see sealed records pass. Out of scope: sessions. Protocol section 3.5.
 
 use crate::clock::Clock;
 use crate::entropy::Entropy;

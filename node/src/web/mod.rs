@@ -9,7 +9,7 @@
 //! | `caller.rs` | a connection of a client, whichever door it came through |
 //!
 //! Origins are not looked at: a browser adds nothing of its user's to what a page sends (there are no cookies and no accounts), so a page of somebody else
-//! gets what any stranger gets. Trusts: nothing a page says. Out of scope: sessions (`front`), how many connections there are (`accept.rs`). Protocol section 3.3.
+//! gets what any stranger gets. Trusts: nothing a page says. Out of scope: sessions (`front`), how many connections there are (`accept.rs`). Protocol section 3.5.
 
 pub(crate) mod caller;
 pub mod certificates;

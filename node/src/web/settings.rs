@@ -1,7 +1,7 @@
 //! Whether a node lets pages in, and through which doors: the part of the configuration.
 //!
 //! Decides: WebTransport on the node's own UDP address, WebSocket on a TCP address, or both; without the section neither. Operational: a page is let in
-//! to the same sessions as any client, and judges the node by its evidence. Trusts: nobody with it. Out of scope: serving. Protocol section 3.3.
+//! to the same sessions as any client, and judges the node by its evidence. Trusts: nobody with it. Out of scope: serving. Protocol section 3.5.
 
 use crate::web::PATH;
 use ringwall_wire::bounded::Text;

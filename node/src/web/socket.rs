@@ -3,7 +3,7 @@
 //! Decides: one path; how long an upgrade may take; binary messages of a bounded size are the next bytes, whatever their borders; text, unmasked frames
 //! and longer messages end the connection. Whoever is silent for as long as a dead QUIC connection is gone. There is no TLS here: the session inside needs
 //! none, and a proxy in front may add one for pages that were loaded over https.
-//! Trusts: nothing. Out of scope: sessions; what the proxy sees: sealed records and their sizes. Protocol section 3.3.
+//! Trusts: nothing. Out of scope: sessions; what the proxy sees: sealed records and their sizes. Protocol section 3.5.
 
 use crate::clock;
 use crate::web::PATH;

@@ -3,7 +3,7 @@
 //! Decides: settings both ways, one request for WebTransport at one path, then one stream in both directions with the session's bytes; every step bounded
 //! in bytes before memory is reserved, and all of them together in time. Everything else (other requests, a second one, pushes, streams in one direction
 //! for the page, datagrams, floods of HTTP/3's own streams) ends the connection with a code of HTTP/3.
-//! Trusts: nothing. Out of scope: the session (`front/session.rs`), which has the raw stream. Protocol section 3.3; RFC 9114, RFC 9220, WebTransport over HTTP/3.
+//! Trusts: nothing. Out of scope: the session (`front/session.rs`), which has the raw stream. Protocol section 3.5; RFC 9114, RFC 9220, WebTransport over HTTP/3.
 
 use crate::web::PATH;
 use quinn::{Connection, ConnectionError, RecvStream, SendStream, VarInt as QuicInt};

@@ -1,7 +1,7 @@
 //! Where an anchor is kept.
 //!
 //! Decides: the interface, and the store of clients that were given none: memory, which notices a rollback between the sessions of one client
-//! and forgets with it. Trusts: a store to return what it was given. Out of scope: files (`files.rs`). Protocol section 5.2.
+//! and forgets with it. Trusts: a store to return what it was given. Out of scope: files (`client`). Protocol section 5.2.
 
 use super::evidence::EvidenceFile;
 use super::heads::{LogForkFile, newer_head};

@@ -197,7 +197,10 @@ mod tests {
     #[test]
     fn a_link_says_what_it_was_made_of() {
         let text = link().text().unwrap();
-        assert!(text.starts_with("ringwall:abab") && text.contains("?n=10.0.0.1:7000&n=[2001:db8::1]:7000&w=node.example:7001,AQEB"), "{text}");
+        assert!(
+            text.starts_with("ringwall:abab") && text.contains("?n=10.0.0.1:7000&n=[2001:db8::1]:7000&w=node.example:7001,AQEB"),
+            "{text}"
+        );
         assert_eq!(Link::read(text.as_bytes()).unwrap(), link());
         let bare = Link { addresses: Vec::new(), doors: Vec::new(), sockets: Vec::new(), ..link() };
         assert_eq!(bare.text().unwrap().len(), 73);

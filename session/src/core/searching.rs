@@ -15,8 +15,9 @@ use crate::timeouts::millis;
 use rand_core::CryptoRng;
 use std::time::Duration;
 
-/// Time after its end within which the shell says what came of an attempt.
-const LATE_MS: u64 = 250;
+/// Time after its end within which the shell says what came of an attempt: what was read in time may still be judged, for a second where many
+/// governors and witnesses sign.
+const LATE_MS: u64 = 2_000;
 
 /// A search.
 #[derive(Debug)]

@@ -3,9 +3,9 @@
 //! Decides: in dual mode the node in use gets the user's part of this namespace's keys, in user mode a commitment and nothing else, in cluster mode nothing; what a
 //! refusal means. Trusts: `keys`. Out of scope: keeping a part for the sessions to come (`lane.rs`). Protocol sections 7.2 to 7.4.
 
+use super::answer_name;
 use super::space::{Space, namespace_name};
 use super::user_mode::UserMode;
-use super::answer_name;
 use crate::asked::Failure;
 use crate::error::NamespaceError;
 use rand_core::CryptoRng;

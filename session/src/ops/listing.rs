@@ -195,11 +195,7 @@ fn open_name(user: &UserMode, key: &KeyName) -> Result<Vec<u8>, ReadError> {
 }
 
 /// One page as the node gives it, and the last name it gave.
-fn read_page(
-    outcome: Result<Answer, Failure>,
-    prefix: &KeyName,
-    mut last: Option<KeyName>,
-) -> Result<(Page, Option<KeyName>), ReadError> {
+fn read_page(outcome: Result<Answer, Failure>, prefix: &KeyName, mut last: Option<KeyName>) -> Result<(Page, Option<KeyName>), ReadError> {
     let page = match outcome {
         Ok(Answer::Page(page)) => page,
         other => return Err(read_error(other)),

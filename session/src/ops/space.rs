@@ -99,8 +99,7 @@ impl Space {
     pub fn write(&self, mutations: Vec<Mutation>) -> Result<Ask, WriteError> {
         let bytes = mutations.iter().map(mutation_bytes).sum();
         let count = mutations.len();
-        let too_many =
-            |_| WriteError::BatchTooLarge { mutations: count, bytes, most_mutations: BATCH_MUTATIONS, most_bytes: BATCH_BYTES };
+        let too_many = |_| WriteError::BatchTooLarge { mutations: count, bytes, most_mutations: BATCH_MUTATIONS, most_bytes: BATCH_BYTES };
         Ok(Ask::Write(self.name.clone(), List::new(mutations).map_err(too_many)?))
     }
 

@@ -121,9 +121,7 @@ impl Asking {
 
     fn enter(&self, name: String, mode: KeyMode, make: bool, rng: impl FnOnce() -> Box<dyn CryptoRng + Send>) -> Begun {
         match ops::enter(self.owner(), &name, mode, make, rng) {
-            Ok(Entering { open, unlock, space }) => {
-                Begun::Asked(Box::new(Pending::Enter { name, mode, unlock, space }), Ask::Read(open))
-            }
+            Ok(Entering { open, unlock, space }) => Begun::Asked(Box::new(Pending::Enter { name, mode, unlock, space }), Ask::Read(open)),
             Err(refused) => Begun::Over(Err(fault(refused.code(), &refused))),
         }
     }

@@ -110,7 +110,8 @@ impl Client {
             }
             Event::Lost { dial, why } => self.wired.lost(self.known(dial)?, short(&why), now),
             Event::Signed { dial } => {
-                let signature = payload.try_into().map(Signature).map_err(|_| CallFault::Frame("has no signature of 64 bytes as its payload"))?;
+                let signature =
+                    payload.try_into().map(Signature).map_err(|_| CallFault::Frame("has no signature of 64 bytes as its payload"))?;
                 self.wired.signed(self.known(dial)?, Ok(signature), now, &mut rng);
             }
             Event::Unsigned { dial, why } => self.wired.signed(self.known(dial)?, Err(short(&why)), now, &mut rng),
@@ -144,7 +145,13 @@ impl Client {
     }
 
     /// How a way came to be open; none for a dial that is over.
-    fn how(&self, dial: u64, over: OverHead, certificate: Option<[u8; 32]>, binding: Option<[u8; 32]>) -> Result<Option<Reached>, CallFault> {
+    fn how(
+        &self,
+        dial: u64,
+        over: OverHead,
+        certificate: Option<[u8; 32]>,
+        binding: Option<[u8; 32]>,
+    ) -> Result<Option<Reached>, CallFault> {
         let Some(way) = self.wired.way(self.known(dial)?) else { return Ok(None) };
         let wrong = |why: &str| CallFault::Head(format!("dial {dial} was to go over {}: {why}", over_name(way.over)));
         match (Over::from(over), certificate.map(Digest), binding) {
@@ -311,8 +318,10 @@ impl Client {
                 let next = asked.pending.take(&mut self.asking, outcome, || Box::new(chance));
                 let outcome = match next {
                     Next::Ask(ask) => return self.wired.submit(number, ask, now),
-                    Next::Keep(unlock, ask) if self.wired.keep(unlock) => return self.wired.submit(number, ask, now),
-                    Next::Keep(..) => Err(Pending::no_room()),
+                    Next::Keep(unlock, ask) => match self.wired.keep(unlock) {
+                        true => return self.wired.submit(number, ask, now),
+                        false => Err(Pending::no_room()),
+                    },
                     Next::Over(outcome) => outcome,
                 };
                 let ticket = asked.ticket;

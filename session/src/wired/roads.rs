@@ -10,7 +10,7 @@ use ringwall_wire::session::MemberHint;
 
 /// A way to a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Over {
+pub(crate) enum Over {
     /// QUIC, as native clients go: bound by the exporter value of the connection.
     Native,
     /// WebTransport: bound by the certificate that was shown.
@@ -21,13 +21,13 @@ pub enum Over {
 
 /// One way to one place.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Way {
+pub(crate) struct Way {
     /// How.
-    pub over: Over,
+    pub(crate) over: Over,
     /// `host:port`, or for WebSocket the whole address.
-    pub address: String,
+    pub(crate) address: String,
     /// SHA-256 of the certificates WebTransport may show.
-    pub certificates: Vec<Digest>,
+    pub(crate) certificates: Vec<Digest>,
 }
 
 impl Way {

@@ -81,6 +81,7 @@ const EVERY_VERB: &[&str] = &[
     "ringwall cluster status --json",
     "ringwall cluster policy --out p",
     "ringwall cluster card --out c",
+    "ringwall cluster card --web --out c",
     "ringwall slot order --card c --slot 3 --incumbent 1/17 --last-index 900 --out o",
     "ringwall slot sign o --key k --out s --json",
     "ringwall slot verify s --card c",

@@ -7,7 +7,6 @@ use super::*;
 use ed25519_dalek::SigningKey;
 use ringwall_sim::world;
 use ringwall_wire::bounded::{List, Text};
-use ringwall_wire::ids::Revision;
 use ringwall_wire::request::*;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_verified_session_writes_reads_lists_and_watches() {
