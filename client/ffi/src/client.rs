@@ -45,8 +45,8 @@ pub(crate) enum Order {
 /// What a caller is told.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Reply {
-    /// The answer.
-    Answered(Vec<u8>),
+    /// The answer; wiped where nobody waits for it any more.
+    Answered(Zeroizing<Vec<u8>>),
     /// Why there is none.
     Refused(Vec<u8>),
     /// The client is over.

@@ -253,7 +253,8 @@ impl Driver {
             "answer" => {
                 if let Some(asker) = told.ticket.and_then(|ticket| self.waiting.remove(&ticket)) {
                     let answer = sequence(effect);
-                    let _ = asker.try_send(if told.error.is_some() { Reply::Refused(answer) } else { Reply::Answered(answer) });
+                    let _ =
+                        asker.try_send(if told.error.is_some() { Reply::Refused(answer) } else { Reply::Answered(Zeroizing::new(answer)) });
                 }
             }
             "wake" => self.wake = told.at_ms,

@@ -383,7 +383,7 @@ fn asked(handle: u64, frame: &[u8], within_ms: u32) -> Outcome {
         return Ok(said(refusal("RW-C-CALL-FRAME", "the frame is cut off, or its lengths do not add up")));
     };
     Ok(match client.ask(op, payload, Duration::from_millis(within_ms.into()))? {
-        Reply::Answered(answer) => (Status::Ok, Zeroizing::new(answer)),
+        Reply::Answered(answer) => (Status::Ok, answer),
         Reply::Refused(answer) => (Status::Refused, Zeroizing::new(answer)),
         Reply::Ended(answer) => (Status::Ended, Zeroizing::new(answer)),
     })

@@ -16,7 +16,8 @@ import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "examples/python"))
 sys.dont_write_bytecode = True
-import ringwall  # noqa: E402: the example is no package
+import ringwall  # noqa: E402: the examples are no package
+import ways  # noqa: E402
 
 GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
@@ -27,7 +28,7 @@ class Door:
     def __init__(self):
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.listener.settimeout(10)
-        self.way = ringwall.WebSocket(f"ws://127.0.0.1:{self.listener.getsockname()[1]}/ringwall")
+        self.way = ways.WebSocket(f"ws://127.0.0.1:{self.listener.getsockname()[1]}/ringwall")
         self.node, _ = self.listener.accept()
         self.node.settimeout(10)
 
@@ -101,12 +102,12 @@ class Ways(unittest.TestCase):
     def test_what_is_sent_is_masked(self):
         for size in (0, 1, 5, 125, 126, 70000):
             payload = bytes(random.Random(size).randrange(256) for _ in range(size))
-            made = ringwall.masked(2, payload)
+            made = ways.masked(2, payload)
             at = 2 + {126: 2, 127: 8}.get(made[1] & 127, 0)
             self.assertTrue(made[0] == 0x82 and made[1] & 0x80)
             mask = made[at : at + 4]
             self.assertEqual(bytes(byte ^ mask[place % 4] for place, byte in enumerate(made[at + 4 :])), payload)
-        self.assertNotEqual(ringwall.masked(2, b"same")[2:], ringwall.masked(2, b"same")[2:])
+        self.assertNotEqual(ways.masked(2, b"same")[2:], ways.masked(2, b"same")[2:])
 
     def test_a_node_that_breaks_the_rules_is_left(self):
         wrong = {
@@ -119,28 +120,28 @@ class Ways(unittest.TestCase):
             "control in parts": frame(9, b"", last=False),
             "long control": frame(9, b"a" * 126),
             "closing": frame(8, b""),
-            "too long": b"\x82\x7f" + struct.pack(">Q", ringwall.FRAME_BYTES + 1),
+            "too long": b"\x82\x7f" + struct.pack(">Q", ways.FRAME_BYTES + 1),
             "absurd": b"\x82\x7f" + b"\xff" * 8,
         }
         for name, bytes_of in wrong.items():
             with self.subTest(name), Door().opened() as door:
                 door.node.sendall(bytes_of)
-                with self.assertRaises(ringwall.Broken):
+                with self.assertRaises(ways.Broken):
                     door.told(1)
         with Door().opened() as door:
             door.node.close()
-            with self.assertRaises(ringwall.Broken):
+            with self.assertRaises(ways.Broken):
                 door.told(1)
 
     def test_a_node_that_does_not_upgrade_is_left(self):
         for wrong in ({"status": "200 OK"}, {"status": "101"[:2]}, {"accept": "AAAA"}, {"more": "X: " + "y" * 9000 + "\r\n"}):
             with self.subTest(wrong), Door() as door:
                 door.answer(**wrong)
-                with self.assertRaises(ringwall.Broken):
+                with self.assertRaises(ways.Broken):
                     door.told(0)
         for address in ("127.0.0.1:1", "wss://127.0.0.1/ringwall", "http://127.0.0.1/ringwall", "ws:///ringwall", ""):
-            with self.subTest(address), self.assertRaises(ringwall.Broken):
-                ringwall.WebSocket(address)
+            with self.subTest(address), self.assertRaises(ways.Broken):
+                ways.WebSocket(address)
 
 
 class Kept(unittest.TestCase):

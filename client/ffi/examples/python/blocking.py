@@ -1,6 +1,6 @@
 """The other way to use the library: it has a thread of its own, and calls the functions it is given. `blocking.py --card FILE --folder DIR put KEY TEXT` or `get KEY`.
 
-Decides: what the functions of `ringwall_host` do here: WebSocket of ringwall.py, waited for; clocks and generator of the platform; a memory in a file. A function that fails says so
+Decides: what the functions of `ringwall_host` do here: WebSocket of ways.py, waited for; clocks and generator of the platform; a memory in a file. A function that fails says so
 and never raises: an exception in a callback is one nobody catches. Trusts: the library. Out of scope: what is done with them (docs/c-interface.md). See ringwall.py for the way without a thread.
 """
 import argparse
@@ -15,6 +15,7 @@ import time
 
 import notes
 import ringwall
+import ways
 
 SPACE = b"blocking"
 WEBSOCKET = 3
@@ -64,7 +65,7 @@ class Ways:
     def dial(self, dial, address, size, over, _certificates, _certificates_size, within_ms, _shown):
         if over != WEBSOCKET:
             return -1
-        way = ringwall.WebSocket(ctypes.string_at(address, size).decode())
+        way = ways.WebSocket(ctypes.string_at(address, size).decode())
         self.ways[dial] = way, bytearray()
         until = time.monotonic() + within_ms / 1000
         while not way.is_open:
@@ -80,7 +81,7 @@ class Ways:
     def send(self, dial, at, size):
         way, _ = self.ways[dial]
         way.send(ctypes.string_at(at, size))
-        until = time.monotonic() + ringwall.DIAL_S
+        until = time.monotonic() + ways.DIAL_S
         while way.unsent:
             if time.monotonic() > until:
                 return -1
