@@ -75,7 +75,7 @@ fn write_pair(folder: &Path, name: &str, node: &Node, answer: AttestResp) -> Res
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use ringwall_client::Exchange;
+    use ringwall_client::read_exchange;
 
     #[test]
     fn minted_exchanges_are_refused_for_the_reason_they_are_there_for() {
@@ -83,7 +83,7 @@ mod tests {
         write_minted(folder.path()).unwrap();
         for (name, words) in [("outdated", "not in force"), ("unwitnessed", "witness")] {
             let card = ClusterCard::decode(&std::fs::read(folder.path().join(format!("{name}.card"))).unwrap()).unwrap();
-            let exchange = Exchange::read(&folder.path().join(format!("{name}.exchange"))).unwrap();
+            let exchange = read_exchange(&folder.path().join(format!("{name}.exchange"))).unwrap();
             let examined = exchange.pinned_to(card.genesis.cluster_id(), PolicyVersion(1)).examine(&crate::anchors(), name);
             let fault = examined.verdict.unwrap_err();
             assert!(fault.to_string().contains(words), "{name}: {fault}");
