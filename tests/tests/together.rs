@@ -33,6 +33,8 @@ mod governance;
 mod hostile;
 #[path = "kbs.rs"]
 mod kbs;
+#[path = "languages.rs"]
+mod languages;
 #[path = "leases.rs"]
 mod leases;
 #[path = "modes.rs"]

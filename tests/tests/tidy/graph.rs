@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Crate, what it may depend on, and how many foreign packages may be linked into it (Linux). The numbers are what they are: a higher
 /// one is a decision that shows in the change. Cargo resolves features for the whole workspace: the other verifiers that `tests` compares ours
 /// with switch on `getrandom` under shared crates, and `sim` tables of multiples under the curves; both count here and are in no shipped program.
-pub(crate) const ARROWS: [(&str, &[&str], usize); 12] = [
+pub(crate) const ARROWS: [(&str, &[&str], usize); 13] = [
     ("wire", &[], 17),
     ("attest", &["wire"], 115),
     ("channel", &["wire", "attest"], 129),
@@ -20,6 +20,7 @@ pub(crate) const ARROWS: [(&str, &[&str], usize); 12] = [
     ("session", &["wire", "attest", "channel", "keys"], 150),
     ("client", &["wire", "attest", "channel", "keys", "quic", "session"], 221),
     ("web", &["wire", "attest", "session"], 150),
+    ("ffi", &["session"], 150),
     ("sim", &["wire", "attest", "channel", "keys", "quic", "node", "session", "client"], 262),
     ("tests", &["wire", "attest", "channel", "keys", "quic", "consensus", "node", "session", "client", "sim"], 322),
 ];
@@ -43,16 +44,16 @@ const IMPURE: [&str; 14] = [
     "tracing-subscriber",
 ];
 /// What is shipped.
-const SHIPPED: [&str; 10] = ["wire", "attest", "channel", "keys", "quic", "consensus", "node", "session", "client", "web"];
+const SHIPPED: [&str; 11] = ["wire", "attest", "channel", "keys", "quic", "consensus", "node", "session", "client", "web", "ffi"];
 
 /// Name of a member: `ringwall-wire` is `wire`.
 pub(crate) fn folder(package: &str) -> Option<&str> {
     package.strip_prefix("ringwall-")
 }
 
-/// Where a member lies: in the folder of its name, but for one, which is a client's.
+/// Where a member lies: in the folder of its name, but for two, which are a client's.
 pub(crate) fn place(member: &str) -> String {
-    if member == "web" { "client/web".to_owned() } else { member.to_owned() }
+    if ["web", "ffi"].contains(&member) { format!("client/{member}") } else { member.to_owned() }
 }
 
 /// One declared dependency between members.

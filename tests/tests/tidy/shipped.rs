@@ -1,13 +1,13 @@
 //! What must not be inside the programs people install: the simulated chain's keys, and the crate that holds them.
 //!
-//! Decides: `ringwalld` and `ringwall`, as built beside this test, hold neither the public nor the private half of a fixed
+//! Decides: `ringwalld`, `ringwall` and the C library, as built beside this test, hold neither the public nor the private half of a fixed
 //! simulated key, no symbol of `ringwall-sim`, and not the mark of programs that can leave defences out. Trusts: the search, which is shown to find the keys where they belong.
 //! Out of scope: dependencies (graph.rs). SECURITY.md, "Simulated TEEs"; style rule 4.
 
 use std::path::{Path, PathBuf};
 
-/// Programs that are shipped.
-pub(crate) const SHIPPED: [&str; 2] = ["ringwalld", "ringwall"];
+/// Programs that are shipped, and the library for other languages, which the tests build where they link it.
+pub(crate) const SHIPPED: [&str; 3] = ["ringwalld", "ringwall", "deps/libringwall_ffi.so"];
 
 /// Something to look for, and what it is.
 #[derive(Debug)]
