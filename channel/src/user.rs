@@ -11,6 +11,7 @@ use alloc::vec::Vec;
 use ed25519_dalek::{Signer, SigningKey, VerifyingKey};
 use ringwall_wire::backup::EscrowKey;
 use ringwall_wire::codec::enc;
+use ringwall_wire::counted::{Primitive, count};
 use ringwall_wire::ids::{ClientId, ClusterId, CredPublic, Digest, Incarnation, Nonce, Signature, UserId, XWingPublic};
 use ringwall_wire::label::Label;
 use ringwall_wire::session::UserAuth;
@@ -110,6 +111,7 @@ pub fn sign_user(binding: &UserBinding<'_>, client: &ClientId, key: &SigningKey)
 
 /// The same, for a user whose record names the key.
 pub fn sign_user_as(binding: &UserBinding<'_>, user: &UserId, client: &ClientId, key: &SigningKey) -> UserAuth {
+    count(Primitive::Sign);
     let signature = Signature(key.sign(&signed(binding, user, client)).to_bytes());
     UserAuth { user: *user, cred: cred_of(key), client: *client, signature, known: None, restore: None }
 }
@@ -139,6 +141,7 @@ fn verify(cred: &CredPublic, message: &[u8], signature: &Signature) -> Result<()
         return Err(UserError::BadCredential);
     }
     let signature = ed25519_dalek::Signature::from_bytes(&signature.0);
+    count(Primitive::Verify);
     key.verify_strict(message, &signature).map_err(|_| UserError::BadSignature)
 }
 
