@@ -30,7 +30,7 @@ struct Shelf {
 
 impl Shelf {
     fn new() -> Self {
-        let (disk, mut notes) = (MemoryDisk::default(), Notes::new());
+        let (disk, notes) = (MemoryDisk::default(), Notes::new());
         let exercise = Exercise::new(&disk, SEGMENT_BYTES, TAIL_BYTES).unwrap();
         let opened = notes.opening();
         let mut shelf = Shelf { disk, exercise, notes, next: 0 };

@@ -83,11 +83,16 @@ impl Counting {
 
     /// Adds the rows of work.
     pub(crate) fn add(&mut self, what: &str, size: u64, took: &Took) {
+        self.add_calls(what, size, took);
+        self.table.add(format!("{HEAP}{what}: bytes"), size, took.bytes);
+    }
+
+    /// Adds the rows of work whose buffers are as long as its values happen to be: no bytes of the heap.
+    pub(crate) fn add_calls(&mut self, what: &str, size: u64, took: &Took) {
         for (primitive, calls) in Primitive::ALL.into_iter().zip(took.calls).filter(|(_, calls)| *calls > 0) {
             self.table.add(format!("{what}: {}", primitive.name()), size, calls);
         }
         self.table.add(format!("{HEAP}{what}: allocations"), size, took.allocations);
-        self.table.add(format!("{HEAP}{what}: bytes"), size, took.bytes);
     }
 
     /// Does a piece of work and adds its rows.
