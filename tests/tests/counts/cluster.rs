@@ -1,8 +1,9 @@
 //! What three members do for an entry and for a read: frames and bytes between them, flushes on each disk, calls of primitives in all of them.
 //!
-//! Decides: a calm world of one seed, in which heartbeats are seconds apart, so that between two of them nothing travels but what is asked for. A frame
-//! is one sealed record. Rows are sums over the members they name. Trusts: the world, which runs the real replicas, logs and sessions. Out of scope: the
-//! door for clients (`front.rs`, `sessions.rs`), QUIC, which puts several frames into one packet or one frame into several.
+//! Decides: a calm world of one seed, in which heartbeats are seconds apart, so that between two of them nothing travels but what is asked for. A
+//! frame is what one message is sealed to. Rows are sums over the members they name; what did not happen has no row. Trusts: the world, which runs the
+//! real replicas, logs and sessions. Out of scope: the door for clients (`front.rs`, `sessions.rs`), and QUIC, which puts several frames into one
+//! packet or one frame into several.
 
 use crate::SIZES;
 use crate::front::{Notes, VALUE_BYTES};
@@ -10,6 +11,7 @@ use crate::table::Counting;
 use ringwall_tests::world::disks::Done;
 use ringwall_tests::world::machines::World;
 use ringwall_tests::world::pipes::{Door, Place, Way};
+use ringwall_tests::world::process::Process;
 use ringwall_tests::world::run::calm;
 use ringwall_tests::world::settings::Settings;
 use ringwall_wire::command::Outcome;
@@ -90,10 +92,15 @@ fn told(counting: &mut Counting, what: &str, size: u64, world: &World, (before, 
             }
         }
         let [log, rest] = sum;
-        counting.table.add(format!("{what}: writes of {who}"), size, log.writes);
-        counting.table.add(format!("{what}: bytes written by {who}"), size, log.bytes);
-        counting.table.add(format!("{what}: syncs of {who}"), size, log.syncs);
-        counting.table.add(format!("{what}: other writes and syncs of {who}"), size, rest.writes + rest.syncs);
+        let rows = [
+            ("writes of", log.writes),
+            ("bytes written by", log.bytes),
+            ("syncs of", log.syncs),
+            ("other writes and syncs of", rest.writes + rest.syncs),
+        ];
+        for (done, count) in rows.into_iter().filter(|(_, count)| *count > 0) {
+            counting.table.add(format!("{what}: {done} {who}"), size, count);
+        }
     }
     for ((primitive, before), now) in Primitive::ALL.into_iter().zip(before.calls).zip(now.calls).filter(|((_, before), now)| now > before)
     {
@@ -101,39 +108,55 @@ fn told(counting: &mut Counting, what: &str, size: u64, world: &World, (before, 
     }
 }
 
-async fn counts(counting: &mut Counting, world: &Arc<World>) {
+/// A member of a cluster that has come to rest, where the leader runs, and a namespace made through that member.
+async fn member(world: &Arc<World>, leads: bool) -> (Arc<Process>, Place, Notes) {
     sleep(SETTLED_MS).await;
     let (place, leader, _) = world.leader().unwrap();
-    let (_, _, follower) = world.members().into_iter().find(|(other, _, _)| *other != place).unwrap();
-    let mut notes = Notes::new();
-    leader.replica.write(vec![notes.opening()]).await.unwrap();
-    for (what, process) in [("one entry of puts, at the leader", &leader), ("one entry of puts, at a follower", &follower)] {
-        for size in SIZES {
-            // Sealed before: what is counted is what members do.
-            let writes: Vec<_> = (0..counting.times(what)).map(|_| (0..size).map(|_| notes.put(VALUE_BYTES)).collect::<Vec<_>>()).collect();
-            heartbeat(world).await;
-            let before = Seen::now(world);
-            for writes in writes {
-                let applied = process.replica.write(writes).await.unwrap();
-                assert_eq!(applied.outcomes.len() as u64, size);
-                assert!(applied.outcomes.iter().all(|outcome| matches!(outcome, Outcome::Applied(_))), "{:?}", applied.outcomes);
-            }
-            sleep(CALM_MS).await;
-            told(counting, what, size, world, (&before, place));
-        }
-    }
-    for (what, process) in [("one round of reads, at the leader", &leader), ("one round of reads, at a follower", &follower)] {
+    let follower = world.members().into_iter().find(|(other, _, _)| *other != place).map(|(_, _, process)| process);
+    let (process, notes) = (if leads { leader } else { follower.unwrap() }, Notes::new());
+    process.replica.write(vec![notes.opening()]).await.unwrap();
+    process.replica.linear_view().await.unwrap();
+    (process, place, notes)
+}
+
+/// Entries of so many puts, proposed at a member.
+async fn puts(counting: &mut Counting, what: &str, world: &Arc<World>, leads: bool) {
+    let (process, place, mut notes) = member(world, leads).await;
+    for size in SIZES {
+        // Sealed before: what is counted is what members do.
+        let puts = |_| (0..size).map(|_| notes.put(VALUE_BYTES)).collect::<Vec<_>>();
+        let entries: Vec<Vec<_>> = (0..counting.times(what)).map(puts).collect();
         heartbeat(world).await;
         let before = Seen::now(world);
-        for _ in 0..counting.times(what) {
-            process.replica.linear_view().await.unwrap();
+        for writes in entries {
+            let applied = process.replica.write(writes).await.unwrap();
+            assert_eq!(applied.outcomes.len() as u64, size);
+            assert!(applied.outcomes.iter().all(|outcome| matches!(outcome, Outcome::Applied(_))), "{:?}", applied.outcomes);
         }
         sleep(CALM_MS).await;
-        told(counting, what, 1, world, (&before, place));
+        told(counting, what, size, world, (&before, place));
     }
+}
+
+/// One round for reads, asked for by a member: all reads that wait share it.
+async fn reads(counting: &mut Counting, what: &str, world: &Arc<World>, leads: bool) {
+    let (process, place, _) = member(world, leads).await;
+    heartbeat(world).await;
+    let before = Seen::now(world);
+    for _ in 0..counting.times(what) {
+        process.replica.linear_view().await.unwrap();
+    }
+    sleep(CALM_MS).await;
+    told(counting, what, 1, world, (&before, place));
 }
 
 pub(crate) fn count(counting: &mut Counting) {
     let settings = Settings { heartbeat_ms: HEARTBEAT_MS, ..Settings::default() };
-    calm(1, &settings, async |world| counts(counting, world).await).expect("a calm cluster becomes whole");
+    // A cluster for each: what one leaves in memory does not reach the disk while another is counted.
+    for (at, leads) in [("the leader", true), ("a follower", false)] {
+        let what = format!("one entry of puts, at {at}");
+        calm(1, &settings, async |world| puts(counting, &what, world, leads).await).expect("a calm cluster becomes whole");
+        let what = format!("one round of reads, at {at}");
+        calm(1, &settings, async |world| reads(counting, &what, world, leads).await).expect("a calm cluster becomes whole");
+    }
 }
