@@ -9,6 +9,7 @@
 //! Out of scope: signatures over AMD's reports, each of which is seen once. Those over quotes pass through here, as `dcap-qvl` knows one verifier
 //! for all signatures.
 
+use ringwall_wire::counted::{Primitive, count};
 use sha2::{Digest as _, Sha256};
 
 const SETS: usize = 256;
@@ -58,6 +59,7 @@ impl<const WAYS: usize> Memo<WAYS> {
         if self.0.try_lock().is_some_and(|seen| set(&seen, &digest).contains(&digest)) {
             return Ok(());
         }
+        count(Primitive::Verify);
         verify()?;
         if let Some(mut seen) = self.0.try_lock()
             && let Some(ways) = seen.get_mut(usize::from(digest[0]))

@@ -11,6 +11,7 @@ use alloc::boxed::Box;
 use core::ops::{Deref, DerefMut};
 use hmac::{Hmac, Mac};
 use rand_core::CryptoRng;
+use ringwall_wire::counted::{Primitive, count};
 use ringwall_wire::secret::wash_stack;
 use sha2::{Digest as _, Sha256};
 use snow::params::{CipherChoice, DHChoice, HashChoice};
@@ -141,6 +142,7 @@ impl Dh for X25519 {
     }
     fn set(&mut self, privkey: &[u8]) {
         self.secret.copy_from_slice(privkey);
+        count(Primitive::Exchange);
         self.public = PublicKey::from(&StaticSecret::from(*self.secret)).to_bytes();
     }
     fn generate(&mut self, rng: &mut dyn Random) -> Result<(), Error> {
@@ -158,6 +160,7 @@ impl Dh for X25519 {
     fn dh(&self, pubkey: &[u8], out: &mut [u8]) -> Result<(), Error> {
         // snow passes its whole key buffer, longer than our keys.
         let public: [u8; 32] = *pubkey.first_chunk().ok_or(Error::Dh)?;
+        count(Primitive::Exchange);
         let shared = StaticSecret::from(*self.secret).diffie_hellman(&PublicKey::from(public));
         if !shared.was_contributory() {
             return Err(Error::Dh);
@@ -196,6 +199,7 @@ impl Cipher for NoiseAesGcm {
         let (body, tag) = out.split_at_mut(plaintext.len());
         body.copy_from_slice(plaintext);
         let iv = counter_iv(nonce);
+        count(Primitive::Seal);
         let sum = self.keyed().encrypt_inout_detached(&iv.into(), authtext, body.into()).expect("a Noise message is below 64 KiB");
         tag.copy_from_slice(&sum);
         len
@@ -205,6 +209,7 @@ impl Cipher for NoiseAesGcm {
         let body = out.get_mut(..sealed.len()).ok_or(Error::Decrypt)?;
         body.copy_from_slice(sealed);
         let (iv, tag) = (counter_iv(nonce), Tag::from(*tag));
+        count(Primitive::Open);
         self.keyed().decrypt_inout_detached(&iv.into(), authtext, body.into(), &tag).map_err(|_| Error::Decrypt)?;
         Ok(sealed.len())
     }
@@ -231,6 +236,7 @@ impl Hash for NoiseSha256 {
         self.0.update(data);
     }
     fn result(&mut self, out: &mut [u8]) {
+        count(Primitive::Hash);
         let digest = core::mem::take(&mut self.0).finalize();
         out.get_mut(..32).expect("snow's buffers hold a hash").copy_from_slice(&digest);
     }

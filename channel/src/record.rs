@@ -17,6 +17,7 @@ use crate::error::ChannelError;
 use crate::schedule::KeyChain;
 use aes_gcm::{AeadInOut, Tag};
 use alloc::vec::Vec;
+use ringwall_wire::counted::{Primitive, count};
 use zeroize::Zeroizing;
 
 /// Bytes of fragments and padding in one record: large enough for an AEAD at full speed, small enough to wait for.
@@ -113,6 +114,7 @@ impl Sealer {
         let (cipher, iv) = self.keys.current();
         let (head, body) = out.get_mut(start..).and_then(|record| record.split_at_mut_checked(HEADER_BYTES)).expect("opened before");
         head.copy_from_slice(&header);
+        count(Primitive::Seal);
         let tag = cipher.encrypt_inout_detached(&iv.into(), &header, body.into()).expect("a record is below GCM's 64 GiB");
         out.extend_from_slice(&tag);
         self.keys.advance().inspect_err(|_| self.closed = true)
@@ -247,6 +249,7 @@ impl Opener {
         let (cipher, iv) = self.keys.current();
         let forged = ChannelError::RecordNotAuthentic { counter: self.keys.counter() };
         let plain = body.len();
+        count(Primitive::Open);
         cipher.decrypt_inout_detached(&iv.into(), header, body.into(), &Tag::from(*tag)).map_err(|_| forged)?;
         self.at = self.at.saturating_add(HEADER_BYTES);
         self.plain_end = self.at.saturating_add(plain);

@@ -14,6 +14,7 @@ use aes_gcm::{Aes256Gcm, KeyInit};
 use alloc::boxed::Box;
 use hkdf::Hkdf;
 use ringwall_wire::codec::enc;
+use ringwall_wire::counted::{Primitive, count};
 use ringwall_wire::ids::Digest;
 use ringwall_wire::label::Label;
 use ringwall_wire::secret::Secret;
@@ -51,6 +52,7 @@ impl Side {
 
 /// The pre-shared key of a client handshake.
 pub(crate) fn psk(shared: &Secret<32>, msg1: &[u8]) -> Secret<32> {
+    count(Primitive::Derive);
     let kdf = Hkdf::<Sha256>::new(None, shared.expose());
     expand(&kdf, &enc(Label::NkPsk, &[msg1]))
 }
@@ -117,6 +119,7 @@ fn parent(key: &Secret<32>) -> Hkdf<Sha256> {
 }
 
 fn expand<const N: usize>(kdf: &Hkdf<Sha256>, info: &[u8]) -> Secret<N> {
+    count(Primitive::Derive);
     let mut out = [0; N];
     kdf.expand(info, &mut out).expect("at most 64 bytes are asked of HKDF");
     Secret::from_mut(&mut out)

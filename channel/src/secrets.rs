@@ -9,6 +9,7 @@ use ed25519_dalek::{Signer, SigningKey};
 use ml_kem::kem::{Decapsulate, Encapsulate, KeyExport};
 use ml_kem::{DecapsulationKey768, EncapsulationKey768};
 use rand_core::CryptoRng;
+use ringwall_wire::counted::{Primitive, count};
 use ringwall_wire::ids::{BootKeys, KemPublic, NoisePublic, SigPublic, Signature};
 use ringwall_wire::secret::{Secret, wash_stack};
 use x25519_dalek::{PublicKey, StaticSecret};
@@ -79,6 +80,7 @@ impl NodeSecrets {
 
     /// Signs an encoding (`enc(..)` bytes) with the incarnation's key.
     pub fn sign(&self, message: &[u8]) -> Signature {
+        count(Primitive::Sign);
         Signature(self.sig.sign(message).to_bytes())
     }
 

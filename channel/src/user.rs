@@ -11,6 +11,7 @@ use alloc::vec::Vec;
 use ed25519_dalek::{Signer, SigningKey, VerifyingKey};
 use ringwall_wire::backup::EscrowKey;
 use ringwall_wire::codec::enc;
+use ringwall_wire::counted::{Primitive, count};
 use ringwall_wire::ids::{ClientId, ClusterId, CredPublic, Digest, Incarnation, Nonce, Signature, UserId, XWingPublic};
 use ringwall_wire::label::Label;
 use ringwall_wire::session::UserAuth;
@@ -106,6 +107,7 @@ impl VerifiedUser {
 /// Signs for one session; the user is the one the key names ([`UserId::of`]). What the client has seen of the log is not signed: it only asks.
 pub fn sign_user(binding: &UserBinding<'_>, client: &ClientId, key: &SigningKey) -> UserAuth {
     let (user, cred) = (UserId::of(&cred_of(key)), cred_of(key));
+    count(Primitive::Sign);
     let signature = Signature(key.sign(&user_words(binding, &user, client)).to_bytes());
     UserAuth { user, cred, client: *client, signature, known: None, restore: None }
 }
@@ -152,6 +154,7 @@ fn verify(cred: &CredPublic, message: &[u8], signature: &Signature) -> Result<()
         return Err(UserError::BadCredential);
     }
     let signature = ed25519_dalek::Signature::from_bytes(&signature.0);
+    count(Primitive::Verify);
     key.verify_strict(message, &signature).map_err(|_| UserError::BadSignature)
 }
 

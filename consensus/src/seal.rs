@@ -8,6 +8,7 @@
 use crate::disk::{Disk, read_exact, write_whole};
 use crate::ground::Ground;
 use ringwall_wire::codec::{Field as _, enc};
+use ringwall_wire::counted::{Primitive, count};
 use ringwall_wire::ids::{ClusterId, Digest, Incarnation, KeyEpoch};
 use ringwall_wire::label::Label;
 use ringwall_wire::peer::LogPosition;
@@ -79,6 +80,7 @@ impl fmt::Debug for Sealing {
 
 /// The running digest after one more frame.
 pub(crate) fn chained(chain: &Digest, frame: &[u8]) -> Digest {
+    count(Primitive::Hash);
     Digest(Sha256::new().chain_update(chain.0).chain_update(frame).finalize().into())
 }
 

@@ -10,6 +10,7 @@ use openraft::type_config::alias::{CommittedLeaderIdOf, EntryOf, LogIdOf, Stored
 use ringwall_wire::bounded::{Blob, List};
 use ringwall_wire::codec::{DecodeError, Field as _};
 use ringwall_wire::command::Outcome;
+use ringwall_wire::counted::{Primitive, count};
 use ringwall_wire::ids::{Digest, Incarnation};
 use ringwall_wire::peer::{self, Ballot, LogEntry, LogPosition, Member, NamedMember};
 use sha2::{Digest as _, Sha256};
@@ -125,6 +126,7 @@ pub(crate) fn entry_out(entry: &Entry) -> Result<LogEntry, DecodeError> {
 
 /// SHA-256 of a payload's encoding: what the log tree holds of it.
 pub(crate) fn payload_digest(payload: &EntryPayload) -> std::io::Result<Digest> {
+    count(Primitive::Hash);
     let hash = match payload {
         EntryPayload::Normal(bytes) => {
             // `peer::EntryPayload::Command`, without a copy of the bytes.

@@ -7,6 +7,7 @@
 
 use hkdf::Hkdf;
 use ringwall_wire::codec::enc;
+use ringwall_wire::counted::{Primitive, count};
 use ringwall_wire::label::Label;
 use ringwall_wire::secret::Secret;
 use sha2::Sha256;
@@ -122,6 +123,7 @@ purposes! {
 /// Derives `N` bytes for `purpose` from a uniform parent key.
 pub fn expand<const N: usize>(parent: &Secret<32>, purpose: Purpose, fields: &[&[u8]]) -> Secret<N> {
     const { assert!(N <= 255 * 32, "HKDF-SHA-256 gives at most 8,160 bytes") };
+    count(Primitive::Derive);
     let mut info = purpose_bytes(purpose, fields);
     let mut out = [0; N];
     let kdf = Hkdf::<Sha256>::from_prk(parent.expose()).expect("a parent key has the length of the hash");
@@ -132,6 +134,7 @@ pub fn expand<const N: usize>(parent: &Secret<32>, purpose: Purpose, fields: &[&
 
 /// Mixes secret `input` into `salt`: uniform to whoever lacks either of them.
 pub fn extract(salt: &Secret<32>, input: &[u8]) -> Secret<32> {
+    count(Primitive::Derive);
     let (mut prk, _) = Hkdf::<Sha256>::extract(Some(salt.expose()), input);
     let mut bytes = [0; 32];
     bytes.copy_from_slice(&prk);

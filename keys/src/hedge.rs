@@ -9,6 +9,7 @@
 use crate::derive::{Purpose, expand};
 use alloc::boxed::Box;
 use rand_core::CryptoRng;
+use ringwall_wire::counted::{Primitive, count};
 use ringwall_wire::ids::Incarnation;
 use ringwall_wire::secret::Secret;
 use ringwall_wire::without::{Defence, left_out};
@@ -63,6 +64,7 @@ pub(crate) fn random<R: CryptoRng + ?Sized>(rng: &mut R) -> Secret<32> {
 }
 
 fn digest(parts: &[&[u8]]) -> [u8; 32] {
+    count(Primitive::Hash);
     let mut hash = Sha256::new();
     hash.update((parts.len() as u64).to_be_bytes());
     for part in parts {

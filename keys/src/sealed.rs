@@ -7,6 +7,7 @@
 use aes_gcm::aead::consts::U12;
 use aes_gcm::{AeadInOut, Aes256Gcm, KeyInit, Nonce, Tag};
 use alloc::vec::Vec;
+use ringwall_wire::counted::{Primitive, count};
 
 /// Bytes of a GCM tag.
 pub(crate) const TAG_BYTES: usize = 16;
@@ -14,6 +15,7 @@ pub(crate) const TAG_BYTES: usize = 16;
 /// Seals `text` in place and appends the tag.
 pub(crate) fn seal_in_place(key: &[u8; 32], aad: &[u8], text: &mut Vec<u8>) {
     let cipher = Aes256Gcm::new(key.into());
+    count(Primitive::Seal);
     let tag = cipher.encrypt_inout_detached(&zero_iv(), aad, text.as_mut_slice().into()).expect("a record is below GCM's 64 GiB");
     text.extend_from_slice(&tag);
 }
@@ -25,6 +27,7 @@ pub(crate) fn open_in_place(key: &[u8; 32], aad: &[u8], text: &mut Vec<u8>) -> b
     let (sealed, tag) = text.split_at_mut(body);
     let Ok(tag) = <&Tag>::try_from(&*tag) else { return false };
     let cipher = Aes256Gcm::new(key.into());
+    count(Primitive::Open);
     if cipher.decrypt_inout_detached(&zero_iv(), aad, sealed.into(), tag).is_err() {
         return false;
     }

@@ -5,6 +5,7 @@
 //! Trusts: nothing; every length is compared with what is left and with the type's limit before memory is reserved.
 //! Out of scope: what the fields mean. Layout: docs/formats.md, "Canonical encoding".
 
+use crate::counted::{Primitive, count};
 use crate::label::Label;
 use alloc::vec::Vec;
 use sha2::{Digest as _, Sha256};
@@ -101,6 +102,7 @@ pub trait Message: Sized {
     fn decode(bytes: &[u8]) -> Result<Self, DecodeError>;
     /// SHA-256 of the encoding.
     fn digest(&self) -> [u8; 32] {
+        count(Primitive::Hash);
         Sha256::digest(self.encode()).into()
     }
 }
@@ -176,6 +178,7 @@ pub fn enc(label: Label, fields: &[&[u8]]) -> Vec<u8> {
 
 /// SHA-256 over [`enc`].
 pub fn enc_digest(label: Label, fields: &[&[u8]]) -> [u8; 32] {
+    count(Primitive::Hash);
     Sha256::digest(enc(label, fields)).into()
 }
 

@@ -11,7 +11,7 @@
 //! - [`command`], [`peer`]: what the group replicates and how members talk. [`keeping`]: what custodians keep in files.
 //! - [`backup`]: a snapshot with its proof as it is fetched and kept, and data keys sealed to a user's phrase.
 //! - [`workload`]: keys granted to programs in TEEs of their own, and what is written down of it.
-//! - [`without`], [`spared`]: defences a build for attacks, and parts a benchmark, can leave out; in any other build, nothing.
+//! - [`without`], [`spared`]: defences a build for attacks, and parts a benchmark, can leave out; in any other build, nothing. [`counted`]: calls of primitives, counted for tests alone.
 //!
 //! It depends on no other member, has no I/O, no clock and no generator.
 #![no_std]
@@ -27,6 +27,7 @@ pub mod bounded;
 pub mod card_text;
 pub mod codec;
 pub mod command;
+pub mod counted;
 pub mod custodian;
 pub mod custody;
 pub mod drill;

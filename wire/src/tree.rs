@@ -6,17 +6,20 @@
 //! another older root proves to anybody that the newer tree holds another history.
 //! Trusts: nothing. Out of scope: where nodes are kept (`consensus`), what leaves mean. Protocol sections 3 (SB2) and 5.2.
 
+use crate::counted::{Primitive, count};
 use crate::ids::Digest;
 use alloc::vec::Vec;
 use sha2::{Digest as _, Sha256};
 
 /// The hash of a leaf.
 pub fn leaf(words: &[u8]) -> Digest {
+    count(Primitive::Hash);
     Digest(Sha256::new().chain_update([0x00]).chain_update(words).finalize().into())
 }
 
 /// The hash of an inner node.
 pub fn parent(left: &Digest, right: &Digest) -> Digest {
+    count(Primitive::Hash);
     Digest(Sha256::new().chain_update([0x01]).chain_update(left.0).chain_update(right.0).finalize().into())
 }
 

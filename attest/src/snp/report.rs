@@ -10,6 +10,7 @@ use super::product;
 use crate::claims::SnpClaims;
 use crate::error::{TcbKind, VekKind, VerifyError};
 use p384::ecdsa::signature::hazmat::PrehashVerifier as _;
+use ringwall_wire::counted::{Primitive, count};
 use ringwall_wire::ids::Digest;
 use ringwall_wire::limits::SNP_REPORT_BYTES;
 use ringwall_wire::policy::{ChipId, MeasurementRegister, SnpProduct, SnpTcb};
@@ -108,6 +109,7 @@ impl<'a> Report<'a> {
         let signature = p384::ecdsa::Signature::from_scalars(scalar(SIGNED_BYTES), scalar(SIGNED_BYTES + SCALAR_FIELD_BYTES))
             .map_err(|_| VerifyError::ReportSignature)?;
         let (signed, _) = self.bytes.split_at(SIGNED_BYTES);
+        count(Primitive::Verify);
         key.verify_prehash(&Sha384::digest(signed), &signature).map_err(|_| VerifyError::ReportSignature)
     }
 

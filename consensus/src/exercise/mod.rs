@@ -27,6 +27,7 @@ use bytes::Bytes;
 use futures_util::FutureExt as _;
 use openraft::storage::{IOFlushed, RaftLogStorage as _};
 use openraft::type_config::TypeConfigExt as _;
+use ringwall_wire::command::Outcome;
 use ringwall_wire::ids::{ClusterId, Digest};
 use ringwall_wire::peer::{Ballot, LogEntry, LogPosition};
 use std::io;
@@ -116,6 +117,17 @@ impl Exercise {
             }
         }
         self.answered.iter().take_while(|good| **good).count()
+    }
+
+    /// Applies entries and shows readers what came of them, as a replica does once they are committed. Gives their outcomes.
+    pub fn apply(&mut self, entries: Vec<LogEntry>) -> io::Result<Vec<Outcome>> {
+        let mut outcomes = Vec::new();
+        for entry in entries {
+            let entry = types::entry_in(entry).map_err(io::Error::other)?;
+            outcomes.extend(self.state.apply(&entry)?.outcomes);
+        }
+        self.state.store.publish();
+        Ok(outcomes)
     }
 
     /// Puts a row into the state, as applying would.

@@ -302,7 +302,11 @@ impl ReplicatedState {
     /// All mutations or none; every precondition looks at the state before the first of them. The first is number `first` of the entry's.
     fn mutate(&mut self, change: SpaceChange, first: u32) -> io::Result<Outcome> {
         for (at, mutation) in change.mutations.iter().enumerate() {
-            let version = self.seen_version(&change.space, &mutation.key)?;
+            // Without a condition nothing is looked up.
+            let version = match mutation.expect {
+                Expect::Any => None,
+                _ => self.seen_version(&change.space, &mutation.key)?,
+            };
             let holds = match mutation.expect {
                 Expect::Any => true,
                 Expect::Absent => version.is_none(),

@@ -35,6 +35,17 @@ struct Armed {
     unsynced: Vec<(PathBuf, u64, Vec<u8>)>,
 }
 
+/// What was done to the files of a kind: writes, bytes written, syncs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Done {
+    /// Writes.
+    pub writes: u64,
+    /// Bytes of them.
+    pub bytes: u64,
+    /// Syncs.
+    pub syncs: u64,
+}
+
 /// A disk of a machine; clones are the same disk.
 #[derive(Clone)]
 pub struct WorldDisk {
@@ -42,6 +53,8 @@ pub struct WorldDisk {
     armed: Arc<Mutex<Armed>>,
     dice: Dice,
     counts: Arc<Counts>,
+    /// Of the log, and of everything else.
+    done: Arc<Mutex<[Done; 2]>>,
 }
 
 struct WorldFile {
@@ -53,16 +66,26 @@ struct WorldFile {
 impl WorldDisk {
     /// An empty disk.
     pub fn new(dice: Dice, counts: Arc<Counts>) -> Self {
-        WorldDisk { memory: MemoryDisk::default(), armed: Arc::default(), dice, counts }
+        WorldDisk::over(MemoryDisk::default(), dice, counts)
     }
 
     /// A disk with the contents of `memory`.
     pub fn over(memory: MemoryDisk, dice: Dice, counts: Arc<Counts>) -> Self {
-        WorldDisk { memory, armed: Arc::default(), dice, counts }
+        WorldDisk { memory, armed: Arc::default(), dice, counts, done: Arc::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Armed> {
         self.armed.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// What was done to the log, and to everything else.
+    pub fn done(&self) -> [Done; 2] {
+        *self.done.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn note(&self, path: &Path, add: impl FnOnce(&mut Done)) {
+        let [log, rest] = &mut *self.done.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        add(if is_log(path) { log } else { rest });
     }
 
     /// The next read fails like this.
@@ -254,6 +277,7 @@ impl Disk for WorldDisk {
 impl DiskFile for WorldFile {
     fn write_at(&self, at: u64, bytes: &[u8]) -> io::Result<usize> {
         let (disk, mut armed) = (&self.disk, self.disk.lock());
+        disk.note(&self.path, |done| (done.writes, done.bytes) = (done.writes + 1, done.bytes + bytes.len() as u64));
         if armed.full {
             disk.counts.fired(Kind::DiskFull);
             return Err(no_room());
@@ -279,6 +303,7 @@ impl DiskFile for WorldFile {
     }
 
     fn sync(&self) -> io::Result<()> {
+        self.disk.note(&self.path, |done| done.syncs += 1);
         let mut armed = self.disk.lock();
         if armed.slow_ms > 0 {
             self.disk.counts.fired(Kind::SlowSync);

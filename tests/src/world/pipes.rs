@@ -109,7 +109,12 @@ struct Inner {
     recordings: VecDeque<Recording>,
     opened: u64,
     queued: u64,
+    /// Frames and bytes that were sent.
+    sent: BTreeMap<Way, (u64, u64)>,
 }
+
+/// The door that was dialled, the stream, and whether whoever dialled it sent.
+pub type Way = (Door, u32, bool);
 
 /// All pipes of a world.
 pub struct Wires {
@@ -220,6 +225,11 @@ impl Wires {
         self.wake.notify_one();
     }
 
+    /// Frames and bytes that were sent so far, whatever became of them.
+    pub fn sent(&self) -> BTreeMap<Way, (u64, u64)> {
+        self.lock().sent.clone()
+    }
+
     /// Recorded sessions.
     pub fn recordings(&self) -> Vec<Recording> {
         self.lock().recordings.iter().cloned().collect()
@@ -273,6 +283,9 @@ impl Wires {
             line.record.push(frame.clone());
         }
         self.trace.frame(number, way, frame.stream, &frame.bytes);
+        let door = line.door;
+        let (frames, bytes) = inner.sent.entry((door, frame.stream, way == 1)).or_default();
+        (*frames, *bytes) = (*frames + 1, *bytes + frame.bytes.len() as u64);
         if inner.withheld.get(&(from, to)).is_some_and(|streams| streams.contains(&frame.stream)) {
             self.counts.fired(Kind::Withholding);
             return;

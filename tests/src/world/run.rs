@@ -1,8 +1,8 @@
 //! One world from its founding to its verdict.
 //!
 //! Decides: found, join, let clients ask, let faults strike as planned, heal, demand that writes succeed and three voters hold equal
-//! states, then judge everything clients saw. One thread: tokio's current-thread runtime with its clock paused, so that time moves only
-//! when every task waits. Trusts: nothing. Out of scope: many worlds (`campaign`).
+//! states, then judge everything clients saw; or let somebody use a calm cluster ([`calm`]). One thread: tokio's current-thread runtime with
+//! its clock paused, so that time moves only when every task waits. Trusts: nothing. Out of scope: many worlds (`campaign`).
 
 use crate::world::client::{Client, Crowd};
 use crate::world::custody;
@@ -95,6 +95,21 @@ pub fn run(seed: u64, settings: &Settings) -> Report {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     let runtime = runtime.expect("a runtime of one thread needs nothing that can be missing");
     runtime.block_on(live(seed, settings.clone()))
+}
+
+/// Grows the cluster of `seed`, in good weather and without clients, and lets `work` use it: to count what that takes. None: it never became whole.
+pub fn calm<T>(seed: u64, settings: &Settings, work: impl AsyncFnOnce(&Arc<World>) -> T) -> Option<T> {
+    hook_panics();
+    ringwall_consensus::defects::leave_out(&settings.flaws.rules());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    let runtime = runtime.expect("a runtime of one thread needs nothing that can be missing");
+    runtime.block_on(async {
+        let world = world(seed, settings.clone());
+        tokio::spawn(Arc::clone(&world.common.wires).run());
+        let done = if grow(&world).await { Some(work(&world).await) } else { None };
+        world.clear();
+        done
+    })
 }
 
 fn cluster(seed: u64, dice: &Dice, changes: bool, flaws: &Flaws) -> Cluster {

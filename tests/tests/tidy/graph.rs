@@ -68,7 +68,7 @@ pub(crate) struct Arrow {
 }
 
 /// Features no shipped program may have.
-const TEST_FEATURES: [&str; 3] = ["faults", "defects", FOR_ATTACKS];
+const TEST_FEATURES: [&str; 4] = ["faults", "defects", "counts", FOR_ATTACKS];
 /// The one no dependency may ask for, not even the suites': a build for attacks is made by a person, and is made apart.
 const FOR_ATTACKS: &str = "without";
 
