@@ -9,9 +9,12 @@ Out of scope: whether the verdicts are right (`tests/tests/conformance.rs`). doc
   wasm.py target      makes the target available, and says how; says what is missing otherwise
   wasm.py tree        only says whether there is C in what is compiled for it
   wasm.py module      builds the module of the page with the roots of simulated nodes; its last line names the file
+  wasm.py pages       builds both modules of the page: that they import nothing, what they weigh, the digest of the one that is shipped
 """
 import argparse
 import functools
+import gzip
+import hashlib
 import http.server
 import json
 import os
@@ -37,8 +40,14 @@ TARGET = "wasm32-unknown-unknown"
 PURE = ["ringwall-wire", "ringwall-attest", "ringwall-channel", "ringwall-keys"]
 WEB = "ringwall-web"
 PROFILE = "web"
-# Modules of it, by the name of their example: what judges published cases, and the page's with the roots of simulated nodes.
-CONFORMANCE, SIMULATED = "conformance", "simulated"
+# Modules of it, by the name of their example: what judges published cases, the page's, and the same with the roots of simulated nodes.
+CONFORMANCE, SHIPPED, SIMULATED = "conformance", "ringwall", "simulated"
+# What a page may cost whoever opens it: the module as it travels.
+BROTLI_BYTES = 1_500_000
+# What a page's module has to export (docs/core.md), beside its memory and what the linker adds.
+EXPORTS = {"memory", "room", "answered", "card", "verify", "open", "handle", "qr"}
+# Sections of a module: what it asks for, what it offers.
+IMPORTS, OFFERED = 2, 7
 # Sources of the standard library of rust-toolchain.toml's compiler, for machines that cannot ask rustup. rustc, and the package that fits it.
 SOURCES = {
     "rustc": "1.95.0",
@@ -177,6 +186,80 @@ def module(name, flags):
     return BUILDS / TARGET / PROFILE / f"examples/{name}.wasm"
 
 
+def number(body, at):
+    """A LEB128 number and where it ends."""
+    value = shift = 0
+    while True:
+        byte = body[at]
+        value, shift, at = value | (byte & 0x7F) << shift, shift + 7, at + 1
+        if not byte & 0x80:
+            return value, at
+
+
+def sections(module):
+    """{section: its body} of a module; of those that come several times the last."""
+    if module[:8] != b"\0asm\1\0\0\0":
+        raise Failed("it is no module of WebAssembly")
+    found, at = {}, 8
+    while at < len(module):
+        length, begins = number(module, at + 1)
+        found[module[at]] = module[begins : begins + length]
+        at = begins + length
+    return found
+
+
+def exports(body):
+    """Names a module offers."""
+    count, at = number(body, 0)
+    names = set()
+    for _ in range(count):
+        length, begins = number(body, at)
+        names.add(body[begins : begins + length].decode())
+        _, at = number(body, begins + length + 1)
+    return names
+
+
+def prove_sections():
+    """What the rules about a module look at is found."""
+    empty = b"\0asm\1\0\0\0"
+    offers = bytes([OFFERED, 7, 1, 3]) + b"qr" + b"x" + bytes([0, 0])
+    assert sections(empty) == {} and sections(empty + bytes([IMPORTS, 1, 1])) == {IMPORTS: b"\1"}
+    assert exports(sections(empty + offers)[OFFERED]) == {"qrx"}
+    assert number(bytes([0x80, 0x01]), 0) == (128, 2)
+
+
+def brotli(file):
+    """How long a file is when it travels, by the page's own measure."""
+    if not shutil.which("node"):
+        raise Failed("node IS MISSING (Debian: apt-get install nodejs)")
+    script = "process.stdout.write(String(require('node:zlib').brotliCompressSync(require('node:fs').readFileSync(process.argv[1])).length))"
+    return int(asked("node", "-e", script, str(file)))
+
+
+def pages(flags):
+    """Both modules of the page: that they ask for nothing, what they weigh, and the digest of the one that is shipped."""
+    prove_sections()
+    for name in (SHIPPED, SIMULATED):
+        file = module(name, flags)
+        body = file.read_bytes()
+        parts = sections(body)
+        if number(parts.get(IMPORTS, b"\0"), 0)[0]:
+            raise Failed(f"{file.name} asks its host for something: it may ask for nothing")
+        missing = EXPORTS - exports(parts.get(OFFERED, b"\0"))
+        if missing:
+            raise Failed(f"{file.name} lacks {', '.join(sorted(missing))}")
+        travels = brotli(file)
+        say(f"{file.name} imports nothing; {len(body)} bytes, {len(gzip.compress(body, 9))} with gzip, {travels} with brotli")
+        if travels > BROTLI_BYTES:
+            raise Failed(f"{file.name} is {travels} bytes with brotli, at most {BROTLI_BYTES} may travel")
+        if name == SHIPPED:
+            KEPT.mkdir(parents=True, exist_ok=True)
+            line = f"{hashlib.sha256(body).hexdigest()}  {file.name}"
+            shutil.copyfile(file, KEPT / file.name)
+            (KEPT / f"{file.name}.sha256").write_text(line + "\n")
+            say(f"shipped: sha256 {line}")
+
+
 def build(flags):
     """The pure crates, and the module of conformance."""
     words = [word for package in PURE for word in ("-p", package)]
@@ -298,7 +381,9 @@ def prove_differences():
 
 def compare():
     prove_differences()
-    module = build(target())
+    flags = target()
+    module = build(flags)
+    pages(flags)
     with tempfile.TemporaryDirectory(prefix="wasm-") as folder:
         folder = pathlib.Path(folder)
         ours = native(folder)
@@ -320,7 +405,7 @@ def compare():
 
 def main():
     parser = argparse.ArgumentParser(description="Compares verdicts natively, under node and in a browser.")
-    parser.add_argument("what", choices=("all", "target", "tree", "module"), nargs="?", default="all")
+    parser.add_argument("what", choices=("all", "target", "tree", "module", "pages"), nargs="?", default="all")
     what = parser.parse_args().what
     # Whoever ends this ends the browser with it.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
@@ -330,6 +415,9 @@ def main():
             return 0
         if what == "module":
             say(f"module {module(SIMULATED, target())}")
+            return 0
+        if what == "pages":
+            pages(target())
             return 0
         tree()
         return compare() if what == "all" else 0

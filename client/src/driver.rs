@@ -69,7 +69,7 @@ struct Attempt<D: Dial> {
 
 enum Progress<D: Dial> {
     Reached(D::Reach),
-    Opened(D::Link, Opened),
+    Opened(D::Link, Box<Opened>),
     Failed(DialError),
 }
 
@@ -225,7 +225,7 @@ impl<D: Dial> Driver<D> {
                 let (dialler, address, client, until) = (Arc::clone(&self.dialler), attempt.address.clone(), attempt.client, attempt.until);
                 attempt.progress = Box::pin(async move {
                     match dialler.open(reach, &address, client, until).await {
-                        Ok((link, opened)) => Progress::Opened(link, opened),
+                        Ok((link, opened)) => Progress::Opened(link, Box::new(opened)),
                         Err(fault) => Progress::Failed(fault),
                     }
                 });
@@ -234,7 +234,7 @@ impl<D: Dial> Driver<D> {
             Progress::Opened(link, opened) => {
                 self.attempts.swap_remove(at);
                 self.fresh = Some((dial, link));
-                self.core.opened(dial, opened, now);
+                self.core.opened(dial, *opened, now);
             }
             Progress::Failed(fault) => {
                 self.attempts.swap_remove(at);

@@ -5,8 +5,8 @@
 
 use crate::client::Client;
 use ringwall_keys::Phrase;
-pub use ringwall_session::ops::UserError;
 use ringwall_session::asked::Ask;
+pub use ringwall_session::ops::UserError;
 use ringwall_session::ops::{Changing, Told};
 use ringwall_wire::ids::DeviceTag;
 use ringwall_wire::user::{DeviceName, DeviceRequest, UserShown};

@@ -54,7 +54,8 @@ async fn door_of(port: u16) -> Option<WebDoor> {
     let connection = dial(&endpoint, &dial_config(Alpn::Client).unwrap(), ([127, 0, 0, 1], port).into(), SOON).await.unwrap();
     let (send, recv) = connection.open_bi().await.unwrap();
     let ask = GetDescriptor { versions: List::new(vec![1]).unwrap() };
-    FrameWriter::new(send).write(&ask.encode(), SOON).await.unwrap();
+    let mut writer = FrameWriter::new(send);
+    writer.write(&ask.encode(), SOON).await.unwrap();
     NodeDescriptor::decode(&FrameReader::new(recv).read(8_192, SOON).await.unwrap()).unwrap().web
 }
 

@@ -48,7 +48,8 @@ impl CardFault {
     pub fn code(&self) -> &'static str {
         match self {
             CardFault::TooLarge { .. } => "RW-C-CARD-TOO-LARGE",
-            CardFault::Malformed(_) | CardFault::Text(_) => "RW-C-CARD-MALFORMED",
+            CardFault::Malformed(_) => "RW-C-CARD-MALFORMED",
+            CardFault::Text(_) => "RW-C-CARD-TEXT",
             CardFault::Contradiction(_) => "RW-C-CARD-CONTRADICTION",
             CardFault::Changes(_) => "RW-C-CARD-POLICY",
             CardFault::Link(_) => "RW-C-CARD-LINK",

@@ -300,15 +300,15 @@ mod tests {
         let mut source = Source::new(6);
         let proof = |source: &mut Source, bytes: usize| Signer { exchange: Blob::new(vec![1; bytes]).unwrap(), ..Signer::sample(source) };
         let memory = |signers: Vec<Signer>| KeptMemory { signers: List::new(signers).unwrap(), ..read(&[]).unwrap().memory() };
-        let many = vec![proof(&mut source, 12 << 20), proof(&mut source, 18 << 20), proof(&mut source, 18 << 20)];
+        let many = vec![proof(&mut source, 12 << 20), proof(&mut source, 17 << 20), proof(&mut source, 17 << 20)];
         let fits = fitting(memory(many)).unwrap();
         let left: Vec<bool> = fits.signers.iter().map(|signer| signer.exchange.is_empty()).collect();
         assert_eq!(left, [true, false, false], "the oldest one goes");
         let mut evidence = ringwall_wire::receipt::Evidence::sample(&mut source);
-        evidence.known_signer = proof(&mut source, 18 << 20);
-        evidence.got_signer = proof(&mut source, 18 << 20);
+        evidence.known_signer = proof(&mut source, 17 << 20);
+        evidence.got_signer = proof(&mut source, 17 << 20);
         let log_lied = None;
         let detected = Some(evidence);
-        assert!(fitting(KeptMemory { detected, log_lied, ..memory(vec![proof(&mut source, 18 << 20)]) }).is_ok());
+        assert!(fitting(KeptMemory { detected, log_lied, ..memory(vec![proof(&mut source, 17 << 20)]) }).is_ok());
     }
 }

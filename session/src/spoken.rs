@@ -141,6 +141,17 @@ impl Spoken {
     }
 }
 
+/// What a call comes to that a host adds: its name, its fields, and its payload; or a code and words.
+pub type Said = Result<(&'static str, serde_json::Value, Vec<u8>), (&'static str, String)>;
+
+/// A call that a host adds to these, in the same frames: its head is read and bounded as theirs are.
+pub fn call<H: serde::de::DeserializeOwned>(frame: &[u8], work: impl FnOnce(H, &[u8]) -> Said) -> Vec<u8> {
+    answer(read::<H>(frame).and_then(|(head, payload)| match work(head, payload) {
+        Ok((is, head, payload)) => Ok(vec![Told::with(is, head, payload)]),
+        Err((code, words)) => Err(CallFault::Host { code, words }),
+    }))
+}
+
 /// A card in whichever form; bounded before it is looked into.
 fn read_card(bytes: &[u8]) -> Result<Card, CallFault> {
     at_most("a card", bytes.len(), CARD_TEXT_BYTES)?;

@@ -8,6 +8,7 @@
 
 mod cutter;
 mod desk;
+mod effects;
 mod roads;
 
 pub(crate) use desk::Word;
@@ -15,7 +16,7 @@ pub(crate) use roads::{Over, Way};
 
 use crate::asked::{Ask, Submission};
 use crate::card::Card;
-use crate::core::{Core, DialId, Effect, Left};
+use crate::core::{Core, DialId};
 use crate::dial::{DialError, LinkError, Opened};
 use crate::error::{ConnectError, WatchError};
 use crate::exchange::Exchange;
@@ -211,6 +212,7 @@ impl Wired {
             Ok((opening, step)) => {
                 road.at = At::Opening(Box::new(opening.telling()));
                 self.step(dial, step, now);
+                self.hear(dial, now, rng);
             }
             Err(fault) => self.failed(dial, fault, now),
         }
@@ -237,7 +239,7 @@ impl Wired {
         loop {
             let Some(road) = self.dials.get_mut(&dial) else { return };
             let opening = match &mut road.at {
-                // Nobody was told that it is open, and bytes came: the host is ahead of itself, nothing is lost.
+                // Its host is ahead of itself: they are heard when it says that the way is open.
                 At::Asked => return,
                 At::Opening(opening) => opening,
                 At::Open { .. } => return self.listen(dial, now, rng),
@@ -440,88 +442,5 @@ impl Wired {
     fn ended(&mut self, dial: u64, road: Road, fault: DialError, now: Now) {
         self.give(Out::Unusable { dial, address: road.address, fault: fault.clone() });
         self.core.failed(road.of, fault, now.ms);
-    }
-
-    /// The dial of an attempt of the core.
-    fn dial_of(&self, of: DialId) -> Option<u64> {
-        self.dials.iter().find(|(_, road)| road.of == of).map(|(dial, _)| *dial)
-    }
-
-    fn carry_out(&mut self, effect: Effect, now: Now) {
-        match effect {
-            Effect::Dial { dial, address, client, .. } => self.begin(dial, address, client, now),
-            Effect::Abandon { dial } => {
-                if let Some(dial) = self.dial_of(dial) {
-                    self.hang_up(dial, false);
-                }
-            }
-            Effect::Use { dial, .. } => {
-                let road = self.dials.values_mut().find(|road| road.of == dial);
-                if let Some(Road { at: At::Open { used, .. }, .. }) = road {
-                    *used = true;
-                }
-            }
-            Effect::Send { dial, messages } => self.queue(dial, messages, now),
-            Effect::Leave { dial, why } => self.leave(dial, why),
-            Effect::Ended(fault) => self.end(fault),
-        }
-    }
-
-    /// Ends sessions that nobody wanted any more when they were open: what the core wants it has said.
-    fn end_what_is_in_vain(&mut self) {
-        let in_vain = |(dial, road): (&u64, &Road)| matches!(road.at, At::Open { used: false, .. }).then_some(*dial);
-        for dial in self.dials.iter().filter_map(in_vain).collect::<Vec<_>>() {
-            self.hang_up(dial, true);
-        }
-    }
-
-    fn begin(&mut self, of: DialId, address: String, client: ClientId, now: Now) {
-        let mut left: VecDeque<Way> = self.roads.ways(&address).into();
-        match left.pop_front() {
-            Some(way) => {
-                let (at, cutter) = (At::Asked, Cutter::default());
-                self.dial(Road { of, client, way, left, address, at, cutter, waiting: 0 });
-            }
-            None => self.core.failed(of, DialError::Unreachable("no way leads there".into()), now.ms),
-        }
-    }
-
-    /// Seals messages and sends them.
-    fn queue(&mut self, of: DialId, messages: Vec<Vec<u8>>, now: Now) {
-        let Some(dial) = self.dial_of(of) else { return self.core.spent(messages) };
-        let Some(Road { at: At::Open { line, .. }, .. }) = self.dials.get_mut(&dial) else { return };
-        let sealed = line.goes_on().and_then(|()| line.queue(&messages));
-        let bytes = line.unsent().to_vec();
-        line.sent(bytes.len());
-        self.core.spent(messages);
-        match sealed {
-            Ok(()) => self.send(dial, bytes),
-            Err(fault) => self.core.broke(of, fault, now.ms),
-        }
-    }
-
-    fn leave(&mut self, of: DialId, why: Left) {
-        let Some(dial) = self.dial_of(of) else { return };
-        let address = self.dials.get(&dial).map(|road| road.address.clone()).unwrap_or_default();
-        let well = !matches!(why, Left::Node(_));
-        self.hang_up(dial, well);
-        if let Left::Node(fault) = why {
-            self.give(Out::Unusable { dial, address, fault });
-        }
-    }
-
-    /// The last word: everybody was told, every way is ended.
-    fn end(&mut self, fault: Option<Box<ConnectError>>) {
-        if self.over {
-            return;
-        }
-        self.over = true;
-        while let Some(word) = self.desk.next() {
-            self.out.push_back(Out::Word(word));
-        }
-        for dial in std::mem::take(&mut self.dials).into_keys() {
-            self.out.push_back(Out::HangUp { dial, well: fault.is_none() });
-        }
-        self.out.push_back(Out::Ended(fault));
     }
 }

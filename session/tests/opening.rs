@@ -63,7 +63,7 @@ fn a_node_that_is_what_it_says_is_judged_and_serves_its_user() {
     let mut arrived = Vec::new();
     line.push(&serving.says(&[receipt, reply.clone()])).unwrap();
     line.drain(&mut arrived, NOW.ms).unwrap();
-    assert_eq!(arrived, [reply.clone()], "the receipt is looked at and not passed on");
+    assert_eq!(arrived, std::slice::from_ref(&reply), "the receipt is looked at and not passed on");
     line.push(&serving.says(&[reply])).unwrap();
     let fault = line.drain(&mut arrived, NOW.ms).unwrap_err();
     assert_eq!(fault, LinkError::History(Trouble::Receipt(ReceiptFault::Missing)), "no receipt answers for this one");
@@ -95,11 +95,11 @@ fn an_attempt_ends_in_what_it_was_begun_for() {
 fn frames_that_are_none_end_the_attempt() {
     let node = Node::new();
     let refusal = Refusal { code: RefusalCode::Busy, detail: Text::new("later").unwrap() }.encode();
-    let most = [HANDSHAKE_MESSAGE_BYTES, HANDSHAKE_MESSAGE_BYTES, ATTEST_MESSAGE_BYTES + ATTEST_MESSAGE_BYTES / 8];
-    for at in 0..FRAMES {
+    let most: [usize; FRAMES] = [HANDSHAKE_MESSAGE_BYTES, HANDSHAKE_MESSAGE_BYTES, ATTEST_MESSAGE_BYTES + ATTEST_MESSAGE_BYTES / 8];
+    for (at, most) in most.into_iter().enumerate() {
         let home = Home::of(&node);
         let instead = |with: Vec<u8>| fault_of(&home, &node, |turn, answer| if turn == at { with.clone() } else { answer });
-        assert!(matches!(instead(vec![0x42; most[at] + 1]), DialError::Breach(_)), "too long, {at}");
+        assert!(matches!(instead(vec![0x42; most + 1]), DialError::Breach(_)), "too long, {at}");
         for with in [Vec::new(), vec![0x42; 48], node.descriptor().encode()] {
             let fault = if at == 0 && with.len() > 48 { continue } else { instead(with) };
             match at {

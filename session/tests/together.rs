@@ -4,6 +4,9 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod answering;
+mod host;
 
 #[path = "opening.rs"]
 mod opening;
+#[path = "spoken.rs"]
+mod spoken;

@@ -236,9 +236,7 @@ proptest! {
         let now = stand.now;
         let effects = stand.pass(DEADLINE_MS + 100);
         seen.take(effects, now);
-        if seen.over || seen.in_use.is_none_or(|_| stand.core.wake().is_some()) {
-            all_told(&stand);
-        }
+        all_told(&stand);
         stand.core.close();
         let effects = stand.effects();
         seen.take(effects, stand.now);

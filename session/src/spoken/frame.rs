@@ -39,6 +39,8 @@ pub(super) enum CallFault {
     Connect(#[from] ConnectError),
     #[error("{0}")]
     Exchange(String),
+    #[error("{words}")]
+    Host { code: &'static str, words: String },
 }
 
 impl CallFault {
@@ -55,6 +57,7 @@ impl CallFault {
             CallFault::Kept(fault) => fault.code(),
             CallFault::Connect(fault) => fault.code(),
             CallFault::Exchange(_) => "RW-C-INPUT",
+            CallFault::Host { code, .. } => code,
         }
     }
 }

@@ -92,6 +92,7 @@ impl Node {
             noise: self.secrets.public().noise,
             kem: self.secrets.public().kem,
             policy_version: self.member.policy.version,
+            web: None,
         }
     }
 }
@@ -205,6 +206,13 @@ impl Serving<'_> {
         let mut out = Vec::new();
         sealer.seal_many(messages, &mut out).unwrap();
         out
+    }
+
+    /// Everything the client said with these bytes, opened.
+    pub(crate) fn all(&mut self, bytes: &[u8]) -> Vec<Vec<u8>> {
+        let Stage::Serving(_, opener) = &mut self.stage else { panic!("no records yet") };
+        opener.push(bytes).unwrap();
+        std::iter::from_fn(|| opener.next().unwrap()).collect()
     }
 
     /// What the client said last, opened.

@@ -15,13 +15,13 @@ pub(crate) const ARROWS: [(&str, &[&str], usize); 12] = [
     ("channel", &["wire", "attest"], 129),
     ("keys", &["wire"], 49),
     ("quic", &[], 65),
-    ("consensus", &["wire"], 84),
-    ("node", &["wire", "attest", "channel", "keys", "quic", "consensus"], 237),
+    ("consensus", &["wire"], 85),
+    ("node", &["wire", "attest", "channel", "keys", "quic", "consensus"], 249),
     ("session", &["wire", "attest", "channel", "keys"], 150),
-    ("client", &["wire", "attest", "channel", "keys", "quic", "session"], 217),
+    ("client", &["wire", "attest", "channel", "keys", "quic", "session"], 218),
     ("web", &["wire", "attest", "session"], 150),
-    ("sim", &["wire", "attest", "channel", "keys", "quic", "node", "session", "client"], 250),
-    ("tests", &["wire", "attest", "channel", "keys", "quic", "consensus", "node", "session", "client", "sim"], 311),
+    ("sim", &["wire", "attest", "channel", "keys", "quic", "node", "session", "client"], 262),
+    ("tests", &["wire", "attest", "channel", "keys", "quic", "consensus", "node", "session", "client", "sim"], 322),
 ];
 /// `#![no_std]`, no sockets, files, threads, clocks.
 pub(crate) const PURE: [&str; 4] = ["wire", "attest", "channel", "keys"];
