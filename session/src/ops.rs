@@ -1,20 +1,10 @@
 //! Operations without waiting: what each asks, and what its answer means.
 //!
-//! Decides: nothing of its own; its files do.
-//!
-//! | file | what it decides |
-//! |---|---|
-//! | `space.rs` | what is refused before anything is sent, and how answers about one namespace become typed results |
-//! | `enter.rs` | which keys a namespace is opened with |
-//! | `batch.rs` | what a batch may hold |
-//! | `listing.rs` | how pages follow each other, and in whose order |
-//! | `user_mode.rs` | what is sealed before a question and opened after an answer |
-//! | `following.rs` | what the reader of a watch sees |
-//! | `users.rs` | in which steps a user's record is changed |
-//! | `escrow.rs` | what a phrase opens |
-//! | `governance.rs` | what steps of governance come to |
-//!
-//! Whoever waits (a task of a runtime, a page) asks what these give and hands them the outcome. Trusts: nothing. Protocol section 3, step 7.
+//! Decides: nothing of its own; its files do. What is refused before anything is sent, and how answers about one namespace become typed results: `space.rs`; which keys
+//! a namespace is opened with: `enter.rs`; what a batch may hold: `batch.rs`; how pages follow each other, and in whose order: `listing.rs`; what is sealed before a question and
+//! opened after an answer: `user_mode.rs`; what the reader of a watch sees: `following.rs`; in which steps a user's record is changed: `users.rs`; what a phrase opens:
+//! `escrow.rs`; what steps of governance come to: `governance.rs`. Whoever waits (a task of a runtime, a page) asks what these give and hands them the outcome.
+//! Trusts: nothing. Out of scope: waiting, numbers and retries (`lane.rs`). Protocol section 3, step 7.
 
 mod batch;
 mod enter;
