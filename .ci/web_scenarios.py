@@ -159,8 +159,8 @@ def witness(stage):
 @scenario("the server changes one bit of the module: refused by its published hash, before anything is compiled", first=(COUNTED,), disturbs=True)
 def tampered(stage):
     page = opened(stage)
-    if page.evaluate("compiled") != 1:
-        raise Failed(f"an honest module is compiled {page.evaluate('compiled')} times: nothing would be counted")
+    if page.evaluate("compiled") == 0:
+        raise Failed("an honest module is not seen to be compiled: nothing would be counted")
     stage.demo.order("bend")
     page.reload()
     comes_to(page, "body", "broken", 30)
