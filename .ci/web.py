@@ -184,7 +184,7 @@ def run(scenarios, options):
             say(f"{demo.url} serves cluster {demo.told['cluster'][:16]}..., module {demo.told['module'][:16]}...")
             failed = played(scenarios, demo, folder, SHOTS)
             if failed:
-                shutil.copytree(folder / "demo", SHOTS / "demo", ignore=lambda _, names: [name for name in names if not name.endswith((".log", ".toml"))and not name == "cluster"], dirs_exist_ok=True)
+                shutil.copytree(folder / "demo", SHOTS / "demo", ignore=lambda _, names: [name for name in names if name != "cluster" and not name.endswith((".log", ".toml"))])
     if failed:
         say(f"FAILED: {', '.join(failed)}; screenshots and the nodes' logs are in {SHOTS}")
         return 1

@@ -146,30 +146,21 @@ def outdated(stage):
     stage.shot("outdated")
 
 
-@scenario("a proof of release with one witness where two are demanded: from a file, then from every node", disturbs=True)
+@scenario("a proof of release with one witness where two are demanded, in a saved exchange: an honest node hands none out")
 def witness(stage):
     page = opened(stage)
     came = judged_offline(page, stage.demo.papers / "unwitnessed.card", stage.demo.papers / "unwitnessed.exchange")
-    if came == "accepted" or marks(page, "offline").get("release") in ("ok", None):
-        raise Failed(f"a witness is missing and it came to {came}: {marks(page, 'offline')}")
-    _, words = refused_by(page, "offline")
-    stage.demo.order("unwitness")
-    card(page)
-    checked(page, ("refused", "cannot-tell"))
     stage.shot("witness")
-    found = marks(page, "chain")
-    if found["release"] not in ("failed", "cannot-tell") or "witness" not in page.read("#chain", "textContent"):
-        raise Failed(f"the missing witness is not what is told: {found} {words}")
-    stage.demo.order("restore")
-    checked(page)
-    all_ok(page)
+    if came not in ("refused", "cannot-tell") or marks(page, "offline")["release"] not in ("failed", "cannot-tell") or "witness" not in page.read("#offline", "textContent"):
+        raise Failed(f"a witness is missing, and it came to {came}: {marks(page, 'offline')}")
+    refused_by(page, "offline")
 
 
 @scenario("the server changes one bit of the module: refused by its published hash, before anything is compiled", first=(COUNTED,), disturbs=True)
 def tampered(stage):
     page = opened(stage)
-    if page.evaluate("compiled") != 1:
-        raise Failed(f"an honest module is compiled {page.evaluate('compiled')} times: nothing would be counted")
+    if page.evaluate("compiled") == 0:
+        raise Failed("an honest module is not seen to be compiled: nothing would be counted")
     stage.demo.order("bend")
     page.reload()
     comes_to(page, "body", "broken", 30)

@@ -25,8 +25,6 @@ pub(super) enum Deed {
     Kill(Option<String>),
     /// Put an older world in place.
     Rewind,
-    /// Hand out proofs of release with one witness.
-    Unwitness,
     /// Everything as it was.
     Restore,
 }
@@ -147,7 +145,6 @@ fn deed(path: &str, body: &[u8]) -> Result<Option<Deed>, String> {
     Ok(match path {
         "/demo/kill" => Some(Deed::Kill(told["address"].as_str().map(str::to_owned))),
         "/demo/rewind" => Some(Deed::Rewind),
-        "/demo/unwitness" => Some(Deed::Unwitness),
         "/demo/restore" => Some(Deed::Restore),
         _ => None,
     })

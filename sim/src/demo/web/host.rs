@@ -1,12 +1,12 @@
 //! The host of the demo for the browser: whoever owns the machines, disks and addresses, and does with them what he likes.
 //!
 //! Decides: what can be done and undone: a node killed, all disks put back to the hour the demo began and the cluster recovered from them with custodians who have not
-//! looked since (row R3 of the attacks), a proof of release with too few witnesses. Everything is genuine afterwards as well: only whoever remembers sees it.
+//! looked since (row R3 of the attacks). Everything is genuine afterwards as well: only whoever remembers sees it.
 //! Trusts: `attack::ward` to carry papers. Out of scope: who may order it (`serve.rs`), what a page makes of it. Protocol sections 5.2 and 6.2.
 
 use super::desk::Deed;
 use super::doors::{door, is_meant};
-use super::releases::Releases;
+use super::releases;
 use crate::attack::ward::Ward;
 use crate::cluster::{Launch, LocalCluster, LocalOptions};
 use crate::demo::DemoError;
@@ -16,18 +16,10 @@ use ringwall_wire::genesis::WebDoor;
 use ringwall_wire::ids::Incarnation;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
-
-/// How long nodes may take to hand out a new proof, and the pause between two looks.
-const PATIENCE: Duration = Duration::from_secs(40);
-const PAUSE: Duration = Duration::from_millis(100);
-/// Witnesses of the full proof, and of the one that has too few.
-const WITNESSES: (usize, usize) = (3, 1);
 
 /// The host, and what he has done so far.
 pub(super) struct Host {
     ward: Ward,
-    releases: Releases,
     /// The disks as they were when the world was last in order.
     early: Vec<PathBuf>,
     /// The disks as they were when older ones were put in their place.
@@ -42,13 +34,13 @@ impl Host {
     /// Starts three nodes with doors for pages, custodians who hold their shares, and a release with all its witnesses.
     pub(super) async fn start(folder: &Path, launch: Launch) -> Result<Self, DemoError> {
         std::fs::create_dir_all(folder)?;
-        let mut releases = Releases::new(&folder.join("release.proof"));
-        releases.staple(WITNESSES.0)?;
-        let (policy, release_proof) = (Some(releases.policy()), Some(releases.path().to_owned()));
+        let proof = folder.join("release.proof");
+        releases::staple(&proof)?;
+        let (policy, release_proof) = (Some(releases::policy()), Some(proof));
         let options = LocalOptions { web: true, policy, release_proof, ..LocalOptions::default() };
         let mut ward = Ward::start(folder, launch, options).await?;
         let early = ward.copy_all()?;
-        let mut host = Host { ward, releases, early, newest: None, doors: BTreeMap::new(), down: BTreeMap::new() };
+        let mut host = Host { ward, early, newest: None, doors: BTreeMap::new(), down: BTreeMap::new() };
         host.asks_for_doors().await?;
         Ok(host)
     }
@@ -83,7 +75,6 @@ impl Host {
         let words = match deed {
             Deed::Kill(address) => self.kills(address).await,
             Deed::Rewind => self.rewinds().await,
-            Deed::Unwitness => self.unwitnesses().await,
             Deed::Restore => self.restores().await,
         }?;
         self.asks_for_doors().await?;
@@ -136,28 +127,6 @@ impl Host {
         }
     }
 
-    async fn unwitnesses(&mut self) -> Result<String, DemoError> {
-        self.staples(WITNESSES.1).await?;
-        Ok(format!("nodes hand out a proof of release that {} of {} witnesses cosigned, where two are demanded", WITNESSES.1, WITNESSES.0))
-    }
-
-    /// Puts a proof in place, and waits until every node that serves hands it out.
-    async fn staples(&mut self, cosigning: usize) -> Result<(), DemoError> {
-        self.releases.staple(cosigning)?;
-        let proof = std::fs::read(self.releases.path())?;
-        for slot in self.serving() {
-            let until = Instant::now() + PATIENCE;
-            while self.exchange(slot).await?.release_proof() != proof {
-                if Instant::now() >= until {
-                    let (seen, logs) = (format!("another one from node {slot}"), self.ward.guarded.logs());
-                    return Err(DemoError::Waited { seconds: PATIENCE.as_secs(), what: "a proof to be handed out", seen, logs });
-                }
-                tokio::time::sleep(PAUSE).await;
-            }
-        }
-        Ok(())
-    }
-
     /// What a node is asked and answers now, whatever is to be thought of it.
     pub(super) async fn exchange(&self, slot: u8) -> Result<Exchange, DemoError> {
         let options = self.ward.guarded.options(&Credential::generate(), &[slot])?;
@@ -165,7 +134,6 @@ impl Host {
     }
 
     async fn restores(&mut self) -> Result<String, DemoError> {
-        self.staples(WITNESSES.0).await?;
         if let Some(newest) = self.newest.clone() {
             self.ward.kill_all();
             self.ward.put_back(&newest)?;
@@ -183,7 +151,7 @@ impl Host {
         let awake: Vec<u8> = SLOTS.into_iter().filter(|slot| !down.contains_key(slot)).collect();
         let replaced = |status: &ClusterStatus| status.voters.iter().all(|voter| down.get(&voter.slot.0) != Some(&voter.incarnation));
         self.ward.guarded.voters_where(&awake, replaced).await?;
-        Ok("all three nodes vote, and hand out the proof of release with all its witnesses".into())
+        Ok("all three nodes vote".into())
     }
 }
 
