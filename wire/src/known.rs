@@ -4,9 +4,9 @@
 //! these made the newest policy the client has verified.
 //! Trusts: nothing; a decoded file is well-formed. Out of scope: judging changes (`attest`), keeping the file (`client`). Protocol sections 5.2 and 8.
 
+use crate::bounded::List;
 use crate::codec::{DecodeError, Message as _};
 use crate::governance::{NoticeFor, PolicyRow, PolicyStep};
-use crate::bounded::List;
 use crate::ids::{ClusterId, Digest, UserId};
 use crate::limits::ANCHOR_RECEIPTS;
 use crate::message;
