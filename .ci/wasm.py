@@ -8,9 +8,13 @@ Out of scope: whether the verdicts are right (`tests/tests/conformance.rs`). doc
   wasm.py             everything below
   wasm.py target      makes the target available, and says how; says what is missing otherwise
   wasm.py tree        only says whether there is C in what is compiled for it
+  wasm.py module      builds the module of the page with the roots of simulated nodes; its last line names the file
+  wasm.py pages       builds both modules of the page: that they import nothing, what they weigh, the digest of the one that is shipped
 """
 import argparse
 import functools
+import gzip
+import hashlib
 import http.server
 import json
 import os
@@ -23,6 +27,7 @@ import tempfile
 import threading
 import time
 
+import browser as chromium
 import debian
 import repro
 
@@ -35,6 +40,14 @@ TARGET = "wasm32-unknown-unknown"
 PURE = ["ringwall-wire", "ringwall-attest", "ringwall-channel", "ringwall-keys"]
 WEB = "ringwall-web"
 PROFILE = "web"
+# Modules of it, by the name of their example: what judges published cases, the page's, and the same with the roots of simulated nodes.
+CONFORMANCE, SHIPPED, SIMULATED = "conformance", "ringwall", "simulated"
+# What a page may cost whoever opens it: the module as it travels.
+BROTLI_BYTES = 1_500_000
+# What a page's module has to export (docs/core.md), beside its memory and what the linker adds.
+EXPORTS = {"memory", "room", "answered", "card", "verify", "open", "handle", "qr"}
+# Sections of a module: what it asks for, what it offers.
+IMPORTS, OFFERED = 2, 7
 # Sources of the standard library of rust-toolchain.toml's compiler, for machines that cannot ask rustup. rustc, and the package that fits it.
 SOURCES = {
     "rustc": "1.95.0",
@@ -46,8 +59,6 @@ SOURCES = {
 # Packages that are C, or run a C compiler.
 C_PACKAGES = {"cc", "cmake", "bindgen", "nasm-rs", "pkg-config", "vcpkg", "ring", "openssl", "aws-lc-rs"}
 BUILD_SECONDS, BROWSER_SECONDS, NODE_SECONDS = 1200, 180, 180
-BROWSERS = ["chromium-headless-shell", "chromium", "chromium-browser", "google-chrome"]
-CALM = ["--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-extensions", "--mute-audio"]
 SHOWN = 5  # differences that are shown
 
 
@@ -163,15 +174,97 @@ def tree():
     say(f"{len(reached)} packages are compiled for {TARGET} or run to compile them; none is C, links a library or runs a C compiler")
 
 
+def recipe(flags):
+    """How everything for the target is compiled. Flags are for the target alone: cargo keeps them from what runs on this machine."""
+    return os.environ | {"CARGO_ENCODED_RUSTFLAGS": "\x1f".join([repro.recipe(ROOT, repro.HOME)["CARGO_ENCODED_RUSTFLAGS"], *flags])}
+
+
+def module(name, flags):
+    """One module."""
+    words = ["cargo", "rustc", "--locked", "-p", WEB, "--example", name, "--crate-type", "cdylib", "--target", TARGET, "--profile", PROFILE]
+    subprocess.run(words, cwd=ROOT, env=recipe(flags), check=True, timeout=BUILD_SECONDS)
+    return BUILDS / TARGET / PROFILE / f"examples/{name}.wasm"
+
+
+def number(body, at):
+    """A LEB128 number and where it ends."""
+    value = shift = 0
+    while True:
+        byte = body[at]
+        value, shift, at = value | (byte & 0x7F) << shift, shift + 7, at + 1
+        if not byte & 0x80:
+            return value, at
+
+
+def sections(module):
+    """{section: its body} of a module; of those that come several times the last."""
+    if module[:8] != b"\0asm\1\0\0\0":
+        raise Failed("it is no module of WebAssembly")
+    found, at = {}, 8
+    while at < len(module):
+        length, begins = number(module, at + 1)
+        found[module[at]] = module[begins : begins + length]
+        at = begins + length
+    return found
+
+
+def exports(body):
+    """Names a module offers."""
+    count, at = number(body, 0)
+    names = set()
+    for _ in range(count):
+        length, begins = number(body, at)
+        names.add(body[begins : begins + length].decode())
+        _, at = number(body, begins + length + 1)
+    return names
+
+
+def prove_sections():
+    """What the rules about a module look at is found."""
+    empty = b"\0asm\1\0\0\0"
+    offers = bytes([OFFERED, 7, 1, 3]) + b"qr" + b"x" + bytes([0, 0])
+    assert sections(empty) == {} and sections(empty + bytes([IMPORTS, 1, 1])) == {IMPORTS: b"\1"}
+    assert exports(sections(empty + offers)[OFFERED]) == {"qrx"}
+    assert number(bytes([0x80, 0x01]), 0) == (128, 2)
+
+
+def brotli(file):
+    """How long a file is when it travels, by the page's own measure."""
+    if not shutil.which("node"):
+        raise Failed("node IS MISSING (Debian: apt-get install nodejs)")
+    script = "process.stdout.write(String(require('node:zlib').brotliCompressSync(require('node:fs').readFileSync(process.argv[1])).length))"
+    return int(asked("node", "-e", script, str(file)))
+
+
+def pages(flags):
+    """Both modules of the page: that they ask for nothing, what they weigh, and the digest of the one that is shipped."""
+    prove_sections()
+    for name in (SHIPPED, SIMULATED):
+        file = module(name, flags)
+        body = file.read_bytes()
+        parts = sections(body)
+        if number(parts.get(IMPORTS, b"\0"), 0)[0]:
+            raise Failed(f"{file.name} asks its host for something: it may ask for nothing")
+        missing = EXPORTS - exports(parts.get(OFFERED, b"\0"))
+        if missing:
+            raise Failed(f"{file.name} lacks {', '.join(sorted(missing))}")
+        travels = brotli(file)
+        say(f"{file.name} imports nothing; {len(body)} bytes, {len(gzip.compress(body, 9))} with gzip, {travels} with brotli")
+        if travels > BROTLI_BYTES:
+            raise Failed(f"{file.name} is {travels} bytes with brotli, at most {BROTLI_BYTES} may travel")
+        if name == SHIPPED:
+            KEPT.mkdir(parents=True, exist_ok=True)
+            line = f"{hashlib.sha256(body).hexdigest()}  {file.name}"
+            shutil.copyfile(file, KEPT / file.name)
+            (KEPT / f"{file.name}.sha256").write_text(line + "\n")
+            say(f"shipped: sha256 {line}")
+
+
 def build(flags):
-    """The pure crates, and the module of conformance. Flags are for the target alone: cargo keeps them from what runs on this machine."""
-    recipe = repro.recipe(ROOT, repro.HOME)
-    environment = os.environ | {"CARGO_ENCODED_RUSTFLAGS": "\x1f".join([recipe["CARGO_ENCODED_RUSTFLAGS"], *flags])}
+    """The pure crates, and the module of conformance."""
     words = [word for package in PURE for word in ("-p", package)]
-    subprocess.run(["cargo", "check", "--locked", "--lib", *words, "--target", TARGET, "--profile", PROFILE], cwd=ROOT, env=environment, check=True, timeout=BUILD_SECONDS)
-    words = ["cargo", "rustc", "--locked", "-p", WEB, "--example", "conformance", "--crate-type", "cdylib", "--target", TARGET, "--profile", PROFILE]
-    subprocess.run(words, cwd=ROOT, env=environment, check=True, timeout=BUILD_SECONDS)
-    return BUILDS / TARGET / PROFILE / "examples/conformance.wasm"
+    subprocess.run(["cargo", "check", "--locked", "--lib", *words, "--target", TARGET, "--profile", PROFILE], cwd=ROOT, env=recipe(flags), check=True, timeout=BUILD_SECONDS)
+    return module(CONFORMANCE, flags)
 
 
 def vectors():
@@ -197,9 +290,9 @@ def native(folder):
 def node(module, folder):
     if not shutil.which("node"):
         raise Failed("node IS MISSING (Debian: apt-get install nodejs)")
-    proved = subprocess.run(["node", "--test", PAGE / "door.test.mjs"], capture_output=True, text=True, timeout=NODE_SECONDS)
+    proved = subprocess.run(["node", "--test", *sorted(PAGE.rglob("*.test.mjs"))], capture_output=True, text=True, timeout=NODE_SECONDS)
     if proved.returncode:
-        raise Failed(f"the loader is not what its tests say\n{proved.stdout}")
+        raise Failed(f"the loader or the page is not what its tests say\n{proved.stdout}")
     result = folder / "node.json"
     subprocess.run(["node", PAGE / "node.mjs", module, folder / "set.bin", result], check=True, timeout=NODE_SECONDS)
     return json.loads(result.read_text())
@@ -241,42 +334,26 @@ class Page(http.server.BaseHTTPRequestHandler):
         pass
 
 
-def ended(running):
-    """Ends a process with its whole group, and waits until nobody of it writes anywhere any more."""
-    os.killpg(running.pid, signal.SIGKILL)
-    running.wait()
-    until = time.monotonic() + 10
-    while time.monotonic() < until:
-        try:
-            os.killpg(running.pid, 0)
-        except ProcessLookupError:
-            return
-        time.sleep(0.05)
-
-
 def browser(module, folder):
     """What the page says in a headless browser."""
-    program = next((name for name in BROWSERS if shutil.which(name)), None)
-    if program is None:
-        raise Failed("chromium-headless-shell IS MISSING (Debian: apt-get install chromium-headless-shell)")
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Page)
     server.files, server.done, server.said = {"module.wasm": module, "set.bin": folder / "set.bin"}, threading.Event(), None
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    flags = [*CALM, f"--user-data-dir={folder / 'profile'}", *(["--no-sandbox"] if os.geteuid() == 0 else []), *(["--headless=new"] if "shell" not in program else [])]
     with (folder / "browser.log").open("wb") as log:
         # A group of its own: a browser is a dozen processes, and none may outlive this.
-        running = subprocess.Popen([program, *flags, f"http://127.0.0.1:{server.server_port}/"], stdout=log, stderr=log, start_new_session=True)
+        words = chromium.words(folder / "profile", f"http://127.0.0.1:{server.server_port}/")
+        running = subprocess.Popen(words, stdout=log, stderr=log, start_new_session=True)
         try:
             told = server.done.wait(BROWSER_SECONDS)
         finally:
-            ended(running)
+            chromium.ended(running)
             server.shutdown()
     if not told:
         tail = (folder / "browser.log").read_text(errors="replace").splitlines()[-5:]
-        raise Failed(f"{program} said nothing in {BROWSER_SECONDS} s\n" + "\n".join(tail))
+        raise Failed(f"{chromium.program()} said nothing in {BROWSER_SECONDS} s\n" + "\n".join(tail))
     said = json.loads(server.said)
     if "error" in said:
-        raise Failed(f"{program}: {said['error']}")
+        raise Failed(f"{chromium.program()}: {said['error']}")
     return said
 
 
@@ -304,7 +381,9 @@ def prove_differences():
 
 def compare():
     prove_differences()
-    module = build(target())
+    flags = target()
+    module = build(flags)
+    pages(flags)
     with tempfile.TemporaryDirectory(prefix="wasm-") as folder:
         folder = pathlib.Path(folder)
         ours = native(folder)
@@ -326,7 +405,7 @@ def compare():
 
 def main():
     parser = argparse.ArgumentParser(description="Compares verdicts natively, under node and in a browser.")
-    parser.add_argument("what", choices=("all", "target", "tree"), nargs="?", default="all")
+    parser.add_argument("what", choices=("all", "target", "tree", "module", "pages"), nargs="?", default="all")
     what = parser.parse_args().what
     # Whoever ends this ends the browser with it.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
@@ -334,12 +413,18 @@ def main():
         if what == "target":
             target()
             return 0
+        if what == "module":
+            say(f"module {module(SIMULATED, target())}")
+            return 0
+        if what == "pages":
+            pages(target())
+            return 0
         tree()
         return compare() if what == "all" else 0
-    except (Failed, debian.Missing) as fault:
+    except (Failed, debian.Missing, chromium.Missing) as fault:
         print(f"wasm: {fault}", file=sys.stderr)
     except (subprocess.SubprocessError, OSError) as fault:
-        print(f"wasm: could not be compared: {fault}", file=sys.stderr)
+        print(f"wasm: could not be built or compared: {fault}", file=sys.stderr)
     return 1
 
 

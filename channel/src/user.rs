@@ -105,13 +105,26 @@ impl VerifiedUser {
 
 /// Signs for one session; the user is the one the key names ([`UserId::of`]). What the client has seen of the log is not signed: it only asks.
 pub fn sign_user(binding: &UserBinding<'_>, client: &ClientId, key: &SigningKey) -> UserAuth {
-    sign_user_as(binding, &UserId::of(&cred_of(key)), client, key)
+    let (user, cred) = (UserId::of(&cred_of(key)), cred_of(key));
+    let signature = Signature(key.sign(&user_words(binding, &user, client)).to_bytes());
+    UserAuth { user, cred, client: *client, signature, known: None, restore: None }
 }
 
-/// The same, for a user whose record names the key.
-pub fn sign_user_as(binding: &UserBinding<'_>, user: &UserId, client: &ClientId, key: &SigningKey) -> UserAuth {
-    let signature = Signature(key.sign(&signed(binding, user, client)).to_bytes());
-    UserAuth { user: *user, cred: cred_of(key), client: *client, signature, known: None, restore: None }
+/// The words a credential signs for one session of a user. A key that is elsewhere is shown them, and gives the signature alone ([`user_signed`]).
+pub fn user_words(binding: &UserBinding<'_>, user: &UserId, client: &ClientId) -> Vec<u8> {
+    let incarnation = binding.incarnation.0.to_be_bytes();
+    enc(Label::UserAuthSigned, &[&binding.handshake.0, &binding.nonce.0, &incarnation, &user.0, &client.0])
+}
+
+/// The message of a user whose credential signed [`user_words`] elsewhere. A signature that does not verify here makes none: a node would refuse it.
+pub fn user_signed(
+    binding: &UserBinding<'_>,
+    (user, client): (&UserId, &ClientId),
+    cred: &CredPublic,
+    signature: Signature,
+) -> Result<UserAuth, UserError> {
+    verify(cred, &user_words(binding, user, client), &signature)?;
+    Ok(UserAuth { user: *user, cred: *cred, client: *client, signature, known: None, restore: None })
 }
 
 /// Verifies a user's word on the session it came over, where the credential has to be the one that names the user.
@@ -125,7 +138,7 @@ pub fn verify_user(auth: &UserAuth, binding: &UserBinding<'_>) -> Result<Verifie
 
 /// Verifies a credential's word on the session it came over.
 pub fn verify_credential(auth: &UserAuth, binding: &UserBinding<'_>) -> Result<ClaimedUser, UserError> {
-    verify(&auth.cred, &signed(binding, &auth.user, &auth.client), &auth.signature)?;
+    verify(&auth.cred, &user_words(binding, &auth.user, &auth.client), &auth.signature)?;
     Ok(ClaimedUser(VerifiedUser { user: auth.user, cred: auth.cred, client: auth.client }))
 }
 
@@ -215,9 +228,4 @@ pub fn verify_recovery(ask: &SetRecovery, cluster_id: &ClusterId, user: &UserId)
 
 fn recovery_set(cluster_id: &ClusterId, user: &UserId, seq: u64, key: &CredPublic) -> Vec<u8> {
     enc(Label::RecoverySet, &[&cluster_id.0, &user.0, &seq.to_be_bytes(), &key.0])
-}
-
-fn signed(binding: &UserBinding<'_>, user: &UserId, client: &ClientId) -> Vec<u8> {
-    let incarnation = binding.incarnation.0.to_be_bytes();
-    enc(Label::UserAuthSigned, &[&binding.handshake.0, &binding.nonce.0, &incarnation, &user.0, &client.0])
 }

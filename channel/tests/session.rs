@@ -5,13 +5,14 @@
 
 use super::world;
 
-use ed25519_dalek::SigningKey;
+use ed25519_dalek::{Signer as _, SigningKey};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Infallible, TryCryptoRng, TryRng};
 use ringwall_attest::{Asked, SessionError};
 use ringwall_channel::session::SESSION_STREAMS;
 use ringwall_channel::user::{
-    UserBinding, UserError, sign_added, sign_device_request, sign_user, verify_added, verify_device_request, verify_user,
+    UserBinding, UserError, sign_added, sign_device_request, sign_user, user_signed, user_words, verify_added, verify_device_request,
+    verify_user,
 };
 use ringwall_channel::{ChannelError, ClientDial, NodeSecrets, Opener, Sealer, Session, Unverified, answer_client};
 use ringwall_wire::bounded::{Blob, List, Text};
@@ -300,6 +301,22 @@ fn a_users_word_counts_on_its_session_only() {
     let mut damaged = auth.clone();
     damaged.signature.0[10] ^= 1;
     assert_eq!(verify_user(&damaged, &here), Err(UserError::BadSignature));
+}
+
+#[test]
+fn a_key_elsewhere_speaks_with_the_same_words_and_not_with_others() {
+    let cluster = Cluster::new();
+    let node = cluster.node("genoa-1", 1, 1);
+    let (client, _) = cluster.client_session(&node, 10);
+    let binding = UserBinding { handshake: client.handshake(), nonce: &Nonce([5; 32]), incarnation: node.incarnation };
+    let id = ClientId([6; 16]);
+    let here = sign_user(&binding, &id, &user_key());
+    let signed = |words: &[u8]| Signature(user_key().sign(words).to_bytes());
+    let words = user_words(&binding, &here.user, &id);
+    assert_eq!(user_signed(&binding, (&here.user, &id), &here.cred, signed(&words)), Ok(here.clone()));
+    let other = UserBinding { nonce: &Nonce([6; 32]), ..binding };
+    let moved = signed(&user_words(&other, &here.user, &id));
+    assert_eq!(user_signed(&binding, (&here.user, &id), &here.cred, moved), Err(UserError::BadSignature));
 }
 
 #[test]

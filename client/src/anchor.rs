@@ -1,38 +1,17 @@
 //! What a client remembers of a cluster, and how it notices that the cluster forgot.
 //!
-//! | file | what it decides |
-//! |---|---|
-//! | `judge.rs` | whether a receipt continues what is known, or contradicts it |
-//! | `merge.rs` | what is kept of several receipts |
-//! | `keeper.rs` | when a client looks, remembers, and stops for good |
-//! | `store.rs`, `files.rs` | where it is kept, for one user and several processes |
-//! | `evidence.rs` | how a third party verifies what was found, offline |
-//! | `epochs.rs` | what may begin a higher epoch |
-//! | `governed.rs` | what is remembered of how the cluster is governed, and when |
-//! | `policies.rs`, `heads.rs` | which policy, and which head of the release log, is the newer one; proof that a log lied |
-//!
-//! Not to be confused with trust anchors, the vendors' roots (`ringwall_attest::Anchors`). Protocol section 5.2.
+//! Decides: where it is kept, for one user and several processes (`files.rs`), and how proofs of what was detected are read (`proofs.rs`). The rules are the
+//! core's, `ringwall_session::anchor`, and are named here as well.
+//! Not to be confused with trust anchors, the vendors' roots (`ringwall_attest::Anchors`). Trusts: the file system. Out of scope: the rules. Protocol section 5.2.
 
-mod epochs;
-mod evidence;
 mod files;
-mod governed;
-mod heads;
-mod judge;
-mod keeper;
-mod merge;
-mod policies;
-mod store;
+mod proofs;
 
-pub use epochs::{EpochFault, EpochTrust, continues_epochs, unbroken_epochs};
-pub use evidence::{EvidenceFault, EvidenceFile, Findings, ReadEvidenceError};
 pub use files::AnchorFiles;
-pub(crate) use governed::{Governed, Newest, Remembered, log_lied, verified};
-pub use heads::{LogForkFault, LogForkFile, newer_head};
-pub use judge::{Contradiction, ReceiptFault, Refused, Session, against, against_across, fits, is_later};
-pub(crate) use keeper::{Detected, Keeper, Sitting, Trouble};
-pub use merge::{Pair, merge};
-pub use policies::{PoliciesForked, newer_policy};
-pub use ringwall_wire::known::KnownPolicy;
-pub use ringwall_wire::receipt::{Anchor, Misdeed, Receipt};
-pub use store::{AnchorError, AnchorStore, InMemory, KeptAnchor, KeptGovernance};
+pub use proofs::{ReadEvidenceError, read_evidence, read_log_fork};
+pub(crate) use ringwall_session::anchor::verified;
+pub use ringwall_session::anchor::{
+    Anchor, AnchorError, AnchorStore, Contradiction, EpochFault, EpochTrust, EvidenceFault, EvidenceFile, Findings, InMemory, KeptAnchor,
+    KeptGovernance, KnownPolicy, LogForkFault, LogForkFile, Misdeed, Pair, PoliciesForked, Receipt, ReceiptFault, Refused, Session,
+    against, against_across, continues_epochs, fits, is_later, merge, newer_head, newer_policy, unbroken_epochs,
+};

@@ -3,13 +3,14 @@
 //! Decides: a card is bytes or text, bounded, canonical, and consistent before anything in it is used. Trusts: whoever handed over the file; a cluster
 //! id given beside it (`--cluster`) must match. Out of scope: how cards are made (`node`). Protocol section 2.1.
 
-use ringwall_attest::governance::{StepError, verify_row};
-use ringwall_wire::card_text::{CARD_TEXT_PREFIX, CardTextError, card_from_text};
-use ringwall_wire::codec::{DecodeError, Message};
+use ringwall_attest::governance::StepError;
+use ringwall_session::card::{self, CardFault};
+pub use ringwall_session::card::{newest_policy, policies};
+use ringwall_wire::card_text::CardTextError;
+use ringwall_wire::codec::DecodeError;
 use ringwall_wire::genesis::{CardError, ClusterCard};
 use ringwall_wire::ids::ClusterId;
 use ringwall_wire::limits::CARD_BYTES;
-use ringwall_wire::policy::PolicyDoc;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -94,37 +95,30 @@ impl ReadCardError {
     }
 }
 
-/// The policies of a card, oldest first: the founding one and what each change made. A card that was read is whole, so none is left out.
-pub fn policies(card: &ClusterCard) -> impl Iterator<Item = PolicyDoc> {
-    let changed = card.steps.iter().filter_map(|step| PolicyDoc::decode(&step.signed.policy).ok());
-    std::iter::once(card.policy.clone()).chain(changed)
-}
-
-/// The newest policy a card pins.
-pub fn newest_policy(card: &ClusterCard) -> PolicyDoc {
-    policies(card).last().unwrap_or_else(|| card.policy.clone())
-}
-
 /// Reads a card file and compares it with the expected cluster, if one is given.
 pub fn read_card(path: &Path, expected: Option<ClusterId>) -> Result<ClusterCard, ReadCardError> {
     let failed = |source| ReadCardError::Io { path: path.into(), source };
     let mut bytes = Vec::new();
     let most = CARD_FILE_BYTES;
     std::fs::File::open(path).map_err(failed)?.take(most as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
-    if bytes.len() > most {
-        return Err(ReadCardError::TooLarge { path: path.into(), most });
-    }
-    // Text where it says so; bytes of a card never begin like it.
-    let card = match std::str::from_utf8(&bytes).ok().filter(|text| text.trim_start().starts_with(CARD_TEXT_PREFIX)) {
-        Some(text) => card_from_text(text).map_err(|source| ReadCardError::Text { path: path.into(), source })?,
-        None => ClusterCard::decode(&bytes).map_err(|source| ReadCardError::Malformed { path: path.into(), source })?,
-    };
-    let got = card.pinned().map_err(|source| ReadCardError::Contradiction { path: path.into(), source })?;
-    if let Err(source) = verify_row(&got, &card.policy, &card.steps) {
-        return Err(ReadCardError::Changes { path: path.into(), source });
-    }
+    let card = card::read(&bytes).map_err(|fault| named(path, fault))?;
+    let got = card.genesis.cluster_id();
     match expected {
         Some(expected) if expected != got => Err(ReadCardError::OtherCluster { path: path.into(), got, expected }),
         _ => Ok(card),
+    }
+}
+
+/// The same with the file it was found in.
+fn named(path: &Path, fault: CardFault) -> ReadCardError {
+    let path = path.to_owned();
+    match fault {
+        CardFault::TooLarge { most } => ReadCardError::TooLarge { path, most },
+        CardFault::Malformed(source) => ReadCardError::Malformed { path, source },
+        CardFault::Contradiction(source) => ReadCardError::Contradiction { path, source },
+        CardFault::Changes(source) => ReadCardError::Changes { path, source },
+        CardFault::Text(source) => ReadCardError::Text { path, source },
+        // A file is a card or the text of one.
+        CardFault::Link(_) => ReadCardError::Malformed { path, source: DecodeError::Illegal { what: "cluster card" } },
     }
 }

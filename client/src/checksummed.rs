@@ -1,65 +1,39 @@
-//! Files that are one message with its SHA-256 behind it.
+//! Reading files that are one message with its SHA-256 behind it.
 //!
-//! Decides: the layout, and that a file is read to its limit and no further, its checksum before its message. The checksum finds damage and nothing else:
-//! whoever can write the file can write the checksum too. What to call a file that is none, its reader decides ([`Unread`]).
-//! Trusts: nothing in a file; what a message says is judged by whoever reads it. Out of scope: how files are replaced (`anchor/files.rs`). docs/formats.md,
-//! "Receipts" and "Saved exchange".
+//! Decides: a file is read to its limit and no further. Trusts: nothing in a file. Out of scope: the layout (`ringwall_session::checksummed`), how files are
+//! replaced (`anchor/files.rs`), what to call a file that is none: its reader decides. docs/formats.md, "Receipts" and "Saved exchange".
 
-use ringwall_wire::codec::{DecodeError, Message};
-use sha2::{Digest as _, Sha256};
+use ringwall_session::checksummed::body;
+pub(crate) use ringwall_session::checksummed::{Unread, to_bytes};
+use ringwall_wire::codec::Message;
 use std::io::Read as _;
 use std::path::Path;
 
-const CHECKSUM_BYTES: usize = 32;
-
 /// Why there is no message.
 #[derive(Debug)]
-pub(crate) enum Unread {
+pub(crate) enum NotRead {
     /// The system refused.
     Io(std::io::Error),
-    /// It is longer than any of its kind.
-    TooLarge,
-    /// Its checksum is another one, or it is too short to have one.
-    Damaged,
-    /// It is as it was written, and is another thing.
-    Malformed(DecodeError),
+    /// The file is none.
+    Unread(Unread),
 }
 
-/// The bytes of a file of it.
-pub(crate) fn to_bytes(message: &impl Message) -> Vec<u8> {
-    sealed(message.encode())
-}
-
-/// The bytes of a file with this body.
-pub(crate) fn sealed(mut body: Vec<u8>) -> Vec<u8> {
-    let checksum = Sha256::digest(&body);
-    body.extend_from_slice(&checksum);
-    body
-}
-
-/// The message of a file that has these bytes and may have `most`, the checksum counted.
-pub(crate) fn from_bytes<M: Message>(bytes: &[u8], most: usize) -> Result<M, Unread> {
-    M::decode(body(bytes, most)?).map_err(Unread::Malformed)
-}
-
-fn body(bytes: &[u8], most: usize) -> Result<&[u8], Unread> {
-    if bytes.len() > most {
-        return Err(Unread::TooLarge);
+impl From<Unread> for NotRead {
+    fn from(why: Unread) -> Self {
+        NotRead::Unread(why)
     }
-    let (body, checksum) = bytes.split_last_chunk::<CHECKSUM_BYTES>().ok_or(Unread::Damaged)?;
-    if Sha256::digest(body).as_slice() == checksum { Ok(body) } else { Err(Unread::Damaged) }
 }
 
 /// The message of a file that may have `most` bytes, the checksum counted.
-pub(crate) fn read<M: Message>(path: &Path, most: usize) -> Result<M, Unread> {
-    M::decode(&read_body(path, most)?).map_err(Unread::Malformed)
+pub(crate) fn read<M: Message>(path: &Path, most: usize) -> Result<M, NotRead> {
+    M::decode(&read_body(path, most)?).map_err(|why| Unread::Malformed(why).into())
 }
 
 /// The body of a file that may have `most` bytes, the checksum counted.
-pub(crate) fn read_body(path: &Path, most: usize) -> Result<Vec<u8>, Unread> {
+pub(crate) fn read_body(path: &Path, most: usize) -> Result<Vec<u8>, NotRead> {
     let mut bytes = Vec::new();
-    let file = std::fs::File::open(path).map_err(Unread::Io)?;
-    file.take(most as u64 + 1).read_to_end(&mut bytes).map_err(Unread::Io)?;
+    let file = std::fs::File::open(path).map_err(NotRead::Io)?;
+    file.take(most as u64 + 1).read_to_end(&mut bytes).map_err(NotRead::Io)?;
     let whole = body(&bytes, most)?.len();
     bytes.truncate(whole);
     Ok(bytes)
@@ -72,39 +46,15 @@ mod tests {
     use ringwall_wire::bounded::Blob;
     use ringwall_wire::release::LogHead;
 
-    fn head() -> LogHead {
-        LogHead { note: Blob::new(b"log\n10\nAAAA\n".to_vec()).unwrap(), since_s: 5 }
-    }
-
-    #[test]
-    fn a_message_survives_its_file_and_every_damage_is_told() {
-        let bytes = to_bytes(&head());
-        assert_eq!(bytes.len(), head().encode().len() + CHECKSUM_BYTES);
-        assert_eq!(from_bytes::<LogHead>(&bytes, bytes.len()).unwrap(), head());
-        for at in 0..bytes.len() {
-            let mut damaged = bytes.clone();
-            damaged[at] ^= 1;
-            assert!(matches!(from_bytes::<LogHead>(&damaged, bytes.len()), Err(Unread::Damaged)), "byte {at}");
-            assert!(matches!(from_bytes::<LogHead>(&bytes[..at], bytes.len()), Err(Unread::Damaged)), "{at} bytes");
-        }
-    }
-
-    #[test]
-    fn what_is_too_large_and_what_is_something_else_are_told_apart() {
-        let bytes = to_bytes(&head());
-        assert!(matches!(from_bytes::<LogHead>(&bytes, bytes.len() - 1), Err(Unread::TooLarge)));
-        let other = [b"no head".as_slice(), Sha256::digest(b"no head").as_slice()].concat();
-        assert!(matches!(from_bytes::<LogHead>(&other, 1_024), Err(Unread::Malformed(_))));
-    }
-
     #[test]
     fn a_file_is_read_to_its_limit() {
+        let head = LogHead { note: Blob::new(b"log\n10\nAAAA\n".to_vec()).unwrap(), since_s: 5 };
         let folder = tempfile::tempdir().unwrap();
-        let (path, bytes) = (folder.path().join("head"), to_bytes(&head()));
-        assert!(matches!(read::<LogHead>(&path, bytes.len()), Err(Unread::Io(_))), "there is none");
+        let (path, bytes) = (folder.path().join("head"), to_bytes(&head));
+        assert!(matches!(read::<LogHead>(&path, bytes.len()), Err(NotRead::Io(_))), "there is none");
         std::fs::write(&path, &bytes).unwrap();
-        assert_eq!(read::<LogHead>(&path, bytes.len()).unwrap(), head());
+        assert_eq!(read::<LogHead>(&path, bytes.len()).unwrap(), head);
         std::fs::write(&path, vec![0; bytes.len() + 9]).unwrap();
-        assert!(matches!(read::<LogHead>(&path, bytes.len()), Err(Unread::TooLarge)));
+        assert!(matches!(read::<LogHead>(&path, bytes.len()), Err(NotRead::Unread(Unread::TooLarge))));
     }
 }

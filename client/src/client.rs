@@ -4,26 +4,23 @@
 //! to clone and the session ends with the last clone. Trusts: the driver (`driver.rs`) for everything that happens in between.
 //! Out of scope: what operations mean (`namespace.rs`). Protocol section 3.
 
+use crate::Verification;
 use crate::clock;
 use crate::credential::Credential;
 use crate::dial::NodeDialler;
 use crate::driver::{Command, Driver};
+use crate::entropy::Entropy;
 use crate::error::{ConnectError, NamespaceError, ReadError, WatchError};
-use crate::lane::{Ask, Failure, Submission};
 use crate::link::Dial;
 use crate::namespace::NamespaceHandle;
 use crate::options::{Options, Timeouts};
-use crate::seek::Seeker;
-use crate::user_mode::UserMode;
-use crate::verification::Verification;
-use crate::watches::{WATCH_BUFFER, WatchSender};
+use crate::waiting::{Follower, Told, Waiter};
 use ringwall_keys::UserKey;
-use ringwall_keys::user::commitment;
-use ringwall_wire::ids::{ClusterId, Digest, Revision, UserId};
-use ringwall_wire::limits::{NAMESPACE_BYTES, SESSION_PARTS};
-use ringwall_wire::request::{Answer, ClusterStatus, Events, KeyMode, KeyName, Namespace, Op, OpenNamespace, Unlock};
-use ringwall_wire::secret::Secret;
-use ringwall_wire::session::{Refusal, RefusalCode};
+use ringwall_session::asked::{Ask, Failure, Submission};
+use ringwall_session::ops::{self, Entering, Owner, Space, entered, namespace_name, read_error};
+use ringwall_wire::ids::{ClusterId, Revision, UserId};
+use ringwall_wire::limits::SESSION_PARTS;
+use ringwall_wire::request::{Answer, ClusterStatus, KeyMode, KeyName, Namespace, Op, Unlock};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -58,9 +55,6 @@ impl Shared {
     }
 }
 
-/// What a watch is told.
-pub(crate) type Told = mpsc::Receiver<Result<Events, WatchError>>;
-
 /// For whom a client works, and where.
 #[derive(Clone, Debug)]
 pub(crate) struct Principal {
@@ -74,11 +68,10 @@ pub(crate) struct Principal {
     pub(crate) credential: Credential,
 }
 
-/// What the user's key gives for one namespace.
-struct Keyed {
-    commit: Option<Digest>,
-    part: Option<Secret<32>>,
-    user_mode: Option<Arc<UserMode>>,
+impl Principal {
+    pub(crate) fn owner(&self) -> Owner<'_> {
+        Owner { cluster_id: &self.cluster_id, user: &self.user, user_key: self.user_key.as_ref() }
+    }
 }
 
 /// A client of one cluster, as one user. Clones share its session; the session ends when the last clone is dropped.
@@ -119,12 +112,9 @@ impl Client {
     ) -> Result<Self, ConnectError> {
         let (inbox, commands) = mpsc::channel(INBOX);
         let shared = Arc::new(Shared::new());
-        let seeker = Seeker::new(dialler, addresses, timeouts);
-        let mut driver = Driver::new(seeker, timeouts, commands, Arc::clone(&shared));
-        let first = driver.open().await?;
-        shared.verified(first.1.verification.clone());
-        shared.revision(first.1.ready.revision);
-        tokio::spawn(driver.run(first));
+        let mut driver = Driver::new(dialler, addresses, timeouts, commands, Arc::clone(&shared));
+        driver.open().await?;
+        tokio::spawn(driver.run());
         Ok(Client { inbox, shared, timeouts, principal })
     }
 
@@ -140,60 +130,32 @@ impl Client {
     /// [`NamespaceError::OtherMode`] when it was made in another mode, which is for ever; [`NamespaceError::OtherUserKey`] when it was made under
     /// another key of this user; [`NamespaceError::NoUserKey`] when the client was given none ([`Options::user_key`]).
     pub async fn open_with(&self, name: &str, mode: KeyMode) -> Result<NamespaceHandle, NamespaceError> {
-        self.enter(name, mode, Op::OpenNamespace).await
+        self.enter(name, mode, true).await
     }
 
     /// The same, and fails with [`NamespaceError::NoNamespace`] when it does not exist.
     pub async fn find_with(&self, name: &str, mode: KeyMode) -> Result<NamespaceHandle, NamespaceError> {
-        self.enter(name, mode, Op::FindNamespace).await
+        self.enter(name, mode, false).await
     }
 
-    async fn enter(&self, name: &str, mode: KeyMode, ask: fn(OpenNamespace) -> Op) -> Result<NamespaceHandle, NamespaceError> {
-        let namespace = namespace_name(name)?;
-        let Keyed { commit, part, user_mode } = self.keyed(&namespace, mode)?;
-        self.opened(ask(OpenNamespace { namespace: namespace.clone(), mode, commit })).await?;
-        if let Some(part) = part {
-            self.unlock(namespace.clone(), part).await?;
+    async fn enter(&self, name: &str, mode: KeyMode, make: bool) -> Result<NamespaceHandle, NamespaceError> {
+        let Entering { open, unlock, space } = ops::enter(self.principal.owner(), name, mode, make, || Box::new(Entropy))?;
+        entered(self.ask(Ask::Read(open)).await)?;
+        if let Some(unlock) = unlock {
+            self.unlock(unlock).await?;
         }
-        Ok(NamespaceHandle::new(self.clone(), namespace, user_mode))
-    }
-
-    fn keyed(&self, namespace: &Namespace, mode: KeyMode) -> Result<Keyed, NamespaceError> {
-        let Principal { user, cluster_id, user_key, .. } = &self.principal;
-        let key = || user_key.as_ref().ok_or(NamespaceError::NoUserKey { mode });
-        Ok(match mode {
-            KeyMode::Cluster => Keyed { commit: None, part: None, user_mode: None },
-            KeyMode::Dual => {
-                let part = key()?.part(cluster_id, user, namespace);
-                Keyed { commit: Some(commitment(cluster_id, mode, &part)), part: Some(part), user_mode: None }
-            }
-            KeyMode::User => {
-                let space = key()?.space(cluster_id, user, namespace);
-                Keyed { commit: Some(space.commitment()), part: None, user_mode: Some(Arc::new(UserMode::new(space))) }
-            }
-        })
+        Ok(NamespaceHandle::new(self.clone(), space))
     }
 
     /// Gives the node in use the user's part of a namespace's keys, and every later one as soon as it is verified.
-    async fn unlock(&self, namespace: Namespace, part: Secret<32>) -> Result<(), NamespaceError> {
+    async fn unlock(&self, unlock: Unlock) -> Result<(), NamespaceError> {
         let (taken, answer) = oneshot::channel();
-        let unlock = Unlock { namespace, part };
         let closed = |()| NamespaceError::Session(ConnectError::Closed);
         self.inbox.send(Command::Keep { unlock: unlock.clone(), taken }).await.map_err(|_| closed(()))?;
         if !answer.await.map_err(|_| closed(()))? {
             return Err(NamespaceError::TooManyUnlocked { most: SESSION_PARTS });
         }
-        self.opened(Op::Unlock(unlock)).await
-    }
-
-    async fn opened(&self, op: Op) -> Result<(), NamespaceError> {
-        match self.ask(Ask::Read(op)).await {
-            Ok(Answer::Opened(_)) => Ok(()),
-            Ok(other) => Err(NamespaceError::Nonsense(answer_name(&other).into())),
-            Err(Failure::Refused(refusal)) => Err(namespace_refused(refusal)),
-            Err(Failure::Session(fault)) => Err(NamespaceError::Session(fault)),
-            Err(Failure::OutcomeUnknown { cause, .. }) => Err(NamespaceError::Nonsense(cause)),
-        }
+        entered(self.ask(Ask::Read(Op::Unlock(unlock))).await)
     }
 
     /// The same client with another key of its user, over the same session: for [`crate::rekey::rekey`].
@@ -218,15 +180,12 @@ impl Client {
     /// A namespace in cluster mode that is expected to exist: asks nobody. Operations on it fail with `NoNamespace` when it does not, and are
     /// refused when it is in another mode.
     pub fn existing_namespace(&self, name: &str) -> Result<NamespaceHandle, NamespaceError> {
-        Ok(NamespaceHandle::new(self.clone(), namespace_name(name)?, None))
+        Ok(NamespaceHandle::new(self.clone(), Space::new(namespace_name(name)?, None)))
     }
 
     /// How the cluster is, as the member in use sees it.
     pub async fn status(&self) -> Result<ClusterStatus, ReadError> {
-        match self.ask(Ask::Read(Op::Status)).await {
-            Ok(Answer::Status(status)) => Ok(status),
-            other => Err(read_error(other)),
-        }
+        ops::status(self.ask(Ask::Read(Op::Status)).await)
     }
 
     /// Why the node in use (or used last) was believed.
@@ -264,7 +223,7 @@ impl Client {
     pub(crate) async fn ask(&self, ask: Ask) -> Result<Answer, Failure> {
         let (answer, answered) = oneshot::channel();
         let deadline = clock::now() + self.timeouts.deadline;
-        let command = Command::Ask(Submission { ask, deadline, answer });
+        let command = Command::Ask(Submission { ask, deadline_ms: clock::ms(deadline), asker: Waiter(answer) });
         match self.inbox.try_send(command) {
             Ok(()) => {}
             Err(mpsc::error::TrySendError::Closed(_)) => return Err(Failure::Session(ConnectError::Closed)),
@@ -282,65 +241,11 @@ impl Client {
 
     /// Starts following a prefix.
     pub(crate) async fn follow(&self, namespace: Namespace, prefix: KeyName, after: Revision) -> Result<Told, WatchError> {
-        let (reader, told): (WatchSender, Told) = mpsc::channel(WATCH_BUFFER);
+        let (reader, told) = Follower::new();
         let (taken, answer) = oneshot::channel();
         let closed = |_| WatchError::Session(ConnectError::Closed);
         self.inbox.send(Command::Watch { namespace, prefix, after, reader, taken }).await.map_err(|_| closed(()))?;
         answer.await.map_err(|_| closed(()))??;
         Ok(told)
-    }
-}
-
-fn namespace_name(name: &str) -> Result<Namespace, NamespaceError> {
-    match Namespace::new(name) {
-        Ok(namespace) if !namespace.is_empty() => Ok(namespace),
-        _ => Err(NamespaceError::Name { name: name.into(), most: NAMESPACE_BYTES }),
-    }
-}
-
-/// Why a namespace was not opened.
-fn namespace_refused(refusal: Refusal) -> NamespaceError {
-    let detail = refusal.detail.to_string();
-    match refusal.code {
-        RefusalCode::OtherMode => NamespaceError::OtherMode { detail },
-        RefusalCode::OtherUserKey => NamespaceError::OtherUserKey { detail },
-        RefusalCode::NoNamespace => NamespaceError::NoNamespace { detail },
-        _ => NamespaceError::Refused(refusal),
-    }
-}
-
-/// Any outcome that is no answer to a read.
-pub(crate) fn read_error(outcome: Result<Answer, Failure>) -> ReadError {
-    match outcome {
-        Ok(other) => ReadError::Nonsense(answer_name(&other).into()),
-        Err(Failure::Refused(refusal)) if refusal.code == RefusalCode::NoNamespace => {
-            ReadError::NoNamespace { detail: refusal.detail.to_string() }
-        }
-        Err(Failure::Refused(refusal)) => ReadError::Refused(refusal),
-        Err(Failure::Session(fault)) => ReadError::Session(fault),
-        Err(Failure::OutcomeUnknown { cause, .. }) => ReadError::Nonsense(cause),
-    }
-}
-
-/// Name of an answer, for messages.
-pub(crate) fn answer_name(answer: &Answer) -> &'static str {
-    match answer {
-        Answer::Refused(_) => "a refusal",
-        Answer::Opened(_) => "an opened namespace",
-        Answer::Written(_) => "a confirmed write",
-        Answer::Conflict(_) => "a conflict",
-        Answer::Found(_) => "a value",
-        Answer::Absent(_) => "an absent key",
-        Answer::Page(_) => "a page",
-        Answer::Events(_) => "events",
-        Answer::Status(_) => "a status",
-        Answer::Done => "nothing",
-        Answer::Receipt(_) => "a receipt",
-        Answer::User(_) => "a user's record",
-        Answer::UserRefused(_) => "a refused change of a user's record",
-        Answer::Backup(_) => "a word about a backup",
-        Answer::EscrowKeys(_) => "escrowed data keys",
-        Answer::Governance(_) => "what governs the cluster",
-        Answer::Policy(_) => "the outcome of a step of governance",
     }
 }

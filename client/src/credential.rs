@@ -82,9 +82,9 @@ impl Credential {
         Credential { seed }
     }
 
-    /// Gives the seed away.
-    pub(crate) fn into_seed(self) -> Secret<32> {
-        self.seed
+    /// The same, for the core.
+    pub(crate) fn into_device(self) -> ringwall_session::credential::Credential {
+        ringwall_session::credential::Credential::from_seed(self.seed)
     }
 
     /// The public half.

@@ -3,15 +3,14 @@
 //! Decides: an escrow is read bounded and whole, belongs to one cluster and user, and opens under one phrase; each of the ways it can be the wrong one has
 //! its name. It is ciphertext: any place will do for a copy. Trusts: `keys`. Out of scope: what a restored device may do (the cluster). Protocol section 9.
 
-use crate::credential::Credential;
 use crate::entropy::Entropy;
 use crate::private::private;
-use ed25519_dalek::SigningKey;
-use ringwall_keys::phrase::EscrowPlace;
-use ringwall_keys::{HedgedIvs, OpenError, Phrase, UserKey};
+use ringwall_keys::{Phrase, UserKey};
+use ringwall_session::ops;
+use ringwall_session::ops::escrow::OtherPhrase;
 use ringwall_wire::codec::Message;
-use ringwall_wire::ids::{ClusterId, CredPublic, Incarnation, UserId};
-use ringwall_wire::user::{EscrowSecrets, UserEscrow};
+use ringwall_wire::ids::{ClusterId, UserId};
+use ringwall_wire::user::UserEscrow;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -69,32 +68,19 @@ impl EscrowError {
     }
 }
 
-/// The public half of the key a phrase stands for.
-pub(crate) fn recovery_public(phrase: &Phrase) -> CredPublic {
-    CredPublic(SigningKey::from_bytes(phrase.signature_seed().expose()).verifying_key().to_bytes())
-}
-
 /// A new phrase.
 pub(crate) fn new_phrase() -> Phrase {
-    // Both are 32 uniformly random bytes of the system's generator.
-    Phrase::from_entropy(Credential::generate().into_seed())
+    ops::escrow::new_phrase(&mut Entropy)
 }
 
 /// Seals what restores `user` under `phrase`.
 pub(crate) fn make(phrase: &Phrase, cluster_id: ClusterId, user: UserId, seq: u64, user_key: Option<&UserKey>) -> UserEscrow {
-    let place = EscrowPlace { cluster_id, user, key: recovery_public(phrase) };
-    let secrets = EscrowSecrets { user_key: user_key.map(|key| key.seed().clone()) };
-    let mut ivs = HedgedIvs::new(Box::new(Entropy), Incarnation(0));
-    phrase.seal_escrow(&place, seq, &secrets, &mut ivs)
+    ops::escrow::make(phrase, (cluster_id, user), seq, user_key, Box::new(Entropy))
 }
 
 /// Opens an escrow: the user's own key, if it holds one.
 pub(crate) fn open(phrase: &Phrase, escrow: &UserEscrow) -> Result<Option<UserKey>, EscrowError> {
-    if escrow.key != recovery_public(phrase) {
-        return Err(EscrowError::OtherPhrase);
-    }
-    let secrets = phrase.open_escrow(escrow).map_err(|_: OpenError| EscrowError::OtherPhrase)?;
-    Ok(secrets.user_key.map(UserKey::from_seed))
+    ops::escrow::open(phrase, escrow).map_err(|_: OtherPhrase| EscrowError::OtherPhrase)
 }
 
 /// Reads an escrow file.

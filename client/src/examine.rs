@@ -3,13 +3,13 @@
 //! Decides: what a look at a node comes to: a judgement, whichever way it ended, or that there was nothing to judge. No credential is used.
 //! Trusts: the dialler for the order of steps. Out of scope: sessions (`dial.rs`), showing (`cli/verify.rs`). Protocol section 3.1, steps 0 to 5.
 
+use crate::Exchange;
 use crate::clock;
 use crate::dial::NodeDialler;
 use crate::error::{Attempt, ConnectError};
-use crate::exchange::Exchange;
 use crate::link::DialError;
 use crate::options::Options;
-use crate::verification::{Examined, Verification};
+use crate::{Examined, Verification};
 
 /// Verifies the node at `address` and leaves without saying who asked: no credential is used, nothing of the user is sent.
 pub async fn verify_node(options: &Options, address: &str) -> Result<Verification, ConnectError> {

@@ -1,81 +1,23 @@
 //! What governs the cluster, as its members see it, and steps of it that are brought to them.
 //!
-//! Decides: nothing. A step proves itself by the governors' signatures, every member judges it, and whoever brings it has no say. A step that was brought
-//! twice, because an answer was lost, is told by its fault and changes nothing.
-//! Trusts: the session's node, which was verified, for what is shown; what a client acts on it verifies itself (`anchor/policies.rs`).
+//! Decides: nothing; the core says what a step comes to (`ringwall_session::ops`). A step that was brought twice, because an answer was lost, is told by its fault and
+//! changes nothing. Trusts: the session's node, which was verified, for what is shown; what a client acts on it verifies itself.
 //! Out of scope: making and signing steps (`policy`), judging them (`attest`). Protocol section 8.
 
-use crate::client::{Client, answer_name};
-use crate::error::{ConnectError, code_name, refusal_code};
-use crate::lane::{Ask, Failure};
+use crate::client::Client;
+use ringwall_session::ops;
+pub use ringwall_session::ops::GovernanceError;
 use ringwall_wire::governance::{
     GovernanceAsk, GovernanceView, NoticeFor, PolicyCommand, PolicyFault, PolicyLease, PolicyOutcome, PolicyWithdrawal,
 };
 use ringwall_wire::ids::Digest;
 use ringwall_wire::policy::SignedPolicy;
-use ringwall_wire::request::{Answer, Op};
-use ringwall_wire::session::Refusal;
 use sha2::{Digest as _, Sha256};
-
-/// Why governance was not shown, or a step of it not taken.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum GovernanceError {
-    /// The rules refuse it; nothing changed.
-    #[error("the cluster refuses it: {}", .0.words())]
-    Fault(PolicyFault),
-    /// No session.
-    #[error(transparent)]
-    Session(#[from] ConnectError),
-    /// The node refused.
-    #[error("the node refused with {}: {}", code_name(.0.code), &*.0.detail)]
-    Refused(Refusal),
-    /// Whether the step was taken is not known.
-    #[error("the step was sent and nobody can tell whether it was taken ({cause}): look with `ringwall policy status`")]
-    OutcomeUnknown {
-        /// Why.
-        cause: String,
-    },
-    /// The node answered something that is no answer to this.
-    #[error("the node's answer makes no sense here: {0}; client and node may be of different releases")]
-    Nonsense(String),
-}
-
-impl GovernanceError {
-    /// Stable code.
-    pub fn code(&self) -> &'static str {
-        match self {
-            GovernanceError::Fault(fault) => fault_code(*fault),
-            GovernanceError::Session(fault) => fault.code(),
-            GovernanceError::Refused(refusal) => refusal_code(refusal.code),
-            GovernanceError::OutcomeUnknown { .. } => "RW-C-OUTCOME-UNKNOWN",
-            GovernanceError::Nonsense(_) => "RW-C-NONSENSE",
-        }
-    }
-}
-
-/// Faults by what has to be done about them.
-fn fault_code(fault: PolicyFault) -> &'static str {
-    use PolicyFault as F;
-    match fault {
-        F::NoGovernors | F::Stranger | F::BadSignature | F::TooFew | F::SignedTwice => "RW-C-GOVERNANCE-NOT-APPROVED",
-        F::OtherStep | F::OtherPolicy => "RW-C-GOVERNANCE-OTHER-STEP",
-        F::VersionNotHigher | F::SvnFell | F::FloorFell | F::BuildBelowSvn => "RW-C-GOVERNANCE-FALLS",
-        F::NoPolicy | F::OtherTrustDomain | F::SlotsChanged | F::OtherCluster => "RW-C-GOVERNANCE-UNFIT",
-        F::VersionJump | F::Ungovernable | F::NothingProven => "RW-C-GOVERNANCE-UNFIT",
-        F::TooManyPending | F::NoRoom => "RW-C-GOVERNANCE-NO-ROOM",
-        F::AlreadyPending | F::NotPending | F::Withdrawn | F::TooEarly => "RW-C-GOVERNANCE-NOT-NOW",
-        F::NoticeMissing | F::NoticeNotNeeded | F::NoticeBad | F::NoticeWitnesses | F::NoticeEarly => "RW-C-GOVERNANCE-NOTICE",
-        F::NoLease | F::LeaseNotLonger | F::LeaseTooLong => "RW-C-GOVERNANCE-LEASE",
-    }
-}
 
 impl Client {
     /// The policy in force, the changes that wait and until when, and the lease, as the member in use sees them.
     pub async fn governance(&self) -> Result<GovernanceView, GovernanceError> {
-        match self.ask_governance(GovernanceAsk::View).await? {
-            Answer::Governance(view) => Ok(*view),
-            other => Err(GovernanceError::Nonsense(answer_name(&other).into())),
-        }
+        ops::view(self.ask(ops::governed(GovernanceAsk::View)).await)
     }
 
     /// Brings a change that governors approved: it is in force at once if it only tightens, and waits otherwise.
@@ -106,19 +48,6 @@ impl Client {
     }
 
     async fn submit_policy(&self, command: PolicyCommand) -> Result<PolicyOutcome, GovernanceError> {
-        match self.ask_governance(GovernanceAsk::Submit(Box::new(command))).await? {
-            Answer::Policy(PolicyOutcome::Refused(fault)) => Err(GovernanceError::Fault(fault)),
-            Answer::Policy(outcome) => Ok(outcome),
-            other => Err(GovernanceError::Nonsense(answer_name(&other).into())),
-        }
-    }
-
-    async fn ask_governance(&self, ask: GovernanceAsk) -> Result<Answer, GovernanceError> {
-        match self.ask(Ask::Read(Op::Governance(ask))).await {
-            Ok(answer) => Ok(answer),
-            Err(Failure::Refused(refusal)) => Err(GovernanceError::Refused(refusal)),
-            Err(Failure::Session(fault)) => Err(GovernanceError::Session(fault)),
-            Err(Failure::OutcomeUnknown { cause, .. }) => Err(GovernanceError::OutcomeUnknown { cause }),
-        }
+        ops::outcome(self.ask(ops::governed(GovernanceAsk::Submit(Box::new(command)))).await)
     }
 }

@@ -77,7 +77,7 @@ async fn what_was_altered_in_user_mode_is_no_value_and_no_absent_key() {
     {
         let mut world = world.lock().unwrap();
         for event in &mut world.history {
-            event.key = crate::namespace::read_key(b"not sealed").unwrap();
+            event.key = ringwall_session::ops::read_key(b"not sealed").unwrap();
         }
     }
     let mut watch = notes.watch("", Revision(0)).await.unwrap();

@@ -8,30 +8,13 @@ use crate::anchor::{AnchorStore, InMemory};
 use crate::credential::Credential;
 use ringwall_attest::Anchors;
 use ringwall_keys::UserKey;
+pub use ringwall_session::timeouts::Timeouts;
 use ringwall_wire::genesis::{CardError, ClusterCard};
 use ringwall_wire::ids::{ClusterId, PolicyVersion, UserId};
 use ringwall_wire::known::KnownPolicy;
 use ringwall_wire::secret::Secret;
 use ringwall_wire::session::AttestMode;
 use std::sync::Arc;
-use std::time::Duration;
-
-/// How patiently a client waits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Timeouts {
-    /// Most time to open, attest and authenticate one session. Default 5 s: a throttled guest waits up to 2 s for its quote.
-    pub dial: Duration,
-    /// Most time without any answer while questions wait, after which the node is left. Default 5 s.
-    pub answer: Duration,
-    /// Most time an operation takes in all, over every node and retry. Default 30 s.
-    pub deadline: Duration,
-}
-
-impl Default for Timeouts {
-    fn default() -> Self {
-        Timeouts { dial: Duration::from_secs(5), answer: Duration::from_secs(5), deadline: Duration::from_secs(30) }
-    }
-}
 
 /// What [`crate::Client::connect`] is told.
 #[derive(Clone)]

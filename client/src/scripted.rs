@@ -4,10 +4,11 @@
 //! and write down every dial and every submission. Trusts: nothing. Compiled for tests only. Out of scope: bytes on the wire.
 #![allow(clippy::unwrap_used)]
 
+use crate::Verification;
 use crate::client::{Client, Principal};
+use crate::clock;
 use crate::link::{Dial, DialError, Link, LinkError, Opened};
 use crate::options::Timeouts;
-use crate::verification::Verification;
 use ringwall_attest::SessionError;
 use ringwall_keys::UserKey;
 use ringwall_wire::bounded::{List, Text};
@@ -145,7 +146,7 @@ impl Dial for Scripted {
         Ok(())
     }
 
-    async fn open(&self, (): (), address: &str, client: ClientId, _until: Instant) -> Result<Opened<ScriptedLink>, DialError> {
+    async fn open(&self, (): (), address: &str, client: ClientId, _until: Instant) -> Result<(ScriptedLink, Opened), DialError> {
         let mode = self.0.lock().unwrap().nodes.get(address).copied();
         if let Some(Mode::Throttled(ms)) = mode {
             tokio::time::sleep(Duration::from_millis(ms)).await;
@@ -171,8 +172,8 @@ impl Dial for Scripted {
         // Receipts are looked at below this seam, in the link of real nodes.
         let receipt = Receipted::sample(&mut Source::new(1));
         let ready = UserReady { revision: Revision(world.revision), members, receipt, epochs: List::default(), recovered: None };
-        let reattest_by = Instant::now() + world.reattest.unwrap_or(Duration::from_secs(86_400));
-        Ok(Opened { link, ready, verification: verification(address), reattest_by })
+        let reattest_by_ms = clock::ms(Instant::now() + world.reattest.unwrap_or(Duration::from_secs(86_400)));
+        Ok((link, Opened { ready, verification: verification(address), reattest_by_ms }))
     }
 }
 

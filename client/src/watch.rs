@@ -1,26 +1,16 @@
 //! A watch, as its reader holds it: events in order of revision, none missed, none twice, across changes of node.
 //!
-//! Decides: what a reader sees and when a watch ends. Dropping it ends it at the node too. Trusts: the client's task for order.
-//! Out of scope: resuming (`watches.rs`). Protocol section 3, step 7.
+//! Decides: what a reader was told so far and when a watch ends. Dropping it ends it at the node too. Trusts: the client's task for order, the core for what
+//! an event says. Out of scope: resuming (`ringwall_session::watches`). Protocol section 3, step 7.
 
-use crate::client::Told;
+use crate::client::Client;
 use crate::error::WatchError;
-use crate::namespace::NamespaceHandle;
-use ringwall_keys::OpenError;
+use crate::waiting::Told;
+pub use ringwall_session::ops::Change;
+use ringwall_session::ops::Following;
 use ringwall_wire::ids::Revision;
-use ringwall_wire::request::{Event, Events, KeyName};
+use ringwall_wire::request::Events;
 use std::collections::VecDeque;
-
-/// One change of a key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Change {
-    /// The key.
-    pub key: Vec<u8>,
-    /// Revision that changed it; changes of one batch share it.
-    pub revision: Revision,
-    /// The new value; none when the key was removed or has expired.
-    pub value: Option<Vec<u8>>,
-}
 
 /// Changes under a prefix.
 #[derive(Debug)]
@@ -29,14 +19,14 @@ pub struct Watch {
     ready: VecDeque<Change>,
     through: Revision,
     told_through: Revision,
-    /// Keeps the session alive while somebody reads; opens what its user sealed.
-    namespace: NamespaceHandle,
-    prefix: KeyName,
+    /// Keeps the session alive while somebody reads.
+    _client: Client,
+    following: Following,
 }
 
 impl Watch {
-    pub(crate) fn new(told: Told, after: Revision, namespace: NamespaceHandle, prefix: KeyName) -> Self {
-        Watch { told, ready: VecDeque::new(), through: after, told_through: after, namespace, prefix }
+    pub(crate) fn new(told: Told, after: Revision, client: Client, following: Following) -> Self {
+        Watch { told, ready: VecDeque::new(), through: after, told_through: after, _client: client, following }
     }
 
     /// The next change; waits for it. None after the client was closed. After an error the watch is over. Dropping the future loses
@@ -64,27 +54,12 @@ impl Watch {
 
     /// Takes one message of events, all or none: a reader is told all of a write at once.
     fn take(&mut self, events: Events) -> Result<(), WatchError> {
-        let opened = events.events.into_vec().into_iter().map(|event| self.open(event)).collect::<Result<Vec<_>, _>>()?;
-        self.told_through = events.through;
-        self.ready.extend(opened.into_iter().flatten());
+        let through = events.through;
+        self.ready.extend(self.following.changes(events)?);
+        self.told_through = through;
         if self.ready.is_empty() {
-            self.through = events.through;
+            self.through = through;
         }
         Ok(())
-    }
-
-    /// The change of an event; none when its key, which only the user can read, has another prefix.
-    fn open(&self, event: Event) -> Result<Option<Change>, WatchError> {
-        let Event { key, revision, value } = event;
-        let Some(user) = self.namespace.user_mode() else {
-            return Ok(Some(Change { key: key.into_vec(), revision, value: value.map(|value| value.into_vec()) }));
-        };
-        let refused = |what, fault: OpenError| WatchError::NotAuthentic { what, cause: fault.to_string() };
-        let name = user.open_name(&key).map_err(|fault| refused("name", fault))?;
-        if !name.starts_with(&self.prefix) {
-            return Ok(None);
-        }
-        let value = value.map(|value| user.open_value(&key, &value)).transpose().map_err(|fault| refused("value", fault))?;
-        Ok(Some(Change { key: name, revision, value }))
     }
 }

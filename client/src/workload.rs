@@ -130,7 +130,7 @@ impl WorkloadSession {
         let dialler = NodeDialler::new(options.clone())?;
         let until = clock::now() + options.timeouts.dial;
         let visit = dialler.visit(address, until).await.map_err(|fault| unusable(address, options, fault))?;
-        let Visit { connection, mut session, send, recv } = visit;
+        let Visit { connection, mut session, nonce: _, exchange: _, send, recv } = visit;
         let (peer, handshake) = (session.peer(), *session.handshake());
         let (epoch, node) = peer.map(|peer| (peer.epoch(), peer.incarnation())).unwrap_or_default();
         let (sealer, opener) = session.split(0, REQUEST_BYTES).map_err(|fault| WorkloadError::Nonsense(fault.to_string()))?;

@@ -9,7 +9,7 @@ use ringwall_client::anchor::{
     Anchor, AnchorError, AnchorFiles, AnchorStore, Contradiction, EpochFault, InMemory, Misdeed, ReceiptFault, Refused, Session, against,
     against_across, continues_epochs, fits, is_later, merge,
 };
-use ringwall_sim::impostor::ledger::{Ledger, To};
+use ringwall_sim::ledger::{Ledger, To};
 use ringwall_wire::bounded::{Blob, List};
 use ringwall_wire::ids::*;
 use ringwall_wire::limits::LOG_TREE_TILES;

@@ -10,7 +10,7 @@ use super::saved;
 
 use ringwall_client::{
     Anchors, ConnectError, Credential, Exchange, Explanation, Finding, Mark, Options, ReadExchangeError, Stage, Verdict, cli, examine_node,
-    verify_node,
+    read_exchange, verify_node,
 };
 use ringwall_sim::impostor::{Act, Impostor};
 use ringwall_sim::published::vectors;
@@ -138,7 +138,7 @@ async fn an_exchange_kept_in_a_file_is_judged_as_it_was_over_the_network() {
         assert_eq!(live.verdict.is_ok(), act == Act::Honest);
         let path = folder.path().join(format!("{act:?}"));
         std::fs::write(&path, exchange.to_bytes()).unwrap();
-        let read = Exchange::read(&path).unwrap();
+        let read = read_exchange(&path).unwrap();
         assert_eq!(read, exchange);
         let again = read.examine(&anchors(), &impostor.address);
         assert_eq!((&again.trace, again.at_s), (&live.trace, live.at_s));
@@ -179,14 +179,14 @@ fn no_byte_of_a_saved_exchange_can_change() {
         let mut bytes = honest.clone();
         bytes[at] ^= 1;
         std::fs::write(&path, &bytes).unwrap();
-        assert!(matches!(Exchange::read(&path), Err(ReadExchangeError::Damaged { .. })), "byte {at}");
+        assert!(matches!(read_exchange(&path), Err(ReadExchangeError::Damaged { .. })), "byte {at}");
     }
     for cut in [0, 31, 32, 33, honest.len() - 1] {
         std::fs::write(&path, honest.get(..cut).unwrap()).unwrap();
-        assert!(Exchange::read(&path).is_err(), "{cut} bytes");
+        assert!(read_exchange(&path).is_err(), "{cut} bytes");
     }
     std::fs::write(&path, vec![0; ringwall_client::EXCHANGE_FILE_BYTES + 1]).unwrap();
-    assert!(matches!(Exchange::read(&path), Err(ReadExchangeError::TooLarge { .. })));
+    assert!(matches!(read_exchange(&path), Err(ReadExchangeError::TooLarge { .. })));
 }
 
 /// Whoever can write the file can write its checksum: then the evidence inside decides.

@@ -5,7 +5,7 @@
 //! Trusts: simulated evidence. Out of scope: clusters (tests/tests/receipts.rs), the rules alone (anchor.rs).
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use ringwall_client::anchor::{AnchorFiles, AnchorStore, EvidenceFault, EvidenceFile, Misdeed};
+use ringwall_client::anchor::{AnchorFiles, AnchorStore, EvidenceFault, EvidenceFile, Misdeed, read_evidence};
 use ringwall_client::{Client, ConnectError, Credential, Options, Timeouts, WriteError};
 use ringwall_sim::impostor::{Act, Impostor, Tale};
 use ringwall_wire::bounded::{Blob, List};
@@ -79,7 +79,7 @@ impl Home {
 }
 
 fn verify(path: &Path) -> Result<Misdeed, EvidenceFault> {
-    EvidenceFile::read(path).unwrap().verify(&ringwall_sim::anchors()).map(|found| found.misdeed)
+    read_evidence(path).unwrap().verify(&ringwall_sim::anchors()).map(|found| found.misdeed)
 }
 
 async fn detected(tale: Tale, misdeed: Misdeed) {
@@ -103,6 +103,25 @@ async fn detected(tale: Tale, misdeed: Misdeed) {
     assert_eq!(home.impostor.entries(), entries, "{tale:?}: something was written after the detection");
     std::fs::rename(&path, home.folder.path().join("settled")).unwrap();
     Client::connect(home.options(20_000)).await.unwrap().close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_session_shows_is_kept_while_it_goes_on_and_each_time_anew() {
+    let home = Home::new();
+    let client = Client::connect(home.options(20_000)).await.unwrap();
+    let notes = client.namespace("notes").await.unwrap();
+    for value in ["a", "b"] {
+        notes.put("k", value).await.unwrap();
+        let entries = home.impostor.entries();
+        let kept = || home.files().load().unwrap().anchor.map(|anchor| anchor.newest.head.tree.size);
+        let waited = tokio::time::Instant::now();
+        // Due within a second; a busy machine is given more.
+        while kept() != Some(entries) {
+            assert!(waited.elapsed() < Duration::from_secs(10), "nobody kept {entries} entries: {:?}", kept());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+    client.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -239,7 +258,7 @@ async fn evidence_is_of_the_members_it_names() {
     home.remember().await;
     home.impostor.tell(Tale::Older);
     home.returns().await;
-    let honest = EvidenceFile::read(&home.files().path("detected")).unwrap().0;
+    let honest = read_evidence(&home.files().path("detected")).unwrap().0;
     // A member says it all once more, changed on both sides: its signatures hold, the order shows, the two contradict each other as before.
     let says = |change: &dyn Fn(&mut ReceiptHead), signer: Incarnation| {
         let mut evidence = honest.clone();
@@ -275,7 +294,7 @@ fn evidence_larger_than_any_client_keeps_is_not_read() {
     let reads = |evidence: &Evidence, name: &str| {
         let (bytes, path) = (EvidenceFile(evidence.clone()).to_bytes(), folder.path().join(name));
         std::fs::write(&path, &bytes).unwrap();
-        let read = EvidenceFile::read(&path).ok().map(|file| file.0);
+        let read = read_evidence(&path).ok().map(|file| file.0);
         assert_eq!(read, EvidenceFile::from_bytes(&bytes).map(|file| file.0));
         (bytes.len() > RECEIPT_EVIDENCE_BYTES, read)
     };

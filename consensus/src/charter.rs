@@ -144,6 +144,7 @@ pub(crate) struct Charter {
     pub(crate) custody: Option<Arc<CustodyTerms>>,
 }
 
+#[cfg(any(test, feature = "faults"))]
 impl Charter {
     /// Of a cluster without governors and without custodians.
     pub(crate) fn plain(cluster_id: ClusterId) -> Self {

@@ -53,4 +53,5 @@ pub mod run;
 mod signer;
 pub mod stapling;
 mod to_leader;
+mod watched;
 pub mod web;

@@ -7,6 +7,7 @@
 
 use crate::context::Site;
 use crate::folders;
+use crate::watched::{JudgedFile, LOOK};
 use ringwall_attest::release::verify_published;
 use ringwall_consensus::{ReadError, View};
 use ringwall_wire::bounded::Blob;
@@ -16,16 +17,10 @@ use ringwall_wire::policy::{PolicyDoc, ReleaseRule};
 use ringwall_wire::receipt::Recovered;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
 use tracing::{info, warn};
 
 /// Its name in the data folder.
 pub const PUBLISHED_FILE: &str = "release.published";
-/// Time between two looks at the file.
-const LOOK: Duration = Duration::from_secs(10);
-
-/// What a judgement is about: size and time of the file, none where there is none, under the policy in force.
-type Looked = (Option<(u64, Option<SystemTime>)>, Digest);
 
 /// The proof that is handed out; empty where there is none.
 #[derive(Debug, Default)]
@@ -34,15 +29,14 @@ pub struct PublicationCell(Mutex<Held>);
 #[derive(Debug, Default)]
 struct Held {
     proof: Blob<PUBLISHED_BYTES>,
-    looked: Option<Looked>,
+    looked: Option<JudgedFile>,
 }
 
 impl PublicationCell {
     /// Looks at the file of this data folder, if it is another one than before or is to be judged by another policy.
     pub fn look(&self, data: &Path, policy: &PolicyDoc, in_force: Digest) {
         let path = data.join(PUBLISHED_FILE);
-        let looks = std::fs::metadata(&path).ok().map(|found| (found.len(), found.modified().ok()));
-        let looked = Some((looks, in_force));
+        let looked = Some(JudgedFile::now(&path, in_force));
         let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if held.looked == looked {
             return;

@@ -9,6 +9,7 @@
 
 use crate::attesting::{self, ProofRefused};
 use crate::context::Site;
+use crate::watched::{JudgedFile, LOOK};
 use ringwall_attest::release::ReleaseError;
 use ringwall_attest::{Finding, Rejection, SessionError};
 use ringwall_wire::bounded::Blob;
@@ -17,10 +18,7 @@ use ringwall_wire::limits::RELEASE_PROOF_BYTES;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::{Duration, SystemTime};
 
-/// Time between two looks at the file: a revocation is shown to clients so much later than the file has it.
-const LOOK: Duration = Duration::from_secs(10);
 /// The most looks that are left out before what could not be judged is judged again: each costs the platform a quote.
 const LOOKS_LEFT_OUT: u32 = 31;
 
@@ -44,16 +42,6 @@ pub enum StapleError {
         /// Which.
         file: PathBuf,
     },
-}
-
-/// What the file looked like when it was read.
-type Looks = (u64, Option<SystemTime>);
-
-/// What a judgement is about: the file as it looks, under the policy in force.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct JudgedFile {
-    looks: Option<Looks>,
-    policy: Digest,
 }
 
 #[derive(Debug, Default)]
@@ -110,7 +98,7 @@ impl Staple {
     /// What the file holds, when that is to be judged: the file or the policy is another one than at the last look, or the fault may have passed.
     fn changed(&self, policy: Digest) -> Option<Result<Proof, StapleError>> {
         let file = self.file.as_deref()?;
-        let state = JudgedFile { looks: looks(file).ok(), policy };
+        let state = JudgedFile::now(file, policy);
         {
             let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
             let again = held.seen != Some(state);
@@ -150,11 +138,6 @@ impl Staple {
             }
         }
     }
-}
-
-fn looks(file: &Path) -> std::io::Result<Looks> {
-    let found = std::fs::metadata(file)?;
-    Ok((found.len(), found.modified().ok()))
 }
 
 fn read(file: &Path) -> Result<Proof, StapleError> {

@@ -44,6 +44,11 @@ pub enum LocalError {
     Card(#[from] ringwall_wire::codec::DecodeError),
 }
 
+/// A TCP port nobody listens on.
+fn free_port() -> Result<SocketAddr, LocalError> {
+    std::net::TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).map_err(io("finding a free port"))
+}
+
 fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> LocalError {
     let what = what.into();
     move |cause| LocalError::Io { what, cause }
@@ -107,6 +112,8 @@ pub struct LocalOptions {
     pub kbs: Option<PathBuf>,
     /// Slots whose nodes alone offer it; empty = all.
     pub kbs_slots: Vec<u8>,
+    /// Whether nodes let pages in, by WebTransport and by WebSocket.
+    pub web: bool,
     /// Ids of users who may back the cluster up.
     pub backup_users: Vec<String>,
     /// The proof of release every node hands out.
@@ -120,6 +127,8 @@ struct Place {
     address: SocketAddr,
     /// Where it offers the key broker protocol.
     kbs: Option<SocketAddr>,
+    /// Where it lets pages in that come by WebSocket.
+    socket: Option<SocketAddr>,
     child: Option<Child>,
 }
 
@@ -159,9 +168,8 @@ impl LocalCluster {
         for ((socket, machine), slot) in sockets.iter().zip(machines).zip(1..) {
             let address = socket.local_addr().map_err(io("finding a free port"))?;
             let offers = options.kbs.is_some() && (options.kbs_slots.is_empty() || options.kbs_slots.contains(&slot));
-            let kbs = offers.then(|| std::net::TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()));
-            let kbs = kbs.transpose().map_err(io("finding a free port"))?;
-            places.push(Place { machine: machine.clone(), address, kbs, child: None });
+            let (kbs, socket) = (offers.then(free_port).transpose()?, options.web.then(free_port).transpose()?);
+            places.push(Place { machine: machine.clone(), address, kbs, socket, child: None });
         }
         drop(sockets);
         let unread = ClusterCard {
@@ -399,6 +407,11 @@ impl LocalCluster {
         }
         if let (Some(folder), Some(address)) = (&self.options.kbs, self.place(slot).kbs) {
             let _ = writeln!(text, "[kbs]\nlisten = \"{address}\"\nnames = [\"127.0.0.1\"]\nendorsements = {}", quoted(folder));
+        }
+        if let Some(address) = self.place(slot).socket {
+            // Beside the data, which may be put back or taken away: what pages were told stays good.
+            let folder = self.folder.join(format!("web-{slot}"));
+            let _ = writeln!(text, "[web]\nfolder = {}\nsocket_listen = \"{address}\"", quoted(&folder));
         }
         if let Some((heartbeat, least, most)) = self.options.timing {
             let _ = writeln!(text, "[timing]\nheartbeat_ms = {heartbeat}\nelection_min_ms = {least}\nelection_max_ms = {most}");

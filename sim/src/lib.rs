@@ -36,6 +36,7 @@ pub mod guest;
 #[cfg(feature = "demo")]
 pub mod impostor;
 mod intel;
+pub mod ledger;
 mod lie;
 #[cfg(feature = "demo")]
 pub mod logs;

@@ -20,3 +20,5 @@ mod derived_keys;
 mod honest;
 #[path = "lies.rs"]
 mod lies;
+#[path = "web_demo.rs"]
+mod web_demo;

@@ -7,7 +7,7 @@
 
 use super::three;
 
-use ringwall_client::anchor::{Anchor, AnchorFiles, AnchorStore, EvidenceFault, EvidenceFile, InMemory, merge};
+use ringwall_client::anchor::{Anchor, AnchorFiles, AnchorStore, EvidenceFault, InMemory, merge, read_evidence};
 use ringwall_client::{Client, ConnectError, Credential, Options};
 use ringwall_sim::cluster::LocalCluster;
 use ringwall_tests::local;
@@ -105,7 +105,7 @@ async fn a_cluster_that_has_less_than_was_confirmed_is_a_rollback_and_nothing_is
         let fault = Client::connect(user.options(&three.cluster, &[slot])).await.unwrap_err();
         assert!(matches!(&fault, ConnectError::RollbackDetected { .. }), "{fault}");
     }
-    let evidence = EvidenceFile::read(&user.files.path("detected")).unwrap();
+    let evidence = read_evidence(&user.files.path("detected")).unwrap();
     let judged = evidence.verify(&ringwall_sim::anchors());
     assert!(matches!(judged, Err(EvidenceFault::Signature { which: "older" })), "nobody signed what this test pretends: {judged:?}");
     let seen = InMemory::default();

@@ -23,7 +23,7 @@ use ringwall_client::release::http::Http;
 use ringwall_client::release::key::ReleaseKey;
 use ringwall_client::release::note::{NoteKey, NoteKind};
 use ringwall_client::release::staple::{Signed, Stapling};
-use ringwall_client::{Client, Credential, Exchange, Options};
+use ringwall_client::{Client, Credential, Options, read_exchange};
 use ringwall_sim::cluster::{LocalCluster, LocalOptions, Machine};
 use ringwall_sim::logs::local::LocalLog;
 use ringwall_sim::release::MintedLog;
@@ -246,7 +246,7 @@ impl Makers {
             // Somebody who remembers nothing believes the node by either history: nothing but memory shows the lie.
             let card = cluster.card_path();
             self.done(&format!("verify --card {} --address {} --save {kept}", card.display(), cluster.address(1)));
-            let shown = Exchange::read(&self.path(&kept)).unwrap();
+            let shown = read_exchange(&self.path(&kept)).unwrap();
             std::fs::remove_file(self.path(&kept)).unwrap();
             if shown.release_proof() == proof.encode() {
                 return;

@@ -6,9 +6,13 @@
 
 use crate::codec::{DecodeError, Message as _};
 use crate::governance::{NoticeFor, PolicyRow, PolicyStep};
-use crate::ids::{ClusterId, Digest};
+use crate::bounded::List;
+use crate::ids::{ClusterId, Digest, UserId};
+use crate::limits::ANCHOR_RECEIPTS;
 use crate::message;
 use crate::policy::PolicyDoc;
+use crate::receipt::{Anchor, Evidence, Signer};
+use crate::release::{ForkProof, LogHead};
 use alloc::vec::Vec;
 use sha2::{Digest as _, Sha256};
 
@@ -58,5 +62,27 @@ message! {
     pub struct NoticePaper = NoticePaper {
         /// Which change, and the proof.
         pub notice: NoticeFor,
+    }
+}
+
+message! {
+    /// Everything a client remembers of one cluster for one user, as one record: for whoever has no files (a page, a program in another language).
+    pub struct KeptMemory = KeptMemory {
+        /// Of which cluster.
+        pub cluster_id: ClusterId,
+        /// For whom.
+        pub user: UserId,
+        /// What the cluster confirmed.
+        pub anchor: Option<Anchor>,
+        /// Who signed that.
+        pub signers: List<Signer, { ANCHOR_RECEIPTS + 1 }>,
+        /// That what was confirmed was taken back, or denied; nothing is begun after it.
+        pub detected: Option<Evidence>,
+        /// The newest policy, and how it came about.
+        pub policy: Option<KnownPolicy>,
+        /// The newest head of the release log.
+        pub head: Option<LogHead>,
+        /// That the release log lied; nothing is begun after it.
+        pub log_lied: Option<ForkProof>,
     }
 }

@@ -47,6 +47,8 @@ labels! {
     LockedFile = "locked-file",
     JournalEntry = "custodian-journal",
     KeptAnchor = "kept-anchor",
+    KeptMemory = "kept-memory",
+    HostRandomness = "host-randomness",
     Report = "report",
     Bind = "bind",
     BatchNode = "batch-node",

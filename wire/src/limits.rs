@@ -222,6 +222,9 @@ pub const POLICY_PAGES: usize = POLICY_ROW_STEPS / POLICY_STEPS + 2 * (POLICY_RO
 pub const CARD_BYTES: usize = 2 * POLICY_BYTES + POLICY_ROW_BYTES;
 /// Bytes of a client's record of a policy: the founding one, every change, and a checksum.
 pub const KNOWN_POLICY_BYTES: usize = POLICY_BYTES + POLICY_ROW_BYTES + 64 * 1024;
+/// Bytes of a client's memory of a cluster as one record, its checksum counted. With a card of the full size it fits one question to a module
+/// (`ringwall_web::door`, 64 MiB).
+pub const KEPT_MEMORY_BYTES: usize = 44 * 1024 * 1024;
 /// Bytes of a saved exchange with the changes before its answer's.
 pub const EXCHANGE_ROW_BYTES: usize = EXCHANGE_BYTES + KNOWN_POLICY_BYTES;
 /// Bytes of a client's record of the newest head of the release log: a note, a time and a checksum.

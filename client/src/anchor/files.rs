@@ -5,15 +5,14 @@
 //! before an anchor that needs it. `BASE.detected` is the evidence of the first detection; while it lies there, no session is opened. `BASE.policy` is the newest
 //! policy that was verified, with the changes that led to it; it is replaced by a longer record alone. `BASE.log-head` is
 //! the newest head of the release log, `BASE.log-lied` the proof that this log lied; while that lies there, no session is opened either.
-//! Trusts: the file system to keep files and locks. Out of scope: what is in them (`merge.rs`, `evidence.rs`). docs/formats.md, "Receipts".
+//! Trusts: the file system to keep files and locks. Out of scope: what is in them (`ringwall_session::anchor`). docs/formats.md, "Receipts".
 
-use super::evidence::EvidenceFile;
-use super::heads::{LogForkFile, newer_head};
-use super::merge::merge;
-use super::policies::newer_policy;
-use super::store::{AnchorError, AnchorStore, KeptAnchor, KeptGovernance};
-use crate::checksummed::{self, Unread};
+use super::proofs::{read_evidence, read_log_fork};
+use crate::checksummed::{self, NotRead};
 use crate::private::{private, sync_folder};
+use ringwall_session::anchor::{
+    AnchorError, AnchorStore, EvidenceFile, KeptAnchor, KeptGovernance, LogForkFile, merge, newer_head, newer_policy,
+};
 use ringwall_wire::bounded::Blob;
 use ringwall_wire::codec::Message;
 use ringwall_wire::ids::{ClusterId, Incarnation};
@@ -102,7 +101,7 @@ impl AnchorStore for AnchorFiles {
         let path = self.path("detected");
         let detected = path.exists().then(|| {
             // One that cannot be read still says that the matter is not settled.
-            let misdeed = EvidenceFile::read(&path).map_or(Misdeed::Rollback, |evidence| evidence.0.misdeed);
+            let misdeed = read_evidence(&path).map_or(Misdeed::Rollback, |evidence| evidence.0.misdeed);
             (misdeed, path.display().to_string())
         });
         let anchor = Self::read_anchor(&self.path("anchor"))?;
@@ -142,7 +141,7 @@ impl AnchorStore for AnchorFiles {
         let _held = self.lock()?;
         let path = self.path("log-lied");
         let detected = path.exists().then(|| {
-            let misdeed = LogForkFile::read(&path).map_or(Misdeed::Fork, |proof| proof.misdeed());
+            let misdeed = read_log_fork(&path).map_or(Misdeed::Fork, |proof| proof.misdeed());
             (misdeed, path.display().to_string())
         });
         let head = read_summed(&self.path("log-head"), LOG_HEAD_BYTES)?;
@@ -203,9 +202,9 @@ fn read(path: &Path, most: usize) -> Result<Option<Vec<u8>>, AnchorError> {
 fn read_summed<M: Message>(path: &Path, most: usize) -> Result<Option<M>, AnchorError> {
     match checksummed::read(path, most) {
         Ok(message) => Ok(Some(message)),
-        Err(Unread::Io(fault)) if fault.kind() == ErrorKind::NotFound => Ok(None),
-        Err(Unread::Io(source)) => Err(AnchorError::Io { path: path.into(), source }),
-        Err(Unread::TooLarge | Unread::Damaged | Unread::Malformed(_)) => Err(AnchorError::Malformed { path: path.into() }),
+        Err(NotRead::Io(fault)) if fault.kind() == ErrorKind::NotFound => Ok(None),
+        Err(NotRead::Io(source)) => Err(AnchorError::Io { path: path.into(), source }),
+        Err(NotRead::Unread(_)) => Err(AnchorError::Malformed { path: path.into() }),
     }
 }
 
@@ -219,4 +218,48 @@ fn replace(path: &Path, bytes: &[u8]) -> Result<(), AnchorError> {
     file.write_all(bytes).and_then(|()| file.sync_all()).map_err(failed)?;
     std::fs::rename(&beside, path).map_err(failed)?;
     sync_folder(path).map_err(failed)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use ringwall_session::anchor::PoliciesForked;
+    use ringwall_wire::bounded::List;
+    use ringwall_wire::governance::PolicyStep;
+    use ringwall_wire::ids::PolicyVersion;
+    use ringwall_wire::policy::{PolicyDoc, SignedPolicy};
+
+    const CLUSTER: ClusterId = ClusterId([7; 32]);
+
+    /// `known` with one change more: to this version, with this delay.
+    fn then(known: &KnownPolicy, version: u64, timelock_s: u32) -> KnownPolicy {
+        let mut policy = PolicyDoc { version: PolicyVersion(version), ..known.policy().unwrap() };
+        policy.governance.timelock_s = timelock_s;
+        let policy = Blob::new(policy.encode()).unwrap();
+        let signed = SignedPolicy { replaces: Some(known.digest()), policy, signatures: List::default() };
+        known.followed_by(&[PolicyStep { signed, notice: None }]).unwrap()
+    }
+
+    #[test]
+    fn what_is_kept_never_goes_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = AnchorFiles::beside(&folder.path().join("me"), &CLUSTER);
+        let first = KnownPolicy { cluster_id: CLUSTER, founding: ringwall_sim::world::policy(), steps: Default::default() };
+        let second = then(&first, 2, 5);
+        assert_eq!(files.governed().unwrap().policy, None);
+        assert_eq!(files.save_policy(&second).unwrap(), second);
+        assert_eq!(files.save_policy(&first).unwrap(), second, "an older record adds nothing");
+        assert_eq!(files.governed().unwrap().policy.unwrap(), second);
+        let third = then(&second, 3, 1);
+        assert_eq!(files.save_policy(&third).unwrap(), third);
+        let fork = files.save_policy(&then(&second, 4, 9));
+        assert!(matches!(fork, Err(AnchorError::PoliciesForked(PoliciesForked { after: 2, ours: 3, theirs: 4 }))), "{fork:?}");
+        assert_eq!(files.governed().unwrap().policy.unwrap(), third);
+        let path = files.path("policy");
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes[40] ^= 1;
+        std::fs::write(&path, bytes).unwrap();
+        assert!(matches!(files.governed(), Err(AnchorError::Malformed { .. })), "a damaged record is no record of nothing");
+    }
 }

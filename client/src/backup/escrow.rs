@@ -4,8 +4,7 @@
 //! It is ciphertext: any place will do for a copy. Fetching it anew needs no phrase, since what keys are sealed to stands in it in the clear, signed.
 //! Trusts: `keys`. Out of scope: what the keys open (`import.rs`). Protocol section 9.2; bytes: docs/formats.md, "Escrowed data keys".
 
-use crate::client::{Client, answer_name};
-use crate::lane::{Ask, Failure};
+use crate::client::Client;
 use crate::private::private;
 use crate::users::UserError;
 use ed25519_dalek::SigningKey;
@@ -13,6 +12,8 @@ use ringwall_channel::user::{sign_escrow_key, verify_escrow_key};
 use ringwall_keys::Phrase;
 use ringwall_keys::custody::EnvelopeError;
 use ringwall_keys::escrow::{SpaceSecret, open_page};
+use ringwall_session::asked::{Ask, Failure};
+use ringwall_session::ops::answer_name;
 use ringwall_wire::backup::{EscrowAsk, EscrowKey, KeysEscrow};
 use ringwall_wire::bounded::List;
 use ringwall_wire::codec::Message;

@@ -6,14 +6,15 @@
 //! Trusts: the session's member as far as its signature reaches. Out of scope: what makes a file good (`file.rs`). Protocol section 9.1.
 
 use super::file::{self, BackupError, Proven, front, judge};
-use crate::client::{Client, answer_name};
+use crate::Exchange;
+use crate::client::Client;
 use crate::error::{ConnectError, refusal_code};
 use crate::examine::examine_node;
-use crate::exchange::Exchange;
-use crate::lane::{Ask, Failure};
 use crate::options::Options;
 use crate::private::private;
 use futures_util::{StreamExt, stream};
+use ringwall_session::asked::{Ask, Failure};
+use ringwall_session::ops::answer_name;
 use ringwall_wire::backup::{BackupAsk, BackupHead, BackupPlace, BackupProof, BackupTold};
 use ringwall_wire::bounded::Blob;
 use ringwall_wire::ids::Incarnation;

@@ -8,7 +8,7 @@
 //! Out of scope: fetching (`fetch.rs`), opening records (`import.rs`). Protocol section 9.1; bytes: docs/formats.md, "Backups".
 
 use super::snapshot::{Counted, Snapshot, SnapshotError};
-use crate::exchange::Exchange;
+use crate::Exchange;
 use ringwall_attest::{Anchors, AppraisedPeer, Finding, SessionError, Trace};
 use ringwall_wire::backup::{BACKUP_MAGIC, BackupHead, BackupProof};
 use ringwall_wire::codec::{DecodeError, Message};

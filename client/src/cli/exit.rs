@@ -13,7 +13,7 @@ use crate::custodian::drill::ReceiptError;
 use crate::custodian::locked::LockError;
 use crate::error::{ConnectError, NamespaceError, ReadError, WatchError, WriteError};
 use crate::escrow::EscrowError;
-use crate::exchange::ReadExchangeError;
+use crate::exchange_file::ReadExchangeError;
 use crate::governance::GovernanceError;
 use crate::measure::MeasureError;
 use crate::rekey::RekeyError;
@@ -100,7 +100,9 @@ impl Exit {
             "RW-C-CONFLICT" | "RW-C-SECOND-SESSION" | "RW-C-OLD-EPOCH" | "RW-C-NOT-CONFIRMED" | "RW-C-SHARE-HELD" => Exit::Conflict,
             "RW-C-UNAVAILABLE" | "RW-C-ENDPOINT" | "RW-C-CLOSED" => Exit::Unavailable,
             "RW-C-OUTCOME-UNKNOWN" => Exit::OutcomeUnknown,
-            "RW-C-NOT-AUTHORIZED" | "RW-C-NOT-GRANTED" | "RW-C-DEVICE-REVOKED" | "RW-C-NOT-RESTORED" => Exit::NotAuthorized,
+            "RW-C-NOT-AUTHORIZED" | "RW-C-NOT-GRANTED" | "RW-C-DEVICE-REVOKED" | "RW-C-DEVICE-SIGNATURE" | "RW-C-NOT-RESTORED" => {
+                Exit::NotAuthorized
+            }
             "RW-C-VALUE-TOO-LARGE" | "RW-C-KEY-TOO-LONG" | "RW-C-BATCH-TOO-LARGE" => Exit::TooLarge,
             "RW-C-NO-ADDRESS" | "RW-C-USAGE" | "RW-C-BATCH-SHAPE" | "RW-C-NAMESPACE-NAME" => Exit::Usage,
             "RW-C-OUTPUT" => Exit::Local,

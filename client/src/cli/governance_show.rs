@@ -4,9 +4,10 @@
 //! the group's own clock as the node tells it. Trusts: the view for what it shows; what a client acts on is verified elsewhere. Out of scope: asking (`governance.rs`).
 
 use super::policy_show::{changes_text, verdict_json};
-use super::show::wrap;
+use super::show::{with, wrap};
 use crate::policy::compare;
 use ringwall_attest::date;
+use ringwall_session::shown::{self, left_s};
 use ringwall_wire::codec::Message as _;
 use ringwall_wire::governance::{GovernanceView, PendingNotice, PendingPolicy, PolicyOutcome};
 use ringwall_wire::policy::PolicyDoc;
@@ -26,19 +27,6 @@ fn span(seconds: u64) -> String {
     match parts.get(..2) {
         Some(two) => two.join(" "),
         None => parts.pop().unwrap_or_else(|| "0 s".into()),
-    }
-}
-
-/// Seconds from `now_ms` until a moment; 0 when it is past.
-fn left_s(now_ms: u64, until_ms: u64) -> u64 {
-    until_ms.saturating_sub(now_ms).div_ceil(1_000)
-}
-
-fn notice(notice: PendingNotice) -> &'static str {
-    match notice {
-        PendingNotice::NotDemanded => "not_demanded",
-        PendingNotice::Missing => "missing",
-        PendingNotice::There => "there",
     }
 }
 
@@ -96,30 +84,13 @@ pub(super) fn view_text(view: &GovernanceView, in_force: &PolicyDoc) -> String {
 
 fn pending_json(view: &GovernanceView, pending: &PendingPolicy, in_force: &PolicyDoc) -> Value {
     let policy = PolicyDoc::decode(&pending.signed.policy).ok();
-    json!({
-        "change": pending.signed.change().to_string(),
-        "version": policy.as_ref().map(|policy| policy.version.0),
-        "proposed_ms": pending.proposed_ms,
-        "ready_ms": pending.ready_ms,
-        "left_s": left_s(view.now_ms, pending.ready_ms),
-        "notice": notice(pending.notice),
-        "signatures": pending.signed.signatures.len(),
-        "does": policy.map(|policy| verdict_json(&(in_force, compare(in_force, &policy)))),
-    })
+    with(shown::pending(view, pending), "does", policy.map(|policy| verdict_json(&(in_force, compare(in_force, &policy)))))
 }
 
 /// The same for programs.
 pub(super) fn view_json(view: &GovernanceView, in_force: &PolicyDoc) -> Value {
-    json!({
-        "in_force": view.in_force.to_string(),
-        "version": view.version.0,
-        "since_ms": view.since_ms,
-        "changes": view.steps,
-        "pending": view.pending.iter().map(|pending| pending_json(view, pending, in_force)).collect::<Vec<_>>(),
-        "lease_until_s": view.lease_until_s,
-        "lease_lapsed": view.lease_until_s.is_some_and(|until_s| left_s(view.now_ms, until_s.saturating_mul(1_000)) == 0),
-        "now_ms": view.now_ms,
-    })
+    let pending = view.pending.iter().map(|pending| pending_json(view, pending, in_force)).collect::<Vec<_>>();
+    with(shown::governance(view), "pending", pending)
 }
 
 /// What a step of governance gave, for people.

@@ -7,7 +7,7 @@ use super::args::SharedOptions;
 use super::exit::{Exit, Trouble};
 use super::{input, show};
 use crate::Anchors;
-use crate::anchor::{Anchor, AnchorFiles, Contradiction, EvidenceFile, Findings, LogForkFile, Misdeed, Receipt, merge};
+use crate::anchor::{Anchor, AnchorFiles, Contradiction, Findings, LogForkFile, Misdeed, Receipt, merge, read_evidence, read_log_fork};
 use crate::card::{newest_policy, read_card};
 use clap::Subcommand;
 use ringwall_attest::date;
@@ -109,10 +109,10 @@ fn nothing(path: &Path, why: &str) -> (Exit, Value, String) {
 }
 
 fn verify(shared: &SharedOptions, anchors: &Anchors, path: &Path) -> Result<Exit, Trouble> {
-    if let Ok(proof) = LogForkFile::read(path) {
+    if let Ok(proof) = read_log_fork(path) {
         return log_lied(shared, &proof, path);
     }
-    let evidence = EvidenceFile::read(path)?;
+    let evidence = read_evidence(path)?;
     let (exit, object, text) = match evidence.verify(anchors) {
         Ok(found) => (Exit::Done, findings_json(&found), findings_text(&found, path)),
         Err(fault) => {

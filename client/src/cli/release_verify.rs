@@ -14,7 +14,7 @@ use super::release_log::{exists, keep_fork, replace};
 use crate::card::read_card;
 use crate::error::ConnectError;
 use crate::release::statement::{differs, predicts};
-use crate::{Anchors, Exchange, clock};
+use crate::{Anchors, clock, read_exchange};
 use ringwall_attest::release::bundle::Bundle;
 use ringwall_attest::release::proof::{Ran, ReleaseError, Released, verify_release};
 use ringwall_attest::release::statement::Statement;
@@ -148,7 +148,7 @@ fn payload(proof: &[u8]) -> Result<Vec<u8>, Trouble> {
 
 /// The exchange is judged as a whole first: a proof counts for the evidence it came with.
 fn from_exchange(shared: &SharedOptions, anchors: &Anchors, verify: &Verify, path: &Path) -> Result<Case, Trouble> {
-    let exchange = Exchange::read(path)?;
+    let exchange = read_exchange(path)?;
     let exchange = match (&shared.card, shared.cluster) {
         (Some(card), expected) => {
             let card = read_card(card, expected)?;

@@ -4,12 +4,11 @@
 //! in JSON. Trusts: nothing. Out of scope: what is asked (`verbs.rs`).
 
 use super::exit::Trouble;
-use crate::{Change, ClusterStatus, Item, Publicity, Recovery, Verification};
+use crate::{Change, ClusterStatus, Item, Verification};
+pub(crate) use ringwall_session::shown::{put_bytes, recovery as recovery_json, status as status_json, verification as verification_json};
 use ringwall_wire::ids::{Incarnation, TrustDomain};
 use ringwall_wire::policy::PlatformUnseal;
-use ringwall_wire::session::MemberHint;
-use ringwall_wire::text::hex;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use std::io::{ErrorKind, Write};
 
 /// Widest line of text.
@@ -57,14 +56,6 @@ pub(crate) fn words(bytes: &[u8]) -> String {
     }
 }
 
-/// Puts bytes into an object: as `name` when they are text, else as `name_hex`.
-pub(crate) fn put_bytes(object: &mut Map<String, Value>, name: &str, bytes: &[u8]) {
-    match std::str::from_utf8(bytes) {
-        Ok(text) => object.insert(name.into(), text.into()),
-        Err(_) => object.insert(format!("{name}_hex"), hex(bytes).into()),
-    };
-}
-
 /// One key of a list.
 pub(crate) fn item_json(item: &Item, values: bool) -> Value {
     let mut object = Map::new();
@@ -88,43 +79,6 @@ pub(crate) fn change_json(change: &Change) -> Value {
         }
     }
     Value::Object(object)
-}
-
-fn member_json(member: &MemberHint) -> Value {
-    json!({
-        "slot": member.slot.0,
-        "incarnation": member.incarnation.0,
-        "vendor": member.vendor.to_string(),
-        "address": &*member.address,
-    })
-}
-
-/// State of the cluster.
-pub(crate) fn status_json(status: &ClusterStatus) -> Value {
-    json!({
-        "slot": status.slot.0,
-        "incarnation": status.incarnation.0,
-        "leader": status.leader.0,
-        "term": status.term,
-        "applied": status.applied,
-        "revision": status.revision.0,
-        "voters": status.voters.iter().map(member_json).collect::<Vec<_>>(),
-        "learners": status.learners.iter().map(member_json).collect::<Vec<_>>(),
-    })
-}
-
-/// A recovery a node told of.
-pub(crate) fn recovery_json(recovery: &Recovery, now_s: u64) -> Value {
-    let (publicity, index) = match &recovery.publicity {
-        Publicity::NoLog => ("no log", None),
-        Publicity::NotShown => ("not shown", None),
-        Publicity::Refused(_) => ("refused", None),
-        Publicity::Public { index, .. } => ("public", Some(*index)),
-    };
-    json!({
-        "epoch": recovery.start.epoch.0, "began_s": recovery.began_s, "entries": recovery.start.previous.size,
-        "publicity": publicity, "index": index, "words": recovery.words(now_s),
-    })
 }
 
 /// State of the cluster, for people.
@@ -152,38 +106,6 @@ pub(crate) fn status_text(status: &ClusterStatus) -> String {
 /// An incarnation as `epoch/admit index`.
 pub(crate) fn short(incarnation: Incarnation) -> String {
     format!("{}/{}", incarnation.epoch().0, incarnation.admit_index())
-}
-
-/// What was verified.
-pub(crate) fn verification_json(seen: &Verification) -> Value {
-    json!({
-        "address": seen.address,
-        "cluster": seen.cluster_id.to_string(),
-        "epoch": seen.epoch.0,
-        "incarnation": seen.incarnation.0,
-        "trust_domain": domain(seen.trust_domain),
-        "vendor": seen.vendor.to_string(),
-        "chip": seen.chip.to_string(),
-        "measurement": seen.measurement,
-        "svn": seen.svn,
-        "policy_version": seen.policy_version.0,
-        "platform_unseal": unseal(seen.platform_unseal),
-        "steps": seen.steps.iter().map(ToString::to_string).collect::<Vec<_>>(),
-    })
-}
-
-fn domain(domain: TrustDomain) -> &'static str {
-    match domain {
-        TrustDomain::Production => "production",
-        TrustDomain::Simulated => "simulated",
-    }
-}
-
-fn unseal(unseal: PlatformUnseal) -> &'static str {
-    match unseal {
-        PlatformUnseal::Never => "never",
-        PlatformUnseal::SameChips => "same_chips",
-    }
 }
 
 /// What was verified, for people.
@@ -242,6 +164,8 @@ mod tests {
     use crate::{Stage, Step};
     use ringwall_wire::bounded::{List, Text};
     use ringwall_wire::ids::{ClusterId, Digest, Epoch, PolicyVersion, Revision, Slot, Vendor};
+    use ringwall_wire::session::MemberHint;
+    use serde_json::json;
 
     fn status() -> ClusterStatus {
         let member = |slot: u8, vendor| MemberHint {

@@ -16,7 +16,7 @@ use ringwall_channel::user::sign_device_request;
 use ringwall_wire::codec::Message;
 use ringwall_wire::ids::{ClusterId, DeviceTag};
 use ringwall_wire::text::{hex, read_hex_vec};
-use ringwall_wire::user::{AuditAct, AuditRow, DeviceName, DeviceRequest, DeviceShown, UserShown};
+use ringwall_wire::user::{AuditAct, AuditRow, DeviceName, DeviceRequest, UserShown};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -221,35 +221,10 @@ fn find(shown: &UserShown, wanted: &str) -> Result<DeviceTag, Trouble> {
 /// Shows a user's record.
 pub(super) fn record(shared: &SharedOptions, user: &UserId, shown: &UserShown) -> Result<Exit, Trouble> {
     match shared.json {
-        true => show::line(record_json(user, shown).to_string())?,
+        true => show::line(ringwall_session::shown::record(user, shown).to_string())?,
         false => show::print(record_text(user, shown).as_bytes())?,
     }
     Ok(Exit::Done)
-}
-
-fn device_json(device: &DeviceShown) -> Value {
-    json!({
-        "tag": device.tag.to_string(),
-        "name": device.name.to_string(),
-        "credential": device.cred.to_string(),
-        "added_s": device.added_ms / 1_000,
-        "revoked_s": (device.revoked_ms != 0).then_some(device.revoked_ms / 1_000),
-    })
-}
-
-fn record_json(user: &UserId, shown: &UserShown) -> Value {
-    json!({
-        "user": user.to_string(),
-        "seq": shown.seq,
-        "digest": shown.digest.to_string(),
-        "devices": shown.devices.iter().map(device_json).collect::<Vec<_>>(),
-        "recovery": shown.recovery.map(|row| json!({ "cool_down_s": row.cool_down_s, "set_s": row.set_ms / 1_000 })),
-        "restoring": shown.restoring.as_ref().map(|waiting| json!({
-            "tag": waiting.device.tag.to_string(),
-            "credential": waiting.device.cred.to_string(),
-            "ready_s": waiting.ready_ms.div_ceil(1_000),
-        })),
-    })
 }
 
 fn record_text(user: &UserId, shown: &UserShown) -> String {

@@ -6,12 +6,12 @@
 use super::args::{self, Arguments, SharedOptions, Verb};
 use super::exit::{Exit, Trouble};
 use super::{input, show, verify};
+use crate::Verification;
 use crate::anchor::AnchorFiles;
 use crate::card::read_card;
 use crate::clock;
 use crate::namespace::expect_version;
 use crate::private::private;
-use crate::verification::Verification;
 use crate::{Anchors, Client, Credential, Expect, NamespaceHandle, Options, PutOptions, Revision, Timeouts, WriteError};
 use clap::CommandFactory;
 use indicatif::{ProgressBar, ProgressStyle};

@@ -9,11 +9,11 @@ use super::exit::{Exit, Trouble};
 use super::held::Held;
 use super::verbs::{options, spinner, write_new};
 use super::{evidence, governance_show, input, show};
+use crate::Examined;
 use crate::card::read_card;
 use crate::error::ConnectError;
 use crate::examine::examine_node;
-use crate::verification::Examined;
-use crate::{Anchors, Client, Credential, Exchange, Explanation, GovernanceView, Options, clock};
+use crate::{Anchors, Client, Credential, Explanation, GovernanceView, Options, clock, read_exchange};
 use ringwall_attest::{Claims, SessionError, Trace, date, verify_traced};
 use ringwall_wire::evidence::{Endorsements, Evidence};
 use ringwall_wire::genesis::ClusterCard;
@@ -101,7 +101,7 @@ async fn governance(options: &Options, address: &str) -> Option<Governance> {
 
 /// Judges a saved exchange again.
 fn saved(shared: &SharedOptions, anchors: &Anchors, verify: &Verify, path: &Path) -> Result<Exit, Trouble> {
-    let exchange = Exchange::read(path)?;
+    let exchange = read_exchange(path)?;
     let (exchange, pinned_by, card) = match (&shared.card, shared.cluster) {
         (Some(card), expected) => {
             let card = pinned(&read_card(card, expected)?);

@@ -6,9 +6,9 @@
 //! Out of scope: keeping and acknowledging (`ceremony.rs`). Protocol section 6.1.
 
 use super::orders::as_named;
+use crate::Exchange;
+use crate::Verification;
 use crate::card::newest_policy;
-use crate::exchange::Exchange;
-use crate::verification::Verification;
 use ed25519_dalek::VerifyingKey;
 use ringwall_attest::{Anchors, AppraisedPeer, SessionError, Trace};
 use ringwall_wire::codec::{DecodeError, Message as _};

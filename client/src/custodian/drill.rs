@@ -7,7 +7,7 @@
 
 use super::dealing::{Judge, is_signed};
 use super::offer::{JudgedOffer, OfferError, judge_offer};
-use crate::verification::Verification;
+use crate::Verification;
 use ringwall_wire::codec::{DecodeError, Message as _};
 use ringwall_wire::custody::{CustodyManifest, ShareEnvelope};
 use ringwall_wire::drill::{DrillOffer, DrillPaper, DrillReceipt, shadow_cluster};

@@ -7,7 +7,7 @@
 
 use super::dealing::{EvidenceRefused, Judge, VouchError, is_signed, vouched};
 use super::drill::Shadow;
-use crate::verification::Verification;
+use crate::Verification;
 use ringwall_attest::{Trace, date};
 use ringwall_wire::bounded::Text;
 use ringwall_wire::codec::{DecodeError, Message as _};

@@ -6,22 +6,21 @@
 
 use super::dealing::is_signed;
 use super::keys::CustodianKeys;
+use crate::Exchange;
+use crate::Verification;
 use crate::client::GOODBYE;
-use crate::dial::{NodeDialler, of_channel, of_refusal};
+use crate::clock;
+use crate::dial::{NodeDialler, Visit};
 use crate::error::{Attempt, ConnectError};
-use crate::exchange::Exchange;
 use crate::link::DialError;
 use crate::options::Options;
-use crate::recovered::tell;
-use crate::verification::Verification;
-use crate::{clock, entropy};
-use ringwall_attest::Trace;
 use ringwall_channel::{Opener, Sealer};
 use ringwall_quic::CloseCode;
+use ringwall_session::recovered::tell;
 use ringwall_wire::bounded::Blob;
 use ringwall_wire::codec::Message as _;
 use ringwall_wire::custodian::{CustodianAnswer, CustodianAuth, CustodianOp, CustodianReady, CustodianReply, CustodianRequest};
-use ringwall_wire::ids::{Digest, Epoch, Nonce, SigPublic};
+use ringwall_wire::ids::{Digest, Epoch, SigPublic};
 use ringwall_wire::keeping::KeptAnchor;
 use ringwall_wire::limits::CUSTODIAN_MESSAGE_BYTES;
 use ringwall_wire::receipt::Signer;
@@ -78,31 +77,23 @@ impl CustodianSession {
     }
 
     async fn open_at(dialler: &NodeDialler, address: &str, keys: &CustodianKeys, until: Instant) -> Result<Self, DialError> {
-        let connection = dialler.connect(address, until).await?;
-        let opened = Self::authenticate(dialler, connection.clone(), address, keys, until).await;
+        let visit = dialler.visit(address, until).await?;
+        let connection = visit.connection.clone();
+        let opened = Self::authenticate(visit, address, keys, until).await;
         if opened.is_err() {
             ringwall_quic::close(&connection, CloseCode::Refused);
         }
         opened
     }
 
-    async fn authenticate(
-        dialler: &NodeDialler,
-        connection: quinn::Connection,
-        address: &str,
-        keys: &CustodianKeys,
-        until: Instant,
-    ) -> Result<Self, DialError> {
-        let nonce = Nonce(entropy::bytes());
-        let (pipe, session, exchange) = dialler.question(&connection, &nonce, until).await?;
-        let mut session = dialler.attest(session, &exchange, &mut Trace::new()).await?;
+    async fn authenticate(visit: Visit, address: &str, keys: &CustodianKeys, until: Instant) -> Result<Self, DialError> {
+        let Visit { connection, mut session, nonce, exchange, send, recv } = visit;
         let handshake = *session.handshake();
         let peer = session.peer().expect("an attested session has a peer");
         let (node, sig, custodian) = (Verification::of(peer, address), peer.keys().sig, keys.id());
         let words = CustodianAuth::words(&peer.cluster_id(), &handshake, &nonce, peer.incarnation(), &custodian);
         let auth = CustodianAuth { custodian, signature: keys.sign(&words) };
-        let (sealer, opener) = session.split(0, CUSTODIAN_MESSAGE_BYTES).map_err(of_channel)?;
-        let (send, recv) = pipe.into_streams();
+        let (sealer, opener) = session.split(0, CUSTODIAN_MESSAGE_BYTES).map_err(DialError::of_channel)?;
         let epoch = node.epoch;
         let mut opened = CustodianSession { connection, send, recv, sealer, opener, until, number: 0, handshake, node, epoch, seen: None };
         opened.say(auth.encode()).await?;
@@ -112,7 +103,7 @@ impl CustodianSession {
             (_, Ok(refusal)) if refusal.code == RefusalCode::NotAuthorized => {
                 return Err(DialError::NotAuthorized(refusal.detail.to_string()));
             }
-            (_, Ok(refusal)) => return Err(of_refusal(&refusal)),
+            (_, Ok(refusal)) => return Err(DialError::of_refusal(&refusal)),
             (Err(fault), Err(_)) => return Err(DialError::Breach(format!("neither acceptance nor refusal: {fault}"))),
         };
         opened.epoch = ready.epoch;

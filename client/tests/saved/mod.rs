@@ -5,7 +5,7 @@
 
 use ringwall_attest::batch::leaf;
 use ringwall_attest::{Batch, report_data};
-use ringwall_client::Exchange;
+use ringwall_client::{Exchange, read_exchange};
 use ringwall_sim::release::Publisher;
 use ringwall_sim::{Lie, SimTee, policy_for, world};
 use ringwall_wire::bounded::{Blob, List};
@@ -123,7 +123,7 @@ impl Saved {
         bytes.extend_from_slice(&Sha256::digest(&bytes));
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), bytes).unwrap();
-        Exchange::read(file.path()).unwrap()
+        read_exchange(file.path()).unwrap()
     }
 
     /// The card of its cluster.

@@ -8,8 +8,16 @@ export class Door {
         const module = await WebAssembly.compile(bytes);
         const wanted = WebAssembly.Module.imports(module).map(({ module, name }) => `${module}.${name}`);
         if (wanted.length > 0) throw new Error(`the module asks for ${wanted.join(", ")}: it may ask for nothing`);
-        const door = new Door();
-        door.module = module;
+        return new Door(module).another();
+    }
+
+    constructor(module) {
+        this.module = module;
+    }
+
+    // Another instance of the same module, with a memory of its own.
+    async another() {
+        const door = new Door(this.module);
         await door.fresh();
         return door;
     }

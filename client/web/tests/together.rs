@@ -7,3 +7,5 @@
 mod conformance;
 #[path = "door.rs"]
 mod door;
+#[path = "words.rs"]
+mod words;

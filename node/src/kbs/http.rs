@@ -44,6 +44,16 @@ pub struct Request {
     pub body: Vec<u8>,
     /// Whether another request may follow.
     pub keep_alive: bool,
+    /// The lines of its head, names in lower case.
+    fields: Vec<(String, String)>,
+}
+
+impl Request {
+    /// What a line of the head says; nothing where it is missing, or there more than once.
+    pub fn field(&self, name: &str) -> Option<&str> {
+        let mut named = self.fields.iter().filter(|(found, _)| found == name);
+        named.next().filter(|_| named.next().is_none()).map(|(_, value)| value.as_str())
+    }
 }
 
 /// Why there is no request.
@@ -99,8 +109,8 @@ impl Reader {
         let rest = self.kept.split_off(whole);
         let body = self.kept.split_off(start);
         self.kept = rest;
-        let Head { method, path, cookie, bearer, keep_alive, .. } = head;
-        Ok(Request { method, path, cookie, bearer, body, keep_alive })
+        let Head { method, path, cookie, bearer, keep_alive, fields, .. } = head;
+        Ok(Request { method, path, cookie, bearer, body, keep_alive, fields })
     }
 
     async fn more(&mut self, input: &mut (impl AsyncRead + Unpin)) -> Result<(), Bad> {
@@ -122,6 +132,7 @@ struct Head {
     bearer: Option<String>,
     length: usize,
     keep_alive: bool,
+    fields: Vec<(String, String)>,
 }
 
 impl Head {
@@ -132,7 +143,7 @@ impl Head {
         }
         let mut lines = text.split("\r\n");
         let (method, path) = opening(lines.next().unwrap_or_default())?;
-        let mut head = Head { method, path, cookie: None, bearer: None, length: 0, keep_alive: true };
+        let mut head = Head { method, path, cookie: None, bearer: None, length: 0, keep_alive: true, fields: Vec::new() };
         let mut length = None;
         for (at, line) in lines.enumerate() {
             if at >= HEAD_LINES {
@@ -144,7 +155,8 @@ impl Head {
                 return Err(Bad::Malformed("the name of a header"));
             }
             let value = value.trim_matches([' ', '\t']);
-            match name.to_ascii_lowercase().as_str() {
+            let name = name.to_ascii_lowercase();
+            match name.as_str() {
                 "transfer-encoding" => return Err(Bad::Malformed("a transfer encoding: send a length")),
                 "content-length" if length.is_some() => return Err(Bad::Malformed("two lengths")),
                 "content-length" => length = Some(number(value)?),
@@ -153,6 +165,7 @@ impl Head {
                 "connection" if value.eq_ignore_ascii_case("close") => head.keep_alive = false,
                 _ => {}
             }
+            head.fields.push((name, value.to_owned()));
         }
         head.length = length.unwrap_or(0);
         match head.length > BODY_BYTES {
@@ -263,7 +276,10 @@ mod tests {
         let second = reader.next(&mut input).await.unwrap();
         assert_eq!((second.method, second.path.as_str()), (Method::Get, "/kbs/v0/resource/a/b/c"));
         assert_eq!((second.bearer.as_deref(), second.keep_alive), (Some("t.o.k"), false));
+        assert_eq!((first.field("host"), second.field("connection"), second.field("host")), (Some("a"), Some("close"), None));
         assert_eq!(reader.next(&mut input).await, Err(Bad::Left));
+        let twice = read(b"GET / HTTP/1.1\r\nOrigin: a\r\norigin: b\r\n\r\n").await.unwrap();
+        assert_eq!(twice.field("origin"), None, "one of two is nobody's word");
     }
 
     #[tokio::test]

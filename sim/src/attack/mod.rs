@@ -21,7 +21,7 @@ mod shares;
 mod stage;
 mod strangers;
 mod times;
-mod ward;
+pub(crate) mod ward;
 mod worlds;
 
 pub use page::page;

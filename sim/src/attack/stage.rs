@@ -61,7 +61,7 @@ impl Stage {
     pub(super) async fn ward(&mut self) -> Result<&mut Ward, DemoError> {
         let ward = match self.ward.take() {
             Some(ward) => ward,
-            None => Ward::start(&self.scratch("custody")?, self.launch.clone()).await?,
+            None => Ward::start(&self.scratch("custody")?, self.launch.clone(), LocalOptions::default()).await?,
         };
         Ok(self.ward.insert(ward))
     }

@@ -1,5 +1,5 @@
 //! The cluster with custodians that attacks on custody and recovery share, and what its host does to it again and again: everything dies, disks are put back, one
-//! node recovers.
+//! node recovers. The demo for browsers has its cluster from here as well.
 //!
 //! Decides: each attack leaves something a later one can begin with: [`Ward::ready`] brings it up again, with as little as is needed. A cluster that was
 //! recovered is one voter until [`Ward::whole`] starts the other nodes.
@@ -22,13 +22,13 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The slot whose node recovers.
-pub(super) const FIRST: u8 = 1;
+pub(crate) const FIRST: u8 = 1;
 /// Seconds from an erasure to the rotation that follows it; on their own, master keys are as good as never rotated.
 const ROTATE_S: (u32, u32) = (1_000_000, 1);
 
 /// The cluster, and how it stands.
-pub(super) struct Ward {
-    pub(super) guarded: Guarded,
+pub(crate) struct Ward {
+    pub(crate) guarded: Guarded,
     folder: PathBuf,
     copies: u32,
     /// All three vote.
@@ -40,12 +40,12 @@ pub(super) struct Ward {
 }
 
 /// Who answers an offer with which anchor, by number.
-pub(super) type Answering = [(usize, Option<CustodyAnchor>)];
+pub(crate) type Answering = [(usize, Option<CustodyAnchor>)];
 
 impl Ward {
     /// Starts it; all three vote and all custodians hold their shares.
-    pub(super) async fn start(folder: &Path, launch: Launch) -> Result<Self, DemoError> {
-        let options = LocalOptions { rotate_s: Some(ROTATE_S), ..LocalOptions::default() };
+    pub(crate) async fn start(folder: &Path, launch: Launch, options: LocalOptions) -> Result<Self, DemoError> {
+        let options = LocalOptions { rotate_s: Some(ROTATE_S), ..options };
         let guarded = Guarded::start(folder, launch, options)?;
         let mut ward = Ward { guarded, folder: folder.to_owned(), copies: 0, whole: true, held: false, dead: false };
         ward.guarded.voters().await?;
@@ -54,12 +54,12 @@ impl Ward {
     }
 
     /// Slots whose nodes run.
-    pub(super) fn running(&self) -> &'static [u8] {
+    pub(crate) fn running(&self) -> &'static [u8] {
         if self.whole { &SLOTS } else { &[FIRST] }
     }
 
     /// It serves, by one node at least, and custodians hold the shares of what is active.
-    pub(super) async fn ready(&mut self) -> Result<(), DemoError> {
+    pub(crate) async fn ready(&mut self) -> Result<(), DemoError> {
         if self.dead {
             let others = self.others();
             match self.recovers(&others, &[(1, None), (2, None)]).await? {
@@ -71,7 +71,7 @@ impl Ward {
     }
 
     /// The same by all three nodes.
-    pub(super) async fn whole(&mut self) -> Result<(), DemoError> {
+    pub(crate) async fn whole(&mut self) -> Result<(), DemoError> {
         self.ready().await?;
         if !self.whole {
             for slot in &SLOTS[1..] {
@@ -92,18 +92,18 @@ impl Ward {
     }
 
     /// Every process dies at once.
-    pub(super) fn kill_all(&mut self) {
+    pub(crate) fn kill_all(&mut self) {
         self.guarded.kill_all();
         self.dead = true;
     }
 
     /// The data folders of the other nodes.
-    pub(super) fn others(&self) -> Vec<PathBuf> {
+    pub(crate) fn others(&self) -> Vec<PathBuf> {
         SLOTS.into_iter().filter(|slot| *slot != FIRST).map(|slot| self.guarded.cluster.data_folder(slot)).collect()
     }
 
     /// Copies of all disks as they are now, by slot.
-    pub(super) fn copy_all(&mut self) -> Result<Vec<PathBuf>, DemoError> {
+    pub(crate) fn copy_all(&mut self) -> Result<Vec<PathBuf>, DemoError> {
         self.copies += 1;
         let mut copies = Vec::new();
         for slot in SLOTS {
@@ -115,7 +115,7 @@ impl Ward {
     }
 
     /// Puts these copies back under the nodes, which do not run.
-    pub(super) fn put_back(&self, copies: &[PathBuf]) -> Result<(), DemoError> {
+    pub(crate) fn put_back(&self, copies: &[PathBuf]) -> Result<(), DemoError> {
         for (slot, copy) in SLOTS.into_iter().zip(copies) {
             self.guarded.replace_disk(slot, Some(copy))?;
         }
@@ -123,14 +123,14 @@ impl Ward {
     }
 
     /// Starts a recovery in the first slot, over its own disk and these; gives the offer.
-    pub(super) async fn offers(&mut self, others: &[PathBuf]) -> Result<SignedOffer, DemoError> {
+    pub(crate) async fn offers(&mut self, others: &[PathBuf]) -> Result<SignedOffer, DemoError> {
         self.kill_all();
         self.guarded.cluster.recover(FIRST, &disks(others))?;
         self.guarded.offer(FIRST).await
     }
 
     /// The same, and these custodians answer; what it came to.
-    pub(super) async fn recovers(&mut self, others: &[PathBuf], answering: &Answering) -> Result<CameTo, DemoError> {
+    pub(crate) async fn recovers(&mut self, others: &[PathBuf], answering: &Answering) -> Result<CameTo, DemoError> {
         let offer = self.offers(others).await?;
         for (number, anchor) in answering {
             self.guarded.answer(FIRST, &offer, (*number, *number), anchor.clone())?;
@@ -139,7 +139,7 @@ impl Ward {
     }
 
     /// What the recovery under way comes to.
-    pub(super) async fn came_to(&mut self) -> Result<CameTo, DemoError> {
+    pub(crate) async fn came_to(&mut self) -> Result<CameTo, DemoError> {
         let came_to = self.guarded.came_to(FIRST).await?;
         self.dead = came_to != CameTo::Serving;
         if came_to == CameTo::Serving {
@@ -152,20 +152,20 @@ impl Ward {
 }
 
 /// The custodian's own program, without its questions: everything it would do between them.
-pub(super) struct Program {
+pub(crate) struct Program {
     shelf: Shelf,
     keys: CustodianKeys,
     card: ClusterCard,
 }
 
 /// Seconds since 1970, as a custodian's machine has them.
-pub(super) fn now_s() -> u64 {
+pub(crate) fn now_s() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 impl Program {
     /// A folder for the custodian with these seeds, and the card it was given.
-    pub(super) fn new(folder: &Path, name: &str, seeds: &[u8; 64], card: &ClusterCard) -> Result<Self, CustodianError> {
+    pub(crate) fn new(folder: &Path, name: &str, seeds: &[u8; 64], card: &ClusterCard) -> Result<Self, CustodianError> {
         let keys = CustodianKeys::from_seeds(Text::new(name).unwrap_or_default(), seeds);
         let shelf = Shelf::vacant(folder)?;
         shelf.pin(card)?;
@@ -173,7 +173,7 @@ impl Program {
     }
 
     /// Takes a dealing in, judges it and acknowledges it.
-    pub(super) fn accepts(&mut self, dealt: &Dealt) -> Result<(), CustodianError> {
+    pub(crate) fn accepts(&mut self, dealt: &Dealt) -> Result<(), CustodianError> {
         let (anchors, now_s) = (crate::anchors(), now_s());
         let name = pull(&mut self.shelf, &self.card, dealt, now_s)?;
         let nothing = CustodianError::NothingPulled { cluster_id: name.cluster_id };
@@ -184,7 +184,7 @@ impl Program {
     }
 
     /// Judges an offer and answers it with the share; `reason` is what it is told of a second one.
-    pub(super) fn answers(&mut self, offer: &SignedOffer, reason: Option<&str>) -> Result<ShareSubmission, CustodianError> {
+    pub(crate) fn answers(&mut self, offer: &SignedOffer, reason: Option<&str>) -> Result<ShareSubmission, CustodianError> {
         let (anchors, now_s) = (crate::anchors(), now_s());
         let judge = Judge { card: &self.card, anchors: &anchors, now_s };
         let request = weigh(&self.shelf, &judge, offer, "a node that recovers", None)?;

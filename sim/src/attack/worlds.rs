@@ -11,7 +11,7 @@ use super::ward::{FIRST, Program, Ward};
 use super::{KEY, SPACE};
 use crate::demo::DemoError;
 use crate::guarded::{CameTo, Guarded, SLOTS};
-use ringwall_client::anchor::{AnchorFiles, AnchorStore, EvidenceFile, merge};
+use ringwall_client::anchor::{AnchorFiles, AnchorStore, merge, read_evidence};
 use ringwall_client::custodian::CustodianError;
 use ringwall_client::{Client, ConnectError, Credential, NamespaceError, Options};
 use ringwall_wire::recovery::{CustodyAnchor, ShareSubmission, SignedOffer};
@@ -97,7 +97,7 @@ impl Device {
     /// Verifies the evidence as a third party does, with nothing but roots of trust.
     fn proven(&self, report: &mut Report) -> Result<(), DemoError> {
         let path = self.files.path("detected");
-        let evidence = EvidenceFile::read(&path).map_err(|fault| DemoError::Broken(fault.to_string()))?;
+        let evidence = read_evidence(&path).map_err(|fault| DemoError::Broken(fault.to_string()))?;
         let found =
             evidence.verify(&crate::anchors()).map_err(|fault| DemoError::Broken(format!("the evidence shows nothing: {fault}")))?;
         report.answered(format!(

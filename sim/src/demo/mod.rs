@@ -8,6 +8,7 @@ mod disk;
 mod gap;
 mod say;
 mod story;
+mod web;
 
 use clap::Parser;
 use say::Say;
@@ -24,9 +25,21 @@ struct Arguments {
     /// Leave the cluster running and print how to use the client against it, until Ctrl-C.
     #[arg(long)]
     keep: bool,
-    /// Print one JSON object at the end instead of the story.
+    /// Print one JSON object instead of the story: at its end, or with --web once the page is served.
     #[arg(long)]
     json: bool,
+    /// Serve a page that verifies the cluster in a browser on this machine, in place of the story, until Ctrl-C.
+    #[arg(long, conflicts_with = "keep")]
+    web: bool,
+    /// Port of 127.0.0.1 for the page; 0 takes any that is free.
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "web")]
+    port: u16,
+    /// End after so many seconds.
+    #[arg(long, value_name = "SECONDS", requires = "web")]
+    stay: Option<u64>,
+    /// A module built before by `.ci/wasm.py module`, in place of building it.
+    #[arg(long, value_name = "FILE", requires = "web")]
+    module: Option<PathBuf>,
     /// Folder for the nodes' files; made if it does not exist. Default: a new one, removed at the end.
     #[arg(long, value_name = "FOLDER")]
     folder: Option<PathBuf>,
@@ -68,6 +81,20 @@ pub enum DemoError {
         /// Ends of the nodes' logs.
         logs: String,
     },
+    /// The module of the page.
+    #[error("the page has no module: {0}")]
+    Module(String),
+    /// The port of the page.
+    #[error("port {port} of 127.0.0.1 cannot be served: {fault}; name another one with --port")]
+    Port {
+        /// Which.
+        port: u16,
+        /// What the system said.
+        fault: std::io::Error,
+    },
+    /// The host was ordered to do what cannot be done now.
+    #[error("{0}")]
+    Refused(String),
     /// Something Ringwall promises did not hold.
     #[error("this must not happen: {0}")]
     Broken(String),
@@ -88,6 +115,11 @@ pub fn main() -> ExitCode {
     let made = arguments.folder.is_none();
     let folder = arguments.folder.unwrap_or_else(|| std::env::temp_dir().join(format!("ringwall-demo-{}", std::process::id())));
     let outcome = runtime.block_on(async {
+        if arguments.web {
+            let stay = arguments.stay.map(std::time::Duration::from_secs);
+            let wanted = web::Wanted { port: arguments.port, stay, module: arguments.module };
+            return Some(web::run(&say, &folder, wanted).await);
+        }
         tokio::select! {
             outcome = story::tell(&say, &folder, arguments.keep) => Some(outcome),
             _ = tokio::signal::ctrl_c() => None,

@@ -6,16 +6,15 @@
 //! Trusts: nothing, protects nothing. Out of scope: being a cluster.
 
 mod borrowed;
-pub mod ledger;
 pub mod relay;
 mod serving;
 mod tale;
 
 pub use tale::Tale;
 
+use crate::ledger::Ledger;
 use crate::{Lie, SimTee, world};
 use core::convert::Infallible;
-use ledger::Ledger;
 use rand_core::{TryCryptoRng, TryRng};
 use ringwall_channel::NodeSecrets;
 use ringwall_channel::client::MSG1_BYTES;
@@ -178,7 +177,7 @@ impl Impostor {
 
     /// Signs a receipt of one session, whatever it says and in whoever's name, with the key its evidence shows.
     pub fn resign(&self, receipt: &mut Receipt) {
-        ledger::resign(receipt, &|words: &[u8]| self.node.secrets.sign(words));
+        crate::ledger::resign(receipt, &|words: &[u8]| self.node.secrets.sign(words));
     }
 
     /// Whether a message of a user, as it was opened here, holds this text.

@@ -4,10 +4,10 @@
 //! Protocol section 3.1.
 
 use super::borrowed::Genuine;
-use super::ledger::To;
 use super::tale::{Book, Tale};
 use super::{Act, EPOCH, Generator, Log, WITHIN};
 use crate::SimTee;
+use crate::ledger::To;
 use ringwall_attest::{Batch, batch, report_data};
 use ringwall_channel::{ClientPrologue, NodeSecrets, Opener, Sealer, Session, Unverified, answer_client};
 use ringwall_quic::{FrameReader, FrameWriter, transport_binding};

@@ -3,7 +3,7 @@
 //! Decides: the receipts of each tale; all but the plainly broken ones are signed anew, so that they contradict by what they say.
 //! Trusts: nothing, protects nothing. Out of scope: sessions (`serving.rs`). Protocol section 5.2; register rows R3, R4.
 
-use super::ledger::{Ledger, To, resign};
+use crate::ledger::{Ledger, To, resign};
 use ringwall_wire::ids::{Digest, Signature};
 use ringwall_wire::receipt::{Receipt, Receipted};
 

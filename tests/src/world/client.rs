@@ -1,7 +1,7 @@
 //! A client of a world: it verifies, then speaks, asks again elsewhere with the same bytes, and records what it saw.
 //!
 //! Decides: nothing of its own in the protocol: dial, Noise NK, evidence, verdict, signature and numbers are those of
-//! `client/src/dial.rs` and `once.rs` over a pipe. Not run here: the client crate's lanes, batches and watches.
+//! `session/src/opening.rs` and `once.rs` over a pipe. Not run here: lanes, batches and watches (`session/src/core.rs`).
 //! Trusts: its own clock, which no host turns. Out of scope: judging what was seen (`judge`). Protocol sections 3.1 and 5.3.
 
 use crate::world::dice::Dice;

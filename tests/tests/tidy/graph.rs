@@ -18,7 +18,7 @@ pub(crate) const ARROWS: [(&str, &[&str], usize); 12] = [
     ("consensus", &["wire"], 85),
     ("node", &["wire", "attest", "channel", "keys", "quic", "consensus"], 249),
     ("session", &["wire", "attest", "channel", "keys"], 150),
-    ("client", &["wire", "attest", "channel", "keys", "quic", "session"], 218),
+    ("client", &["wire", "attest", "channel", "keys", "quic", "session"], 221),
     ("web", &["wire", "attest", "session"], 150),
     ("sim", &["wire", "attest", "channel", "keys", "quic", "node", "session", "client"], 262),
     ("tests", &["wire", "attest", "channel", "keys", "quic", "consensus", "node", "session", "client", "sim"], 322),

@@ -84,7 +84,7 @@ field_table! {
     admission { IncarnationCert, JoinRequest, JoinAnswer, JoinReply, KeyGrant, GrantedKey, AdmitPropose, Endorse, Verdict, Admission, AdmissionLink, AdmissionProof, AdmitCommit, CatchUpProof }
     request { Request, Op, KeyMode, OpenNamespace, Unlock, Once, Write, Mutation, Expect, Change, PutValue, Get, ListKeys, Watch, Reply, Answer, Conflict, Entry, Page, Events, Event, ClusterStatus }
     order { ReplaceOrder, OrderFault }
-    known { KnownPolicy, NoticePaper }
+    known { KnownPolicy, NoticePaper, KeptMemory }
     keeping { LockedKind, PassphraseRule, Protection, LockedFile, ShareLabel, DealingName, Submitted, LossTaken, PaperForm, Copied, JournalEvent, JournalEntry, KeptAnchor }
     user { DeviceEntry, DeviceRow, RecoveryRow, Restoring, UserRow, UserAct, UserChange, AuditAct, AuditRow, UserFault, UserAsk, AddDevice, RevokeDevice, SetRecovery, RestoreProof, DeviceShown, UserShown, Waiting, DeviceRequest, UserEscrow, EscrowSecrets }
     backup { BackupHead, BackupProof, BackupAsk, BackupPlace, BackupTold, EscrowKey, EscrowAsk, EscrowedKeys, EscrowedSpace, EscrowPage, KeysEscrow }
@@ -111,7 +111,7 @@ message_table! {
     admission { IncarnationCert, JoinRequest, JoinReply, KeyGrant, AdmitPropose, Endorse, AdmissionProof, AdmitCommit, CatchUpProof }
     request { Request, Reply }
     order { ReplaceOrder }
-    known { KnownPolicy, NoticePaper }
+    known { KnownPolicy, NoticePaper, KeptMemory }
     keeping { LockedFile, JournalEntry, KeptAnchor }
     user { DeviceRequest, UserEscrow, EscrowSecrets }
     backup { BackupHead, BackupProof, KeysEscrow }

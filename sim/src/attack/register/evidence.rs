@@ -156,7 +156,7 @@ pub(super) const ROWS: &[Row] = &[
         breaks: "what was true when it was proven is not any more",
         defence: "evidence serves for the policy's time; then the session ends and the next one attests anew",
         section: "3.1",
-        code: &["client/src/dial.rs", "node/src/front/session.rs"],
+        code: &["session/src/opening.rs", "node/src/front/session.rs"],
         shown: Shown::Performed {
             scene: Scene::FalseNode,
             perform: |stage| Box::pin(times::turned(stage)),

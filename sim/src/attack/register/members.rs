@@ -41,7 +41,7 @@ pub(super) const ROWS: &[Row] = &[
         breaks: "everybody on the other side has forgotten the same writes: nobody notices",
         defence: "a recovery is held against what custodians have seen; clients remember what was confirmed, and a receipt with every answer must continue it",
         section: "5.2, 6",
-        code: &["node/src/recover/takeup.rs", "client/src/anchor/judge.rs", "client/src/anchor/keeper.rs"],
+        code: &["node/src/recover/takeup.rs", "session/src/anchor/judge.rs", "session/src/anchor/keeper.rs"],
         shown: Shown::Performed {
             scene: Scene::Outage,
             perform: |stage| Box::pin(worlds::rolled_back(stage)),
@@ -55,7 +55,7 @@ pub(super) const ROWS: &[Row] = &[
         breaks: "two histories under one identity: each user trusts another one",
         defence: "a custodian's journal names the first session; one log tree; paths and digests of namespaces must fit what a client remembers; two devices compare",
         section: "5.2, 6",
-        code: &["client/src/custodian/ceremony.rs", "wire/src/tree.rs", "client/src/anchor/merge.rs"],
+        code: &["client/src/custodian/ceremony.rs", "wire/src/tree.rs", "session/src/anchor/merge.rs"],
         shown: Shown::Performed {
             scene: Scene::Outage,
             perform: |stage| Box::pin(worlds::forked(stage)),
@@ -111,7 +111,7 @@ pub(super) const ROWS: &[Row] = &[
         breaks: "revoked or outdated machines are believed",
         defence: "clients judge every date by their own clock; nothing safe rests on a node's",
         section: "8",
-        code: &["client/src/dial.rs", "attest/src/appraise/snp.rs", "attest/src/tdx.rs"],
+        code: &["session/src/opening.rs", "attest/src/appraise/snp.rs", "attest/src/tdx.rs"],
         shown: Shown::Performed {
             scene: Scene::Verifier,
             perform: |stage| Box::pin(times::frozen_clocks(stage)),
@@ -139,7 +139,7 @@ pub(super) const ROWS: &[Row] = &[
         breaks: "writes are applied twice, or refused though they were applied",
         defence: "numbered records; numbered writes whose first outcome is kept",
         section: "5.3",
-        code: &["channel/src/record.rs", "consensus/src/machine/clients.rs", "client/src/lane.rs"],
+        code: &["channel/src/record.rs", "consensus/src/machine/clients.rs", "session/src/lane.rs"],
         shown: Shown::Performed {
             scene: Scene::Cluster,
             perform: |stage| Box::pin(network::bad_weather(stage)),

@@ -41,7 +41,7 @@ pub(super) const ROWS: &[Row] = &[
         breaks: "one victim gets a build nobody else sees",
         defence: "as many witnesses as the policy demands cosign the head; a client goes on from the head it remembers and keeps the proof of a fork",
         section: "8",
-        code: &["attest/src/release/log.rs", "client/src/anchor/heads.rs", "client/src/anchor/governed.rs"],
+        code: &["attest/src/release/log.rs", "session/src/anchor/heads.rs", "session/src/anchor/governed.rs"],
         shown: Shown::Performed {
             scene: Scene::Verifier,
             perform: |stage| Box::pin(releases::two_faces(stage)),
@@ -55,7 +55,7 @@ pub(super) const ROWS: &[Row] = &[
         breaks: "everything is genuine, and it is the attacker's",
         defence: "the cluster id is the hash of its founding record, and clients pin it",
         section: "2.1",
-        code: &["client/src/dial.rs", "attest/src/session.rs", "wire/src/genesis.rs"],
+        code: &["session/src/opening.rs", "attest/src/session.rs", "wire/src/genesis.rs"],
         shown: Shown::Performed {
             scene: Scene::Cluster,
             perform: |stage| Box::pin(network::another_cluster(stage)),
