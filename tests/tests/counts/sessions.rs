@@ -73,6 +73,7 @@ impl Site {
             noise: keys.noise,
             kem: keys.kem,
             policy_version: self.policy.version,
+            web: None,
         }
     }
 
