@@ -271,7 +271,9 @@ def image(width, height, pixel):
 
 
 def anew(page):
-    page.evaluate("document.querySelector('#card-change').checkVisibility()") and page.click("#card-change")
+    if page.evaluate("document.querySelector('#card-change').checkVisibility()"):
+        page.click("#card-change")
+        comes_to(page, "card", "empty", 20)
 
 
 @scenario("cards that are none: garbage, cut off, changed, huge; pictures that are none")
