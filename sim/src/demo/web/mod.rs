@@ -108,7 +108,8 @@ fn told(say: &Say, server: &Server, desk: &WebDesk, host: &Host, papers: &Path, 
         "nodes": nodes,
     }));
     say.line(&format!("The module has SHA-256 {}.", desk.module_digest()));
-    say.heading(&format!("Open {} in a browser on this machine", server.url()));
+    // Browsers make passkeys for a name, and for no number.
+    say.heading(&format!("Open {} in a browser on this machine", server.url().replacen("127.0.0.1", "localhost", 1)));
     let end = wanted.stay.map_or_else(|| "until you press Ctrl-C".to_owned(), |stay| format!("for {} s, or until Ctrl-C", stay.as_secs()));
     say.line(&format!("It is served {end}. The page has the card of this cluster; what a host can do to you is a button on it."));
 }
