@@ -421,7 +421,8 @@ class Page:
     def no_sideways(self):
         """Nothing is wider than the window."""
         wide = self.evaluate("""(() => { const most = document.documentElement.clientWidth; if (document.documentElement.scrollWidth <= most) return [];
-            return [...document.body.querySelectorAll("*")].filter((e) => e.getBoundingClientRect().right > most + 1).slice(0, 5).map((e) => e.tagName + "#" + e.id + "." + e.className)
+            const rolls = (e) => e && (["auto", "scroll", "hidden"].includes(getComputedStyle(e).overflowX) || rolls(e.parentElement));
+            return [...document.body.querySelectorAll("*")].filter((e) => e.getBoundingClientRect().right > most + 1 && !rolls(e.parentElement)).slice(0, 5).map((e) => e.tagName + "#" + e.id + "." + e.className)
                 .concat("scrollWidth " + document.documentElement.scrollWidth + " > " + most); })()""")
         if wide:
             raise Failed(f"it scrolls sideways: {wide}")

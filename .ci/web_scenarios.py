@@ -271,7 +271,9 @@ def image(width, height, pixel):
 
 
 def anew(page):
-    page.evaluate("document.querySelector('#card-change').checkVisibility()") and page.click("#card-change")
+    if page.evaluate("document.querySelector('#card-change').checkVisibility()"):
+        page.click("#card-change")
+        comes_to(page, "card", "empty", 20)
 
 
 @scenario("cards that are none: garbage, cut off, changed, huge; pictures that are none")
@@ -284,6 +286,7 @@ def garbage(stage):
     for text in ("hello", "<img src=x onerror=alert(1)>", "ringwall:", "ringwall:00", link[:-1], f"{link}?x=1", f"{link}?w=127.0.0.1:1,AAAA", link + "?" + "&".join(["n=a:1"] * 40), "A" * 200_000, "\u0000\ud83d\ufffe", "%%%"):
         page.fill("#card-text", "x")
         page.evaluate(f"((e, v) => {{ e.value = v; e.dispatchEvent(new Event('input', {{ bubbles: true }})); }})(document.querySelector('#card-text'), {json.dumps(text)})")
+        forget(page, "card")
         page.click("#card-read")
         comes_to(page, "card", "refused", 20)
         refused_by(page, "card")
@@ -302,6 +305,7 @@ def garbage(stage):
     pictures = {"noise.png": image(300, 300, lambda x, y: (x * 7919 ^ y * 104729) >> 3 & 255), "blank.png": image(64, 64, lambda *_: 255), "none.png": b"no picture", "wide.png": image(9000, 2, lambda *_: 0), "cut.png": image(80, 80, lambda *_: 9)[:-40]}
     for name, body in pictures.items():
         (papers / name).write_bytes(body)
+        forget(page, "card")
         page.attach("#card-picture", papers / name)
         comes_to(page, "card", "refused", 30)
         refused_by(page, "card")

@@ -84,7 +84,13 @@ def card(page):
     return page.read("#card-cluster", "data-cluster")
 
 
+def forget(page, part):
+    """What a part said before is no answer to what is asked next."""
+    page.evaluate(f"document.querySelector('#{part}').dataset.state = 'idle'")
+
+
 def card_file(page, path):
+    forget(page, "card")
     page.attach("#card-file", path)
     return comes_to(page, "card", ("read", "refused"), 30)
 
@@ -101,6 +107,8 @@ def marks(page, part):
 
 
 def all_ok(page, part="chain"):
+    """Every question, once they have turned one by one."""
+    page.wait(f"document.querySelectorAll('#{part}-questions > li:not([data-mark=waiting])').length === {len(STAGES)}", "every question to be answered", 20)
     found = marks(page, part)
     if list(found) != STAGES or set(found.values()) != {"ok"}:
         raise Failed(f"not every question was answered: {found}")

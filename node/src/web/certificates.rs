@@ -162,7 +162,8 @@ fn certificate(seed: &[u8; SEED_BYTES], period: u64) -> Result<PageCertificate, 
     let (year, month, of) = date(first.saturating_add(PERIOD_DAYS).saturating_add(MARGIN_DAYS))?;
     params.not_after = rcgen::date_time_ymd(year, month, of);
     params.serial_number = Some(SerialNumber::from_slice(signer.point().get(1..17).unwrap_or_default()));
-    params.is_ca = IsCa::NoCa;
+    // Said, not left out: Chromium reads no certificate without extensions.
+    params.is_ca = IsCa::ExplicitNoCa;
     let certificate = params.self_signed(&signer).map_err(not_made)?;
     Ok(PageCertificate { certificate: certificate.der().clone(), key: Arc::new(signer.private_key()) })
 }

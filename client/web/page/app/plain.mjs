@@ -51,8 +51,11 @@ const ADVICE = {
     "refresh-proof": () => `The release log's newest word is old as of ${date(Date.now() / 1000)}, this device's time. If that time is right, whoever runs the node has to fetch it anew.`,
 };
 
-// What to show for an error: the plain words, with the module's own sentence after them where it says more.
+// The module's own words as a sentence: a capital at its beginning, a full stop at its end.
+const sentence = (words) => `${words.charAt(0).toUpperCase()}${words.slice(1)}${/[.!?]$/.test(words) ? "" : "."}`;
+
+// What to show for an error: the plain words, or the module's own sentence where there are none.
 export function plain({ code, message, fix, advice }) {
-    const [what, more] = WORDS[code] ?? [message, fix];
+    const [what, more] = WORDS[code] ?? [sentence(message), fix];
     return { what, fix: ADVICE[advice]?.() ?? more };
 }

@@ -96,7 +96,7 @@ test("errors have plain words, and a code nobody knows keeps the module's own", 
     const { what, fix } = plain(new RingwallError("RW-C-ROLLBACK-DETECTED", "ROLLBACK_DETECTED: long"));
     assert.match(what, /set back/);
     assert.match(fix, /ringwall receipt/);
-    assert.deepEqual(plain(new RingwallError("RW-C-NEW", "what", "do")), { what: "what", fix: "do" });
+    assert.deepEqual(plain(new RingwallError("RW-C-NEW", "what", "do")), { what: "What.", fix: "do" });
     const clock = plain(new RingwallError("RW-C-CANNOT-TELL", "x", "", { advice: "compare-clocks" }));
     assert.match(clock.fix, /clock says \d{4}-\d\d-\d\d/);
 });

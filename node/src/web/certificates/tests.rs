@@ -49,6 +49,7 @@ fn a_certificate_is_what_browsers_take_by_its_hash() {
             "1.2.840.10045.3.1.7"
         );
         assert_eq!(inside.issuer(), inside.subject(), "self-signed");
+        assert!(inside.extensions().is_some_and(|all| !all.is_empty()), "Chromium reads none without extensions");
         assert_eq!(made.certificate, certificate(&[7; SEED_BYTES], period).unwrap().certificate, "equal bytes every time");
         assert_ne!(made.certificate, certificate(&[8; SEED_BYTES], period).unwrap().certificate);
     }

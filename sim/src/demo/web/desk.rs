@@ -17,6 +17,8 @@ use tokio::sync::{mpsc, oneshot};
 const FILE_BYTES: u64 = 4 << 20;
 /// Where the page names its files.
 const PINS: &str = "app/pins.json";
+/// What keeps a copy of the page.
+const WORKER: &str = "app/worker.js";
 
 /// What the host of the demo can be told to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -121,15 +123,19 @@ fn kind(name: &str) -> Option<&'static str> {
     })
 }
 
-/// The names in a list of pins: those keys of its objects whose values are SHA-256 digests, and that lead nowhere but down.
+/// The names a server may give: those in a list of pins, and the script that keeps a copy, which has the list's own number. Of the list: those keys of its objects whose values are SHA-256 digests, and that lead nowhere but down.
 fn pinned(text: &[u8]) -> Result<BTreeSet<String>, String> {
     let value: Value = serde_json::from_slice(text).map_err(|fault| fault.to_string())?;
     let pins = value.get("files").unwrap_or(&value).as_object().ok_or("no object of files")?;
     let is_digest =
         |value: &Value| value.as_str().is_some_and(|text| text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit()));
     let is_name = |name: &str| name.split('/').all(|part| !part.is_empty() && !part.starts_with('.')) && !name.contains('\\');
-    let files: BTreeSet<String> =
-        pins.iter().filter(|(name, value)| is_digest(value) && is_name(name)).map(|(name, _)| name.clone()).collect();
+    let files: BTreeSet<String> = pins
+        .iter()
+        .filter(|(name, value)| is_digest(value) && is_name(name))
+        .map(|(name, _)| name.clone())
+        .chain([WORKER.into()])
+        .collect();
     match files.contains("app/index.html") {
         true => Ok(files),
         false => Err("it does not name app/index.html".into()),
@@ -195,7 +201,8 @@ mod tests {
         let digest = "0".repeat(64);
         let pins = json!({ "files": { "app/index.html": digest, "a.mjs": digest, "../secret.mjs": digest, "x.bin": digest } });
         std::fs::write(page.join(PINS), pins.to_string()).unwrap();
-        for (name, text) in [("app/index.html", "page"), ("a.mjs", "code"), ("b.mjs", "not pinned"), ("x.bin", "no type")] {
+        for (name, text) in [("app/index.html", "page"), (WORKER, "copy"), ("a.mjs", "code"), ("b.mjs", "not pinned"), ("x.bin", "no type")]
+        {
             std::fs::write(page.join(name), text).unwrap();
         }
         std::fs::write(folder.path().join("secret.mjs"), "secret").unwrap();
@@ -210,7 +217,9 @@ mod tests {
         let (_folder, desk, _taken) = desk();
         let given = |path: &str| desk.give(path);
         assert_eq!(given("/").location, Some("/app/"));
-        for (path, body) in [("/app/", "page"), ("/app/index.html", "page"), ("/a.mjs", "code"), ("/cluster.card", "card")] {
+        for (path, body) in
+            [("/app/", "page"), ("/app/index.html", "page"), ("/app/worker.js", "copy"), ("/a.mjs", "code"), ("/cluster.card", "card")]
+        {
             assert_eq!((given(path).status, given(path).body), (200, body.as_bytes().to_vec()), "{path}");
         }
         assert_eq!(given("/a.mjs").kind, "text/javascript; charset=utf-8");
