@@ -14,7 +14,12 @@ const CHORES: [(&str, &str, &[&str], &str); 7] = [
     ("sbom", ".ci/sbom.py", &[], "bill of materials and licences of the shipped programs: --check, --write, --texts FILE"),
     ("image", "deploy/image/build.py", &[], "makes the guest image; --help names what it needs"),
     ("image-test", "deploy/image/test.py", &[], "makes the guest image twice, boots it in an emulator, uses and attacks it"),
-    ("wasm", ".ci/wasm.py", &[], "judges published evidence natively, under node and in a browser, and compares: target, tree, module, all"),
+    (
+        "wasm",
+        ".ci/wasm.py",
+        &[],
+        "judges published evidence natively, under node and in a browser, and compares: target, tree, module, all",
+    ),
     ("web", ".ci/web.py", &[], "uses the page of `cargo demo --web` in a headless browser: list, prove, or names of scenarios"),
     ("flake", "nix/evaluate.py", &[], "evaluates flake.nix against a stub of its inputs"),
 ];
