@@ -215,6 +215,36 @@ def websocket(stage):
     stage.note(f"a node was judged in {times(page)[0]:.1f} ms, {times(page)[1]:.0f} ms from the dial (WebSocket)")
 
 
+@scenario("signed in by a passkey: the same user with the same notes in a browser that kept nothing else")
+def passkey(stage):
+    page = stage.page
+    page.call("WebAuthn.enable")
+    kind = {"protocol": "ctap2", "ctap2Version": "ctap2_1", "transport": "internal", "hasResidentKey": True, "hasUserVerification": True, "hasPrf": True, "isUserVerified": True}
+    authenticator = page.call("WebAuthn.addVirtualAuthenticator", {"options": kind | {"automaticPresenceSimulation": True}})["authenticatorId"]
+    # Browsers make passkeys for a name, and for no number.
+    home = f"{stage.demo.url.replace('127.0.0.1', 'localhost', 1)}app/"
+    page.goto(home)
+    comes_to(page, "body", "ready", JUDGING_SECONDS)
+    card(page)
+    checked(page)
+    page.click("#sign-passkey")
+    user = signed_in(page)
+    wrote(page, "by passkey", "no password, no account")
+    stage.shot("passkey")
+    # All that is left is the passkey.
+    page.call("Storage.clearDataForOrigin", {"origin": home.removesuffix("/app/"), "storageTypes": "all"})
+    page.goto(home)
+    comes_to(page, "body", "ready", JUDGING_SECONDS)
+    card(page)
+    checked(page)
+    page.click("#sign-passkey")
+    page.click("#sign-existing")
+    if signed_in(page) != user:
+        raise Failed("the same passkey gave another user")
+    has(page, "by passkey", "no password, no account")
+    page.call("WebAuthn.removeVirtualAuthenticator", {"authenticatorId": authenticator})
+
+
 @scenario("two tabs at once: the second is told, takes over, and loses nothing")
 def tabs(stage):
     page, user = entered(stage)
