@@ -6,14 +6,14 @@
 use std::path::Path;
 
 #[path = "../../../xtask/src/header.rs"]
-mod header;
+mod generator;
 
 #[test]
 fn the_header_is_what_its_source_makes() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let read = |path: &str| std::fs::read_to_string(root.join(path)).unwrap();
-    let made = header::made(&header::SOURCES.map(read)).unwrap();
-    assert!(read(header::HEADER) == made, "{} is stale: cargo xtask header --write", header::HEADER);
+    let made = generator::made(&generator::SOURCES.map(read)).unwrap();
+    assert!(read(generator::HEADER) == made, "{} is stale: cargo xtask header --write", generator::HEADER);
     let exports = read("client/ffi/src/exports.rs");
     let named: Vec<&str> = exports.split("fn ringwall_").skip(1).filter_map(|rest| rest.split('(').next()).collect();
     assert!(named.len() > 10, "{named:?}");
