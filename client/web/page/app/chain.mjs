@@ -47,7 +47,8 @@ export async function believed(what) {
     untell("chain-error");
     facts(what);
     offered(what.exchange);
-    await lay_out("chain", what);
+    part("chain", "judging");
+    if (!(await lay_out("chain", what))) return;
     part("chain", "believed");
     set("judged", what);
 }

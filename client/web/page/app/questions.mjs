@@ -53,24 +53,32 @@ function item({ stage, title, asks, steps = [], because }, refusal) {
     return el("li", { "data-stage": stage, "data-mark": "waiting" }, el("details", {}, summary, el("div", {}, ...why)));
 }
 
-// Lays a judgement out in the list and the line of one part.
+// Judgements that were laid out, of each part.
+const laid = {};
+
+// Lays a judgement out in the list and the line of one part: the verdict after its last question. False where another one took its place meanwhile.
 export async function lay_out(part, { verdict, stages, refusal }) {
+    const mine = (laid[part] = (laid[part] ?? 0) + 1);
+    const line = by(`${part}-verdict`);
+    line.hidden = true;
     const list = by(`${part}-questions`);
     const items = stages.map((stage) => [item(stage, refusal), stage.mark]);
     list.replaceChildren(...items.map(([element]) => element));
     for (const [element, mark] of items) {
         marked(element, "waiting");
         if (!calm()) await new Promise((resolve) => setTimeout(resolve, STEP_MS));
+        if (laid[part] !== mine) return false;
         marked(element, mark);
         if (refusal && element.dataset.stage === refusal.stage) element.querySelector("details").open = true;
     }
-    const line = by(`${part}-verdict`);
     line.dataset.verdict = verdict;
     line.textContent = VERDICTS[verdict] ?? verdict;
     line.hidden = false;
+    return true;
 }
 
 export function clear(part) {
+    laid[part] = (laid[part] ?? 0) + 1;
     by(`${part}-questions`).replaceChildren();
     by(`${part}-verdict`).hidden = true;
 }
