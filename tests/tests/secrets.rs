@@ -238,9 +238,9 @@ async fn after_an_orderly_end(world: &mut World, canaries: &Canaries, status: &C
 /// when it is done, and on a busy machine that may be after the node said that it ended.
 async fn at_rest(world: &World, slot: u8) {
     let threads = format!("/proc/{}/task", world.cluster.pid(slot).unwrap());
-    let until = std::time::Instant::now() + Duration::from_secs(10);
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(10);
     while std::fs::read_dir(&threads).is_ok_and(|found| found.count() > 1) && std::time::Instant::now() < until {
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
 }
 
