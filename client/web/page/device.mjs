@@ -60,7 +60,7 @@ export async function browser_device(keeping, cluster, subtle = globalThis.crypt
         } catch (thrown) {
             throw faults.none(cause(thrown));
         }
-        await keeping.keep_device(cluster, "browser", record);
+        record = await keeping.first_device(cluster, "browser", record);
     }
     try {
         return await opened(record, subtle);

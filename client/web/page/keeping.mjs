@@ -81,6 +81,11 @@ export class Keeping {
         return this.#within("readonly", ({ devices }) => done(devices.get(`${cluster}/${slot}`)));
     }
 
+    // The record of a first visit: of two tabs at once, the first one's counts for both.
+    first_device(cluster, slot, record) {
+        return this.#within("readwrite", async ({ devices }) => (await done(devices.get(`${cluster}/${slot}`))) ?? (await done(devices.put(record, `${cluster}/${slot}`)), record));
+    }
+
     keep_device(cluster, slot, record) {
         return this.#within("readwrite", ({ devices }) => done(devices.put(record, `${cluster}/${slot}`)));
     }

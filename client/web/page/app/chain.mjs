@@ -76,8 +76,9 @@ export async function disbelieved(refused) {
     said("The check ended without a node that can be used.");
 }
 
-async function started() {
-    if (here.card.facts.web.length + here.card.facts.sockets.length === 0) {
+// Nothing is shown under another card than the one that was asked about: whoever changed it meanwhile is not told of the old one.
+async function started(card) {
+    if (card.facts.web.length + card.facts.sockets.length === 0) {
         throw new RingwallError("RW-C-NO-ADDRESS", "This card names no door for pages.", "Ask whoever runs the cluster for a newer card.");
     }
     clear("chain");
@@ -85,7 +86,8 @@ async function started() {
     offered(null);
     part("chain", "asking");
     said("Asking a node for its evidence.");
-    const { believed: good, refused } = await look({ card: here.card.bytes, module: here.module });
+    const { believed: good, refused } = await look({ card: card.bytes, module: here.module });
+    if (here.card !== card) return;
     if (!good) return await disbelieved(refused);
     await believed(good);
     said(`Genuine. Judged in ${Math.round(good.times?.judging_ms ?? 0)} milliseconds.`);
@@ -105,9 +107,11 @@ export function begin() {
     });
     when("chain-start", "click", "chain-error", async () => {
         by("chain-start").disabled = true;
+        const { card } = here;
         try {
-            await started();
+            await started(card);
         } catch (thrown) {
+            if (here.card !== card) return;
             part("chain", "unreachable", thrown.code);
             throw thrown;
         } finally {

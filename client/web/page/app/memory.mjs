@@ -92,11 +92,15 @@ async function rewound() {
 }
 
 async function forgotten() {
-    const { client, device, card } = here;
+    const { client, card } = here;
+    const slot = client ? here.device.slot : by("sign-passkey").checked ? "passkey" : "browser";
     set("client", null);
     await client?.close();
     await here.keeping.forget_card();
-    await here.keeping.forget(card.facts.cluster, device ?? { slot: by("sign-passkey").checked ? "passkey" : "browser", who: "none" });
+    // Whose memory it is stands in the key's record, also where the key cannot be used.
+    const { cluster } = card.facts;
+    const { who } = (await here.keeping.device(cluster, slot)) ?? { who: "none" };
+    await here.keeping.forget(cluster, { slot, who });
     show("memory-forget-yes", false);
     proof = null;
     untell("memory-error");

@@ -12,7 +12,8 @@ const PAGE = 200;
 const AGAIN_MS = [500, 1_000, 2_000, 4_000, 8_000];
 const TRIES = 40;
 
-const versions = new Map(); // name -> version
+const versions = new Map(); // name -> the newest version
+const seen = new Map(); // name -> the version whose text was shown or written here
 let following = null; // an AbortController
 
 const name_of = (key) => (typeof key === "string" ? key : `(${key.length} bytes that are no text)`);
@@ -55,6 +56,7 @@ async function read(name) {
     by("note-name").value = name;
     by("note-text").value = text;
     versions.set(name, found.version);
+    seen.set(name, found.version);
     listed();
     show("note-shown");
     by("note-shown-name").focus();
@@ -69,11 +71,12 @@ async function remove(name) {
 async function write() {
     const name = by("note-name").value.trim();
     if (name === "") throw new RingwallError("RW-C-USAGE", "A note needs a name.", "Give it one.");
-    const expect = versions.has(name) ? { version: versions.get(name) } : "absent";
+    const expect = seen.has(name) ? { version: seen.get(name) } : "absent";
     by("note-write").disabled = true;
     try {
         const version = await here.client.put(NAMESPACE, name, by("note-text").value, { expect });
         versions.set(name, version);
+        seen.set(name, version);
         listed();
         by("note-name").value = "";
         by("note-text").value = "";
@@ -84,17 +87,17 @@ async function write() {
 }
 
 async function read_all(client) {
-    const seen = new Map();
+    const found = new Map();
     let after;
     let revision;
     do {
         const page = await client.list(NAMESPACE, { limit: PAGE, ...(after === undefined ? {} : { after }) });
-        page.entries.forEach(({ key, version }) => seen.set(name_of(key), version));
+        page.entries.forEach(({ key, version }) => found.set(name_of(key), version));
         revision ??= page.revision;
-        after = page.more && seen.size < SHOWN ? page.entries.at(-1).key : undefined;
+        after = page.more && found.size < SHOWN ? page.entries.at(-1).key : undefined;
     } while (after !== undefined);
     versions.clear();
-    seen.forEach((version, name) => versions.set(name, version));
+    found.forEach((version, name) => versions.set(name, version));
     listed();
     return revision;
 }
@@ -113,7 +116,7 @@ async function follow(client, signal) {
             for await (const { changes } of client.watch(NAMESPACE, { after, signal })) {
                 tries = 0;
                 for (const { key, revision, removed } of changes) {
-                    if (removed) versions.delete(name_of(key));
+                    if (removed) [versions, seen].forEach((known) => known.delete(name_of(key)));
                     else versions.set(name_of(key), revision);
                 }
                 listed();
@@ -135,6 +138,7 @@ export function begin() {
         part("notes", client ? "open" : "closed");
         show("note-shown", false);
         versions.clear();
+        seen.clear();
         listed();
         if (!client) return;
         following = new AbortController();

@@ -37,7 +37,14 @@ async function judged() {
 export function begin() {
     by("offline-exchange").addEventListener("change", ({ target }) => {
         by("offline-verify").disabled = target.files.length === 0 || !here.module;
-        untell("offline-error");
     });
+    // A verdict stands beside the files it is about, and no others.
+    for (const id of ["offline-card", "offline-exchange"]) {
+        by(id).addEventListener("change", () => {
+            untell("offline-error");
+            clear("offline");
+            part("offline", "idle");
+        });
+    }
     when("offline-verify", "click", "offline-error", judged);
 }

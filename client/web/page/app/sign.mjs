@@ -48,35 +48,43 @@ function over(client, error) {
     said("Signed out: the connection was given up.");
 }
 
-const hooks = () => ({
-    believed: (what) => void believed(what).then(() => here.client && at("notes") === "lost" && part("notes", "open")),
-    disbelieved: ({ error }) => error && SET_BACK.includes(error.code) && refused(error),
-    lost: (address) => here.client && address === by("chain-node").dataset.address && part("notes", "lost"),
+// What a client of another card still says is nobody's any more.
+const hooks = (card) => ({
+    believed: (what) => here.card === card && void believed(what).then(() => here.client && at("notes") === "lost" && part("notes", "open")),
+    disbelieved: ({ error }) => here.card === card && error && SET_BACK.includes(error.code) && refused(error),
+    lost: (address) => here.card === card && here.client && address === by("chain-node").dataset.address && part("notes", "lost"),
 });
 
 async function signed_in({ takeOver = false, anew = false } = {}) {
     if (here.client) return;
     untell("sign-error");
     part("sign", "signing");
+    const { card } = here;
     let client;
     try {
         if (!here.keeping) throw here.unkept;
         if (here.keeping.gone) set("keeping", await Keeping.open());
-        const { cluster } = here.card.facts;
+        const { cluster } = card.facts;
         const passkey = by("sign-passkey").checked;
         const device = passkey ? await passkeyDevice(here.keeping, cluster, { existing: by("sign-existing").checked }) : await browserDevice(here.keeping, cluster);
+        if (here.card !== card) return out("out");
         set("device", device);
-        client = await open({ card: here.card.bytes, module: here.module, keeping: here.keeping, device, takeOver, anew, on: hooks() });
+        client = await open({ card: card.bytes, module: here.module, keeping: here.keeping, device, takeOver, anew, on: hooks(card) });
         if (client.remembered.detected) refused();
         // The first question shows that the user is accepted.
         await Promise.race([client.enter(NAMESPACE), client.ended.then((error) => Promise.reject(error))]);
+        if (here.card !== card) {
+            await client.close();
+            return out("out");
+        }
         groups("sign-user", client.user);
         by("sign-user").dataset.user = client.user;
         by("sign-kept").textContent = KEPT[device.kind];
         by("sign-kept").dataset.kept = device.kind;
     } catch (thrown) {
-        failed(thrown);
         await client?.close().catch(() => {});
+        if (here.card !== card) return out("out");
+        failed(thrown);
         return;
     }
     show("sign-in", false);
@@ -96,6 +104,8 @@ export async function sign_out() {
     const { client } = here;
     set("client", null);
     await client?.close();
+    // With it goes what a page has of the key: the seed of a passkey, or of a wrapped key.
+    set("device", null);
     out("out");
 }
 

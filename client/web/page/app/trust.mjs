@@ -12,7 +12,7 @@ const WORDS = {
     none: "No copy is kept.",
     fetching: "Fetching, and comparing each file.",
     ready: "A copy is kept here, and served from here: it works without a network.",
-    waiting: "The server offers another version of this page. The copy that is kept here goes on until you take the new one; compare its number with a release first.",
+    waiting: "The server offers another version of this page. The copy that is kept here goes on until you take the new one, or close every tab of this page; compare its number with a release first.",
     refused: "The copy was refused: what was served is not what its list says.",
 };
 

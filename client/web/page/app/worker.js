@@ -1,10 +1,10 @@
 // Keeps a copy of the page: each file compared with its hash, then served from the copy alone, with a network or without.
 //
-// Decides: that a copy in which one file is not what the list says is not kept at all, and that a new copy waits until the person takes it. Trusts: whoever served this file; the list's own
+// Decides: that a copy in which one file is not what the list says is not kept at all, and that a new copy waits until the person takes it, or until no tab of this page is open. Trusts: whoever served this file; the list's own
 // hash stands here. Demonstrations and cards are never kept. Out of scope: what the files do.
 
 // Written by pin.mjs.
-const PINS = "de2d0fda3ef7d9fe26ebc7563dd5a8369c84d40c7983fefac842eb2b25273258";
+const PINS = "b8bd292f0364d28712c6cbe36c2e171a2d18a02c76bd443a51405ae2d4edb817";
 
 const CACHE = `ringwall ${PINS}`;
 const BASE = new URL("../", self.location.href);
@@ -30,6 +30,8 @@ async function kept() {
     const { files } = JSON.parse(new TextDecoder().decode(list.bytes));
     const published = await fetched("published.json", LIST_BYTES);
     const { module } = JSON.parse(new TextDecoder().decode(published.bytes));
+    // Not pinned: it names a verifier, and takes no pinned file's place.
+    if (!/^[a-z0-9.-]{1,64}\.wasm$/.test(module?.file) || !/^[0-9a-f]{64}$/.test(module.sha256) || module.file in files) throw new Error("published.json names no verifier");
     const whole = [["app/pins.json", list], ["published.json", published]];
     for (const [path, expected] of [...Object.entries(files), [module.file, module.sha256]]) whole.push([path, await fetched(path, FILE_BYTES, expected)]);
     const cache = await caches.open(CACHE);
