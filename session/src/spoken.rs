@@ -42,6 +42,8 @@ use std::time::Duration;
 const CLIENTS: usize = 16;
 /// Milliseconds a timeout may have.
 const TIMEOUT_MS: RangeInclusive<u64> = 100..=600_000;
+/// Numbers of heads are below this: beyond it a double, which is all some hosts have, is not exact.
+const NUMBERS: u64 = 1 << 53;
 /// Bytes of a card's text: as many digits as a card of the full size takes, and line breaks.
 const CARD_TEXT_BYTES: usize = CARD_BYTES * 3 / 2;
 
@@ -112,7 +114,7 @@ impl Spoken {
             device,
             restore: None,
         };
-        let now = Now { ms: head.now_ms, s: head.now_s };
+        let now = now(head.now_ms, head.now_s)?;
         let mut chance = Chance::new(&head.fresh.0);
         let wired = Wired::new((&card, &over), terms, kept, timeouts, now, &mut chance)?;
         let user_key = head.user_key.map(|key| UserKey::from_seed(key.0));
@@ -131,10 +133,10 @@ impl Spoken {
     fn handled(&mut self, frame: &[u8]) -> Result<Vec<Told>, CallFault> {
         let (head, payload) = read::<HandleHead>(frame)?;
         let client = self.clients.get_mut(&head.client).ok_or(CallFault::Client(head.client))?;
+        let now = now(head.now_ms, head.now_s)?;
         client.chance().mix(&head.fresh.0);
-        let now = client.at(head.now_ms, head.now_s);
-        let mut told = client.take(head.event, payload, now)?;
-        if client.effects(now, &mut told) {
+        let (told, over) = client.handle(head.event, payload, now)?;
+        if over {
             self.clients.remove(&head.client);
         }
         Ok(told)
@@ -212,6 +214,14 @@ fn verify(anchors: &Anchors, frame: &[u8]) -> Result<Vec<Told>, CallFault> {
     let (_, told) = judged_told(&examined);
     let told = shown::merged(told, json!({ "pinned_by": pinned_by, "age_s": head.now_s.saturating_sub(at_s) }));
     Ok(vec![Told::new("verified", told)])
+}
+
+/// A host's times: a clock that once said what is none would hold for ever, since it only goes forward.
+fn now(ms: u64, s: u64) -> Result<Now, CallFault> {
+    match ms.max(s) < NUMBERS {
+        true => Ok(Now { ms, s }),
+        false => Err(CallFault::Head("`now_ms` and `now_s` are below 2^53".into())),
+    }
 }
 
 fn device(head: DeviceHead) -> Result<Device, CallFault> {

@@ -39,8 +39,8 @@ use std::sync::Arc;
 /// What is left to do.
 #[derive(Debug)]
 pub(crate) enum Out {
-    /// Open a way; [`Wired::reached`] or [`Wired::unreached`] is told then.
-    Dial { dial: u64, way: Way },
+    /// Open a way; [`Wired::reached`] or [`Wired::lost`] is told then. After so many milliseconds it is of no use any more.
+    Dial { dial: u64, way: Way, within_ms: u64 },
     /// Send bytes behind those before.
     Send { dial: u64, bytes: Vec<u8> },
     /// Have the device's key sign words.
@@ -79,10 +79,21 @@ struct Road {
     /// Ways to the same place that were not tried.
     left: VecDeque<Way>,
     address: String,
+    /// When the attempt has failed.
+    until_ms: u64,
+    /// When the next way is tried, unless this one is open; none for the last one, which has what time there is.
+    give_up_ms: Option<u64>,
     at: At,
     cutter: Cutter,
     /// Bytes that were given out and not taken by the transport.
     waiting: usize,
+}
+
+impl Road {
+    /// When it makes room for the next way; none once it is open.
+    fn gives_up_ms(&self) -> Option<u64> {
+        self.give_up_ms.filter(|_| matches!(self.at, At::Asked))
+    }
 }
 
 enum At {
@@ -218,20 +229,17 @@ impl Wired {
         }
     }
 
-    /// A way could not be opened: the next one to the same place is tried, then the attempt has failed.
-    pub(crate) fn unreached(&mut self, dial: u64, why: String, now: Now) {
-        let Some(mut road) = self.dials.remove(&dial) else { return };
-        match (&road.at, road.left.pop_front()) {
-            (At::Asked, Some(way)) => self.dial(Road { way, ..road }),
-            _ => self.ended(dial, road, DialError::Unreachable(why), now),
-        }
-    }
-
     /// Bytes of a node.
     pub(crate) fn arrived(&mut self, dial: u64, bytes: &[u8], now: Now, rng: &mut dyn CryptoRng) {
         let Some(road) = self.dials.get_mut(&dial) else { return };
         road.cutter.push(bytes);
-        self.hear(dial, now, rng);
+        match road.at {
+            // A node has nothing to say before it is spoken to, and what its host is ahead of itself is little.
+            At::Asked if road.cutter.is_ahead() => {
+                self.failed(dial, DialError::Breach("it sent more than anybody waits for".into()), now);
+            }
+            _ => self.hear(dial, now, rng),
+        }
     }
 
     /// Uses what arrived, for as long as something can be made of it.
@@ -295,7 +303,7 @@ impl Wired {
         }
     }
 
-    /// A way ended.
+    /// A way ended, or could not be opened: then the next one to the same place is tried.
     pub(crate) fn lost(&mut self, dial: u64, why: String, now: Now) {
         let Some(road) = self.dials.get(&dial) else { return };
         match road.at {
@@ -304,7 +312,7 @@ impl Wired {
                 self.dials.remove(&dial);
                 self.core.broke(of, LinkError::Lost(why), now.ms);
             }
-            At::Asked => self.unreached(dial, why, now),
+            At::Asked => self.another_way(dial, why, now),
             At::Opening(_) => self.failed(dial, DialError::Unreachable(format!("the connection was lost: {why}")), now),
         }
     }
@@ -335,8 +343,8 @@ impl Wired {
 
     /// When the next call is wanted though nothing happened.
     pub(crate) fn wake(&self) -> Option<u64> {
-        let wakes = [self.core.wake(), self.memory.due_ms()];
-        wakes.into_iter().flatten().min().filter(|_| !self.over)
+        let late = self.dials.values().filter_map(Road::gives_up_ms).min();
+        [self.core.wake(), self.memory.due_ms(), late].into_iter().flatten().min().filter(|_| !self.over)
     }
 
     /// The next thing to do; none when nothing is left.
@@ -345,6 +353,7 @@ impl Wired {
             self.memory.settle();
             self.keep_changed();
         }
+        self.end_what_is_late(now);
         loop {
             if let Some(out) = self.out.pop_front() {
                 return Some(out);
@@ -396,15 +405,6 @@ impl Wired {
         if self.dials.remove(&dial).is_some() {
             self.give(Out::HangUp { dial, well });
         }
-    }
-
-    /// Asks for a way.
-    fn dial(&mut self, road: Road) {
-        let dial = self.next_dial;
-        self.next_dial = self.next_dial.saturating_add(1);
-        let way = road.way.clone();
-        self.dials.insert(dial, road);
-        self.give(Out::Dial { dial, way });
     }
 
     /// What an attempt wants next.

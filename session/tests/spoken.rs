@@ -371,38 +371,6 @@ fn what_a_host_says_of_itself_is_looked_at() {
     }
 }
 
-#[test]
-fn a_way_is_opened_as_it_was_asked_for_and_the_next_one_follows() {
-    let node = Node::new();
-    let mut spoken = spoken();
-    let answer = Host::try_open_at(&mut spoken, &node, Placed::Web, &[], json!({ "over": ["webtransport", "websocket"] }));
-    let client = heads(&answer)[0].0["client"].clone();
-    let dial = |answer: &[u8]| heads(answer).into_iter().map(|one| one.0).find(|head| head["is"] == "dial");
-    let first = dial(&answer).unwrap();
-    assert_eq!((first["over"].clone(), first["certificates"].as_array().unwrap().len()), (json!("webtransport"), 1));
-    let reached = |more: Value| {
-        let mut event = json!({ "is": "reached", "dial": first["dial"], "over": "webtransport" });
-        event.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        event
-    };
-    for more in
-        [json!({}), json!({ "certificate": "00".repeat(32) }), json!({ "over": "websocket" }), json!({ "binding": "00".repeat(32) })]
-    {
-        assert_eq!(error_code(&spoken.handle(&call(&client, reached(more.clone()), b""))), "RW-C-CALL-HEAD", "{more}");
-    }
-    let next = spoken.handle(&call(&client, json!({ "is": "unreached", "dial": first["dial"], "why": "no UDP here" }), b""));
-    let second = dial(&next).unwrap();
-    assert_eq!((second["over"].clone(), second["address"].clone()), (json!("websocket"), json!("ws://127.0.0.1:7002/ringwall")));
-    let opened = spoken.handle(&call(&client, json!({ "is": "reached", "dial": second["dial"], "over": "websocket" }), b""));
-    assert_eq!(heads(&opened)[0].0["is"], json!("send"));
-    let after = spoken.handle(&call(&client, json!({ "is": "arrived", "dial": first["dial"] }), b"late"));
-    assert!(heads(&after).iter().all(|one| one.0["is"] != "error"), "a dial that is over is no error");
-    let huge = spoken.handle(&call(&client, json!({ "is": "arrived", "dial": second["dial"] }), &u32::MAX.to_be_bytes()));
-    let told = heads(&huge);
-    let broke = told.iter().find(|one| one.0["is"] == "unusable").unwrap();
-    assert_eq!(broke.0["error"]["code"], json!("RW-C-DIAL-BREACH"));
-}
-
 proptest! {
     #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
 

@@ -10,3 +10,5 @@ mod host;
 mod opening;
 #[path = "spoken.rs"]
 mod spoken;
+#[path = "ways.rs"]
+mod ways;

@@ -268,7 +268,8 @@ impl Driver {
         let certificates: Vec<u8> = told.certificates.iter().filter_map(|text| digest(text)).flatten().collect();
         let shown = over.and_then(|over| {
             let address = told.address.as_deref()?;
-            self.host.dial(&Dial { dial, address, over, certificates: &certificates, within_ms: DIAL_MS })
+            let within_ms = told.within_ms.map_or(DIAL_MS, |most| DIAL_MS.min(u32::try_from(most).unwrap_or(DIAL_MS)));
+            self.host.dial(&Dial { dial, address, over, certificates: &certificates, within_ms })
         });
         let Some((over, shown)) = over.zip(shown) else {
             self.events.push_back(event(&json!({ "is": "unreached", "dial": dial, "why": "the host could not open it" })));

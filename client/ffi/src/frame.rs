@@ -22,6 +22,8 @@ pub(crate) struct Head {
     /// What a door may show.
     #[serde(default)]
     pub(crate) certificates: Vec<String>,
+    /// How long it is of use.
+    pub(crate) within_ms: Option<u64>,
     /// Of which question.
     pub(crate) ticket: Option<u64>,
     /// When.

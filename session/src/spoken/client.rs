@@ -81,14 +81,18 @@ impl Client {
         &self.chance
     }
 
-    /// The host's time, which does not go back.
-    pub(super) fn at(&mut self, now_ms: u64, now_s: u64) -> Now {
-        self.now_ms = self.now_ms.max(now_ms);
-        Now { ms: self.now_ms, s: now_s }
+    /// One call: an event, and everything that is left to do then. The second is true when the client is over. A refused event changed nothing, its time included.
+    pub(super) fn handle(&mut self, event: Event, payload: &[u8], told: Now) -> Result<(Vec<Told>, bool), CallFault> {
+        // The host's time does not go back.
+        let now = Now { ms: self.now_ms.max(told.ms), s: told.s };
+        let mut said = self.take(event, payload, now)?;
+        self.now_ms = now.ms;
+        let over = self.effects(now, &mut said);
+        Ok((said, over))
     }
 
-    /// Takes an event; gives what somebody is told at once. A refused one changed nothing.
-    pub(super) fn take(&mut self, event: Event, payload: &[u8], now: Now) -> Result<Vec<Told>, CallFault> {
+    /// Takes an event; gives what somebody is told at once.
+    fn take(&mut self, event: Event, payload: &[u8], now: Now) -> Result<Vec<Told>, CallFault> {
         let mut rng = self.chance.clone();
         if !matches!(event, Event::Arrived { .. } | Event::Signed { .. } | Event::Ask { .. }) {
             bare(payload)?;
@@ -100,7 +104,6 @@ impl Client {
                     self.wired.reached(dial, how, now, &mut rng);
                 }
             }
-            Event::Unreached { dial, why } => self.wired.unreached(self.known(dial)?, short(&why), now),
             Event::Arrived { dial } => {
                 at_most("what arrived", payload.len(), ARRIVED_BYTES)?;
                 self.wired.arrived(self.known(dial)?, payload, now, &mut rng);
@@ -108,7 +111,7 @@ impl Client {
             Event::Written { dial, waiting } => {
                 self.wired.written(self.known(dial)?, usize::try_from(waiting).unwrap_or(usize::MAX));
             }
-            Event::Lost { dial, why } => self.wired.lost(self.known(dial)?, short(&why), now),
+            Event::Unreached { dial, why } | Event::Lost { dial, why } => self.wired.lost(self.known(dial)?, short(&why), now),
             Event::Signed { dial } => {
                 let signature =
                     payload.try_into().map(Signature).map_err(|_| CallFault::Frame("has no signature of 64 bytes as its payload"))?;
@@ -280,10 +283,12 @@ impl Client {
 
     fn say(&mut self, out: Out, now: Now, told: &mut Vec<Told>) {
         told.push(match out {
-            Out::Dial { dial, way } => {
+            Out::Dial { dial, way, within_ms } => {
                 let certificates: Vec<String> = way.certificates.iter().map(ToString::to_string).collect();
                 let over = over_name(way.over);
-                Told::new("dial", json!({ "dial": dial, "address": way.address, "over": over, "certificates": certificates }))
+                let head =
+                    json!({ "dial": dial, "address": way.address, "over": over, "certificates": certificates, "within_ms": within_ms });
+                Told::new("dial", head)
             }
             Out::Send { dial, bytes } => Told::with("send", json!({ "dial": dial }), bytes),
             Out::Sign { dial, words } => Told::with("sign", json!({ "dial": dial }), words),

@@ -15,7 +15,7 @@ pub(super) struct Cutter {
 
 /// What stands before a frame.
 const HEADER: usize = 4;
-/// Bytes a node may send ahead of a signature it cannot know of yet: it has nothing to say then.
+/// Bytes a node may send before its way is told to be open, and ahead of a signature it cannot know of yet: it has nothing to say then.
 const AHEAD_BYTES: usize = 64 * 1024;
 
 impl Cutter {
@@ -26,6 +26,11 @@ impl Cutter {
             self.from = 0;
         }
         self.waiting.extend_from_slice(bytes);
+    }
+
+    /// Whether more waits than a node may send ahead of what it is asked.
+    pub(super) fn is_ahead(&self) -> bool {
+        self.waiting.len().saturating_sub(self.from) > AHEAD_BYTES
     }
 
     /// The next piece of what is waited for; none where it is not there as a whole.
@@ -44,7 +49,7 @@ impl Cutter {
             }
             Wants::Bytes(_) if rest.is_empty() => Ok(None),
             Wants::Bytes(most) => Ok(Some(self.piece(most))),
-            Wants::Signature if rest.len() > AHEAD_BYTES => Err(DialError::Breach("it sent more than anybody waits for".into())),
+            Wants::Signature if self.is_ahead() => Err(DialError::Breach("it sent more than anybody waits for".into())),
             Wants::Signature | Wants::Nothing => Ok(None),
         }
     }

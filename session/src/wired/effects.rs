@@ -1,6 +1,7 @@
 //! What the core wants, carried out on dials: attempts, the session in use, the end.
 //!
-//! Decides: a session nobody wanted any more when it was open is hung up; the last word comes after everybody was told and every way is ended.
+//! Decides: a session nobody wanted any more when it was open is hung up; a way of which nothing comes makes room for the next one to the same place while there is time
+//! for that one; the last word comes after everybody was told and every way is ended.
 //! Trusts: the core. Out of scope: what comes from a host (`wired.rs`). Protocol section 3.
 
 use super::cutter::Cutter;
@@ -22,7 +23,7 @@ impl Wired {
     /// Does what the core wants.
     pub(super) fn carry_out(&mut self, effect: Effect, now: Now) {
         match effect {
-            Effect::Dial { dial, address, client, .. } => self.begin(dial, address, client, now),
+            Effect::Dial { dial, address, client, until_ms } => self.begin(dial, (address, until_ms), client, now),
             Effect::Abandon { dial } => {
                 if let Some(dial) = self.dial_of(dial) {
                     self.hang_up(dial, false);
@@ -48,14 +49,44 @@ impl Wired {
         }
     }
 
-    fn begin(&mut self, of: DialId, address: String, client: ClientId, now: Now) {
+    fn begin(&mut self, of: DialId, (address, until_ms): (String, u64), client: ClientId, now: Now) {
         let mut left: VecDeque<Way> = self.roads.ways(&address).into();
         match left.pop_front() {
             Some(way) => {
                 let (at, cutter) = (At::Asked, Cutter::default());
-                self.dial(Road { of, client, way, left, address, at, cutter, waiting: 0 });
+                self.dial(Road { of, client, way, left, address, until_ms, give_up_ms: None, at, cutter, waiting: 0 }, now);
             }
             None => self.core.failed(of, DialError::Unreachable("no way leads there".into()), now.ms),
+        }
+    }
+
+    /// Asks for a way. It has its share of what time the attempt has left, so that each one after it has as much.
+    fn dial(&mut self, road: Road, now: Now) {
+        let dial = self.next_dial;
+        self.next_dial = self.next_dial.saturating_add(1);
+        let ways = u64::try_from(road.left.len()).unwrap_or(u64::MAX).saturating_add(1);
+        let within_ms = road.until_ms.saturating_sub(now.ms).checked_div(ways).unwrap_or_default();
+        let give_up_ms = (!road.left.is_empty()).then(|| now.ms.saturating_add(within_ms));
+        let way = road.way.clone();
+        self.dials.insert(dial, Road { give_up_ms, at: At::Asked, cutter: Cutter::default(), waiting: 0, ..road });
+        self.give(Out::Dial { dial, way, within_ms });
+    }
+
+    /// The next way to the same place is tried, or the attempt has failed.
+    pub(super) fn another_way(&mut self, dial: u64, why: String, now: Now) {
+        let Some(mut road) = self.dials.remove(&dial) else { return };
+        match road.left.pop_front() {
+            Some(way) => self.dial(Road { way, ..road }, now),
+            None => self.ended(dial, road, DialError::Unreachable(why), now),
+        }
+    }
+
+    /// Ends the ways that had their time.
+    pub(super) fn end_what_is_late(&mut self, now: Now) {
+        let late = |(dial, road): (&u64, &Road)| road.gives_up_ms().is_some_and(|at| at <= now.ms).then_some(*dial);
+        for dial in self.dials.iter().filter_map(late).collect::<Vec<_>>() {
+            self.give(Out::HangUp { dial, well: false });
+            self.another_way(dial, "nothing came of it in time".into(), now);
         }
     }
 

@@ -1,7 +1,7 @@
 //! Where a card leads: places, and the ways there that a host can go.
 //!
-//! Decides: a place is one node's door, with its ways in the order the host wants them; a way that was not open is followed by the next one to the same place. Members a
-//! verified node names count where a way to them is known. Trusts: nothing; a place is where to ask, never who answers. Out of scope: which place is next (`book.rs`).
+//! Decides: a place is one node's door, with its ways in the order the host wants them; a way that was not open is followed by the next one to the same place. Two ways
+//! lead to one place where a host has as many doors as sockets. Members a verified node names count where a way to them is known. Trusts: nothing; a place is where to ask, never who answers. Out of scope: which place is next (`book.rs`).
 //! Protocol section 3.
 
 use crate::card::Link;
@@ -36,6 +36,13 @@ impl Way {
     }
 }
 
+/// The host of `host:port`, or of a WebSocket's whole address.
+fn host(address: &str) -> &str {
+    let place = address.split_once("://").map_or(address, |(_, rest)| rest);
+    let place = place.split_once('/').map_or(place, |(place, _)| place);
+    place.rsplit_once(':').map_or(place, |(host, _)| host)
+}
+
 /// The places of one cluster.
 #[derive(Debug)]
 pub(super) struct Roads {
@@ -52,16 +59,23 @@ impl Roads {
             address: door.address.clone(),
             certificates: door.certificates.clone(),
         });
-        let doors: Vec<Way> = doors.filter(|_| over.contains(&Over::WebTransport)).collect();
+        let mut doors: Vec<Way> = doors.filter(|_| over.contains(&Over::WebTransport)).collect();
         let sockets = link.sockets.iter().map(|socket| Way::plain(Over::WebSocket, socket));
-        let sockets: Vec<Way> = sockets.filter(|_| over.contains(&Over::WebSocket)).collect();
+        let mut sockets: Vec<Way> = sockets.filter(|_| over.contains(&Over::WebSocket)).collect();
         let is_native = over.contains(&Over::Native);
-        // As many of the one kind as of the other are two doors of each node, in the order of the card. A wrong pair costs one attempt.
-        let paired = doors.len() == sockets.len();
-        let mut places: Vec<Vec<Way>> = match paired {
-            true => doors.into_iter().zip(sockets).map(|(door, socket)| vec![door, socket]).collect(),
-            false => doors.into_iter().chain(sockets).map(|way| vec![way]).collect(),
-        };
+        let mut places: Vec<Vec<Way>> = Vec::new();
+        while let Some(host) = doors.first().map(|door| host(&door.address).to_owned()) {
+            let here = |way: &Way| self::host(&way.address) == host;
+            let (ours, others): (Vec<Way>, Vec<Way>) = doors.into_iter().partition(here);
+            let (theirs, elsewhere): (Vec<Way>, Vec<Way>) = sockets.into_iter().partition(here);
+            (doors, sockets) = (others, elsewhere);
+            // Several nodes of one host stand in the order of the card. A wrong pair costs one attempt.
+            match ours.len() == theirs.len() {
+                true => places.extend(ours.into_iter().zip(theirs).map(|(door, socket)| vec![door, socket])),
+                false => places.extend(ours.into_iter().chain(theirs).map(|way| vec![way])),
+            }
+        }
+        places.extend(sockets.into_iter().map(|socket| vec![socket]));
         let rank = |way: &Way| over.iter().position(|over| *over == way.over);
         places.iter_mut().for_each(|place| place.sort_by_key(rank));
         if is_native {
@@ -99,22 +113,44 @@ mod tests {
     use ringwall_wire::ids::ClusterId;
 
     fn link(doors: usize, sockets: usize) -> Link {
-        let door = |at: usize| Door { address: format!("d{at}:1"), certificates: vec![Digest([1; 32])] };
-        let sockets = (0..sockets).map(|at| format!("ws://s{at}:1")).collect();
-        Link { cluster_id: ClusterId([0; 32]), addresses: vec!["n:1".into()], doors: (0..doors).map(door).collect(), sockets }
+        at((0..doors).map(|at| format!("h{at}:1")).collect(), (0..sockets).map(|at| format!("ws://h{at}:2/ringwall")).collect())
+    }
+
+    fn at(doors: Vec<String>, sockets: Vec<String>) -> Link {
+        let door = |address: String| Door { address, certificates: vec![Digest([1; 32])] };
+        Link { cluster_id: ClusterId([0; 32]), addresses: vec!["n:1".into()], doors: doors.into_iter().map(door).collect(), sockets }
     }
 
     #[test]
     fn a_place_has_its_ways_in_the_order_that_is_wanted() {
         let over = |roads: &Roads, address: &str| roads.ways(address).iter().map(|way| way.over).collect::<Vec<_>>();
         let both = Roads::new(&link(2, 2), &[Over::WebSocket, Over::WebTransport]);
-        assert_eq!(both.addresses(), ["ws://s0:1", "ws://s1:1"]);
-        assert_eq!(over(&both, "ws://s1:1"), [Over::WebSocket, Over::WebTransport]);
-        let apart = Roads::new(&link(1, 2), &[Over::WebTransport, Over::WebSocket]);
-        assert_eq!(apart.addresses(), ["d0:1", "ws://s0:1", "ws://s1:1"]);
-        assert_eq!(over(&apart, "n:1"), [], "nobody here goes there");
+        assert_eq!(both.addresses(), ["ws://h0:2/ringwall", "ws://h1:2/ringwall"]);
+        assert_eq!(over(&both, "ws://h1:2/ringwall"), [Over::WebSocket, Over::WebTransport]);
+        let one = Roads::new(&link(1, 2), &[Over::WebTransport, Over::WebSocket]);
+        assert_eq!(one.addresses(), ["h0:1", "ws://h1:2/ringwall"]);
+        assert_eq!(over(&one, "h0:1"), [Over::WebTransport, Over::WebSocket]);
+        assert_eq!(over(&one, "n:1"), [], "nobody here goes there");
         let native = Roads::new(&link(1, 1), &[Over::Native]);
         assert_eq!(native.addresses(), ["n:1"]);
         assert_eq!(over(&native, "elsewhere:1"), [Over::Native], "a member that was named");
+    }
+
+    #[test]
+    fn doors_and_sockets_are_of_one_place_where_their_host_is_the_same() {
+        let places = |doors: &[&str], sockets: &[&str]| {
+            let own = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+            let roads = Roads::new(&at(own(doors), own(sockets)), &[Over::WebTransport, Over::WebSocket]);
+            let ways = roads.places.iter().map(|place| place.iter().map(|way| way.address.clone()).collect::<Vec<_>>().join(" "));
+            ways.collect::<Vec<_>>()
+        };
+        // As many of each, and no two of one machine.
+        assert_eq!(places(&["a:1", "b:1"], &["ws://c:2", "wss://d:2"]), ["a:1", "b:1", "ws://c:2", "wss://d:2"]);
+        // In another order.
+        assert_eq!(places(&["a:1", "[::1]:1"], &["ws://[::1]:2/x", "ws://a:2"]), ["a:1 ws://a:2", "[::1]:1 ws://[::1]:2/x"]);
+        // Several nodes of one machine stand in order; where their numbers differ nobody can tell which belong together.
+        assert_eq!(places(&["a:1", "a:3"], &["ws://a:2", "ws://a:4"]), ["a:1 ws://a:2", "a:3 ws://a:4"]);
+        assert_eq!(places(&["a:1", "a:3"], &["ws://a:4"]), ["a:1", "a:3", "ws://a:4"]);
+        assert_eq!(places(&[], &["ws://a:4"]), ["ws://a:4"]);
     }
 }
