@@ -160,7 +160,7 @@ impl Page {
 
     /// Ends the session with a code the page sees, then the connection.
     pub(crate) async fn close(mut self, code: CloseCode) {
-        self.watching.abort();
+        // It is watched until it is closed: what reads the page's streams is part of that, and letting them go would end the session before the goodbye is sent.
         let mut capsule = Vec::new();
         Capsule::CloseWebTransportSession { code: code as u32, reason: String::new() }.encode(&mut capsule);
         let goodbye = framed(Frame::DATA, &capsule);
@@ -200,12 +200,14 @@ async fn open(connection: Connection, certificate: Digest) -> Result<Page, PageF
     ConnectResponse::OK.encode(&mut answer).map_err(|_| PageFault::Request)?;
     request.write_all(&answer).await.map_err(|_| PageFault::Left)?;
     let (give, session) = oneshot::channel();
+    // Held until the connection was ended: whoever waits for the session's stream ends it too, with another code, as soon as there will be none.
+    let mut give = Some(give);
     let watched = connection.clone();
     let watching = tokio::spawn(async move {
         let fault = tokio::select! {
             fault = one_way.watch() => fault,
             fault = datagrams(&watched) => fault,
-            fault = sessions(&watched, give) => fault,
+            fault = sessions(&watched, &mut give) => fault,
             fault = ignored(rest, IGNORED_BYTES) => fault,
         };
         tracing::debug!(%fault, "a page's connection ended");
@@ -241,11 +243,11 @@ async fn asked(connection: &Connection, mut settled: watch::Receiver<bool>) -> R
 }
 
 /// Hands on the first stream, which is the session's; there is no second.
-async fn sessions(connection: &Connection, give: oneshot::Sender<(SendStream, RecvStream)>) -> PageFault {
+async fn sessions(connection: &Connection, give: &mut Option<oneshot::Sender<(SendStream, RecvStream)>>) -> PageFault {
     match connection.accept_bi().await {
         Ok(streams) => {
             // Whoever waited for it may be gone; the connection ends with it.
-            let _ = give.send(streams);
+            let _ = give.take().map(|give| give.send(streams));
         }
         Err(fault) => return fault.into(),
     }

@@ -153,7 +153,9 @@ async fn a_page_attests_the_node_and_puts_and_gets_through_webtransport() {
     // A native client sees the same.
     let mut native = door.house.client(1, 2).await;
     assert_eq!(value(native.ask(get("a")).await).len(), 300_000);
-    // The goodbye is one that pages see.
+    // The goodbye is one that pages see: nothing of HTTP/3's own is let go before it, which would be the end of the connection for them.
+    let settings = browser.held.remove(2);
+    let settings = tokio::spawn(async move { settings.stopped().await });
     door.house.front.shutdown().await;
     while client.message().await.is_some() {}
     let mut capsule = vec![0x00, 0x07];
@@ -163,6 +165,8 @@ async fn a_page_attests_the_node_and_puts_and_gets_through_webtransport() {
     let mut answer = _answer;
     let told = tokio::time::timeout(SOON, answer.read_to_end(64)).await.unwrap().unwrap();
     assert_eq!(told, capsule);
+    let settings = tokio::time::timeout(SOON, settings).await.unwrap().unwrap();
+    assert!(matches!(settings, Err(quinn::StoppedError::ConnectionLost(_))), "{settings:?}");
 }
 
 /// A machine in the middle that has a certificate of its own: the page pins another one; a native program that does not look fails in the handshake.
