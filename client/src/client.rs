@@ -178,7 +178,7 @@ impl Client {
     }
 
     /// A namespace in cluster mode that is expected to exist: asks nobody. Operations on it fail with `NoNamespace` when it does not, and are
-    /// refused when it is in another mode.
+    /// refused when it is in another mode. Nothing here is sealed by the user's key, whether or not the client has one: for the other modes [`Client::find_with`].
     pub fn existing_namespace(&self, name: &str) -> Result<NamespaceHandle, NamespaceError> {
         Ok(NamespaceHandle::new(self.clone(), Space::new(namespace_name(name)?, None)))
     }

@@ -74,6 +74,7 @@ mod tests {
         "RW-C-MEMORY-OTHER",
         "RW-C-MEMORY-UNKEPT",
         "RW-C-NAMESPACE-NAME",
+        "RW-C-NAMESPACE-NOT-ENTERED",
         "RW-C-NO-ADDRESS",
         "RW-C-NO-NAMESPACE",
         "RW-C-NO-USER-KEY",

@@ -162,6 +162,12 @@ impl<A: Asker, R: Reader> Core<A, R> {
         self.stirred = true;
     }
 
+    /// Somebody who asked waits no more: what was not sent yet is let go of now, and not when a session is open. For whoever asks without looking at [`Core::has_room`].
+    pub fn forgot(&mut self) {
+        self.lane.forget_gone();
+        self.stirred = true;
+    }
+
     /// Takes a new watch of a prefix, from the changes after a revision on.
     ///
     /// # Errors
@@ -293,6 +299,12 @@ impl<A: Asker, R: Reader> Core<A, R> {
         {
             serving.heard(count, now_ms);
         }
+    }
+
+    /// Questions that are held, sent or not.
+    #[cfg(test)]
+    pub(crate) fn held(&self) -> usize {
+        self.lane.held()
     }
 
     /// The session in use.

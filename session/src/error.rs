@@ -24,6 +24,14 @@ pub enum NamespaceError {
         /// Most bytes.
         most: usize,
     },
+    /// A client that has the user's key did not enter it: whether that key takes part there is not known.
+    #[error(
+        "the namespace {name:?} was not entered, and this client has the user's key: whether that key seals what is there is not known. Nothing was sent; enter the namespace in its key mode first, and wait for the answer"
+    )]
+    NotEntered {
+        /// What was asked.
+        name: String,
+    },
     /// It exists with another key mode.
     #[error("the namespace exists with another key mode: {detail}; open it with the mode it was made with")]
     OtherMode {
@@ -72,6 +80,7 @@ impl NamespaceError {
     pub fn code(&self) -> &'static str {
         match self {
             NamespaceError::Name { .. } => "RW-C-NAMESPACE-NAME",
+            NamespaceError::NotEntered { .. } => "RW-C-NAMESPACE-NOT-ENTERED",
             NamespaceError::OtherMode { .. } => "RW-C-OTHER-MODE",
             NamespaceError::NoNamespace { .. } => "RW-C-NO-NAMESPACE",
             NamespaceError::OtherUserKey { .. } => "RW-C-OTHER-USER-KEY",

@@ -2,7 +2,8 @@
 //!
 //! Decides: the record says of which cluster and user it is and carries a checksum; one that is damaged, cut off or somebody else's is an error, never a fresh start, and
 //! no record is a fresh start. Every change makes it anew ([`Kept::take_changed`]): its holder has it on stable storage before anything that follows is done.
-//! What makes it too large goes in this order: proofs of who signed old receipts, then nothing more, and the client stops.
+//! What makes it too large goes in this order: proofs of who signed old receipts, in what was detected the proof of who signed the older receipt, then of who signed the
+//! other one. So a detection is always kept; where nothing more can go the client stops.
 //! Trusts: its holder to give back what was kept; the checksum finds damage and nothing else. Out of scope: rules (`anchor`). Protocol section 5.2; docs/formats.md.
 
 use crate::anchor::{
@@ -147,13 +148,15 @@ impl Kept {
     }
 }
 
-/// A record that is not too large, without the oldest proofs of signers if need be.
+/// A record that is not too large, without the oldest proofs of signers if need be, and without those of a detection before the detection itself is lost: it stops this
+/// client with two receipts alone, though a third party cannot tell who signed them.
 fn fitting(mut memory: KeptMemory) -> Result<KeptMemory, AnchorError> {
     // The checksum is behind the message.
     let most = KEPT_MEMORY_BYTES - 32;
     let mut bytes = memory.encode().len();
     let mut signers = memory.signers.into_vec();
-    for signer in &mut signers {
+    let of_detected = memory.detected.iter_mut().flat_map(|evidence| [&mut evidence.known_signer, &mut evidence.got_signer]);
+    for signer in signers.iter_mut().chain(of_detected) {
         if bytes > most {
             bytes = bytes.saturating_sub(signer.exchange.len());
             signer.exchange = Blob::default();
@@ -245,6 +248,11 @@ impl AnchorStore for Kept {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use ringwall_wire::governance::PolicyStep;
+    use ringwall_wire::limits::{EXCHANGE_ROW_BYTES, NOTE_BYTES, POLICY_BYTES, POLICY_ROW_BYTES};
+    use ringwall_wire::policy::SignedPolicy;
+    use ringwall_wire::receipt::{Evidence, Receipt};
+    use ringwall_wire::release::{ConsistencyPath, ForkProof};
     use ringwall_wire::sample::{Sample as _, Source};
 
     fn whose() -> (ClusterId, UserId) {
@@ -310,5 +318,40 @@ mod tests {
         let log_lied = None;
         let detected = Some(evidence);
         assert!(fitting(KeptMemory { detected, log_lied, ..memory(vec![proof(&mut source, 17 << 20)]) }).is_ok());
+    }
+
+    #[test]
+    fn a_detection_is_kept_beside_everything_at_its_largest() {
+        let mut source = Source::new(7);
+        let mut proof = || Signer { exchange: Blob::new(vec![1; EXCHANGE_ROW_BYTES]).unwrap(), ..Signer::sample(&mut source) };
+        let (old, known_signer, got_signer) = (proof(), proof(), proof());
+        let evidence = Evidence { known_signer, got_signer, ..Evidence::sample(&mut source) };
+        let others = List::new((0..ANCHOR_RECEIPTS).map(|_| Receipt::sample(&mut source)).collect()).unwrap();
+        let anchor = Anchor { newest: Receipt::sample(&mut source), others };
+        let note = || Blob::new(vec![1; NOTE_BYTES]).unwrap();
+        let signed = SignedPolicy { replaces: None, policy: Blob::new(vec![1; POLICY_BYTES]).unwrap(), signatures: List::default() };
+        let change = PolicyStep { signed, notice: None };
+        // The longest row of changes, and one that no cluster has.
+        for (changes, gone) in [(POLICY_ROW_BYTES / POLICY_BYTES, [true, false]), (220, [true, true])] {
+            let steps = List::new(vec![change.clone(); changes]).unwrap();
+            let policy = Some(KnownPolicy { cluster_id: whose().0, founding: ringwall_sim::world::policy(), steps });
+            let before = KeptMemory {
+                anchor: Some(anchor.clone()),
+                signers: List::new(vec![old.clone()]).unwrap(),
+                policy: policy.clone(),
+                head: Some(LogHead { note: note(), since_s: 5 }),
+                log_lied: Some(ForkProof { older: note(), newer: note(), path: ConsistencyPath::default() }),
+                ..read(&[]).unwrap().memory()
+            };
+            let kept = Kept(Mutex::new(Held { memory: before, changed: false }));
+            kept.detected(&EvidenceFile(evidence.clone())).unwrap();
+            let bytes = kept.take_changed().unwrap();
+            assert!(bytes.len() <= KEPT_MEMORY_BYTES, "{} bytes", bytes.len());
+            let memory = read(&bytes).unwrap().memory();
+            let found = memory.detected.unwrap();
+            assert_eq!([found.known_signer.exchange.is_empty(), found.got_signer.exchange.is_empty()], gone, "{changes} changes");
+            assert!((found.misdeed, &found.known, &found.got) == (evidence.misdeed, &evidence.known, &evidence.got));
+            assert!(memory.policy == policy && memory.anchor.as_ref() == Some(&anchor), "nothing else went");
+        }
     }
 }

@@ -155,6 +155,17 @@ impl<A: Asker, R: Reader> Lane<A, R> {
         self.waiting.push_back(submission);
     }
 
+    /// Lets go of what was not sent and whose asker is gone. What was sent stays: its outcome is not known, and numbers of writes follow from it.
+    pub(crate) fn forget_gone(&mut self) {
+        self.waiting.retain(|submission| !submission.asker.is_gone());
+    }
+
+    /// Questions that are held, sent or not.
+    #[cfg(test)]
+    pub(crate) fn held(&self) -> usize {
+        self.flight.len() + self.waiting.len()
+    }
+
     /// Numbers what fits the window, in order, and appends what has to be sent now to `out`: new questions, and those whose pause is over.
     pub(crate) fn send(&mut self, now: u64, out: &mut Vec<Vec<u8>>) {
         for flight in self.flight.values_mut() {

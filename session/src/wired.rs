@@ -10,6 +10,8 @@ mod cutter;
 mod desk;
 mod effects;
 mod roads;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use desk::Word;
 pub(crate) use roads::{Over, Way};
@@ -199,9 +201,10 @@ impl Wired {
         self.core.keep(unlock)
     }
 
-    /// Nobody waits under this number any more.
+    /// Nobody waits under this number any more: what was not sent is not held either.
     pub(crate) fn forget(&mut self, number: u64) {
         self.desk.forget(number);
+        self.core.forgot();
     }
 
     /// One message of a watch was worked off.

@@ -166,6 +166,45 @@ fn in_user_mode_the_node_sees_no_name_and_the_list_is_in_the_users_order() {
 }
 
 #[test]
+fn with_the_users_key_nothing_is_asked_of_a_namespace_before_it_was_entered() {
+    let node = Node::new();
+    let mut host = Host::open_with(spoken(), &node, &[], json!({ "user_key": "44".repeat(32) }));
+    host.serve(&node);
+    let ops = |first: u64| {
+        let op = |is: &str| json!({ "is": is, "namespace": "diary", "key": "plain" });
+        let all = [op("put"), op("delete"), op("get"), json!({ "is": "list", "namespace": "diary" })];
+        (first..).zip(all)
+    };
+    let refused = |host: &mut Host<'_>, first: u64| {
+        for (ticket, op) in ops(first) {
+            let value = if op["is"] == "put" { b"plain".as_slice() } else { b"" };
+            host.ask(ticket, op, value);
+            assert_eq!(host.answer(ticket).0["error"]["code"], json!("RW-C-NAMESPACE-NOT-ENTERED"), "{ticket}");
+        }
+        host.event(json!({ "is": "watch", "ticket": first + 4, "namespace": "diary", "prefix": "plain", "after": 0 }), b"");
+        let over = host.find("over").0;
+        assert_eq!((over["ticket"].clone(), over["error"]["code"].clone()), (json!(first + 4), json!("RW-C-NAMESPACE-NOT-ENTERED")));
+    };
+    refused(&mut host, 1);
+    // It was asked for and nobody answered yet.
+    host.ask(10, json!({ "is": "enter", "namespace": "diary", "mode": "user" }), b"");
+    refused(&mut host, 11);
+    host.serve(&node);
+    assert_eq!((host.answer(10).0["answer"]["mode"].clone(), host.names()), (json!("user"), Vec::new()), "the node has nothing");
+    host.ask(20, json!({ "is": "put", "namespace": "diary", "key": "plain" }), b"plain");
+    host.ask(21, json!({ "is": "get", "namespace": "notes", "key": "a" }), b"");
+    host.serve(&node);
+    assert!(host.answer(20).0["answer"]["version"].is_u64(), "{}", host.answer(20).0);
+    assert!(host.names().iter().all(|name| name.len() > 16), "what the node has is sealed");
+    assert_eq!(host.answer(21).0["error"]["code"], json!("RW-C-NAMESPACE-NOT-ENTERED"), "each one is entered by itself");
+    // Without the user's key nothing could be sealed, and the usual mode is meant.
+    let mut plain = Host::open(spoken(), &node, &[]);
+    plain.ask(1, json!({ "is": "put", "namespace": "notes", "key": "a" }), b"one");
+    plain.serve(&node);
+    assert!(plain.answer(1).0["answer"]["version"].is_u64());
+}
+
+#[test]
 fn a_client_that_cannot_keep_ends() {
     let node = Node::new();
     let mut host = Host::open(spoken(), &node, &[]);

@@ -104,7 +104,7 @@ impl Exit {
                 Exit::NotAuthorized
             }
             "RW-C-VALUE-TOO-LARGE" | "RW-C-KEY-TOO-LONG" | "RW-C-BATCH-TOO-LARGE" => Exit::TooLarge,
-            "RW-C-NO-ADDRESS" | "RW-C-USAGE" | "RW-C-BATCH-SHAPE" | "RW-C-NAMESPACE-NAME" => Exit::Usage,
+            "RW-C-NO-ADDRESS" | "RW-C-USAGE" | "RW-C-BATCH-SHAPE" | "RW-C-NAMESPACE-NAME" | "RW-C-NAMESPACE-NOT-ENTERED" => Exit::Usage,
             "RW-C-OUTPUT" => Exit::Local,
             "RW-C-INPUT" | "RW-C-PHRASE" | "RW-C-DEVICE-CODE" | "RW-C-NO-USER-KEY" | "RW-C-OTHER-USER-KEY" => Exit::File,
             _ if [

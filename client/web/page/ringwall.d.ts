@@ -182,6 +182,7 @@ export class Client {
     /** Done when the client has ended, with why: `RW-C-CLOSED` where it was closed. Never rejected. */
     readonly ended: Promise<RingwallError>;
     verified(): Judged | null;
+    /** Wait for it: a client whose device has a user key asks nothing of a namespace before (`RW-C-NAMESPACE-NOT-ENTERED`). Every device here has one. */
     enter(namespace: string, options?: { mode?: "cluster" | "dual" | "user"; make?: boolean }): Promise<void>;
     /** The key's new version. */
     put(namespace: string, key: Key, value: Uint8Array | string, options?: { ttl_s?: number; expect?: Expect }): Promise<number>;

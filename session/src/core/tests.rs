@@ -423,6 +423,31 @@ fn a_forgotten_client_goes_on_under_another_name() {
 }
 
 #[test]
+fn what_nobody_waits_for_any_more_is_held_only_where_it_was_sent() {
+    let mut stand = Stand::new(&["a"], 90_000, 1);
+    let get = stand.get();
+    for _ in 0..10_000 {
+        let put = stand.put();
+        stand.gone[put].set(true);
+        stand.core.forgot();
+        assert_eq!(stand.core.held(), 1, "there is no node, and somebody forgets");
+    }
+    let (dial, _) = dialled(&stand.effects());
+    let number = asked(&stand.open(dial));
+    let put = stand.put();
+    let write = requests(&stand.effects());
+    stand.gone[put].set(true);
+    stand.core.forgot();
+    assert_eq!(stand.core.held(), 2, "a write that was sent may be applied");
+    stand.core.broke(dial, lost(), stand.now);
+    let (next, _) = dialled(&stand.pass(100));
+    let again = requests(&stand.open(next));
+    assert_eq!((again.len(), &again[1..]), (2, &write[..]), "with the same bytes");
+    stand.reply(next, number, Answer::Absent(Revision(4)));
+    assert!(matches!(stand.outcome(get), Some(Ok(Answer::Absent(Revision(4))))));
+}
+
+#[test]
 fn a_node_whose_history_went_back_is_left_for_good() {
     let (mut stand, dial) = Stand::serving(&["a"], 90_000);
     stand.put();

@@ -67,11 +67,16 @@ impl Asking {
         Owner { cluster_id: &self.cluster_id, user: &self.user, user_key: self.user_key.as_ref() }
     }
 
-    /// The namespace of this name; one that was not entered is in cluster mode.
+    /// The namespace of this name. One that was not entered is in cluster mode where there is no key of the user; where there is one, nobody knows whether that
+    /// key seals what is there, and what is asked would go out unsealed.
     pub(super) fn space(&self, name: &str) -> Result<Space, NamespaceError> {
-        match self.spaces.get(name) {
-            Some(space) => Ok(space.clone()),
-            None => Ok(Space::new(ops::namespace_name(name)?, None)),
+        if let Some(space) = self.spaces.get(name) {
+            return Ok(space.clone());
+        }
+        let namespace = ops::namespace_name(name)?;
+        match self.user_key {
+            Some(_) => Err(NamespaceError::NotEntered { name: name.into() }),
+            None => Ok(Space::new(namespace, None)),
         }
     }
 
