@@ -1,7 +1,8 @@
 //! The thread of a connected client: it asks the core, and carries out what the core wants through the host.
 //!
 //! Decides: the order. Effects are carried out one after the other as they came; what they bring about is told to the core afterwards, in order; a memory that could not be kept
-//! ends the batch, and that is told before anything else: before the next question, too. While questions wait it waits for bytes, otherwise for questions; never longer than the core's next time.
+//! ends the batch, and that is told before anything else: before the next question, too. While questions wait it waits for bytes, otherwise for questions; never longer
+//! than the core's next time.
 //! Trusts: the host for time and randomness. Out of scope: every rule of a session (`ringwall-session`); callers (`client.rs`). docs/core.md, "Effects".
 
 use super::client::{Order, Reply};
