@@ -37,6 +37,7 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
+use zeroize::Zeroizing;
 
 /// Clients at once.
 const CLIENTS: usize = 16;
@@ -149,7 +150,7 @@ pub type Said = Result<(&'static str, serde_json::Value, Vec<u8>), (&'static str
 /// A call that a host adds to these, in the same frames: its head is read and bounded as theirs are.
 pub fn call<H: serde::de::DeserializeOwned>(frame: &[u8], work: impl FnOnce(H, &[u8]) -> Said) -> Vec<u8> {
     answer(read::<H>(frame).and_then(|(head, payload)| match work(head, payload) {
-        Ok((is, head, payload)) => Ok(vec![Told::with(is, head, payload)]),
+        Ok((is, head, payload)) => Ok(vec![Told::with(is, head, Zeroizing::new(payload))]),
         Err((code, words)) => Err(CallFault::Host { code, words }),
     }))
 }

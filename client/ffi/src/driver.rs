@@ -1,7 +1,8 @@
 //! The thread of a connected client: it asks the core, and carries out what the core wants through the host.
 //!
 //! Decides: the order. Effects are carried out one after the other as they came; what they bring about is told to the core afterwards, in order; a memory that could not be kept
-//! ends the batch, and that is told before anything else. While questions wait it waits for bytes, otherwise for questions; never longer than the core's next time.
+//! ends the batch, and that is told before anything else: before the next question, too. While questions wait it waits for bytes, otherwise for questions; never longer
+//! than the core's next time.
 //! Trusts: the host for time and randomness. Out of scope: every rule of a session (`ringwall-session`); callers (`client.rs`). docs/core.md, "Effects".
 
 use super::client::{Order, Reply};
@@ -106,17 +107,15 @@ impl Driver {
 
     /// Waits for what comes next, at most `left` milliseconds; false when nobody can ask any more.
     fn look(&mut self, orders: &Receiver<Order>, left: u64, room: &mut [u8]) -> bool {
-        let mut heard = false;
-        while let Ok(order) = orders.try_recv() {
+        // One, and then what came of it: where the memory could not be kept, nobody's question is carried out after that.
+        if let Ok(order) = orders.try_recv() {
             self.obey(order);
-            heard = true;
-        }
-        if heard {
             return true;
         }
         let busy = !self.waiting.is_empty() && !self.ways.is_empty();
         let each = if busy { (RECEIVE_MS / u32::try_from(self.ways.len()).unwrap_or(1)).max(1) } else { 0 };
         let each = each.min(u32::try_from(left).unwrap_or(u32::MAX));
+        let mut heard = false;
         for dial in self.ways.clone() {
             heard |= self.hear(dial, each, room);
         }
@@ -286,5 +285,39 @@ impl Driver {
             reached[name] = json!(**hex(&shown));
         }
         self.events.push_back(event(&reached));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::scripted::{Events, Script, Scripted};
+    use super::*;
+    use std::sync::mpsc::sync_channel;
+
+    fn order(ticket: u64, op: &str, reply: &SyncSender<Reply>) -> Order {
+        let (op, payload) = (Zeroizing::new(format!("{{\"is\":\"{op}\"}}").into_bytes()), Zeroizing::new(b"bytes".to_vec()));
+        Order::Ask { ticket, op, payload, reply: reply.clone() }
+    }
+
+    #[test]
+    fn after_a_memory_that_was_not_kept_no_queued_question_is_carried_out() {
+        let host = Scripted { fails: Some("keep more"), ..Scripted::default() };
+        let events: Events = host.events.clone();
+        let asked = json!({ "now_ms": 1, "now_s": 1, "fresh": "03".repeat(32), "device": { "seed": "00" } }).to_string();
+        let (core, opened) = Script::opening(events.clone())(&frame(asked.as_bytes(), b""));
+        let (orders, inbox) = sync_channel(4);
+        let (reply, told) = sync_channel(4);
+        for (ticket, op) in [(1, "send"), (2, "keep"), (3, "send")] {
+            orders.try_send(order(ticket, op, &reply)).unwrap();
+        }
+        let over = Driver::new(core, Box::new(host), &opened).run(&inbox, &|| false);
+        assert!(String::from_utf8_lossy(&over).contains("RW-C-MEMORY-UNKEPT"));
+        let all = events.all();
+        let failed = all.iter().position(|event| event == "host keep more").unwrap();
+        let sent = all[..failed].iter().filter(|event| *event == "host send").count();
+        assert_eq!(sent, 2, "the opening, and the question before it: {all:?}");
+        assert_eq!(all[failed + 1..], ["core unkept", "host told ended", "host hang_up"], "and nothing after it");
+        assert!(matches!(told.try_recv(), Ok(Reply::Answered(_))) && matches!(told.try_recv(), Ok(Reply::Ended(_))));
+        assert!(told.try_recv().is_err() && inbox.try_recv().is_ok(), "the last one was never taken up");
     }
 }

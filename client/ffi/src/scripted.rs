@@ -68,6 +68,7 @@ impl Script {
             "unknown" => refusal("RW-C-CALL-HEAD", "no such operation"),
             "status" => answer(json!({ "version": "a text", "found": [] }), b""),
             "keep" => [effect(&json!({ "is": "keep" }), b"more"), answer(json!({}), b"")].concat(),
+            "send" => [effect(&json!({ "is": "send", "dial": 1 }), payload), answer(json!({}), b"")].concat(),
             "end" => effect(&json!({ "is": "ended", "error": { "code": "RW-C-X", "words": "w" } }), b""),
             "silence" => Vec::new(),
             other => panic!("asked to: {other}"),

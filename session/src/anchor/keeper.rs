@@ -24,6 +24,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Longest time an accepted receipt waits before it is kept, milliseconds: a crash before that loses no more than these last words.
 const KEEP_AFTER_MS: u64 = 1_000;
+/// Sessions of which something waits to be kept: as many as the addresses that are tried beside each other. Beyond them the one that was silent longest goes, which
+/// is only weaker.
+const SESSIONS: usize = 64;
 
 /// A rollback or a fork that was detected.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,11 +77,23 @@ struct Inner {
     /// Accepted, signed, and kept or about to be.
     anchor: Option<Arc<Anchor>>,
     signers: Vec<Signer>,
-    /// Accepted in the session in use and not kept yet.
-    fresh: Option<Fresh>,
+    /// Accepted and not kept yet: one of each session, since attempts run beside each other and one that was left may end last. The one accepted last is the last.
+    fresh: Vec<Fresh>,
     /// When that is to be kept, milliseconds; none where nothing waits.
     due_ms: Option<u64>,
     trouble: Option<Trouble>,
+}
+
+impl Inner {
+    /// Adds `anchor`, which is kept, to what is known: whoever kept it may be late, so that more is known by now.
+    fn learn(&mut self, anchor: Arc<Anchor>) -> Result<Arc<Anchor>, Pair> {
+        let known = match &self.anchor {
+            Some(known) => Arc::new(merge(known, &anchor)?),
+            None => anchor,
+        };
+        self.anchor = Some(Arc::clone(&known));
+        Ok(known)
+    }
 }
 
 #[derive(Clone)]
@@ -159,18 +174,11 @@ impl Keeper {
             let what = "it was detected before, and nobody has settled the matter since".into();
             return Err(self.hurt(Trouble::Detected(Arc::new(Detected { misdeed, what, evidence }))));
         }
-        let before = self.lock().anchor.clone();
-        let known = match (before, anchor) {
-            (Some(ours), Some(theirs)) => Some(merge(&ours, &theirs).map(Arc::new)),
-            (Some(ours), None) => Some(Ok(ours)),
-            (None, theirs) => theirs.map(|theirs| Ok(Arc::new(theirs))),
-        };
-        let anchor = match known.transpose() {
-            Ok(anchor) => anchor,
-            Err(pair) => return Err(self.between_processes(pair, None)),
+        let anchor = match anchor {
+            Some(theirs) => Some(self.learn(Arc::new(theirs)).map_err(|pair| self.between_processes(pair, None))?),
+            None => self.lock().anchor.clone(),
         };
         let mut inner = self.lock();
-        inner.anchor.clone_from(&anchor);
         inner.signers.extend(signers);
         inner.signers.sort_by_key(|signer| (signer.incarnation, signer.exchange.is_empty()));
         inner.signers.dedup_by_key(|signer| signer.incarnation);
@@ -181,44 +189,66 @@ impl Keeper {
         Ok(Begun { nonce: session_nonce(&opening, &heads), opening, anchor })
     }
 
-    /// Keeps what was accepted, if anything was.
+    fn learn(&self, anchor: Arc<Anchor>) -> Result<Arc<Anchor>, Pair> {
+        self.lock().learn(anchor)
+    }
+
+    /// Keeps what was accepted, if anything was. Several threads may call it at once: what one of them has is added to what the others kept.
     pub fn settle(&self) {
-        let fresh = {
+        let waiting = {
             let mut inner = self.lock();
             inner.due_ms = None;
-            match inner.trouble {
-                Some(Trouble::Detected(_)) => None,
-                _ => inner.fresh.clone(),
-            }
+            inner.fresh.clone()
         };
-        let Some(fresh) = fresh else { return };
+        let mut kept = !waiting.is_empty();
+        for fresh in &waiting {
+            if self.is_detected() {
+                return;
+            }
+            kept &= self.keep(fresh);
+        }
+        let mut inner = self.lock();
+        if kept && matches!(inner.trouble, Some(Trouble::Store { .. })) {
+            inner.trouble = None;
+        }
+    }
+
+    /// Keeps what one session accepted. False when the store did not take it: then it waits.
+    fn keep(&self, fresh: &Fresh) -> bool {
         let Proven { session, exchange } = &*fresh.session;
         // Receipts of other signers were verified when they were kept.
         let unsigned = |receipt: &&Receipt| receipt.leaf.nonce == session.nonce && !is_signed(receipt, &session.key);
         if fresh.anchor.receipts().find(unsigned).is_some() {
-            self.lock().fresh = None;
+            // Nothing this session accepted is kept, also what came since; the words of others are not touched.
+            self.lock().fresh.retain(|other| !Arc::ptr_eq(&other.session, &fresh.session));
             self.hurt(Trouble::Receipt(ReceiptFault::Signature));
-            return;
+            return true;
         }
         let signer = signer_of(session, exchange);
-        match self.store.save(&fresh.anchor, std::slice::from_ref(&signer)) {
-            Ok(()) => {
-                let mut inner = self.lock();
-                inner.anchor = Some(Arc::clone(&fresh.anchor));
-                if !inner.signers.iter().any(|known| known.incarnation == signer.incarnation) {
-                    inner.signers.push(signer);
-                }
-                let same = inner.fresh.as_ref().is_some_and(|now| Arc::ptr_eq(&now.anchor, &fresh.anchor));
-                if same {
-                    inner.fresh = None;
-                }
-                if matches!(inner.trouble, Some(Trouble::Store { .. })) {
-                    inner.trouble = None;
-                }
+        let saved = self.store.save(&fresh.anchor, std::slice::from_ref(&signer)).and_then(|()| {
+            let mut inner = self.lock();
+            inner.fresh.retain(|other| !Arc::ptr_eq(&other.anchor, &fresh.anchor));
+            inner.learn(Arc::clone(&fresh.anchor)).map_err(AnchorError::Contradiction)?;
+            if !inner.signers.iter().any(|known| known.incarnation == signer.incarnation) {
+                inner.signers.push(signer.clone());
             }
-            Err(AnchorError::Contradiction(pair)) => drop(self.between_processes(pair, Some((session.key, signer)))),
-            Err(fault) => drop(self.hurt(of_store(fault))),
+            Ok(())
+        });
+        match saved {
+            Ok(()) => true,
+            Err(AnchorError::Contradiction(pair)) => {
+                self.between_processes(pair, Some((session.key, signer)));
+                false
+            }
+            Err(fault) => {
+                self.hurt(of_store(fault));
+                false
+            }
         }
+    }
+
+    fn is_detected(&self) -> bool {
+        matches!(self.lock().trouble, Some(Trouble::Detected(_)))
     }
 
     /// What ended this client's use of the cluster, or of the session.
@@ -253,7 +283,11 @@ impl Keeper {
 
     fn accept(&self, anchor: Arc<Anchor>, session: Arc<Proven>, now_ms: u64) {
         let mut inner = self.lock();
-        inner.fresh = Some(Fresh { anchor, session });
+        inner.fresh.retain(|other| !Arc::ptr_eq(&other.session, &session));
+        if inner.fresh.len() >= SESSIONS {
+            inner.fresh.remove(0);
+        }
+        inner.fresh.push(Fresh { anchor, session });
         inner.due_ms.get_or_insert(now_ms.saturating_add(KEEP_AFTER_MS));
     }
 

@@ -19,6 +19,7 @@ use ringwall_wire::request::{Answer, Expect, KeyMode, Unlock};
 use ringwall_wire::user::{DeviceName, UserFault, UserShown};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
+use zeroize::Zeroizing;
 
 /// Bytes of a phrase as text.
 const PHRASE_BYTES: usize = 1_024;
@@ -40,7 +41,7 @@ pub(super) enum Begun {
 }
 
 /// What somebody is told: fields and a payload, or an error's fields.
-pub(super) type Outcome = Result<(Value, Vec<u8>), Value>;
+pub(super) type Outcome = Result<(Value, Zeroizing<Vec<u8>>), Value>;
 
 /// What an operation wants next.
 pub(super) enum Next {
@@ -207,17 +208,17 @@ impl Pending {
                     None => {
                         let told = json!({ "namespace": name.as_str(), "mode": mode_name(*mode) });
                         asking.spaces.insert(std::mem::take(name), space.clone());
-                        Next::Over(Ok((told, Vec::new())))
+                        Next::Over(Ok((told, Zeroizing::default())))
                     }
                 },
             },
             Pending::Write => Next::Over(match ops::written(outcome) {
-                Ok(Revision(version)) => Ok((json!({ "version": version }), Vec::new())),
+                Ok(Revision(version)) => Ok((json!({ "version": version }), Zeroizing::default())),
                 Err(refused) => Err(of_write(&refused)),
             }),
             Pending::Get { space, wanted } => Next::Over(match space.found(wanted, outcome) {
-                Ok(Some(found)) => Ok((json!({ "found": true, "version": found.version.0 }), found.value)),
-                Ok(None) => Ok((json!({ "found": false }), Vec::new())),
+                Ok(Some(found)) => Ok((json!({ "found": true, "version": found.version.0 }), Zeroizing::new(found.value))),
+                Ok(None) => Ok((json!({ "found": false }), Zeroizing::default())),
                 Err(refused) => Err(of_read(&refused)),
             }),
             Pending::List { pages, values } => match pages.take(outcome).and_then(|()| pages.want()) {
@@ -227,16 +228,16 @@ impl Pending {
                 Err(refused) => Next::Over(Err(of_read(&refused))),
             },
             Pending::Status => Next::Over(match ops::status(outcome) {
-                Ok(status) => Ok((shown::status(&status), Vec::new())),
+                Ok(status) => Ok((shown::status(&status), Zeroizing::default())),
                 Err(refused) => Err(of_read(&refused)),
             }),
             Pending::Governance => Next::Over(match ops::view(outcome) {
-                Ok(view) => Ok((shown::governance(&view), Vec::new())),
+                Ok(view) => Ok((shown::governance(&view), Zeroizing::default())),
                 Err(refused) => Err(fault(refused.code(), &refused)),
             }),
             Pending::User(changing) => match changing.take(outcome) {
                 Ok(Told::Ask(ask)) => Next::Ask(ask),
-                Ok(Told::Done(shown)) => Next::Over(Ok((record(asking, &shown), Vec::new()))),
+                Ok(Told::Done(shown)) => Next::Over(Ok((record(asking, &shown), Zeroizing::default()))),
                 Err(refused) => Next::Over(Err(fault(refused.code(), &refused))),
             },
             Pending::Escrow(phrase) => Next::Over(match ops::told(outcome) {
@@ -244,7 +245,7 @@ impl Pending {
                 Ok(shown) => {
                     let whose = (asking.cluster_id, asking.user);
                     let made = escrow::make(phrase, whose, shown.seq, asking.user_key.as_ref(), rng());
-                    Ok((json!({ "key": made.key.to_string() }), made.encode()))
+                    Ok((json!({ "key": made.key.to_string() }), Zeroizing::new(made.encode())))
                 }
                 Err(refused) => Err(fault(refused.code(), &refused)),
             }),
@@ -281,8 +282,10 @@ fn phrase(payload: &[u8]) -> Result<Phrase, Value> {
 }
 
 /// A page, with its values one after the other.
-fn page_told(pages: &Pages, page: Vec<ops::Item>, values: bool) -> (Value, Vec<u8>) {
-    let mut payload = Vec::new();
+fn page_told(pages: &Pages, page: Vec<ops::Item>, values: bool) -> (Value, Zeroizing<Vec<u8>>) {
+    // As long as it will be: what grows leaves copies behind.
+    let bytes = page.iter().map(|item| item.value.len()).sum();
+    let mut payload = Zeroizing::new(Vec::with_capacity(bytes));
     let entries = page.into_iter().map(|item| {
         let mut entry = Map::new();
         shown::put_bytes(&mut entry, "key", &item.key);

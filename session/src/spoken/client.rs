@@ -23,6 +23,7 @@ use ringwall_wire::request::Events;
 use ringwall_wire::text::hex;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
+use zeroize::Zeroizing;
 
 /// Bytes of a node in one call.
 const ARRIVED_BYTES: usize = 1024 * 1024;
@@ -209,17 +210,17 @@ impl Client {
     }
 
     /// Operations that need no node.
-    fn at_once(&mut self, op: &Op) -> (Value, Vec<u8>) {
+    fn at_once(&mut self, op: &Op) -> (Value, Zeroizing<Vec<u8>>) {
         match op {
             Op::Phrase {} => {
                 let phrase = escrow::new_phrase(&mut self.chance.clone());
-                (json!({ "words": 24 }), phrase.words().as_bytes().to_vec())
+                (json!({ "words": 24 }), Zeroizing::new(phrase.words().as_bytes().to_vec()))
             }
             Op::Evidence {} => match self.wired.kept().evidence() {
-                Some((misdeed, file)) => (json!({ "what": misdeed_name(misdeed) }), file),
-                None => (json!({ "what": null }), Vec::new()),
+                Some((misdeed, file)) => (json!({ "what": misdeed_name(misdeed) }), Zeroizing::new(file)),
+                None => (json!({ "what": null }), Zeroizing::default()),
             },
-            _ => (self.anchor(), Vec::new()),
+            _ => (self.anchor(), Zeroizing::default()),
         }
     }
 
@@ -290,9 +291,9 @@ impl Client {
                     json!({ "dial": dial, "address": way.address, "over": over, "certificates": certificates, "within_ms": within_ms });
                 Told::new("dial", head)
             }
-            Out::Send { dial, bytes } => Told::with("send", json!({ "dial": dial }), bytes),
-            Out::Sign { dial, words } => Told::with("sign", json!({ "dial": dial }), words),
-            Out::Keep(bytes) => Told::with("keep", json!({}), bytes),
+            Out::Send { dial, bytes } => Told::with("send", json!({ "dial": dial }), Zeroizing::new(bytes)),
+            Out::Sign { dial, words } => Told::with("sign", json!({ "dial": dial }), Zeroizing::new(words)),
+            Out::Keep(bytes) => Told::with("keep", json!({}), Zeroizing::new(bytes)),
             Out::HangUp { dial, well } => Told::new("hang_up", json!({ "dial": dial, "well": well })),
             Out::Judged { dial, judged } => {
                 let (exchange, examined) = *judged;
@@ -300,7 +301,7 @@ impl Client {
                     self.refused.insert(dial);
                 }
                 let (is, head) = judged_told(&examined);
-                Told::with(is, shown::merged(json!({ "dial": dial }), head), exchange.to_bytes())
+                Told::with(is, shown::merged(json!({ "dial": dial }), head), Zeroizing::new(exchange.to_bytes()))
             }
             Out::Unusable { dial, address, fault } => {
                 if self.refused.remove(&dial) && matches!(fault, DialError::Evidence(_) | DialError::OldPolicy(_)) {
@@ -360,9 +361,11 @@ impl Client {
 }
 
 /// Changes with their values one after the other.
-fn changes(following: &Following, events: Events) -> Result<(Vec<Value>, Vec<u8>), Value> {
+fn changes(following: &Following, events: Events) -> Result<(Vec<Value>, Zeroizing<Vec<u8>>), Value> {
     let changes = following.changes(events).map_err(|refused| fault(refused.code(), &refused))?;
-    let mut payload = Vec::new();
+    // As long as it will be: what grows leaves copies behind.
+    let bytes = changes.iter().filter_map(|change| change.value.as_ref()).map(Vec::len).sum();
+    let mut payload = Zeroizing::new(Vec::with_capacity(bytes));
     let told = changes.into_iter().map(|change| {
         let mut object = Map::new();
         shown::put_bytes(&mut object, "key", &change.key);

@@ -1,6 +1,7 @@
 //! Frames: a length, a head, a payload; and why a call was refused.
 //!
 //! Decides: lengths are looked at before anything is read by them; a head is bounded, and what is said of one that is none repeats none of its values, which may be secret.
+//! A payload may be a value or a phrase: it is wiped, and an answer is made in one piece of its size, so that whoever wipes it wipes the only copy.
 //! Trusts: nothing. Out of scope: what heads mean (`heads.rs`). docs/core.md, "Frames" and "Errors".
 
 use crate::card::CardFault;
@@ -8,6 +9,7 @@ use crate::error::ConnectError;
 use crate::kept::KeptFault;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use zeroize::Zeroizing;
 
 /// Bytes of a head.
 pub(super) const HEAD_BYTES: usize = 64 * 1024;
@@ -66,17 +68,17 @@ impl CallFault {
 #[derive(Debug, PartialEq)]
 pub(super) struct Told {
     head: Value,
-    payload: Vec<u8>,
+    payload: Zeroizing<Vec<u8>>,
 }
 
 impl Told {
     /// A frame that says it is `is`, with the fields of `head`.
     pub(super) fn new(is: &str, head: Value) -> Self {
-        Told::with(is, head, Vec::new())
+        Told::with(is, head, Zeroizing::default())
     }
 
     /// The same with a payload.
-    pub(super) fn with(is: &str, mut head: Value, payload: Vec<u8>) -> Self {
+    pub(super) fn with(is: &str, mut head: Value, payload: Zeroizing<Vec<u8>>) -> Self {
         if let Value::Object(fields) = &mut head {
             fields.insert("is".into(), is.into());
         }
@@ -92,11 +94,12 @@ pub(super) fn fault(code: &str, words: &impl ToString) -> Value {
 /// The bytes of an answer.
 pub(super) fn answer(told: Result<Vec<Told>, CallFault>) -> Vec<u8> {
     let frames = told.unwrap_or_else(|refused| vec![Told::new("error", json!({ "error": fault(refused.code(), &refused) }))]);
-    let mut bytes = Vec::new();
-    for Told { head, payload } in frames {
-        let head = head.to_string().into_bytes();
+    let frames: Vec<(String, Zeroizing<Vec<u8>>)> = frames.into_iter().map(|told| (told.head.to_string(), told.payload)).collect();
+    let whole = frames.iter().map(|(head, payload)| head.len().saturating_add(8).saturating_add(payload.len()));
+    let mut bytes = Vec::with_capacity(whole.fold(0, usize::saturating_add));
+    for (head, payload) in &frames {
         let whole = head.len().saturating_add(4).saturating_add(payload.len());
-        for part in [&len(whole)[..], &len(head.len()), &head, &payload] {
+        for part in [&len(whole)[..], &len(head.len()), head.as_bytes(), payload] {
             bytes.extend_from_slice(part);
         }
     }
@@ -145,4 +148,20 @@ pub(super) fn bare(payload: &[u8]) -> Result<(), CallFault> {
 /// Refuses more bytes than there may be.
 pub(super) fn at_most(what: &'static str, bytes: usize, most: usize) -> Result<(), CallFault> {
     if bytes > most { Err(CallFault::TooLarge { what, bytes, most }) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_made_in_one_piece() {
+        let frames = |count: usize| -> Vec<Told> {
+            (0..count).map(|at| Told::with("answer", json!({ "ticket": at }), Zeroizing::new(vec![7; 1_000 * at + 1]))).collect()
+        };
+        for told in [Ok(frames(0)), Ok(frames(1)), Ok(frames(5)), Err(CallFault::Client(3))] {
+            let made = answer(told);
+            assert_eq!(made.capacity(), made.len(), "it grew, and left a copy of its beginning behind");
+        }
+    }
 }

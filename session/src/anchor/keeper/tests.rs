@@ -20,6 +20,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 const CLUSTER: ClusterId = ClusterId([7; 32]);
 const SPACE: Digest = Digest([1; 32]);
+const OTHER: Digest = Digest([2; 32]);
 /// Whose key the session proved.
 const NODE: u8 = 5;
 /// Somebody else.
@@ -120,8 +121,15 @@ impl Place {
         shorter
     }
 
+    fn begin(&self) -> Result<Begun, Trouble> {
+        self.keeper.begin(&mut ChaCha20Rng::seed_from_u64(9))
+    }
+
     fn open(&self) -> Result<Talk, Trouble> {
-        let opening = self.keeper.begin(&mut ChaCha20Rng::seed_from_u64(9))?;
+        self.opened(self.begin()?)
+    }
+
+    fn opened(&self, opening: Begun) -> Result<Talk, Trouble> {
         let (user, client, nonce) = (UserId([3; 20]), ClientId([4; 16]), opening.nonce);
         let from = opening.known().map_or(0, |known| known.size);
         let mut to = To { user, client, nonce, number: 1, from };
@@ -140,8 +148,12 @@ impl Place {
 impl Talk {
     /// The session's next receipt, of this ledger, signed by whoever has this seed.
     fn hears(&mut self, ledger: &Ledger, seed: u8, covers: u16) -> Result<bool, Trouble> {
+        self.hears_of(SPACE, ledger, seed, covers)
+    }
+
+    fn hears_of(&mut self, space: Digest, ledger: &Ledger, seed: u8, covers: u16) -> Result<bool, Trouble> {
         self.to.number += 1;
-        let receipt = Box::new(ledger.receipt(&self.to, &[SPACE], covers, sign(seed)));
+        let receipt = Box::new(ledger.receipt(&self.to, &[space], covers, sign(seed)));
         let heard = self.sitting.passes(&Reply { number: 0, body: Answer::Receipt(receipt) }.encode(), 0);
         match &heard {
             Ok(_) => self.to.from = ledger.size(),
@@ -158,6 +170,17 @@ impl Talk {
         let refusal = Refusal { code: RefusalCode::Unavailable, detail: Default::default() };
         self.sitting.passes(&Reply { number, body: Answer::Refused(refusal) }.encode(), 0)
     }
+}
+
+/// Two sessions beside each other, of which nothing waits, and two ledgers that go on: the second where the first one ends.
+fn beside(place: &Place) -> ([Talk; 2], [Ledger; 2]) {
+    let talks = [place.open().unwrap(), place.open().unwrap()];
+    place.keeper.settle();
+    let mut older = place.ledger.clone();
+    older.write(&OTHER);
+    let mut newer = older.clone();
+    (0..3).for_each(|_| newer.write(&SPACE));
+    (talks, [older, newer])
 }
 
 fn fault(fault: ReceiptFault) -> Trouble {
@@ -280,4 +303,80 @@ fn what_another_process_of_the_user_saw_counts() {
     assert_eq!(one.store.accused(), 1);
     assert_eq!(detected(other.open().err()).misdeed, Misdeed::Fork);
     assert_eq!(detected(one.open().err()).misdeed, Misdeed::Fork, "nor does the other one go on");
+}
+
+#[test]
+fn what_sessions_beside_each_other_accepted_is_kept_whichever_was_last() {
+    for older_last in [true, false] {
+        let place = Place::new();
+        let ([mut used, mut left], [older, newer]) = beside(&place);
+        for older_now in [!older_last, older_last] {
+            let heard = if older_now { left.hears_of(OTHER, &older, NODE, 1) } else { used.hears(&newer, NODE, 1) };
+            assert_eq!(heard, Ok(false));
+        }
+        assert_eq!(place.keeper.lock().fresh.len(), 2);
+        place.keeper.settle();
+        let kept = place.store.inner.load().unwrap().anchor.unwrap();
+        assert_eq!(kept.newest.head.tree.size, newer.size(), "older last: {older_last}");
+        assert!(kept.receipts().any(|receipt| receipt.leaf.mark(&OTHER).is_some()), "both are kept");
+        assert_eq!(place.begin().unwrap().known().unwrap().size, newer.size(), "and the newest is shown");
+        assert_eq!(place.keeper.due_ms(), None);
+        assert!(place.keeper.lock().fresh.is_empty());
+        assert!(used.sitting.goes_on().is_ok() && left.sitting.goes_on().is_ok());
+    }
+}
+
+#[test]
+fn a_session_whose_word_is_not_signed_takes_no_other_sessions_word_with_it() {
+    let place = Place::new();
+    let ([mut used, mut left], [older, newer]) = beside(&place);
+    assert_eq!(used.hears(&older, NODE, 1), Ok(false));
+    assert_eq!(left.hears(&newer, STRANGER, 1), Ok(false));
+    place.keeper.settle();
+    assert_eq!(place.store.size(), Some(older.size()), "what was signed is kept, and nothing else");
+    assert_eq!(left.sitting.goes_on(), Err(fault(ReceiptFault::Signature)));
+    assert!(place.keeper.lock().fresh.is_empty());
+    assert_eq!((place.store.accused(), place.begin().unwrap().known().unwrap().size), (0, older.size()));
+}
+
+#[test]
+fn two_sessions_that_were_told_two_histories_show_it_when_they_are_kept() {
+    let place = Place::new();
+    let ([mut one, mut other], [_, newer]) = beside(&place);
+    let mut forked = newer.clone();
+    forked.rewrite(place.ledger.leaves.len());
+    assert_eq!((one.hears(&newer, NODE, 1), other.hears(&forked, NODE, 1)), (Ok(false), Ok(false)));
+    place.keeper.settle();
+    assert_eq!((detected(other.sitting.goes_on().err()).misdeed, place.store.accused()), (Misdeed::Fork, 1));
+    assert_eq!(detected(place.begin().err()).misdeed, Misdeed::Fork);
+}
+
+#[test]
+fn whoever_keeps_late_takes_nothing_back() {
+    let place = Place::new();
+    let ([mut used, _left], [older, newer]) = beside(&place);
+    assert_eq!((used.hears(&older, NODE, 1), used.replied(1)), (Ok(false), Ok(true)));
+    // A thread that is slow has this in hand, while others keep what came since, and what came after that waits.
+    let late = place.keeper.lock().fresh.first().unwrap().clone();
+    assert_eq!((used.hears(&newer, NODE, 1), used.replied(2)), (Ok(false), Ok(true)));
+    place.keeper.settle();
+    let mut newest = newer.clone();
+    newest.write(&SPACE);
+    assert_eq!(used.hears(&newest, NODE, 1), Ok(false));
+    assert!(place.keeper.keep(&late));
+    let known = |place: &Place| place.keeper.lock().anchor.as_ref().unwrap().newest.head.tree.size;
+    assert_eq!((known(&place), place.keeper.lock().fresh.len()), (newer.size(), 1), "what is known stays, and what waits");
+    place.keeper.settle();
+    assert_eq!((known(&place), place.store.size()), (newest.size(), Some(newest.size())));
+}
+
+#[test]
+fn what_waits_is_bounded() {
+    let place = Place::new();
+    let begun: Vec<Begun> = (0..SESSIONS + 2).map(|_| place.begin().unwrap()).collect();
+    let talks: Vec<Talk> = begun.into_iter().map(|begun| place.opened(begun).unwrap()).collect();
+    assert_eq!((talks.len(), place.keeper.lock().fresh.len()), (SESSIONS + 2, SESSIONS));
+    let quiet = |talk: &Talk| place.keeper.lock().fresh.iter().all(|fresh| !Arc::ptr_eq(&fresh.session, &talk.sitting.proven));
+    let gone: Vec<bool> = talks.iter().take(3).map(quiet).collect();
+    assert_eq!(gone, [true, true, false], "the one that was silent longest goes");
 }
