@@ -89,6 +89,13 @@ def forget(page, part):
     page.evaluate(f"document.querySelector('#{part}').dataset.state = 'idle'")
 
 
+def anew(page):
+    """The card is put away, where there is one."""
+    if page.evaluate("document.querySelector('#card-change').checkVisibility()"):
+        page.click("#card-change")
+        comes_to(page, "card", "empty", 20)
+
+
 def card_file(page, path):
     forget(page, "card")
     page.attach("#card-file", path)

@@ -11,7 +11,7 @@ import { begin as begin_sign } from "../app/sign.mjs";
 import { Keeping } from "../keeping.mjs";
 import { Module } from "../module.mjs";
 import { document } from "./document.mjs";
-import { Scripted, fake_database, gate, refusal, settled } from "./fakes.mjs";
+import { Scripted, fake_database, fake_locks, gate, refusal, settled } from "./fakes.mjs";
 
 const page = document();
 const { by } = page;
@@ -31,12 +31,13 @@ const believed = { ...told, is: "believed", verdict: "accepted" };
 const disbelieved = { ...told, is: "disbelieved", verdict: "refused", refusal: { stage: "report" }, error: { code: "RW-C-OTHER-CLUSTER", words: "Another cluster." } };
 
 // A module whose answers wait at a gate; `effects` come of opening.
-function waiting({ effects = [], calls = {} } = {}) {
+function waiting({ effects = [], calls = {}, asks } = {}) {
     const { passed, open, shut } = gate();
     const core = new Scripted((event, _, name) => {
         if (calls[name]) return calls[name]();
         if (name === "card") return [{ is: "card", ...card(ONE).facts }];
         if (name === "open") return [{ is: "opened", client: 1, cluster: ONE, user: "ee", anchor: { known: false, detected: null } }, ...effects];
+        if (event.is === "ask" && asks) return asks(event);
         return event.is === "close" ? [{ is: "ended" }] : [];
     });
     core.told = (name, kind) => core.call(name, {}).find(({ is }) => is === kind);
@@ -89,6 +90,7 @@ for (const [what, effects] of [
         set("card", card(OTHER));
         await one.done;
         assert.deepEqual([shown("chain"), here.judged], [nothing, null]);
+        assert.equal(by("said").textContent, "Asking a node for its evidence.", "nothing is said of it");
     });
 }
 
@@ -142,6 +144,30 @@ test("a card that is changed while the key is fetched opens no client", async ()
     one.answers();
     await done;
     assert.deepEqual([by("sign").dataset.state, here.client, here.device, one.core.calls.length], ["out", null, null, 0]);
+});
+
+test("a card that is changed while the user is asked for ends the client of the first", async () => {
+    const locks = fake_locks();
+    Object.defineProperty(globalThis, "navigator", { value: { locks }, configurable: true, writable: true });
+    here.keeping = await Keeping.open(fake_database());
+    const entered = async (meanwhile) => {
+        const asks = ({ ticket }) => {
+            meanwhile?.();
+            meanwhile = null; // once: the notes ask too
+            return [{ is: "answer", ticket, answer: {}, payload: bytes() }];
+        };
+        const one = waiting({ asks });
+        here.module = one.module;
+        set("card", card(ONE));
+        one.answers();
+        await by("sign-in").happens("click");
+        return one;
+    };
+    const one = await entered(() => set("card", card(OTHER)));
+    assert.deepEqual([by("sign").dataset.state, here.client, one.core.events("close").length, locks.held.size], ["out", null, 1, 0]);
+    await entered();
+    assert.deepEqual([by("sign").dataset.state, here.client?.cluster], ["in", ONE]);
+    await by("sign-out").happens("click");
 });
 
 test("with signing out goes what the page has of the key", async () => {
@@ -275,7 +301,7 @@ test("a note that was removed elsewhere, or was shown to whoever signed in befor
 test("a verdict goes with the file it was of", async () => {
     const verified = { is: "verified", ...told, verdict: "refused", pinned_by: "card", refusal: { stage: "report" }, error: { code: "RW-C-OTHER-CLUSTER", words: "Another cluster." } };
     const file = { size: 1, arrayBuffer: async () => bytes(1).buffer };
-    const judge = async (meanwhile) => {
+    const judge = async (meanwhile, fault) => {
         const one = waiting({ calls: { verify: () => [verified] } });
         here.module = one.module;
         by("offline-exchange").files = [file];
@@ -283,7 +309,8 @@ test("a verdict goes with the file it was of", async () => {
         await settled();
         assert.equal(by("offline").dataset.state, "judging");
         await meanwhile?.();
-        one.answers();
+        if (fault) one.fails(fault);
+        else one.answers();
         await done;
     };
     set("card", card(ONE));
@@ -294,6 +321,8 @@ test("a verdict goes with the file it was of", async () => {
         assert.deepEqual(shown("offline"), nothing);
         await judge(change);
         assert.deepEqual(shown("offline"), nothing, "one that comes after the change");
+        await judge(change, refusal("RW-C-EXCHANGE"));
+        assert.deepEqual(shown("offline"), nothing, "a fault that comes after the change");
     }
     by("offline-card").files = [file];
     await judge();
