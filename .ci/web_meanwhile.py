@@ -113,7 +113,7 @@ def overwritten(stage):
     page.click("#sign-take")
     comes_to(page, "sign", "in", SIGNING_SECONDS)
     # The list names the newer version; its text was never shown here.
-    page.wait("document.querySelector('#notes-list li[data-name=shared]')", "the list", 30)
+    page.wait("document.querySelector('#notes-list li[data-name=shared]') !== null", "the list", 30)
     page.fill("#note-name", "shared")
     page.fill("#note-text", "typed over what the first had seen")
     page.click("#note-write", WRITING_SECONDS)
