@@ -9,6 +9,7 @@ import struct
 import time
 import zlib
 
+import web_meanwhile
 from browser import Failed
 from web_steps import *  # pylint: disable=wildcard-import,unused-wildcard-import  # steps are this file's vocabulary
 
@@ -300,12 +301,6 @@ def image(width, height, pixel):
     return b"\x89PNG\r\n\x1a\n" + part(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)) + part(b"IDAT", zlib.compress(rows)) + part(b"IEND", b"")
 
 
-def anew(page):
-    if page.evaluate("document.querySelector('#card-change').checkVisibility()"):
-        page.click("#card-change")
-        comes_to(page, "card", "empty", 20)
-
-
 @scenario("cards that are none: garbage, cut off, changed, huge; pictures that are none")
 def garbage(stage):
     page = opened(stage)
@@ -460,6 +455,11 @@ def narrow(stage):
     page.no_sideways()
     stage.shot("whole")
     page.accessible()
+
+
+scenario("the card is changed while a node is asked: what is shown is of the card that stands there, or nothing", first=(web_meanwhile.HELD,))(web_meanwhile.card_changed)
+scenario("the card is changed while signing in: it stays at the cluster it was begun with, and ends", first=(web_meanwhile.HELD,))(web_meanwhile.signing_changed)
+scenario("a note that another tab wrote is not overwritten unseen: nothing of either is lost")(web_meanwhile.overwritten)
 
 
 # The last: afterwards this cluster's users know that it was set back.

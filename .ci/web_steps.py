@@ -89,6 +89,13 @@ def forget(page, part):
     page.evaluate(f"document.querySelector('#{part}').dataset.state = 'idle'")
 
 
+def anew(page):
+    """The card is put away, where there is one."""
+    if page.evaluate("document.querySelector('#card-change').checkVisibility()"):
+        page.click("#card-change")
+        comes_to(page, "card", "empty", 20)
+
+
 def card_file(page, path):
     forget(page, "card")
     page.attach("#card-file", path)
@@ -148,7 +155,8 @@ def wrote(page, name, text):
 
 
 def has(page, name, text):
-    """A note is there and says this."""
+    """A note is there and says this, now: not what was shown of it before."""
+    page.evaluate("delete document.querySelector('#note-shown').dataset.name, 0")
     page.click(f'#notes-list li[data-name="{name}"] .note-read', WRITING_SECONDS)
     shown = page.wait(f"document.querySelector('#note-shown:not([hidden])')?.dataset.name === {json.dumps(name)} && document.querySelector('#note-shown-text').textContent", f"note {name} to be shown", WRITING_SECONDS)
     if shown != text:

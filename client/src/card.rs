@@ -122,3 +122,55 @@ fn named(path: &Path, fault: CardFault) -> ReadCardError {
         CardFault::Link(_) => ReadCardError::Malformed { path, source: DecodeError::Illegal { what: "cluster card" } },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{CARD_FILE_BYTES, ReadCardError, read_card};
+    use ringwall_sim::world;
+    use ringwall_wire::card_text::{CardTextError, card_to_text};
+    use ringwall_wire::genesis::ClusterCard;
+    use ringwall_wire::ids::Nonce;
+
+    fn card() -> ClusterCard {
+        let policy = world::policy();
+        let genesis = world::genesis_record(&policy, "a cluster", Nonce([5; 32]));
+        ClusterCard { genesis, policy, steps: Default::default(), addresses: Default::default(), web: Default::default() }
+    }
+
+    /// A file with these bytes, read as a card.
+    fn read(bytes: &[u8]) -> Result<(), ReadCardError> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("cluster.card");
+        std::fs::write(&path, bytes).unwrap();
+        read_card(&path, None).map(drop)
+    }
+
+    #[test]
+    fn the_text_of_a_card_is_read_and_one_that_is_none_says_which_character() {
+        let text = card_to_text(&card());
+        assert!(read(text.as_bytes()).is_ok());
+        assert!(read(format!("\n  {text}\n").as_bytes()).is_ok());
+        let (start, rest) = text.split_at(40);
+        for (words, at) in [(format!("{start}!{rest}"), 41 - "ringwall-card:".len()), ("ringwall-card:AA*A".into(), 3)] {
+            let fault = read(words.as_bytes()).unwrap_err();
+            assert_eq!(fault.code(), "RW-C-CARD-TEXT");
+            assert!(matches!(fault, ReadCardError::Text { source: CardTextError::Damaged { at: found }, .. } if found == at), "{fault}");
+            assert!(fault.to_string().contains("cluster.card") && fault.to_string().contains("copy the whole text again"), "{fault}");
+        }
+    }
+
+    #[test]
+    fn text_that_is_cut_off_or_holds_no_card_has_the_code_of_text() {
+        let text = card_to_text(&card());
+        for words in ["ringwall-card:", "ringwall-card:AAAA", text.get(..text.len() / 2).unwrap(), &format!("{text}{text}")] {
+            assert_eq!(read(words.as_bytes()).unwrap_err().code(), "RW-C-CARD-TEXT", "{}", words.len());
+        }
+    }
+
+    #[test]
+    fn what_is_no_text_of_a_card_has_another_code() {
+        assert_eq!(read(b"hello").unwrap_err().code(), "RW-C-CARD-MALFORMED");
+        assert_eq!(read(b"ringwall:00").unwrap_err().code(), "RW-C-CARD-MALFORMED");
+        assert_eq!(read(&vec![b'A'; CARD_FILE_BYTES + 1]).unwrap_err().code(), "RW-C-CARD-TOO-LARGE");
+    }
+}

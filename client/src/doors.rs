@@ -41,3 +41,104 @@ async fn door(cluster_id: &ClusterId, address: &str) -> Option<WebDoor> {
     endpoint.wait_idle().await;
     descriptor.web.filter(|_| descriptor.cluster_id == *cluster_id)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::doors;
+    use quinn::Endpoint;
+    use ringwall_quic::{FrameReader, FrameWriter};
+    use ringwall_wire::bounded::{List, Text};
+    use ringwall_wire::codec::Message as _;
+    use ringwall_wire::genesis::WebDoor;
+    use ringwall_wire::ids::{ClusterId, Digest, Epoch, Incarnation, KemPublic, NoisePublic, PolicyVersion};
+    use ringwall_wire::limits::{HANDSHAKE_MESSAGE_BYTES, SLOTS};
+    use ringwall_wire::session::{GetDescriptor, NodeDescriptor};
+    use std::time::{Duration, Instant};
+
+    const CLUSTER: ClusterId = ClusterId([7; 32]);
+    const SOON: Duration = Duration::from_secs(20);
+    /// Connections one node here takes.
+    const TAKEN: usize = 2 * SLOTS;
+
+    fn door(host: &str) -> WebDoor {
+        let text = |words: String| Text::new(words).unwrap();
+        let certificates = List::new(vec![Digest([9; 32])]).unwrap();
+        WebDoor { address: text(format!("{host}:443")), certificates, socket: text(format!("wss://{host}/")) }
+    }
+
+    fn descriptor(cluster_id: ClusterId, web: Option<WebDoor>) -> Vec<u8> {
+        NodeDescriptor {
+            version: 1,
+            cluster_id,
+            epoch: Epoch(1),
+            incarnation: Incarnation::new(Epoch(1), 1),
+            noise: NoisePublic([3; 32]),
+            kem: KemPublic([4; 1184]),
+            policy_version: PolicyVersion(1),
+            web,
+        }
+        .encode()
+    }
+
+    /// A node that answers whoever asks for its descriptor with this frame; with none it reads on and is silent.
+    fn node(answer: Option<Vec<u8>>) -> (Endpoint, Text<128>) {
+        let config = ringwall_quic::server_config().unwrap();
+        let endpoint = ringwall_quic::bind("127.0.0.1:0".parse().unwrap(), Some(config)).unwrap();
+        let address = Text::new(endpoint.local_addr().unwrap().to_string()).unwrap();
+        let taking = endpoint.clone();
+        tokio::spawn(async move {
+            for _ in 0..TAKEN {
+                let Some(incoming) = taking.accept().await else { return };
+                tokio::spawn(spoken(incoming, answer.clone()));
+            }
+        });
+        (endpoint, address)
+    }
+
+    async fn spoken(incoming: quinn::Incoming, answer: Option<Vec<u8>>) {
+        let connection = incoming.await.unwrap();
+        let (send, recv) = connection.accept_bi().await.unwrap();
+        let (mut writer, mut reader) = (FrameWriter::new(send), FrameReader::new(recv));
+        let asked = reader.read(HANDSHAKE_MESSAGE_BYTES, SOON).await.unwrap();
+        assert!(GetDescriptor::decode(&asked).unwrap().versions.contains(&1));
+        if let Some(answer) = answer {
+            // Whoever asked may have left at the first bytes of it.
+            writer.write(&answer, SOON).await.ok();
+        }
+        connection.closed().await;
+    }
+
+    #[tokio::test]
+    async fn doors_stand_in_the_order_of_the_addresses_and_none_is_another_clusters() {
+        let answers = [(CLUSTER, Some("first")), (CLUSTER, None), (ClusterId([8; 32]), Some("others")), (CLUSTER, Some("last"))];
+        let nodes: Vec<_> = answers.iter().map(|(cluster, host)| node(Some(descriptor(*cluster, host.map(door))))).collect();
+        let addresses: Vec<_> = nodes.iter().map(|(_, address)| address.clone()).collect();
+        assert_eq!(doors(&CLUSTER, &addresses).await.to_vec(), [door("first"), door("last")]);
+        assert!(doors(&CLUSTER, &[]).await.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_node_that_is_silent_or_talks_nonsense_holds_nobody_up_and_hides_no_other() {
+        let good = descriptor(CLUSTER, Some(door("good")));
+        let cut = good.get(..good.len() - 1).unwrap().to_vec();
+        let answers = [None, Some(vec![0xff; 100]), Some(cut), Some(vec![0; HANDSHAKE_MESSAGE_BYTES + 1]), Some(good)];
+        let nodes: Vec<_> = answers.into_iter().map(node).collect();
+        // A port where nobody is, and addresses that are none.
+        let nobody = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let more = [nobody.local_addr().unwrap().to_string(), "127.0.0.1".into(), "127.0.0.1:65536".into(), String::new()];
+        let addresses: Vec<_> =
+            more.into_iter().map(|words| Text::new(words).unwrap()).chain(nodes.iter().map(|(_, address)| address.clone())).collect();
+        let begun = Instant::now();
+        assert_eq!(doors(&CLUSTER, &addresses).await.to_vec(), [door("good")]);
+        assert!(begun.elapsed() < SOON, "all are asked at once, each for five seconds");
+    }
+
+    #[tokio::test]
+    async fn no_more_are_asked_than_a_cluster_has_slots() {
+        let (_good, address) = node(Some(descriptor(CLUSTER, Some(door("good")))));
+        let (_last, after) = node(Some(descriptor(CLUSTER, Some(door("one too many")))));
+        let mut addresses = vec![address; SLOTS];
+        addresses.push(after);
+        assert_eq!(doors(&CLUSTER, &addresses).await.to_vec(), vec![door("good"); SLOTS]);
+    }
+}

@@ -68,7 +68,7 @@ export async function disbelieved(refused) {
     if (worst.stages) {
         show("chain-facts", false);
         offered(worst.exchange);
-        await lay_out("chain", worst);
+        if (!(await lay_out("chain", worst))) return;
     }
     const { code } = tell("chain-error", refusal_error(worst));
     part("chain", STATES[rank(worst)], code);
@@ -90,6 +90,7 @@ async function started(card) {
     if (here.card !== card) return;
     if (!good) return await disbelieved(refused);
     await believed(good);
+    if (here.card !== card) return;
     said(`Genuine. Judged in ${Math.round(good.times?.judging_ms ?? 0)} milliseconds.`);
     go("chain");
 }

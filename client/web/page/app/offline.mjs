@@ -4,7 +4,7 @@
 
 import { verify } from "../ringwall.mjs";
 import { by, el, file_bytes, part, said, tell, untell, when } from "./dom.mjs";
-import { here } from "./here.mjs";
+import { here, on } from "./here.mjs";
 import { refusal_error } from "./chain.mjs";
 import { clear, lay_out } from "./questions.mjs";
 import { date } from "./when.mjs";
@@ -14,7 +14,18 @@ const EXCHANGE_BYTES = 24 * 1024 * 1024; // docs/limits.md: `EXCHANGE_ROW_BYTES`
 
 const STATES = { accepted: "accepted", refused: "refused", "cannot-tell": "cannot-tell" };
 
+// How often the files were changed.
+let changes = 0;
+
+function changed() {
+    changes += 1;
+    untell("offline-error");
+    clear("offline");
+    part("offline", "idle");
+}
+
 async function judged() {
+    const mine = changes;
     clear("offline");
     part("offline", "judging");
     const [card] = by("offline-card").files;
@@ -22,13 +33,14 @@ async function judged() {
     try {
         const bytes = card ? await file_bytes(card, CARD_BYTES) : here.card?.bytes;
         const told = await verify(bytes, await file_bytes(exchange, EXCHANGE_BYTES), { module: here.module });
-        await lay_out("offline", told);
+        if (changes !== mine || !(await lay_out("offline", told))) return;
         const by_whom = told.pinned_by === "card" ? "the card" : "the file itself, so it says nothing about which cluster you mean";
         by("offline-verdict").append(el("small", { class: "quiet" }, ` As of ${date(told.at_s)}. The cluster was named by ${by_whom}.`));
         if (told.error) tell("offline-error", refusal_error(told));
         part("offline", STATES[told.verdict] ?? "failed", told.error?.code);
         said("Judged without a network.");
     } catch (thrown) {
+        if (changes !== mine) return;
         const { code } = tell("offline-error", thrown);
         part("offline", "failed", code);
     }
@@ -38,13 +50,8 @@ export function begin() {
     by("offline-exchange").addEventListener("change", ({ target }) => {
         by("offline-verify").disabled = target.files.length === 0 || !here.module;
     });
-    // A verdict stands beside the files it is about, and no others.
-    for (const id of ["offline-card", "offline-exchange"]) {
-        by(id).addEventListener("change", () => {
-            untell("offline-error");
-            clear("offline");
-            part("offline", "idle");
-        });
-    }
+    // A verdict stands beside the files it is about, and no others; where no card was chosen, beside the card of the first step.
+    for (const id of ["offline-card", "offline-exchange"]) by(id).addEventListener("change", changed);
+    on("card", () => by("offline-card").files.length === 0 && changed());
     when("offline-verify", "click", "offline-error", judged);
 }

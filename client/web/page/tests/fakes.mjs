@@ -63,30 +63,43 @@ export function fake_database(faults = {}) {
     const stores = new Map();
     const connections = new Set();
     const later = (work) => setTimeout(work, 0);
+    // Transactions follow each other, as those of the real one do where one of them writes.
+    let last = Promise.resolve();
 
-    function request(work) {
+    function request(work, transaction, begun) {
         const made = {};
-        later(() => {
+        const answered = () => {
             try {
+                if (transaction.over) throw named("AbortError");
                 made.result = work();
                 made.onsuccess?.();
             } catch (thrown) {
                 made.error = thrown;
                 made.onerror?.();
             }
-        });
+        };
+        begun.then(() => later(answered));
         return made;
     }
 
     function transaction(mode, options) {
-        const undo = new Map([...stores].map(([name, rows]) => [name, new Map(rows)]));
         const made = { mode, options, error: null, over: false };
+        const begun = last;
+        let undo = new Map();
         let idle;
+        let ends;
+        last = begun.then(() => new Promise((resolve) => (made.over ? resolve() : (ends = resolve))));
+        const over = () => {
+            made.over = true;
+            clearTimeout(idle);
+            ends?.();
+        };
         // A transaction ends when nothing was asked of it for a while, as the real one does with its last request.
         const touched = () => {
             clearTimeout(idle);
+            if (made.over) return;
             idle = setTimeout(() => {
-                made.over = true;
+                over();
                 if (faults.commit) {
                     undo.forEach((rows, name) => stores.set(name, rows));
                     made.error = named(faults.commit);
@@ -97,15 +110,13 @@ export function fake_database(faults = {}) {
         };
         const asked = (work) => {
             if (made.over) throw named("TransactionInactiveError");
-            touched();
-            const one = request(work);
-            later(touched);
+            const one = request(work, made, begun);
+            begun.then(() => (touched(), later(touched)));
             return one;
         };
         made.abort = () => {
             if (made.over) throw named("InvalidStateError");
-            made.over = true;
-            clearTimeout(idle);
+            over();
             undo.forEach((rows, name) => stores.set(name, rows));
             later(() => made.onabort?.());
         };
@@ -118,7 +129,10 @@ export function fake_database(faults = {}) {
             put: (value, key) => write(() => void stores.get(name).set(key, structuredClone(value))),
             delete: (key) => write(() => void stores.get(name).delete(key)),
         });
-        touched();
+        begun.then(() => {
+            undo = new Map([...stores].map(([name, rows]) => [name, new Map(rows)]));
+            touched();
+        });
         return made;
     }
 

@@ -125,6 +125,23 @@ test("a key of the browser's own signs, is the same at the next visit, and canno
     assert.notEqual(other.head.public, device.head.public, "two clusters cannot tell that it is one browser");
 });
 
+test("two first visits at once make one key", async () => {
+    const database = fake_database();
+    const tabs = [await open(database), await open(database)];
+    const [one, two] = await Promise.all(tabs.map((keeping) => browser_device(keeping, CLUSTER)));
+    assert.deepEqual([two.head, two.who, two.user_key], [one.head, one.who, one.user_key]);
+    assert.deepEqual((await browser_device(await open(database), CLUSTER)).head, one.head);
+    assert.equal(database.stores.get("devices").size, 1);
+});
+
+test("of two records of a first visit the first one stays", async () => {
+    const keeping = await open(fake_database());
+    const both = await Promise.all([keeping.first_device(CLUSTER, "browser", { who: "one" }), keeping.first_device(CLUSTER, "browser", { who: "two" })]);
+    assert.deepEqual(both, [{ who: "one" }, { who: "one" }]);
+    assert.deepEqual(await keeping.device(CLUSTER, "browser"), { who: "one" });
+    assert.deepEqual(await keeping.first_device("cd".repeat(32), "browser", { who: "two" }), { who: "two" }, "another cluster has its own");
+});
+
 test("where a browser cannot sign, a seed is kept wrapped", async () => {
     const database = fake_database();
     const keeping = await open(database);

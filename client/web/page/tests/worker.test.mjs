@@ -14,19 +14,21 @@ const LIST = readFileSync(new URL("app/pins.json", ROOT));
 const MODULE = Buffer.from("a module");
 const hash = (bytes) => createHash("sha256").update(bytes).digest("hex");
 
-// The worker with a network and a cache of its own; `change(path, bytes)` is a server that is dishonest.
-function worker(change = (_, bytes) => bytes) {
+// The worker with a network and a cache of its own; `change(path, bytes)` is a server that is dishonest. `list` is what it is pinned to, `more` are files beside the page's.
+function worker(change = (_, bytes) => bytes, { list = LIST, more = {} } = {}) {
     const listeners = {};
+    let skipped = 0;
     const stores = new Map();
     const asked = [];
     let online = true;
     const held = (path) => {
         if (path === "ringwall.wasm") return MODULE;
+        if (more[path]) return more[path];
         if (path === "published.json") return Buffer.from(JSON.stringify({ module: { file: "ringwall.wasm", sha256: hash(MODULE) } }));
         if (path === "demo.json") return Buffer.from("{}");
         return readFileSync(new URL(path, ROOT));
     };
-    const self = { location: { href: "https://x.test/page/app/worker.js" }, addEventListener: (name, work) => (listeners[name] = work), clients: { claim: async () => {} } };
+    const self = { location: { href: "https://x.test/page/app/worker.js" }, addEventListener: (name, work) => (listeners[name] = work), clients: { claim: async () => {} }, skipWaiting: () => skipped++ };
     const caches = {
         open: async (name) => {
             if (!stores.has(name)) stores.set(name, new Map());
@@ -42,7 +44,7 @@ function worker(change = (_, bytes) => bytes) {
         if (!online) throw new TypeError("no network");
         return new Response(change(path, held(path)), { headers: { "content-security-policy": "default-src 'none'" } });
     };
-    vm.runInNewContext(WORKER, { self, caches, fetch, crypto, URL, Response, Uint8Array, Array, TextDecoder, JSON, Error });
+    vm.runInNewContext(WORKER.replace(hash(LIST), hash(list)), { self, caches, fetch, crypto, URL, Response, Uint8Array, Array, TextDecoder, JSON, Error });
     const installed = async () => {
         let done;
         listeners.install({ waitUntil: (work) => (done = work) });
@@ -53,7 +55,7 @@ function worker(change = (_, bytes) => bytes) {
         listeners.fetch({ request: { method: "GET", url: `https://x.test/page/${path}` }, respondWith: (work) => (answer = work) });
         return await answer;
     };
-    return { installed, get, asked, stores, cut: () => (online = false), listeners };
+    return { installed, get, asked, stores, skipped: () => skipped, cut: () => (online = false), listeners };
 }
 
 test("what was kept is served from the copy, with the page's policy and no network", async () => {
@@ -81,7 +83,39 @@ for (const bent of ["app/pins.json", "app/index.html", "session.mjs", "app/style
     });
 }
 
-test("a new copy waits until it is taken, and takes the older ones away", async () => {
+for (const [what, published] of [
+    ["a pinned file in place of a verifier", { module: { file: "app/style.css", sha256: hash(readFileSync(new URL("app/style.css", ROOT))) } }],
+    ["a pinned file that ends like one", { module: { file: "pinned.wasm", sha256: hash(MODULE) } }],
+    ["a file outside of the page", { module: { file: "../evil.wasm", sha256: hash(MODULE) } }],
+    ["another place", { module: { file: "https://evil.test/a.wasm", sha256: hash(MODULE) } }],
+    ["no hash", { module: { file: "ringwall.wasm", sha256: "" } }],
+    ["nothing", {}],
+]) {
+    test(`a copy whose published.json names ${what} is not kept`, async () => {
+        // A list that pins a file of a verifier's name: the worker is told its hash, as pin.mjs does.
+        const list = Buffer.from(JSON.stringify({ files: { "app/style.css": JSON.parse(LIST).files["app/style.css"], "pinned.wasm": hash(MODULE) } }));
+        const served = { "published.json": Buffer.from(JSON.stringify(published)), "app/pins.json": list };
+        const one = worker((path, bytes) => served[path] ?? bytes, { list, more: { "pinned.wasm": MODULE } });
+        await assert.rejects(one.installed(), /published.json names no verifier/);
+        assert.equal(one.stores.size, 0);
+        // The same list with a verifier of its own is kept.
+        served["published.json"] = Buffer.from(JSON.stringify({ module: { file: "ringwall.wasm", sha256: hash(MODULE) } }));
+        await one.installed();
+        assert.equal([...one.stores.values()][0].size, 5);
+    });
+}
+
+test("a copy that was installed is used when no tab is open, or at once where a person takes it", async () => {
+    const one = worker();
+    await one.installed();
+    assert.equal(one.skipped(), 0, "by itself it passes nobody over");
+    one.listeners.message({ data: "something else" });
+    assert.equal(one.skipped(), 0);
+    one.listeners.message({ data: "take" });
+    assert.equal(one.skipped(), 1);
+});
+
+test("a copy that comes into use takes the older ones away, and nothing of others", async () => {
     const one = worker();
     await one.installed();
     one.stores.set("ringwall old", new Map());
