@@ -151,8 +151,14 @@ mod tests {
         assert!(read(text.as_bytes()).is_ok());
         assert!(read(format!("\n  {text}\n").as_bytes()).is_ok());
         let (start, rest) = text.split_at(40);
-        for (words, at) in [(format!("{start}!{rest}"), 41 - "ringwall-card:".len()), ("ringwall-card:AA*A".into(), 3)] {
-            let fault = read(words.as_bytes()).unwrap_err();
+        let cases = [
+            (format!("{start}!{rest}").into_bytes(), 41 - "ringwall-card:".len()),
+            (b"ringwall-card:AA*A".to_vec(), 3),
+            // What is no text at all is counted from the same place.
+            (b"\n ringwall-card:AA\xffA".to_vec(), 3),
+        ];
+        for (words, at) in cases {
+            let fault = read(&words).unwrap_err();
             assert_eq!(fault.code(), "RW-C-CARD-TEXT");
             assert!(matches!(fault, ReadCardError::Text { source: CardTextError::Damaged { at: found }, .. } if found == at), "{fault}");
             assert!(fault.to_string().contains("cluster.card") && fault.to_string().contains("copy the whole text again"), "{fault}");

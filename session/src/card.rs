@@ -71,7 +71,9 @@ pub fn newest_policy(card: &ClusterCard) -> PolicyDoc {
 /// Reads the bytes of a card file, or the text of one where they say so: bytes of a card never begin like it.
 pub fn read(bytes: &[u8]) -> Result<ClusterCard, CardFault> {
     if bytes.trim_ascii_start().starts_with(CARD_TEXT_PREFIX.as_bytes()) {
-        let text = std::str::from_utf8(bytes).map_err(|fault| CardTextError::Damaged { at: fault.valid_up_to().saturating_add(1) });
+        let begins = bytes.len().saturating_sub(bytes.trim_ascii_start().len()).saturating_add(CARD_TEXT_PREFIX.len());
+        let at = |fault: std::str::Utf8Error| fault.valid_up_to().saturating_sub(begins).saturating_add(1);
+        let text = std::str::from_utf8(bytes).map_err(|fault| CardTextError::Damaged { at: at(fault) });
         return judged(text.and_then(card_from_text).map_err(CardFault::Text)?);
     }
     if bytes.len() > CARD_BYTES {
