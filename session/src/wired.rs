@@ -10,8 +10,6 @@ mod cutter;
 mod desk;
 mod effects;
 mod roads;
-#[cfg(test)]
-mod tests;
 
 pub(crate) use desk::Word;
 pub(crate) use roads::{Over, Way};
@@ -447,3 +445,6 @@ impl Wired {
         self.core.failed(road.of, fault, now.ms);
     }
 }
+
+#[cfg(test)]
+mod tests;
