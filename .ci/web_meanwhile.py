@@ -1,9 +1,10 @@
-"""Scenarios of what changes while something waits: another card, another tab's note.
+"""Scenarios of what happens while something waits: another card, another tab's note, silence.
 
 Decides: what the page may show afterwards: what is of the card that stands there, or nothing; never the other's. Trusts: the page's own sockets to be held back by `HELD` alone, which runs before
 the page does. Out of scope: in which order scenarios run (`web_scenarios.py`), how it is clicked (`web_steps.py`).
 """
 import json
+import socket
 
 from browser import Failed
 from web_steps import *  # pylint: disable=wildcard-import,unused-wildcard-import  # steps are this file's vocabulary
@@ -125,3 +126,26 @@ def overwritten(stage):
     has(page, "shared", "from the second")
     wrote(page, "shared", "both, after reading")
     has(page, "shared", "both, after reading")
+
+
+def silent(stage):
+    """A network that swallows UDP: the dials go to a socket of ours that reads nothing, all else is the browser's own."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as hole:
+        hole.bind(("127.0.0.1", 0))
+        # The demonstration's page may go to its own nodes alone.
+        stage.page.call("Page.setBypassCSP", {"enabled": True})
+        page = opened(stage)
+        page.evaluate("""((port) => { const Real = WebTransport; globalThis.dialled = 0; globalThis.WebTransport = function (url, options) {
+            const elsewhere = new URL(url); elsewhere.port = port; globalThis.dialled++; return new Real(elsewhere.href, options); }; })(%d)""" % hole.getsockname()[1])
+        card(page)
+        checked(page)
+        if place(page)[1] != "websocket" or not page.evaluate("dialled"):
+            raise Failed(f"the session is over {place(page)[1]} after {page.evaluate('dialled')} dials of WebTransport")
+        took_ms = times(page)[1]
+        hole.setblocking(False)
+        if not hole.recv(2048):
+            raise Failed("the browser sent nothing by UDP")
+        signed_in(page)
+        wrote(page, "by another way", "UDP is swallowed here")
+        has(page, "by another way", "UDP is swallowed here")
+        stage.note(f"WebSocket in its place; {took_ms:.0f} ms from its dial to the verdict")

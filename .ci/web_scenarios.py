@@ -460,6 +460,7 @@ def narrow(stage):
 scenario("the card is changed while a node is asked: what is shown is of the card that stands there, or nothing", first=(web_meanwhile.HELD,))(web_meanwhile.card_changed)
 scenario("the card is changed while signing in: it stays at the cluster it was begun with, and ends", first=(web_meanwhile.HELD,))(web_meanwhile.signing_changed)
 scenario("a note that another tab wrote is not overwritten unseen: nothing of either is lost")(web_meanwhile.overwritten)
+scenario("a network that swallows UDP: WebTransport has its share of the time, then the same by WebSocket", expected=DEAD)(web_meanwhile.silent)
 
 
 # The last: afterwards this cluster's users know that it was set back.
