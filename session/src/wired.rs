@@ -81,8 +81,10 @@ struct Road {
     address: String,
     /// When the attempt has failed.
     until_ms: u64,
-    /// When the next way is tried, unless this one is open; none for the last one, which has what time there is.
+    /// When the next way is tried, unless the node said something on this one; none for the last one, which has what time there is.
     give_up_ms: Option<u64>,
+    /// Nothing came from the node since the way is open.
+    is_silent: bool,
     at: At,
     cutter: Cutter,
     /// Bytes that were given out and not taken by the transport.
@@ -90,9 +92,15 @@ struct Road {
 }
 
 impl Road {
-    /// When it makes room for the next way; none once it is open.
+    /// Its share of what time the attempt has left, so that each way after it has as much.
+    fn share_ms(&self, now: Now) -> u64 {
+        let ways = u64::try_from(self.left.len()).unwrap_or(u64::MAX).saturating_add(1);
+        self.until_ms.saturating_sub(now.ms).checked_div(ways).unwrap_or_default().max(1)
+    }
+
+    /// When it makes room for the next way; none once the node said something.
     fn gives_up_ms(&self) -> Option<u64> {
-        self.give_up_ms.filter(|_| matches!(self.at, At::Asked))
+        self.give_up_ms.filter(|_| self.is_silent)
     }
 }
 
@@ -219,6 +227,8 @@ impl Wired {
             Reached::WebSocket => web_socket_binding(),
         };
         self.core.reached(road.of);
+        // What time is left is shared anew: this way may have been told late.
+        road.give_up_ms = road.give_up_ms.map(|_| now.ms.saturating_add(road.share_ms(now)));
         let goal = Goal::User { client: road.client };
         match Opening::begin((&self.memory, &self.terms), goal, &road.address, binding, now, rng) {
             Ok((opening, step)) => {
@@ -234,6 +244,7 @@ impl Wired {
     pub(crate) fn arrived(&mut self, dial: u64, bytes: &[u8], now: Now, rng: &mut dyn CryptoRng) {
         let Some(road) = self.dials.get_mut(&dial) else { return };
         road.cutter.push(bytes);
+        road.is_silent &= bytes.is_empty() || matches!(road.at, At::Asked);
         match road.at {
             // A node has nothing to say before it is spoken to, and what its host is ahead of itself is little.
             At::Asked if road.cutter.is_ahead() => {
@@ -304,7 +315,7 @@ impl Wired {
         }
     }
 
-    /// A way ended, or could not be opened: then the next one to the same place is tried.
+    /// A way ended, or could not be opened. Where nothing came of it the next one to the same place is tried.
     pub(crate) fn lost(&mut self, dial: u64, why: String, now: Now) {
         let Some(road) = self.dials.get(&dial) else { return };
         match road.at {
@@ -314,6 +325,7 @@ impl Wired {
                 self.core.broke(of, LinkError::Lost(why), now.ms);
             }
             At::Asked => self.another_way(dial, why, now),
+            At::Opening(_) if road.is_silent => self.another_way(dial, why, now),
             At::Opening(_) => self.failed(dial, DialError::Unreachable(format!("the connection was lost: {why}")), now),
         }
     }
@@ -342,7 +354,12 @@ impl Wired {
         self.core.close();
     }
 
-    /// When the next call is wanted though nothing happened.
+    /// Time went on. What happened before is told before: a way that was opened in time is not ended because somebody was busy.
+    pub(crate) fn tick(&mut self, now: Now) {
+        self.end_what_is_late(now);
+    }
+
+    /// When [`Wired::tick`] is wanted though nothing happened.
     pub(crate) fn wake(&self) -> Option<u64> {
         let late = self.dials.values().filter_map(Road::gives_up_ms).min();
         [self.core.wake(), self.memory.due_ms(), late].into_iter().flatten().min().filter(|_| !self.over)
@@ -354,7 +371,6 @@ impl Wired {
             self.memory.settle();
             self.keep_changed();
         }
-        self.end_what_is_late(now);
         loop {
             if let Some(out) = self.out.pop_front() {
                 return Some(out);

@@ -90,9 +90,30 @@ fn a_way_that_says_nothing_makes_room_for_the_next_one() {
     }
     let reached = spoken.handle(&at(&client, now_ms, json!({ "is": "reached", "dial": second["dial"], "over": "websocket" }), b""));
     assert_eq!(told(&reached, "send").len(), 1);
-    // One that is open has no such time.
+    // The last one has what time there is.
     let later = tick(&mut spoken, 5_900);
     assert!(told(&later, "hang_up").is_empty() && told(&later, "unusable").is_empty(), "{:?}", heads(&later));
+}
+
+#[test]
+fn a_way_that_was_open_in_time_is_told_late_and_used_and_one_that_then_is_silent_makes_room() {
+    let (node, mut spoken) = (Node::new(), spoken());
+    let (client, opened) = page(&node, &mut spoken);
+    let first = told(&opened, "dial").remove(0);
+    // Its host was busy: something else is told before, when the time of the way is over.
+    let before = spoken.handle(&at(&client, 3_600, json!({ "is": "forget", "ticket": 9 }), b""));
+    assert!(told(&before, "hang_up").is_empty() && told(&before, "dial").iter().all(|dial| dial["over"] == "webtransport"));
+    let reached = json!({ "is": "reached", "dial": first["dial"], "over": "webtransport", "certificate": first["certificates"][0] });
+    assert_eq!(told(&spoken.handle(&at(&client, 3_600, reached, b"")), "send").len(), 1);
+    let tick = |spoken: &mut Spoken, now_ms| spoken.handle(&at(&client, now_ms, json!({ "is": "tick" }), b""));
+    assert!(told(&tick(&mut spoken, 3_600), "hang_up").is_empty(), "it has half of what time is left");
+    // The way is there, and nothing comes over it.
+    let late = tick(&mut spoken, 4_800);
+    assert_eq!(told(&late, "hang_up")[0]["dial"], first["dial"]);
+    let second = told(&late, "dial").into_iter().find(|dial| dial["over"] == "websocket").unwrap();
+    // One that is lost in silence does the same, but no attempt begins when its time is over.
+    let lost = spoken.handle(&at(&client, 6_000, json!({ "is": "lost", "dial": second["dial"], "why": "gone" }), b""));
+    assert_eq!(told(&lost, "unusable")[0]["dial"], second["dial"]);
 }
 
 #[test]

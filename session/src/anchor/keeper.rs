@@ -20,6 +20,7 @@ use ringwall_wire::limits::EPOCHS;
 use ringwall_wire::receipt::{Anchor, EpochStart, Evidence, KnownPoint, Misdeed, Receipt, Receipted, Signer, session_nonce};
 use ringwall_wire::request::{Answer, Reply};
 use ringwall_wire::spared::{Part, spared};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Longest time an accepted receipt waits before it is kept, milliseconds: a crash before that loses no more than these last words.
@@ -106,6 +107,8 @@ struct Fresh {
 struct Proven {
     session: Session,
     exchange: Exchange,
+    /// Something it accepted was not signed by its key.
+    is_unsigned: AtomicBool,
 }
 
 /// What a session begins with.
@@ -208,20 +211,21 @@ impl Keeper {
             kept &= self.keep(fresh);
         }
         let mut inner = self.lock();
-        if kept && matches!(inner.trouble, Some(Trouble::Store { .. })) {
+        // Not while another thread's words wait that the store did not take.
+        if kept && inner.fresh.is_empty() && matches!(inner.trouble, Some(Trouble::Store { .. })) {
             inner.trouble = None;
         }
     }
 
     /// Keeps what one session accepted. False when the store did not take it: then it waits.
     fn keep(&self, fresh: &Fresh) -> bool {
-        let Proven { session, exchange } = &*fresh.session;
+        let Proven { session, exchange, .. } = &*fresh.session;
         // Receipts of other signers were verified when they were kept.
         let unsigned = |receipt: &&Receipt| receipt.leaf.nonce == session.nonce && !is_signed(receipt, &session.key);
         if fresh.anchor.receipts().find(unsigned).is_some() {
             // Nothing this session accepted is kept, also what came since; the words of others are not touched.
             self.lock().fresh.retain(|other| !Arc::ptr_eq(&other.session, &fresh.session));
-            self.hurt(Trouble::Receipt(ReceiptFault::Signature));
+            fresh.session.is_unsigned.store(true, Ordering::Relaxed);
             return true;
         }
         let signer = signer_of(session, exchange);
@@ -251,18 +255,9 @@ impl Keeper {
         matches!(self.lock().trouble, Some(Trouble::Detected(_)))
     }
 
-    /// What ended this client's use of the cluster, or of the session.
+    /// What ended this client's use of the cluster.
     fn unhurt(&self) -> Result<(), Trouble> {
-        let mut inner = self.lock();
-        match inner.trouble.clone() {
-            None => Ok(()),
-            // Told once: the next node may do better.
-            Some(Trouble::Receipt(fault)) => {
-                inner.trouble = None;
-                Err(Trouble::Receipt(fault))
-            }
-            Some(trouble) => Err(trouble),
-        }
+        self.lock().trouble.clone().map_or(Ok(()), Err)
     }
 
     fn hurt(&self, trouble: Trouble) -> Trouble {
@@ -344,7 +339,7 @@ impl Sitting {
     ) -> Result<Self, Trouble> {
         let Begun { opening, anchor, .. } = begun;
         let heads = anchor.as_ref().map(|anchor| anchor.heads()).unwrap_or_default();
-        let proven = Arc::new(Proven { session, exchange });
+        let proven = Arc::new(Proven { session, exchange, is_unsigned: AtomicBool::new(false) });
         let mut sitting =
             Sitting { keeper: Arc::clone(keeper), proven, opening, heads, anchor, number: 0, covered: 0, epochs: epochs.clone() };
         if !is_signed(&first.receipt, &sitting.proven.session.key) {
@@ -354,8 +349,11 @@ impl Sitting {
         Ok(sitting)
     }
 
-    /// Whether the session may go on.
+    /// Whether the session may go on. What was not signed is the fault of its own session, and of no other.
     pub fn goes_on(&self) -> Result<(), Trouble> {
+        if self.proven.is_unsigned.load(Ordering::Relaxed) {
+            return Err(Trouble::Receipt(ReceiptFault::Signature));
+        }
         self.keeper.unhurt()
     }
 
@@ -426,7 +424,7 @@ impl Sitting {
 
     /// Writes evidence down, at once: the client does nothing else for this cluster any more.
     fn detected(&self, what: &Contradiction, known: Receipt, got: &Receipted) -> Trouble {
-        let Proven { session, exchange } = &*self.proven;
+        let Proven { session, exchange, .. } = &*self.proven;
         let ours = |receipt: &Receipt| receipt.leaf.nonce == session.nonce;
         if !is_signed(&got.receipt, &session.key) || ours(&known) && !is_signed(&known, &session.key) {
             return Trouble::Receipt(ReceiptFault::Signature);

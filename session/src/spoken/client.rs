@@ -120,7 +120,7 @@ impl Client {
             }
             Event::Unsigned { dial, why } => self.wired.signed(self.known(dial)?, Err(short(&why)), now, &mut rng),
             Event::Unkept { why } => self.wired.unkept(&short(&why)),
-            Event::Tick {} => {}
+            Event::Tick {} => self.wired.tick(now),
             Event::Ask { ticket, op } => return self.ask(ticket, op, payload, now),
             Event::Watch { ticket, namespace, prefix, prefix_hex, after } => {
                 let prefix = bytes("prefix", prefix, prefix_hex)?.unwrap_or_default();

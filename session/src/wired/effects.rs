@@ -54,28 +54,30 @@ impl Wired {
         match left.pop_front() {
             Some(way) => {
                 let (at, cutter) = (At::Asked, Cutter::default());
-                self.dial(Road { of, client, way, left, address, until_ms, give_up_ms: None, at, cutter, waiting: 0 }, now);
+                self.dial(
+                    Road { of, client, way, left, address, until_ms, give_up_ms: None, is_silent: true, at, cutter, waiting: 0 },
+                    now,
+                );
             }
             None => self.core.failed(of, DialError::Unreachable("no way leads there".into()), now.ms),
         }
     }
 
-    /// Asks for a way. It has its share of what time the attempt has left, so that each one after it has as much.
+    /// Asks for a way.
     fn dial(&mut self, road: Road, now: Now) {
         let dial = self.next_dial;
         self.next_dial = self.next_dial.saturating_add(1);
-        let ways = u64::try_from(road.left.len()).unwrap_or(u64::MAX).saturating_add(1);
-        let within_ms = road.until_ms.saturating_sub(now.ms).checked_div(ways).unwrap_or_default();
+        let within_ms = road.share_ms(now);
         let give_up_ms = (!road.left.is_empty()).then(|| now.ms.saturating_add(within_ms));
         let way = road.way.clone();
-        self.dials.insert(dial, Road { give_up_ms, at: At::Asked, cutter: Cutter::default(), waiting: 0, ..road });
+        self.dials.insert(dial, Road { give_up_ms, is_silent: true, at: At::Asked, cutter: Cutter::default(), waiting: 0, ..road });
         self.give(Out::Dial { dial, way, within_ms });
     }
 
     /// The next way to the same place is tried, or the attempt has failed.
     pub(super) fn another_way(&mut self, dial: u64, why: String, now: Now) {
         let Some(mut road) = self.dials.remove(&dial) else { return };
-        match road.left.pop_front() {
+        match road.left.pop_front().filter(|_| now.ms < road.until_ms) {
             Some(way) => self.dial(Road { way, ..road }, now),
             None => self.ended(dial, road, DialError::Unreachable(why), now),
         }

@@ -40,7 +40,10 @@ impl Way {
 fn host(address: &str) -> &str {
     let place = address.split_once("://").map_or(address, |(_, rest)| rest);
     let place = place.split_once('/').map_or(place, |(place, _)| place);
-    place.rsplit_once(':').map_or(place, |(host, _)| host)
+    // Colons of an address of IPv6 stand in brackets.
+    let ends = place.rfind(']').unwrap_or_default();
+    let port = place.get(ends..).and_then(|rest| rest.find(':'));
+    port.and_then(|at| place.get(..ends.saturating_add(at))).unwrap_or(place)
 }
 
 /// The places of one cluster.
@@ -65,7 +68,7 @@ impl Roads {
         let is_native = over.contains(&Over::Native);
         let mut places: Vec<Vec<Way>> = Vec::new();
         while let Some(host) = doors.first().map(|door| host(&door.address).to_owned()) {
-            let here = |way: &Way| self::host(&way.address) == host;
+            let here = |way: &Way| self::host(&way.address).eq_ignore_ascii_case(&host);
             let (ours, others): (Vec<Way>, Vec<Way>) = doors.into_iter().partition(here);
             let (theirs, elsewhere): (Vec<Way>, Vec<Way>) = sockets.into_iter().partition(here);
             (doors, sockets) = (others, elsewhere);
@@ -148,6 +151,11 @@ mod tests {
         assert_eq!(places(&["a:1", "b:1"], &["ws://c:2", "wss://d:2"]), ["a:1", "b:1", "ws://c:2", "wss://d:2"]);
         // In another order.
         assert_eq!(places(&["a:1", "[::1]:1"], &["ws://[::1]:2/x", "ws://a:2"]), ["a:1 ws://a:2", "[::1]:1 ws://[::1]:2/x"]);
+        // Names have no case, and a port may be left out.
+        assert_eq!(
+            places(&["A.example:1", "[::1]:1"], &["wss://[::1]/x", "wss://a.EXAMPLE"]),
+            ["A.example:1 wss://a.EXAMPLE", "[::1]:1 wss://[::1]/x"]
+        );
         // Several nodes of one machine stand in order; where their numbers differ nobody can tell which belong together.
         assert_eq!(places(&["a:1", "a:3"], &["ws://a:2", "ws://a:4"]), ["a:1 ws://a:2", "a:3 ws://a:4"]);
         assert_eq!(places(&["a:1", "a:3"], &["ws://a:4"]), ["a:1", "a:3", "ws://a:4"]);

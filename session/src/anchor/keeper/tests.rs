@@ -334,6 +334,7 @@ fn a_session_whose_word_is_not_signed_takes_no_other_sessions_word_with_it() {
     assert_eq!(left.hears(&newer, STRANGER, 1), Ok(false));
     place.keeper.settle();
     assert_eq!(place.store.size(), Some(older.size()), "what was signed is kept, and nothing else");
+    assert!(place.begin().is_ok() && used.sitting.goes_on().is_ok(), "whoever asks first is not told of another session's fault");
     assert_eq!(left.sitting.goes_on(), Err(fault(ReceiptFault::Signature)));
     assert!(place.keeper.lock().fresh.is_empty());
     assert_eq!((place.store.accused(), place.begin().unwrap().known().unwrap().size), (0, older.size()));
