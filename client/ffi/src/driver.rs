@@ -28,6 +28,10 @@ const IDLE_MS: u64 = 200;
 /// Calls that may follow one another before the client is taken to be one that never comes to rest: far above what an opening or a full watch needs.
 const ROUNDS: usize = 100_000;
 
+/// Said where the core cannot say it any more.
+const UNKEPT: &str =
+    "the last memory could not be kept, and without it a rollback would go unnoticed. Give the program room to keep it, then connect again";
+
 /// Event and payload, for the core.
 type Event = (Zeroizing<Vec<u8>>, Zeroizing<Vec<u8>>);
 
@@ -47,6 +51,8 @@ pub(crate) struct Driver {
     waiting: BTreeMap<u64, SyncSender<Reply>>,
     events: VecDeque<Event>,
     over: Option<Vec<u8>>,
+    /// Its memory could not be kept: what the core says of that, or, where it had ended with the very same batch, we.
+    is_unkept: bool,
 }
 
 /// Fields every call brings: when, and 32 new bytes.
@@ -67,7 +73,7 @@ impl Driver {
     pub(crate) fn new(core: Box<dyn Core>, host: Box<dyn Host>, opened: &[u8]) -> Self {
         let client = client(opened).unwrap_or_default();
         let (ways, waiting) = (BTreeSet::new(), BTreeMap::new());
-        let mut driver = Driver { core, host, client, ways, wake: None, waiting, events: VecDeque::new(), over: None };
+        let mut driver = Driver { core, host, client, ways, wake: None, waiting, events: VecDeque::new(), over: None, is_unkept: false };
         driver.carry_out_all(opened);
         driver
     }
@@ -182,7 +188,7 @@ impl Driver {
             let Some((told, payload)) = self.events.pop_front().filter(|_| self.over.is_none()) else { return };
             // Only questions may be refused. A host that is refused otherwise, whose clock is none, say, cannot go on.
             if let Some(refused) = self.say(&told, &payload).filter(|answer| is_refusal(answer)) {
-                self.over = Some(refused.to_vec());
+                self.over = Some(if self.is_unkept { refusal("RW-C-MEMORY-UNKEPT", UNKEPT) } else { refused.to_vec() });
             }
         }
         self.over = Some(refusal("RW-C-CALL-ENDED", "the client never came to rest; close it and connect again"));
@@ -245,6 +251,7 @@ impl Driver {
                 self.events.push_back(signed);
             }
             "keep" if !self.host.keep(payload) => {
+                self.is_unkept = true;
                 self.events.push_front(event(&json!({ "is": "unkept", "why": "the host could not keep it" })));
                 return Batch::Ends;
             }
@@ -319,5 +326,18 @@ mod tests {
         assert_eq!(all[failed + 1..], ["core unkept", "host told ended", "host hang_up"], "and nothing after it");
         assert!(matches!(told.try_recv(), Ok(Reply::Answered(_))) && matches!(told.try_recv(), Ok(Reply::Ended(_))));
         assert!(told.try_recv().is_err() && inbox.try_recv().is_ok(), "the last one was never taken up");
+    }
+
+    #[test]
+    fn a_last_memory_that_was_not_kept_is_told_though_the_core_has_ended() {
+        let host = Scripted { fails: Some("keep more"), ..Scripted::default() };
+        let asked = json!({ "now_ms": 1, "now_s": 1, "fresh": "03".repeat(32), "device": { "seed": "00" } }).to_string();
+        let (core, opened) = Script::opening(host.events.clone())(&frame(asked.as_bytes(), b""));
+        let (orders, inbox) = sync_channel(4);
+        let (reply, told) = sync_channel(4);
+        orders.try_send(order(1, "keep and end", &reply)).unwrap();
+        let over = Driver::new(core, Box::new(host), &opened).run(&inbox, &|| false);
+        assert!(String::from_utf8_lossy(&over).contains("RW-C-MEMORY-UNKEPT"), "{}", String::from_utf8_lossy(&over));
+        assert!(matches!(told.try_recv(), Ok(Reply::Ended(_))));
     }
 }

@@ -34,6 +34,7 @@ fn effect(head: &Value, payload: &[u8]) -> Vec<u8> {
 pub(crate) struct Script {
     events: Events,
     values: BTreeMap<String, Vec<u8>>,
+    is_over: bool,
 }
 
 impl Script {
@@ -42,7 +43,7 @@ impl Script {
         Box::new(move |asked| {
             let head: Value = serde_json::from_slice(parts(asked).unwrap().0).unwrap();
             assert!(head["now_ms"].is_u64() && head["now_s"].is_u64() && head["fresh"].as_str().unwrap().len() == 64);
-            let script: Box<dyn Core> = Box::new(Script { events, values: BTreeMap::new() });
+            let script: Box<dyn Core> = Box::new(Script { events, ..Script::default() });
             if head["device"]["seed"].is_null() {
                 return (script, refusal("RW-C-CALL-HEAD", "no device"));
             }
@@ -69,6 +70,10 @@ impl Script {
             "status" => answer(json!({ "version": "a text", "found": [] }), b""),
             "keep" => [effect(&json!({ "is": "keep" }), b"more"), answer(json!({}), b"")].concat(),
             "send" => [effect(&json!({ "is": "send", "dial": 1 }), payload), answer(json!({}), b"")].concat(),
+            "keep and end" => {
+                self.is_over = true;
+                [effect(&json!({ "is": "keep" }), b"more"), effect(&json!({ "is": "ended" }), b"")].concat()
+            }
             "end" => effect(&json!({ "is": "ended", "error": { "code": "RW-C-X", "words": "w" } }), b""),
             "silence" => Vec::new(),
             other => panic!("asked to: {other}"),
@@ -82,6 +87,9 @@ impl Core for Script {
         let head: Value = serde_json::from_slice(head).unwrap();
         let event = &head["event"];
         self.events.add(format!("core {}", event["is"].as_str().unwrap()));
+        if self.is_over {
+            return refusal("RW-C-CALL-CLIENT", "no such client");
+        }
         match event["is"].as_str().unwrap() {
             "reached" => {
                 assert_eq!(event["binding"], "07".repeat(32));
