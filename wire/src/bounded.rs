@@ -48,6 +48,9 @@ impl<const MAX: usize> Field for Blob<MAX> {
         out.extend_from_slice(&len.to_be_bytes());
         out.extend_from_slice(&self.0);
     }
+    fn size(&self) -> usize {
+        self.0.len().saturating_add(4)
+    }
     fn take(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let len = input.length("byte string", MAX)?;
         Ok(Blob(input.bytes(len)?.to_vec()))
@@ -103,6 +106,9 @@ impl<T: Field, const MAX: usize> Field for List<T, MAX> {
             item.put(out);
         }
     }
+    fn size(&self) -> usize {
+        self.0.iter().fold(4, |sum: usize, item| sum.saturating_add(item.size()))
+    }
     fn take(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let len = input.length("list", MAX)?;
         let mut items = Vec::new();
@@ -149,6 +155,9 @@ impl<const MAX: usize> Field for Text<MAX> {
         let len = u32::try_from(self.0.len()).expect("MAX is below 4 GiB");
         out.extend_from_slice(&len.to_be_bytes());
         out.extend_from_slice(self.0.as_bytes());
+    }
+    fn size(&self) -> usize {
+        self.0.len().saturating_add(4)
     }
     fn take(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let len = input.length("text", MAX)?;
