@@ -25,13 +25,12 @@ use crate::shown::Shown;
 use crate::transport::{BoxFuture, Class, Transport};
 use crate::types::{Payload, Types};
 use crate::watch;
-use bytes::Bytes;
 use openraft::async_runtime::WatchReceiver;
 use openraft::errors::{ClientWriteError, ForwardReason, ForwardToLeader, LinearizableReadError, RaftError};
 use openraft::type_config::alias::WatchReceiverOf;
 use openraft::{RaftMetrics, ReadPolicy, ServerState};
 use ringwall_wire::admission::IncarnationCert;
-use ringwall_wire::bounded::List;
+use ringwall_wire::bounded::{List, SharedBlob};
 use ringwall_wire::codec::Message;
 use ringwall_wire::command::{Command, CommandBody, Founding, Outcomes, SealedWrite};
 use ringwall_wire::ids::{Incarnation, KeyEpoch};
@@ -395,10 +394,9 @@ impl Inner {
             return Err(self.fenced(""));
         }
         let bytes = Command { at_ms: self.now_ms(), body: self.options.judges.sign(body) }.encode();
-        if bytes.len() > ENTRY_BYTES {
-            return Err(ProposeError::TooLarge { bytes: bytes.len(), max: ENTRY_BYTES });
-        }
-        let write = self.raft.client_write(Payload(Bytes::from(bytes)));
+        let len = bytes.len();
+        let bytes = SharedBlob::new(bytes).map_err(|_| ProposeError::TooLarge { bytes: len, max: ENTRY_BYTES })?;
+        let write = self.raft.client_write(Payload(bytes));
         match tokio::time::timeout(Duration::from_millis(self.options.propose_ms), write).await {
             Err(_) => Err(ProposeError::Unknown),
             Ok(Ok(written)) => Ok(Applied { index: written.log_id.index, outcomes: written.data.0 }),

@@ -4,7 +4,7 @@
 //! Trusts: nothing. Out of scope: the gate that decides which of them may reach Raft (`consensus`). Protocol section 4.
 
 use crate::admission::{CatchUpProof, ForwardedEvidence, GrantedKey};
-use crate::bounded::{Blob, List, Text};
+use crate::bounded::{Blob, List, SharedBlob, Text};
 use crate::command::{Outcomes, SealedWrite};
 use crate::custodian::CustodianAnswer;
 use crate::custody::CustodyAsk;
@@ -86,7 +86,7 @@ choice! {
         /// A leader's first entry.
         1 => Blank,
         /// An encoded command.
-        2 => Command(Blob<ENTRY_BYTES>),
+        2 => Command(SharedBlob<ENTRY_BYTES>),
         /// A membership change.
         3 => Membership(Membership),
     }

@@ -15,9 +15,8 @@ use crate::machine::snapshot::{self, Capture};
 use crate::machine::store::Store;
 use crate::machine::view::View;
 use crate::types::{self, Entry, EntryPayload, Payload};
-use bytes::Bytes;
 use proptest::prelude::*;
-use ringwall_wire::bounded::{Blob, List};
+use ringwall_wire::bounded::{Blob, List, SharedBlob};
 use ringwall_wire::codec::Message;
 use ringwall_wire::command::*;
 use ringwall_wire::ids::*;
@@ -54,7 +53,7 @@ impl Bench {
     pub(super) fn bytes(&mut self, bytes: Vec<u8>) -> Vec<Outcome> {
         self.index += 1;
         let log_id = types::log_id(&LogPosition { term: 1, index: self.index });
-        let entry = Entry { log_id, payload: EntryPayload::Normal(Payload(Bytes::from(bytes))) };
+        let entry = Entry { log_id, payload: EntryPayload::Normal(Payload(SharedBlob::new(bytes).unwrap())) };
         let effect = self.state.apply(&entry).unwrap();
         self.state.store.publish();
         self.runtime.block_on(self.state.store.wait_for_room()).unwrap();
