@@ -197,10 +197,8 @@ async fn serve(
                     return false;
                 }
                 loop {
-                    let Ok(next) = opener.next() else { return false };
-                    let Some(mut message) = next else { break };
-                    let (bytes, decoded) = (message.len(), PeerRpc::decode(&message));
-                    lane::wipe([&mut message]);
+                    let Ok(next) = opener.look(|message| (message.len(), PeerRpc::decode(message))) else { return false };
+                    let Some((bytes, decoded)) = next else { break };
                     let Ok(PeerRpc { number, call }) = decoded else { return false };
                     if !lane::carries(class, &call) {
                         return false;
