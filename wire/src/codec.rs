@@ -7,6 +7,8 @@
 
 use crate::counted::{Primitive, count};
 use crate::label::Label;
+use alloc::boxed::Box;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use sha2::{Digest as _, Sha256};
 
@@ -300,14 +302,19 @@ impl<T: Field> Field for Option<T> {
     }
 }
 
-impl<T: Field> Field for alloc::boxed::Box<T> {
-    fn put(&self, out: &mut Vec<u8>) {
-        (**self).put(out);
-    }
-    fn size(&self) -> usize {
-        (**self).size()
-    }
-    fn take(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(alloc::boxed::Box::new(T::take(input)?))
-    }
+macro_rules! pointer_fields {
+    ($($pointer:ident),*) => {$(
+        impl<T: Field> Field for $pointer<T> {
+            fn put(&self, out: &mut Vec<u8>) {
+                (**self).put(out);
+            }
+            fn size(&self) -> usize {
+                (**self).size()
+            }
+            fn take(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
+                Ok($pointer::new(T::take(input)?))
+            }
+        }
+    )*};
 }
+pointer_fields!(Box, Arc);

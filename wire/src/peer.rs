@@ -5,13 +5,13 @@
 
 use crate::admission::{CatchUpProof, ForwardedEvidence, GrantedKey};
 use crate::bounded::{Blob, List, SharedBlob, Text};
-use crate::command::{Outcomes, SealedWrite};
+use crate::command::{Outcomes, SharedWrites};
 use crate::custodian::CustodianAnswer;
 use crate::custody::CustodyAsk;
 use crate::drill::DrillCall;
 use crate::governance::PolicyCommand;
 use crate::ids::{Digest, Incarnation, NoisePublic, Slot, Vendor};
-use crate::limits::{APPEND_ENTRIES, ENTRY_BYTES, ENTRY_WRITES, SLOTS, SNAPSHOT_CHUNK_BYTES};
+use crate::limits::{APPEND_ENTRIES, ENTRY_BYTES, SLOTS, SNAPSHOT_CHUNK_BYTES};
 use crate::receipt::TreePoint;
 use crate::rotation::{KeyGeneration, KeyOffer};
 use crate::session::Refusal;
@@ -232,7 +232,7 @@ record! {
     /// Sealed writes for the leader.
     pub struct ForwardCall {
         /// The writes.
-        pub writes: List<SealedWrite, ENTRY_WRITES>,
+        pub writes: SharedWrites,
     }
 }
 

@@ -6,6 +6,7 @@
 use crate::bounded::{Blob, List, SharedBlob, Text};
 use alloc::boxed::Box;
 use alloc::string::String;
+use alloc::sync::Arc;
 
 /// A reproducible source of numbers (xorshift64*); not for keys.
 #[derive(Clone, Debug)]
@@ -71,6 +72,12 @@ impl<T: Sample> Sample for Option<T> {
 impl<T: Sample> Sample for Box<T> {
     fn sample(source: &mut Source) -> Self {
         Box::new(T::sample(source))
+    }
+}
+
+impl<T: Sample> Sample for Arc<T> {
+    fn sample(source: &mut Source) -> Self {
+        Arc::new(T::sample(source))
     }
 }
 

@@ -74,7 +74,7 @@ impl Bench {
     }
 
     pub(super) fn write(&mut self, at_ms: u64, write: SealedWrite) -> Outcome {
-        self.apply(at_ms, CommandBody::Writes(List::new(vec![write]).unwrap()))[0]
+        self.apply(at_ms, CommandBody::Writes(List::new(vec![write]).unwrap().into()))[0]
     }
 
     pub(super) fn digest(&self) -> Digest {
@@ -273,7 +273,7 @@ proptest! {
                     let write = change(1, once(at as u64 + 1), mutations.clone());
                     let wanted = model.batch(&mutations);
                     prop_assert_eq!(large.write(model.now_ms, write.clone()), wanted);
-                    CommandBody::Writes(List::new(vec![write]).unwrap())
+                    CommandBody::Writes(List::new(vec![write]).unwrap().into())
                 }
                 Step::Expire => {
                     model.expire();

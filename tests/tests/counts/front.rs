@@ -157,7 +157,7 @@ fn one(counting: &mut Counting) {
 fn entry(counting: &mut Counting, size: u64) {
     let mut notes = Notes::new();
     let writes = (0..size).map(|_| notes.put(VALUE_BYTES)).collect();
-    message(counting, "one entry of puts", size, &Command { at_ms: 1, body: CommandBody::Writes(List::new(writes).unwrap()) });
+    message(counting, "one entry of puts", size, &Command { at_ms: 1, body: CommandBody::Writes(List::new(writes).unwrap().into()) });
 }
 
 /// Messages that leave in one flush, and arrive.

@@ -49,7 +49,7 @@ impl Shelf {
     }
 
     fn of_writes(&mut self, writes: Vec<SealedWrite>) -> LogEntry {
-        let command = Command { at_ms: 1, body: CommandBody::Writes(List::new(writes).unwrap()) };
+        let command = Command { at_ms: 1, body: CommandBody::Writes(List::new(writes).unwrap().into()) };
         self.entry(EntryPayload::Command(SharedBlob::new(command.encode()).unwrap()))
     }
 
