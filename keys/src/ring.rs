@@ -310,8 +310,8 @@ impl Keyring {
     }
 
     /// Seals words about what a member writes to its disk, under this generation; none if the ring lacks it. A host that makes up a disk cannot make this.
-    /// [`mac`] washes the stack.
     pub fn seal_log(&self, key_epoch: KeyEpoch, words: &[u8]) -> Option<[u8; 32]> {
+        // `mac` washes the stack.
         self.master(key_epoch).ok().map(|master| mac(&master.log_seal, words))
     }
 
