@@ -5,7 +5,7 @@
 //! Trusts: nothing of the other side. Out of scope: attestation (`session.rs`). Protocol section 3.
 
 use crate::error::ChannelError;
-use crate::noise::{Shake, client_builder};
+use crate::noise::{Shake, client_builder, node_builder};
 use crate::prologue::ClientPrologue;
 use crate::schedule::{Side, psk};
 use crate::secrets::{KEM_CIPHERTEXT_BYTES, NodeSecrets, encapsulate};
@@ -78,11 +78,10 @@ pub fn answer_client<R: CryptoRng + ?Sized>(
     rng: &mut R,
 ) -> Result<(Vec<u8>, Session<Unverified>), ChannelError> {
     let prologue = prologue.to_bytes();
-    let fresh = client_builder(rng)
+    let fresh = node_builder(secrets, rng)
         .prologue(&prologue)
-        .and_then(|builder| builder.local_private_key(secrets.noise()))
         .and_then(|builder| builder.build_responder())
-        .expect("prologue and local key are set once, all primitives resolve");
+        .expect("the prologue is set once, all primitives resolve");
     let mut handshake = Shake::new(fresh);
     let ciphertext = read::<KEM_CIPHERTEXT_BYTES>(&mut handshake, msg1, MSG1_BYTES, 1)?;
     let shared = secrets.decapsulate(&ciphertext);

@@ -6,6 +6,7 @@
 //! key, of the psk and of derived cipher keys on the stack are not wiped: a reader of the node's memory is out of scope.
 //! Protocol section 3.
 
+use crate::secrets::NodeSecrets;
 use aes_gcm::{AeadInOut, Aes256Gcm, KeyInit, Tag};
 use alloc::boxed::Box;
 use core::ops::{Deref, DerefMut};
@@ -30,20 +31,30 @@ const NN: &str = "Noise_NN_25519_AESGCM_SHA256";
 /// Bytes of an AES-GCM tag.
 const TAG_BYTES: usize = 16;
 
-/// A builder for the client pattern.
+/// A builder for the client pattern, at the client's end.
 pub(crate) fn client_builder<'a, R: CryptoRng + ?Sized>(rng: &mut R) -> Builder<'a> {
-    builder(NK, rng)
+    builder(NK, None, rng)
+}
+
+/// A builder for the client pattern, at the end of the node whose keys these are.
+pub(crate) fn node_builder<'a, R: CryptoRng + ?Sized>(own: &'a NodeSecrets, rng: &mut R) -> Builder<'a> {
+    with_own(NK, own, rng)
 }
 
 /// A builder for the pattern between nodes.
-pub(crate) fn peer_builder<'a, R: CryptoRng + ?Sized>(rng: &mut R) -> Builder<'a> {
-    builder(XX, rng)
+pub(crate) fn peer_builder<'a, R: CryptoRng + ?Sized>(own: &'a NodeSecrets, rng: &mut R) -> Builder<'a> {
+    with_own(XX, own, rng)
 }
 
-fn builder<'a, R: CryptoRng + ?Sized>(pattern: &str, rng: &mut R) -> Builder<'a> {
+fn with_own<'a, R: CryptoRng + ?Sized>(pattern: &str, own: &'a NodeSecrets, rng: &mut R) -> Builder<'a> {
+    let builder = builder(pattern, Some(own.public().noise.0), rng);
+    builder.local_private_key(own.noise()).expect("a local key is set once")
+}
+
+fn builder<'a, R: CryptoRng + ?Sized>(pattern: &str, own: Option<[u8; 32]>, rng: &mut R) -> Builder<'a> {
     let mut seed = Zeroizing::new([0; 32]);
     rng.fill_bytes(&mut *seed);
-    Builder::with_resolver(pattern.parse().expect("the pattern is one snow knows"), Box::new(Primitives { seed }))
+    Builder::with_resolver(pattern.parse().expect("the pattern is one snow knows"), Box::new(Primitives { seed, own }))
 }
 
 /// A handshake under way: at one place in memory from its first message on, and overwritten there at its end, because `snow` wipes neither
@@ -72,8 +83,10 @@ impl DerefMut for Shake {
 
 impl Drop for Shake {
     fn drop(&mut self) {
-        let blank =
-            Builder::with_resolver(NN.parse().expect("the pattern is one snow knows"), Box::new(Primitives { seed: Zeroizing::default() }));
+        let blank = Builder::with_resolver(
+            NN.parse().expect("the pattern is one snow knows"),
+            Box::new(Primitives { seed: Zeroizing::default(), own: None }),
+        );
         *self.0 = blank.build_initiator().expect("a pattern without static keys needs none");
         // Freed memory need not be written: here it is.
         core::hint::black_box(&mut *self.0);
@@ -84,6 +97,8 @@ impl Drop for Shake {
 /// Hands our primitives to `snow`.
 struct Primitives {
     seed: Zeroizing<[u8; 32]>,
+    /// Public half of the local static key, where it is known: making it again is one of four multiplications of a handshake.
+    own: Option<[u8; 32]>,
 }
 
 impl CryptoResolver for Primitives {
@@ -91,7 +106,7 @@ impl CryptoResolver for Primitives {
         Some(Box::new(SeedRandom { seed: self.seed.clone(), counter: 0 }))
     }
     fn resolve_dh(&self, choice: &DHChoice) -> Option<Box<dyn Dh>> {
-        matches!(choice, DHChoice::Curve25519).then(|| Box::new(X25519::default()) as Box<dyn Dh>)
+        matches!(choice, DHChoice::Curve25519).then(|| Box::new(X25519 { own: self.own, ..X25519::default() }) as Box<dyn Dh>)
     }
     fn resolve_hash(&self, choice: &HashChoice) -> Option<Box<dyn Hash>> {
         matches!(choice, HashChoice::SHA256).then(|| Box::new(NoiseSha256::default()) as Box<dyn Hash>)
@@ -128,6 +143,15 @@ impl Random for SeedRandom {
 struct X25519 {
     secret: Zeroizing<[u8; 32]>,
     public: [u8; 32],
+    /// Public half of the only key that is ever set and not generated; a wrong one fails the handshake.
+    own: Option<[u8; 32]>,
+}
+
+impl X25519 {
+    fn made(&mut self) {
+        count(Primitive::Exchange);
+        self.public = PublicKey::from(&StaticSecret::from(*self.secret)).to_bytes();
+    }
 }
 
 impl Dh for X25519 {
@@ -142,13 +166,14 @@ impl Dh for X25519 {
     }
     fn set(&mut self, privkey: &[u8]) {
         self.secret.copy_from_slice(privkey);
-        count(Primitive::Exchange);
-        self.public = PublicKey::from(&StaticSecret::from(*self.secret)).to_bytes();
+        match self.own {
+            Some(public) => self.public = public,
+            None => self.made(),
+        }
     }
     fn generate(&mut self, rng: &mut dyn Random) -> Result<(), Error> {
-        let mut secret = Zeroizing::new([0; 32]);
-        rng.try_fill_bytes(&mut *secret)?;
-        self.set(&*secret);
+        rng.try_fill_bytes(&mut *self.secret)?;
+        self.made();
         Ok(())
     }
     fn pubkey(&self) -> &[u8] {

@@ -55,11 +55,10 @@ impl PeerDial {
         rng: &mut R,
     ) -> Result<(Self, Vec<u8>), ChannelError> {
         let prologue = prologue.to_bytes();
-        let fresh = peer_builder(rng)
+        let fresh = peer_builder(secrets, rng)
             .prologue(&prologue)
-            .and_then(|builder| builder.local_private_key(secrets.noise()))
             .and_then(|builder| builder.build_initiator())
-            .expect("prologue and local key are set once, all primitives resolve");
+            .expect("the prologue is set once, all primitives resolve");
         let mut handshake = Shake::new(fresh);
         let msg1 = write::<MSG1_BYTES>(&mut handshake, &[], 1)?;
         Ok((PeerDial { handshake }, msg1))
@@ -82,11 +81,10 @@ impl PeerAnswer {
         rng: &mut R,
     ) -> Result<(Self, Vec<u8>), ChannelError> {
         let prologue = prologue.to_bytes();
-        let fresh = peer_builder(rng)
+        let fresh = peer_builder(secrets, rng)
             .prologue(&prologue)
-            .and_then(|builder| builder.local_private_key(secrets.noise()))
             .and_then(|builder| builder.build_responder())
-            .expect("prologue and local key are set once, all primitives resolve");
+            .expect("the prologue is set once, all primitives resolve");
         let mut handshake = Shake::new(fresh);
         read::<0>(&mut handshake, msg1, MSG1_BYTES, 1)?;
         let msg2 = write::<MSG2_BYTES>(&mut handshake, &[], 2)?;

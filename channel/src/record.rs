@@ -17,6 +17,7 @@ use crate::error::ChannelError;
 use crate::schedule::KeyChain;
 use aes_gcm::{AeadInOut, Tag};
 use alloc::vec::Vec;
+use core::ops::Range;
 use ringwall_wire::counted::{Primitive, count};
 use zeroize::Zeroizing;
 
@@ -141,6 +142,14 @@ fn padded(len: usize) -> usize {
     len.next_multiple_of(1 << low_bits).min(RECORD_PLAIN_BYTES)
 }
 
+/// Where a message is that is complete.
+enum Whole {
+    /// In the inbox, here.
+    Within(Range<usize>),
+    /// In `partial`: it came in several records.
+    Gathered,
+}
+
 /// Opens messages of one direction of one stream, as bytes arrive.
 pub struct Opener {
     keys: KeyChain,
@@ -175,7 +184,7 @@ impl Opener {
         self.limit = limit;
     }
 
-    /// Takes bytes of the stream. Call [`Opener::next`] until it gives `None` before pushing more: at most [`INBOX_BYTES`] wait.
+    /// Takes bytes of the stream. Call [`Opener::next`] or [`Opener::look`] until it gives `None` before pushing more: at most [`INBOX_BYTES`] wait.
     pub fn push(&mut self, bytes: &[u8]) -> Result<(), ChannelError> {
         self.alive()?;
         let len = self.waiting().saturating_add(bytes.len());
@@ -195,6 +204,34 @@ impl Opener {
     /// The next message, or `None` until more bytes are pushed.
     #[allow(clippy::should_implement_trait)] // fallible and not an iterator: `None` means "later", not "never"
     pub fn next(&mut self) -> Result<Option<Vec<u8>>, ChannelError> {
+        Ok(match self.whole()? {
+            Some(Whole::Within(place)) => Some(self.within(place).to_vec()),
+            Some(Whole::Gathered) => Some(core::mem::take(&mut *self.partial)),
+            None => None,
+        })
+    }
+
+    /// Shows the next message to `look`, where it lies: no copy of it is made, and none is left when more bytes were pushed.
+    pub fn look<T>(&mut self, look: impl FnOnce(&[u8]) -> T) -> Result<Option<T>, ChannelError> {
+        Ok(match self.whole()? {
+            Some(Whole::Within(place)) => Some(look(self.within(place))),
+            Some(Whole::Gathered) => {
+                let mut message = core::mem::take(&mut *self.partial);
+                let seen = look(&message);
+                // A message of several records is large, and `zeroize` is byte by byte. What is about to be freed need not be written: here it is.
+                message.fill(0);
+                core::hint::black_box(&mut message);
+                Some(seen)
+            }
+            None => None,
+        })
+    }
+
+    fn within(&self, place: Range<usize>) -> &[u8] {
+        self.inbox.get(place).expect("a message stays in the inbox until more is pushed")
+    }
+
+    fn whole(&mut self) -> Result<Option<Whole>, ChannelError> {
         self.alive()?;
         self.step().inspect_err(|_| self.closed = true)
     }
@@ -224,7 +261,7 @@ impl Opener {
         }
     }
 
-    fn step(&mut self) -> Result<Option<Vec<u8>>, ChannelError> {
+    fn step(&mut self) -> Result<Option<Whole>, ChannelError> {
         loop {
             if self.at == self.plain_end && !self.open_record()? {
                 return Ok(None);
@@ -257,7 +294,7 @@ impl Opener {
     }
 
     /// Takes one fragment of the current record; gives the message it ends, if it ends one.
-    fn take_fragment(&mut self) -> Result<Option<Vec<u8>>, ChannelError> {
+    fn take_fragment(&mut self) -> Result<Option<Whole>, ChannelError> {
         let malformed = ChannelError::MalformedRecord { counter: self.keys.counter() };
         let plain = self.inbox.get(self.at..self.plain_end).expect("the current record is in the inbox");
         let (head, rest) = plain.split_first_chunk::<HEAD_BYTES>().ok_or(malformed.clone())?;
@@ -272,11 +309,13 @@ impl Opener {
         if !fin && (len == 0 || !rest.is_empty()) {
             return Err(malformed);
         }
+        let start = self.at.saturating_add(HEAD_BYTES);
+        let end = start.saturating_add(len);
         let message = match (fin, self.within_message) {
-            (true, false) => Some(bytes.to_vec()),
+            (true, false) => Some(Whole::Within(start..end)),
             (true, true) => {
                 self.partial.extend_from_slice(bytes);
-                Some(core::mem::take(&mut *self.partial))
+                Some(Whole::Gathered)
             }
             (false, _) => {
                 self.partial.extend_from_slice(bytes);
@@ -284,7 +323,7 @@ impl Opener {
             }
         };
         self.within_message = !fin;
-        self.at = self.at.saturating_add(HEAD_BYTES).saturating_add(len);
+        self.at = end;
         self.skip_padding(malformed)?;
         Ok(message)
     }

@@ -25,15 +25,14 @@ use crate::shown::Shown;
 use crate::transport::{BoxFuture, Class, Transport};
 use crate::types::{Payload, Types};
 use crate::watch;
-use bytes::Bytes;
 use openraft::async_runtime::WatchReceiver;
 use openraft::errors::{ClientWriteError, ForwardReason, ForwardToLeader, LinearizableReadError, RaftError};
 use openraft::type_config::alias::WatchReceiverOf;
 use openraft::{RaftMetrics, ReadPolicy, ServerState};
 use ringwall_wire::admission::IncarnationCert;
-use ringwall_wire::bounded::List;
+use ringwall_wire::bounded::{List, SharedBlob};
 use ringwall_wire::codec::Message;
-use ringwall_wire::command::{Command, CommandBody, Founding, Outcomes, SealedWrite};
+use ringwall_wire::command::{Command, CommandBody, Founding, Outcomes, SealedWrite, SharedWrites};
 use ringwall_wire::ids::{Incarnation, KeyEpoch};
 use ringwall_wire::limits::ENTRY_BYTES;
 use ringwall_wire::peer::{ForwardCall, Member, PeerAnswer, PeerCall};
@@ -161,12 +160,13 @@ impl Replica {
     /// Proposes writes here, or forwards them to the leader (`PeerCall::Forward`), and waits for their outcomes. The state here may
     /// lag behind `index`: use [`Replica::wait_applied`] before reading.
     pub fn write(&self, writes: Vec<SealedWrite>) -> BoxFuture<Result<Applied, ProposeError>> {
-        let replica = self.clone();
-        Box::pin(async move { replica.write_here(writes).await })
+        let (replica, writes) =
+            (self.clone(), List::new(writes).map_err(|_| ProposeError::TooLarge { bytes: usize::MAX, max: ENTRY_BYTES }));
+        Box::pin(async move { replica.write_shared(Arc::new(writes?)).await })
     }
 
-    async fn write_here(&self, writes: Vec<SealedWrite>) -> Result<Applied, ProposeError> {
-        let writes = List::new(writes).map_err(|_| ProposeError::TooLarge { bytes: usize::MAX, max: ENTRY_BYTES })?;
+    /// The same, of writes that stay with whoever may have to try again.
+    pub async fn write_shared(&self, writes: SharedWrites) -> Result<Applied, ProposeError> {
         match self.inner.leader()? {
             None => Err(ProposeError::NotLeader { leader: None }),
             Some((leader, _)) if leader == self.inner.options.me => self.propose(CommandBody::Writes(writes)).await,
@@ -395,10 +395,9 @@ impl Inner {
             return Err(self.fenced(""));
         }
         let bytes = Command { at_ms: self.now_ms(), body: self.options.judges.sign(body) }.encode();
-        if bytes.len() > ENTRY_BYTES {
-            return Err(ProposeError::TooLarge { bytes: bytes.len(), max: ENTRY_BYTES });
-        }
-        let write = self.raft.client_write(Payload(Bytes::from(bytes)));
+        let len = bytes.len();
+        let bytes = SharedBlob::new(bytes).map_err(|_| ProposeError::TooLarge { bytes: len, max: ENTRY_BYTES })?;
+        let write = self.raft.client_write(Payload(bytes));
         match tokio::time::timeout(Duration::from_millis(self.options.propose_ms), write).await {
             Err(_) => Err(ProposeError::Unknown),
             Ok(Ok(written)) => Ok(Applied { index: written.log_id.index, outcomes: written.data.0 }),

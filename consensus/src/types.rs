@@ -4,14 +4,14 @@
 //! openraft's is ever written to disk or wire: everything goes through `ringwall-wire`.
 //! Trusts: nothing. Out of scope: behaviour. Protocol section 4.
 
-use bytes::Bytes;
 use openraft::impls::leader_id_std;
 use openraft::type_config::alias::{CommittedLeaderIdOf, EntryOf, LogIdOf, StoredMembershipOf, VoteOf};
-use ringwall_wire::bounded::{Blob, List};
+use ringwall_wire::bounded::{List, SharedBlob};
 use ringwall_wire::codec::{DecodeError, Field as _};
 use ringwall_wire::command::Outcome;
 use ringwall_wire::counted::{Primitive, count};
 use ringwall_wire::ids::{Digest, Incarnation};
+use ringwall_wire::limits::ENTRY_BYTES;
 use ringwall_wire::peer::{self, Ballot, LogEntry, LogPosition, Member, NamedMember};
 use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
@@ -49,9 +49,9 @@ pub(crate) type EntryPayload = openraft::EntryPayload<Payload, Incarnation, Memb
 pub(crate) type StoredMembership = StoredMembershipOf<Types>;
 pub(crate) type RaftMembership = openraft::Membership<Incarnation, Member>;
 
-/// An encoded command; cloning shares the bytes.
+/// An encoded command; cloning shares the bytes, from the proposal to the log and to every follower's message.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Payload(pub(crate) Bytes);
+pub(crate) struct Payload(pub(crate) SharedBlob<ENTRY_BYTES>);
 
 impl std::fmt::Debug for Payload {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -118,7 +118,7 @@ pub(crate) fn membership_in(membership: &peer::Membership) -> Result<RaftMembers
 pub(crate) fn entry_out(entry: &Entry) -> Result<LogEntry, DecodeError> {
     let payload = match &entry.payload {
         EntryPayload::Blank => peer::EntryPayload::Blank,
-        EntryPayload::Normal(bytes) => peer::EntryPayload::Command(Blob::new(bytes.0.to_vec())?),
+        EntryPayload::Normal(bytes) => peer::EntryPayload::Command(bytes.0.clone()),
         EntryPayload::Membership(membership) => peer::EntryPayload::Membership(membership_out(membership)?),
     };
     Ok(LogEntry { at: position(&entry.log_id), payload })
@@ -131,7 +131,7 @@ pub(crate) fn payload_digest(payload: &EntryPayload) -> std::io::Result<Digest> 
         EntryPayload::Normal(bytes) => {
             // `peer::EntryPayload::Command`, without a copy of the bytes.
             let len = u32::try_from(bytes.0.len()).map_err(std::io::Error::other)?;
-            Sha256::new().chain_update([2]).chain_update(len.to_be_bytes()).chain_update(&bytes.0).finalize()
+            Sha256::new().chain_update([2]).chain_update(len.to_be_bytes()).chain_update(&*bytes.0).finalize()
         }
         EntryPayload::Blank => Sha256::digest(peer::EntryPayload::Blank.to_bytes()),
         EntryPayload::Membership(membership) => {
@@ -146,7 +146,7 @@ pub(crate) fn payload_digest(payload: &EntryPayload) -> std::io::Result<Digest> 
 pub(crate) fn entry_in(entry: LogEntry) -> Result<Entry, DecodeError> {
     let payload = match entry.payload {
         peer::EntryPayload::Blank => EntryPayload::Blank,
-        peer::EntryPayload::Command(bytes) => EntryPayload::Normal(Payload(Bytes::from(bytes.into_vec()))),
+        peer::EntryPayload::Command(bytes) => EntryPayload::Normal(Payload(bytes)),
         peer::EntryPayload::Membership(membership) => EntryPayload::Membership(membership_in(&membership)?),
     };
     Ok(Entry { log_id: log_id(&entry.at), payload })
@@ -158,10 +158,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn an_entry_is_spelled_without_a_copy_of_its_bytes() {
+        let bytes = SharedBlob::new(vec![7; 300]).unwrap();
+        let entry = Entry { log_id: log_id(&LogPosition { term: 1, index: 4 }), payload: EntryPayload::Normal(Payload(bytes.clone())) };
+        let again = entry_in(entry_out(&entry).unwrap()).unwrap();
+        let EntryPayload::Normal(Payload(spelled)) = &again.payload else { unreachable!("a command") };
+        assert!(std::ptr::eq(spelled.as_ptr(), bytes.as_ptr()));
+    }
+
+    #[test]
     fn the_digest_of_a_command_is_that_of_its_encoding() {
         let bytes = vec![7; 300];
-        let encoded = peer::EntryPayload::Command(Blob::new(bytes.clone()).unwrap()).to_bytes();
-        let payload = EntryPayload::Normal(Payload(Bytes::from(bytes)));
+        let bytes = SharedBlob::new(bytes).unwrap();
+        let encoded = peer::EntryPayload::Command(bytes.clone()).to_bytes();
+        let payload = EntryPayload::Normal(Payload(bytes));
         assert_eq!(payload_digest(&payload).unwrap().0, <[u8; 32]>::from(Sha256::digest(encoded)));
     }
 }

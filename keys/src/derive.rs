@@ -6,7 +6,6 @@
 //! (`tests/labels.rs`). Out of scope: who calls it. Protocol section 7.
 
 use hkdf::Hkdf;
-use ringwall_wire::codec::enc;
 use ringwall_wire::counted::{Primitive, count};
 use ringwall_wire::label::Label;
 use ringwall_wire::secret::Secret;
@@ -120,15 +119,21 @@ purposes! {
     PlatformKeys = "platform-keys",
 }
 
+/// Fields a derivation has at most.
+const FIELDS: usize = 6;
+/// Parts of an encoding: label and number of fields, then the length and the bytes of the purpose and of each field.
+const PARTS: usize = 3 + 2 * (FIELDS + 1);
+
 /// Derives `N` bytes for `purpose` from a uniform parent key.
+///
+/// # Panics
+/// With more than six fields: no purpose has so many.
 pub fn expand<const N: usize>(parent: &Secret<32>, purpose: Purpose, fields: &[&[u8]]) -> Secret<N> {
     const { assert!(N <= 255 * 32, "HKDF-SHA-256 gives at most 8,160 bytes") };
     count(Primitive::Derive);
-    let mut info = purpose_bytes(purpose, fields);
     let mut out = [0; N];
     let kdf = Hkdf::<Sha256>::from_prk(parent.expose()).expect("a parent key has the length of the hash");
-    kdf.expand(&info, &mut out).expect("N is within HKDF's limit");
-    info.zeroize();
+    with_info(purpose, fields, |info| kdf.expand_multi_info(info, &mut out)).expect("N is within HKDF's limit");
     Secret::from_mut(&mut out)
 }
 
@@ -142,10 +147,48 @@ pub fn extract(salt: &Secret<32>, input: &[u8]) -> Secret<32> {
     Secret::from_mut(&mut bytes)
 }
 
-/// `enc("derive", purpose, fields...)`.
-fn purpose_bytes(purpose: Purpose, fields: &[&[u8]]) -> alloc::vec::Vec<u8> {
-    let mut all = alloc::vec::Vec::with_capacity(fields.len().saturating_add(1));
-    all.push(purpose.as_str().as_bytes());
-    all.extend_from_slice(fields);
-    enc(Label::Derive, &all)
+/// `enc("derive", purpose, fields...)`, in parts: a derivation is in every step of the hot path, and takes no memory for what it only reads.
+fn with_info<T>(purpose: Purpose, fields: &[&[u8]], work: impl FnOnce(&[&[u8]]) -> T) -> T {
+    assert!(fields.len() <= FIELDS, "a derivation has at most {FIELDS} fields");
+    let label = Label::Derive.as_str().as_bytes();
+    let label_len = u16::try_from(label.len()).expect("labels are short").to_be_bytes();
+    let count = u16::try_from(fields.len().saturating_add(1)).expect("a derivation has few fields").to_be_bytes();
+    let framed = || core::iter::once(purpose.as_str().as_bytes()).chain(fields.iter().copied());
+    let mut lengths = [[0; 4]; FIELDS + 1];
+    for (length, field) in lengths.iter_mut().zip(framed()) {
+        *length = u32::try_from(field.len()).expect("a field is shorter than 4 GiB").to_be_bytes();
+    }
+    let opening: [&[u8]; 3] = [&label_len, label, &count];
+    let framed = lengths.iter().zip(framed()).flat_map(|(length, field)| [length.as_slice(), field]);
+    // What is left over stays empty, and adds nothing.
+    let mut parts: [&[u8]; PARTS] = [&[]; PARTS];
+    for (part, bytes) in parts.iter_mut().zip(opening.into_iter().chain(framed)) {
+        *part = bytes;
+    }
+    work(&parts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec::Vec;
+    use ringwall_wire::codec::enc;
+
+    #[test]
+    fn the_parts_are_the_one_encoding() {
+        let fields: [&[u8]; FIELDS] = [b"cluster", b"", &[0; 32], b"\0", &[0xff; 300], b"six"];
+        for &purpose in Purpose::ALL {
+            for some in 0..=FIELDS {
+                let fields = &fields[..some];
+                let all: Vec<&[u8]> = core::iter::once(purpose.as_str().as_bytes()).chain(fields.iter().copied()).collect();
+                assert_eq!(with_info(purpose, fields, |info| info.concat()), enc(Label::Derive, &all), "{purpose:?} of {some} fields");
+            }
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "at most 6 fields")]
+    fn a_field_too_many_is_never_left_out_in_silence() {
+        let _ = expand::<32>(&Secret::new([1; 32]), Purpose::Kek, &[b"1", b"2", b"3", b"4", b"5", b"6", b"7"]);
+    }
 }

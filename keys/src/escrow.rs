@@ -19,13 +19,9 @@ use ringwall_wire::bounded::{Blob, List};
 use ringwall_wire::codec::Field;
 use ringwall_wire::command::WrappedKey;
 use ringwall_wire::ids::{ClusterId, SpaceTag, UserId};
-use ringwall_wire::limits::ESCROW_PAGE_BYTES;
 use ringwall_wire::request::{KeyMode, Namespace};
 use ringwall_wire::secret::{Secret, wash_stack};
 use zeroize::Zeroize;
-
-/// Bytes a page has room for while it is written: itself, and what every secret wants behind it.
-const PAGE_ROOM: usize = ESCROW_PAGE_BYTES + 32 * 1024;
 
 /// Why data keys were not sealed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -87,9 +83,8 @@ impl Keyring {
             keys.push(EscrowedSpace { space: *space, mode: *mode, dek, name: name.clone() });
         }
         let page = EscrowPage { keys: List::new(keys).map_err(|_| EscrowFault::TooMany { got: spaces.len() })? };
-        // The buffer does not move while keys are written to it: a move would leave them behind.
-        let mut plain = Vec::with_capacity(PAGE_ROOM);
-        page.put(&mut plain);
+        // A buffer of its size: it does not move while keys are written to it, which would leave them behind.
+        let mut plain = page.to_bytes();
         drop(page);
         let mut draws = Draws::new(rng, &self.escrow_salt());
         let sealed = seal(&to.kem, &to.purpose(self.cluster_id(), user), &plain, &mut draws);

@@ -74,6 +74,8 @@ struct Master {
     key_epoch: KeyEpoch,
     key: Secret<32>,
     kek: Secret<32>,
+    /// Key of the seals on what members write: made once, because every flush of a log is sealed.
+    log_seal: Secret<32>,
 }
 
 impl core::fmt::Debug for Keyring {
@@ -309,11 +311,8 @@ impl Keyring {
 
     /// Seals words about what a member writes to its disk, under this generation; none if the ring lacks it. A host that makes up a disk cannot make this.
     pub fn seal_log(&self, key_epoch: KeyEpoch, words: &[u8]) -> Option<[u8; 32]> {
-        let master = self.master(key_epoch).ok()?;
-        let key: Secret<32> = expand(&master.key, Purpose::LogSeal, &[&self.cluster_id.0, &key_epoch.0.to_be_bytes()]);
-        let sealed = mac(&key, words);
-        wash_stack();
-        Some(sealed)
+        // `mac` washes the stack.
+        self.master(key_epoch).ok().map(|master| mac(&master.log_seal, words))
     }
 
     /// Whether a holder of this generation sealed these words.
@@ -361,8 +360,10 @@ impl Keyring {
 impl Master {
     #[inline(never)]
     fn new(cluster_id: &ClusterId, key_epoch: KeyEpoch, key: Secret<32>) -> Self {
-        let kek = expand(&key, Purpose::Kek, &[&cluster_id.0, &key_epoch.0.to_be_bytes()]);
-        Master { key_epoch, key, kek }
+        let epoch = key_epoch.0.to_be_bytes();
+        let fields: [&[u8]; 2] = [&cluster_id.0, &epoch];
+        let (kek, log_seal) = (expand(&key, Purpose::Kek, &fields), expand(&key, Purpose::LogSeal, &fields));
+        Master { key_epoch, key, kek, log_seal }
     }
 
     fn wrap_key(&self, aad: &[u8], key: &Secret<32>, ivs: &mut HedgedIvs) -> WrappedKey {

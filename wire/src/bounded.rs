@@ -6,6 +6,7 @@
 
 use crate::codec::{DecodeError, Field, Reader};
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::Deref;
 
@@ -44,14 +45,58 @@ impl<const MAX: usize> core::fmt::Debug for Blob<MAX> {
 
 impl<const MAX: usize> Field for Blob<MAX> {
     fn put(&self, out: &mut Vec<u8>) {
-        let len = u32::try_from(self.0.len()).expect("MAX is below 4 GiB");
-        out.extend_from_slice(&len.to_be_bytes());
-        out.extend_from_slice(&self.0);
+        put_bytes(&self.0, out);
+    }
+    fn size(&self) -> usize {
+        self.0.len().saturating_add(4)
     }
     fn take(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let len = input.length("byte string", MAX)?;
         Ok(Blob(input.bytes(len)?.to_vec()))
     }
+}
+
+/// At most `MAX` bytes that are never changed: a clone is the same bytes, and not a copy.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct SharedBlob<const MAX: usize>(Arc<Vec<u8>>);
+
+impl<const MAX: usize> SharedBlob<MAX> {
+    /// Takes `bytes`, or says how much too long they are.
+    pub fn new(bytes: impl Into<Vec<u8>>) -> Result<Self, DecodeError> {
+        Blob::<MAX>::new(bytes).map(|blob| SharedBlob(Arc::new(blob.0)))
+    }
+}
+
+impl<const MAX: usize> Deref for SharedBlob<MAX> {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl<const MAX: usize> core::fmt::Debug for SharedBlob<MAX> {
+    fn fmt(&self, out: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(out, "SharedBlob({} bytes)", self.0.len())
+    }
+}
+
+/// Encoded as a [`Blob`].
+impl<const MAX: usize> Field for SharedBlob<MAX> {
+    fn put(&self, out: &mut Vec<u8>) {
+        put_bytes(&self.0, out);
+    }
+    fn size(&self) -> usize {
+        self.0.len().saturating_add(4)
+    }
+    fn take(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Blob::<MAX>::take(input).map(|blob| SharedBlob(Arc::new(blob.0)))
+    }
+}
+
+fn put_bytes(bytes: &[u8], out: &mut Vec<u8>) {
+    let len = u32::try_from(bytes.len()).expect("MAX is below 4 GiB");
+    out.extend_from_slice(&len.to_be_bytes());
+    out.extend_from_slice(bytes);
 }
 
 /// At most `MAX` elements.
@@ -103,6 +148,9 @@ impl<T: Field, const MAX: usize> Field for List<T, MAX> {
             item.put(out);
         }
     }
+    fn size(&self) -> usize {
+        self.0.iter().fold(4, |sum: usize, item| sum.saturating_add(item.size()))
+    }
     fn take(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let len = input.length("list", MAX)?;
         let mut items = Vec::new();
@@ -146,9 +194,10 @@ impl<const MAX: usize> core::fmt::Display for Text<MAX> {
 
 impl<const MAX: usize> Field for Text<MAX> {
     fn put(&self, out: &mut Vec<u8>) {
-        let len = u32::try_from(self.0.len()).expect("MAX is below 4 GiB");
-        out.extend_from_slice(&len.to_be_bytes());
-        out.extend_from_slice(self.0.as_bytes());
+        put_bytes(self.0.as_bytes(), out);
+    }
+    fn size(&self) -> usize {
+        self.0.len().saturating_add(4)
     }
     fn take(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let len = input.length("text", MAX)?;

@@ -7,6 +7,8 @@
 
 use crate::counted::{Primitive, count};
 use crate::label::Label;
+use alloc::boxed::Box;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use sha2::{Digest as _, Sha256};
 
@@ -73,12 +75,14 @@ pub enum DecodeError {
 pub trait Field: Sized {
     /// Appends the encoding.
     fn put(&self, out: &mut Vec<u8>);
+    /// Bytes of the encoding, exactly: whoever writes it asks for its memory once, and nothing moves while it is written.
+    fn size(&self) -> usize;
     /// Reads one value from the front of `input`.
     fn take(input: &mut Reader<'_>) -> Result<Self, DecodeError>;
 
     /// The encoding alone.
     fn to_bytes(&self) -> Vec<u8> {
-        let mut out = Vec::new();
+        let mut out = Vec::with_capacity(self.size());
         self.put(&mut out);
         out
     }
@@ -182,16 +186,21 @@ pub fn enc_digest(label: Label, fields: &[&[u8]]) -> [u8; 32] {
     Sha256::digest(enc(label, fields)).into()
 }
 
-/// Starts an encoding; the `message!` macro appends the fields with [`put_framed`].
-pub fn open_enc(label: Label, fields: usize, size_hint: usize) -> Vec<u8> {
+/// Starts an encoding with room for `size` bytes of fields; the `message!` macro appends them with [`put_framed`].
+pub fn open_enc(label: Label, fields: usize, size: usize) -> Vec<u8> {
     let name = label.as_str().as_bytes();
-    let mut out = Vec::with_capacity(name.len().saturating_add(size_hint).saturating_add(4));
+    let mut out = Vec::with_capacity(name.len().saturating_add(size).saturating_add(4));
     let name_len = u16::try_from(name.len()).expect("labels are short");
     let count = u16::try_from(fields).expect("a message has at most 65,535 fields");
     out.extend_from_slice(&name_len.to_be_bytes());
     out.extend_from_slice(name);
     out.extend_from_slice(&count.to_be_bytes());
     out
+}
+
+/// Bytes [`put_framed`] appends.
+pub fn framed_size(field: &impl Field) -> usize {
+    field.size().saturating_add(4)
 }
 
 /// Appends one length-framed field without an intermediate buffer.
@@ -232,6 +241,9 @@ macro_rules! integer_fields {
             fn put(&self, out: &mut Vec<u8>) {
                 out.extend_from_slice(&self.to_be_bytes());
             }
+            fn size(&self) -> usize {
+                size_of::<$kind>()
+            }
             fn take(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
                 Ok(<$kind>::from_be_bytes(input.array()?))
             }
@@ -243,6 +255,9 @@ integer_fields!(u8, u16, u32, u64);
 impl Field for bool {
     fn put(&self, out: &mut Vec<u8>) {
         out.push(u8::from(*self));
+    }
+    fn size(&self) -> usize {
+        1
     }
     fn take(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
         match u8::take(input)? {
@@ -256,6 +271,9 @@ impl Field for bool {
 impl<const N: usize> Field for [u8; N] {
     fn put(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(self);
+    }
+    fn size(&self) -> usize {
+        N
     }
     fn take(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
         input.array()
@@ -272,6 +290,9 @@ impl<T: Field> Field for Option<T> {
             }
         }
     }
+    fn size(&self) -> usize {
+        self.as_ref().map_or(1, |value| value.size().saturating_add(1))
+    }
     fn take(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
         match u8::take(input)? {
             0 => Ok(None),
@@ -281,11 +302,19 @@ impl<T: Field> Field for Option<T> {
     }
 }
 
-impl<T: Field> Field for alloc::boxed::Box<T> {
-    fn put(&self, out: &mut Vec<u8>) {
-        (**self).put(out);
-    }
-    fn take(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(alloc::boxed::Box::new(T::take(input)?))
-    }
+macro_rules! pointer_fields {
+    ($($pointer:ident),*) => {$(
+        impl<T: Field> Field for $pointer<T> {
+            fn put(&self, out: &mut Vec<u8>) {
+                (**self).put(out);
+            }
+            fn size(&self) -> usize {
+                (**self).size()
+            }
+            fn take(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
+                Ok($pointer::new(T::take(input)?))
+            }
+        }
+    )*};
 }
+pointer_fields!(Box, Arc);

@@ -18,6 +18,7 @@ use crate::user::{UserChange, UserFault};
 use crate::workload::{WorkloadOutcome, WorkloadWrite};
 use crate::{choice, message, record};
 use alloc::boxed::Box;
+use alloc::sync::Arc;
 
 message! {
     /// One Raft entry.
@@ -29,11 +30,14 @@ message! {
     }
 }
 
+/// Sealed writes on their way into the log. Whoever may have to try again keeps them, and hands on no copy.
+pub type SharedWrites = Arc<List<SealedWrite, ENTRY_WRITES>>;
+
 choice! {
     /// What to do.
     pub enum CommandBody {
         /// Sealed client writes, each applied or refused on its own, in order.
-        1 => Writes(List<SealedWrite, ENTRY_WRITES>),
+        1 => Writes(SharedWrites),
         /// Remove records whose time has come.
         2 => Expire,
         /// A joiner is proposed.

@@ -4,14 +4,14 @@
 //! Trusts: nothing. Out of scope: the gate that decides which of them may reach Raft (`consensus`). Protocol section 4.
 
 use crate::admission::{CatchUpProof, ForwardedEvidence, GrantedKey};
-use crate::bounded::{Blob, List, Text};
-use crate::command::{Outcomes, SealedWrite};
+use crate::bounded::{Blob, List, SharedBlob, Text};
+use crate::command::{Outcomes, SharedWrites};
 use crate::custodian::CustodianAnswer;
 use crate::custody::CustodyAsk;
 use crate::drill::DrillCall;
 use crate::governance::PolicyCommand;
 use crate::ids::{Digest, Incarnation, NoisePublic, Slot, Vendor};
-use crate::limits::{APPEND_ENTRIES, ENTRY_BYTES, ENTRY_WRITES, SLOTS, SNAPSHOT_CHUNK_BYTES};
+use crate::limits::{APPEND_ENTRIES, ENTRY_BYTES, SLOTS, SNAPSHOT_CHUNK_BYTES};
 use crate::receipt::TreePoint;
 use crate::rotation::{KeyGeneration, KeyOffer};
 use crate::session::Refusal;
@@ -86,7 +86,7 @@ choice! {
         /// A leader's first entry.
         1 => Blank,
         /// An encoded command.
-        2 => Command(Blob<ENTRY_BYTES>),
+        2 => Command(SharedBlob<ENTRY_BYTES>),
         /// A membership change.
         3 => Membership(Membership),
     }
@@ -232,7 +232,7 @@ record! {
     /// Sealed writes for the leader.
     pub struct ForwardCall {
         /// The writes.
-        pub writes: List<SealedWrite, ENTRY_WRITES>,
+        pub writes: SharedWrites,
     }
 }
 

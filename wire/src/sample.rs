@@ -3,9 +3,10 @@
 //! Decides: how a test draws a value; small sizes are likelier, limits are reached sometimes. Compiled for tests only
 //! (`feature = "sample"`). Trusts: nothing. Out of scope: production code.
 
-use crate::bounded::{Blob, List, Text};
+use crate::bounded::{Blob, List, SharedBlob, Text};
 use alloc::boxed::Box;
 use alloc::string::String;
+use alloc::sync::Arc;
 
 /// A reproducible source of numbers (xorshift64*); not for keys.
 #[derive(Clone, Debug)]
@@ -74,11 +75,23 @@ impl<T: Sample> Sample for Box<T> {
     }
 }
 
+impl<T: Sample> Sample for Arc<T> {
+    fn sample(source: &mut Source) -> Self {
+        Arc::new(T::sample(source))
+    }
+}
+
 impl<const MAX: usize> Sample for Blob<MAX> {
     fn sample(source: &mut Source) -> Self {
         let len = source.below(MAX.min(96) + 1);
         let bytes: alloc::vec::Vec<u8> = (0..len).map(|_| source.next() as u8).collect();
         Blob::new(bytes).expect("within the limit")
+    }
+}
+
+impl<const MAX: usize> Sample for SharedBlob<MAX> {
+    fn sample(source: &mut Source) -> Self {
+        SharedBlob::new(Blob::<MAX>::sample(source).into_vec()).expect("within the limit")
     }
 }
 

@@ -10,8 +10,8 @@ use alloc::vec::Vec;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroize;
 
-/// Bytes a buffer has room for behind a secret that was written to it: all that can follow one in a message, so that the buffer does not move and leave
-/// the secret behind.
+/// Bytes a buffer that has no room for a secret is given behind it: all that can follow one in a message, so that the buffer does not move and leave the
+/// secret behind. A buffer that was made for a whole encoding has room for it.
 const ROOM_BEHIND: usize = 16 * 1024;
 /// Bytes of stack that [`wash_stack`] overwrites: more than any primitive here uses.
 const STACK_WASHED: usize = 96 * 1024;
@@ -82,8 +82,13 @@ impl<const N: usize> Eq for Secret<N> {}
 
 impl<const N: usize> Field for Secret<N> {
     fn put(&self, out: &mut Vec<u8>) {
-        out.reserve(N.saturating_add(ROOM_BEHIND));
+        if out.capacity().saturating_sub(out.len()) < N {
+            out.reserve(N.saturating_add(ROOM_BEHIND));
+        }
         out.extend_from_slice(self.0.as_slice());
+    }
+    fn size(&self) -> usize {
+        N
     }
     fn take(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let mut bytes = input.array()?;

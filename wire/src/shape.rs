@@ -17,6 +17,9 @@ macro_rules! record {
                 let _ = &out;
                 $($crate::codec::Field::put(&self.$field, out);)*
             }
+            fn size(&self) -> usize {
+                0_usize$(.saturating_add($crate::codec::Field::size(&self.$field)))*
+            }
             fn take(input: &mut $crate::codec::Reader<'_>) -> Result<Self, $crate::codec::DecodeError> {
                 let _ = &input;
                 Ok($name { $($field: $crate::codec::Field::take(input)?),* })
@@ -43,7 +46,8 @@ macro_rules! message {
             const LABEL: $crate::label::Label = $crate::label::Label::$label;
             fn encode(&self) -> ::alloc::vec::Vec<u8> {
                 const FIELDS: usize = [$(stringify!($field)),*].len();
-                let mut out = $crate::codec::open_enc(Self::LABEL, FIELDS, 256);
+                let size = 0_usize$(.saturating_add($crate::codec::framed_size(&self.$field)))*;
+                let mut out = $crate::codec::open_enc(Self::LABEL, FIELDS, size);
                 $($crate::codec::put_framed(&self.$field, &mut out);)*
                 out
             }
@@ -71,6 +75,11 @@ macro_rules! choice {
             fn put(&self, out: &mut ::alloc::vec::Vec<u8>) {
                 $($crate::choice!(@put self out $name $tag $variant $(($kind))?);)*
             }
+            fn size(&self) -> usize {
+                match self {
+                    $($crate::choice!(@each $name $variant inner $(($kind))?) => $crate::choice!(@size inner $(($kind))?),)*
+                }
+            }
             fn take(input: &mut $crate::codec::Reader<'_>) -> Result<Self, $crate::codec::DecodeError> {
                 match <u8 as $crate::codec::Field>::take(input)? {
                     $($tag => Ok($crate::choice!(@take input $name $variant $(($kind))?)),)*
@@ -95,6 +104,10 @@ macro_rules! choice {
     (@put $self:ident $out:ident $name:ident $tag:literal $variant:ident ($kind:ty)) => {
         if let $name::$variant(inner) = $self { $out.push($tag); $crate::codec::Field::put(inner, $out); }
     };
+    (@each $name:ident $variant:ident $inner:ident) => { $name::$variant };
+    (@each $name:ident $variant:ident $inner:ident ($kind:ty)) => { $name::$variant($inner) };
+    (@size $inner:ident) => { 1 };
+    (@size $inner:ident ($kind:ty)) => { $crate::codec::Field::size($inner).saturating_add(1) };
     (@take $input:ident $name:ident $variant:ident) => { $name::$variant };
     (@take $input:ident $name:ident $variant:ident ($kind:ty)) => { $name::$variant(<$kind as $crate::codec::Field>::take($input)?) };
     (@sample $source:ident $name:ident $variant:ident) => { $name::$variant };
@@ -127,6 +140,7 @@ macro_rules! byte_name {
         }
         impl $crate::codec::Field for $name {
             fn put(&self, out: &mut ::alloc::vec::Vec<u8>) { out.extend_from_slice(&self.0); }
+            fn size(&self) -> usize { $size }
             fn take(input: &mut $crate::codec::Reader<'_>) -> Result<Self, $crate::codec::DecodeError> { Ok($name(input.array()?)) }
         }
         #[cfg(any(test, feature = "sample"))]
@@ -149,6 +163,7 @@ macro_rules! number_name {
         }
         impl $crate::codec::Field for $name {
             fn put(&self, out: &mut ::alloc::vec::Vec<u8>) { $crate::codec::Field::put(&self.0, out); }
+            fn size(&self) -> usize { $crate::codec::Field::size(&self.0) }
             fn take(input: &mut $crate::codec::Reader<'_>) -> Result<Self, $crate::codec::DecodeError> {
                 Ok($name($crate::codec::Field::take(input)?))
             }

@@ -36,7 +36,7 @@ fn side(vector: &Value, protocol: &str, prefix: &str) -> HandshakeState {
         .get(format!("{prefix}_psks"))
         .and_then(Value::as_array)
         .map_or(Vec::new(), |all| all.iter().map(|psk| read_hex_vec(psk.as_str().unwrap()).unwrap().try_into().unwrap()).collect());
-    let mut build: Builder<'_> = builder(protocol, &mut ChaCha20Rng::seed_from_u64(1)).prologue(&prologue).unwrap();
+    let mut build: Builder<'_> = builder(protocol, None, &mut ChaCha20Rng::seed_from_u64(1)).prologue(&prologue).unwrap();
     if let Some(key) = &local {
         build = build.local_private_key(key).unwrap();
     }

@@ -66,6 +66,40 @@ fn many_small_messages_share_one_record() {
 }
 
 #[test]
+fn a_look_sees_what_next_gives_and_leaves_no_copy() {
+    let sizes = [0, 1, 40, 200_000, 64, 70_000, 3];
+    let messages: Vec<Vec<u8>> = sizes.iter().zip(0xa0u8..).map(|(len, byte)| vec![byte; *len]).collect();
+    let mut sealed = Vec::new();
+    sealer().seal_many(&messages, &mut sealed).unwrap();
+    for piece in [1_000, 70_000, sealed.len()] {
+        let (mut opener, mut seen) = (opener(), Vec::new());
+        for part in sealed.chunks(piece) {
+            opener.push(part).unwrap();
+            let read = opener.inbox.as_ptr();
+            while let Some((message, lies)) = opener.look(|message| (message.to_vec(), message.as_ptr())).unwrap() {
+                let within = (read as usize..read as usize + opener.inbox.len()).contains(&(lies as usize));
+                assert!(within || message.len() > RECORD_PLAIN_BYTES / 2, "{} bytes were copied", message.len());
+                seen.push(message);
+            }
+            assert!(opener.partial.is_empty() || opener.within_message, "a message that was shown is not kept");
+        }
+        assert_eq!(seen, messages, "in pieces of {piece}");
+        opener.push(&[]).unwrap();
+        assert!(opener.inbox.is_empty() && opener.is_idle(), "what was shown is gone with the next push");
+    }
+}
+
+#[test]
+fn a_look_at_a_damaged_record_shows_nothing_and_closes() {
+    let mut sealed = record_of(&[b"first", b"second"]);
+    *sealed.last_mut().unwrap() ^= 1;
+    let mut opener = opener();
+    opener.push(&sealed).unwrap();
+    assert!(matches!(opener.look(|_| panic!("shown")), Err(ChannelError::RecordNotAuthentic { .. })));
+    assert_eq!(opener.look(|_| panic!("shown")), Err(ChannelError::Closed));
+}
+
+#[test]
 fn padding_hides_small_lengths_and_costs_little() {
     assert_eq!(record_of(&[b""]).len(), record_of(&[&[7; 124]]).len());
     for len in [200usize, 1_000, 5_000, 60_000] {

@@ -13,7 +13,7 @@ use crate::exercise::{Exercise, FOLDER, Tally};
 use crate::fence::Fence;
 use crate::log::recover::{Ending, recover};
 use crate::types;
-use ringwall_wire::bounded::Blob;
+use ringwall_wire::bounded::SharedBlob;
 use ringwall_wire::ids::{Epoch, Incarnation};
 use ringwall_wire::peer::{Ballot, EntryPayload, LogEntry, LogPosition};
 use std::collections::BTreeSet;
@@ -278,6 +278,6 @@ fn class(path: &Path) -> &'static str {
 
 fn entry(index: u64, chance: &mut Chance) -> io::Result<LogEntry> {
     let fill = chance.below(256) as u8;
-    let payload = EntryPayload::Command(Blob::new(vec![fill; chance.below(900) as usize]).map_err(io::Error::other)?);
+    let payload = EntryPayload::Command(SharedBlob::new(vec![fill; chance.below(900) as usize]).map_err(io::Error::other)?);
     Ok(LogEntry { at: LogPosition { term: 1, index }, payload })
 }

@@ -9,7 +9,7 @@ use crate::disk::memory::{Access, Boundary, Chance, Crash, MemoryDisk};
 use crate::exercise::model::{Deed, Model};
 use crate::exercise::{Exercise, FOLDER, Tally};
 use crate::log::recover::{Ending, Recovered, recover};
-use ringwall_wire::bounded::Blob;
+use ringwall_wire::bounded::SharedBlob;
 use ringwall_wire::ids::{Digest, Epoch, Incarnation};
 use ringwall_wire::peer::{Ballot, EntryPayload, LogEntry, LogPosition};
 use sha2::{Digest as _, Sha256};
@@ -199,7 +199,7 @@ impl Script {
             _ => self.chance.below(400),
         };
         let fill = self.chance.below(256) as u8;
-        let payload = EntryPayload::Command(Blob::new(vec![fill; len as usize]).map_err(io::Error::other)?);
+        let payload = EntryPayload::Command(SharedBlob::new(vec![fill; len as usize]).map_err(io::Error::other)?);
         Ok(LogEntry { at: LogPosition { term: self.term, index }, payload })
     }
 

@@ -158,7 +158,10 @@ impl Clients {
         row.revision = at.revision;
         row.acked = row.acked.max(once.acked);
         let before = row.outcomes.len();
-        row.outcomes = row.outcomes.split_off(&row.acked);
+        // Acknowledged ones are the first: they go one by one, where splitting would build the rest anew for every write.
+        while row.outcomes.first_key_value().is_some_and(|(seq, _)| *seq < row.acked) {
+            row.outcomes.pop_first();
+        }
         row.outcomes.insert(once.seq, outcome);
         let after = row.outcomes.len();
         totals.outcomes = totals.outcomes + after - before;

@@ -174,7 +174,7 @@ impl ReplicatedState {
         let mark = command.body == CommandBody::Mark;
         let outcomes = match command.body {
             CommandBody::Writes(writes) => {
-                let writes = writes.into_vec().into_iter();
+                let writes = Arc::unwrap_or_clone(writes).into_vec().into_iter();
                 writes.map(|write| self.write(index, write)).collect::<io::Result<Vec<_>>>()?
             }
             CommandBody::Expire => vec![self.expire()?],

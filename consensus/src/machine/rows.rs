@@ -212,7 +212,8 @@ pub(crate) fn split_record(key: &[u8]) -> Result<(SpaceTag, KeyTag), DecodeError
 
 /// Encodes a stored record.
 pub(crate) fn put_record(head: RecordHead, record: &SealedRecord) -> Vec<u8> {
-    let mut out = Vec::with_capacity(128 + record.name.len() + record.value.len());
+    // Exactly: rows stay in memory, and what is longer than its bytes takes one allocation more to share.
+    let mut out = Vec::with_capacity(head.version.size() + head.expires_at_ms.size() + record.size());
     head.version.put(&mut out);
     head.expires_at_ms.put(&mut out);
     record.put(&mut out);

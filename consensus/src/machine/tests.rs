@@ -15,9 +15,8 @@ use crate::machine::snapshot::{self, Capture};
 use crate::machine::store::Store;
 use crate::machine::view::View;
 use crate::types::{self, Entry, EntryPayload, Payload};
-use bytes::Bytes;
 use proptest::prelude::*;
-use ringwall_wire::bounded::{Blob, List};
+use ringwall_wire::bounded::{Blob, List, SharedBlob};
 use ringwall_wire::codec::Message;
 use ringwall_wire::command::*;
 use ringwall_wire::ids::*;
@@ -54,7 +53,7 @@ impl Bench {
     pub(super) fn bytes(&mut self, bytes: Vec<u8>) -> Vec<Outcome> {
         self.index += 1;
         let log_id = types::log_id(&LogPosition { term: 1, index: self.index });
-        let entry = Entry { log_id, payload: EntryPayload::Normal(Payload(Bytes::from(bytes))) };
+        let entry = Entry { log_id, payload: EntryPayload::Normal(Payload(SharedBlob::new(bytes).unwrap())) };
         let effect = self.state.apply(&entry).unwrap();
         self.state.store.publish();
         self.runtime.block_on(self.state.store.wait_for_room()).unwrap();
@@ -75,7 +74,7 @@ impl Bench {
     }
 
     pub(super) fn write(&mut self, at_ms: u64, write: SealedWrite) -> Outcome {
-        self.apply(at_ms, CommandBody::Writes(List::new(vec![write]).unwrap()))[0]
+        self.apply(at_ms, CommandBody::Writes(List::new(vec![write]).unwrap().into()))[0]
     }
 
     pub(super) fn digest(&self) -> Digest {
@@ -274,7 +273,7 @@ proptest! {
                     let write = change(1, once(at as u64 + 1), mutations.clone());
                     let wanted = model.batch(&mutations);
                     prop_assert_eq!(large.write(model.now_ms, write.clone()), wanted);
-                    CommandBody::Writes(List::new(vec![write]).unwrap())
+                    CommandBody::Writes(List::new(vec![write]).unwrap().into())
                 }
                 Step::Expire => {
                     model.expire();

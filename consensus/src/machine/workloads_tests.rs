@@ -208,7 +208,7 @@ fn the_oldest_entries_go_and_the_chain_still_leads_to_its_head() {
     let requests: Vec<u64> = (0..WORKLOAD_AUDIT + 9).collect();
     for chunk in requests.chunks(1_000) {
         let write = |request: &u64| SealedWrite::Workload(Box::new(WorkloadWrite::Attempt(attempt(*request, &one, None))));
-        bench.apply(0, CommandBody::Writes(List::new(chunk.iter().map(write).collect()).unwrap()));
+        bench.apply(0, CommandBody::Writes(List::new(chunk.iter().map(write).collect()).unwrap().into()));
     }
     let entries = audit(&bench);
     assert_eq!(entries.len() as u64, WORKLOAD_AUDIT);

@@ -6,7 +6,7 @@
 use ringwall_consensus::disk::memory::MemoryDisk;
 use ringwall_consensus::exercise::{Exercise, FOLDER, Tally, corrupt, crash};
 use ringwall_consensus::log::recover::{Ending, recover};
-use ringwall_wire::bounded::Blob;
+use ringwall_wire::bounded::SharedBlob;
 use ringwall_wire::ids::{Epoch, Incarnation};
 use ringwall_wire::peer::{Ballot, EntryPayload, LogEntry, LogPosition};
 use std::path::Path;
@@ -56,7 +56,7 @@ fn a_truncation_lost_at_the_end_of_a_segment_is_damage() {
     let disk = MemoryDisk::default();
     let mut exercise = Exercise::new(&disk, crash::SEGMENT_BYTES, 0).unwrap();
     let at = |index| LogPosition { term: 1, index };
-    let payload = || EntryPayload::Command(Blob::new(vec![7; 1_000]).unwrap());
+    let payload = || EntryPayload::Command(SharedBlob::new(vec![7; 1_000]).unwrap());
     exercise.append((0..6).map(|index| LogEntry { at: at(index), payload: payload() }).collect()).unwrap();
     exercise.step();
     exercise.truncate(at(3)).unwrap();
@@ -95,7 +95,8 @@ fn segment(number: u64) -> std::path::PathBuf {
 fn recovery_says_exactly_where_a_log_is_damaged_and_where_it_is_only_torn() {
     let disk = MemoryDisk::default();
     let mut exercise = Exercise::new(&disk, crash::SEGMENT_BYTES, 0).unwrap();
-    let entry = |index| LogEntry { at: LogPosition { term: 1, index }, payload: EntryPayload::Command(Blob::new(vec![7; 700]).unwrap()) };
+    let entry =
+        |index| LogEntry { at: LogPosition { term: 1, index }, payload: EntryPayload::Command(SharedBlob::new(vec![7; 700]).unwrap()) };
     for group in 0..10 {
         exercise.append((group * 3..group * 3 + 3).map(entry).collect()).unwrap();
         exercise.step();

@@ -71,7 +71,7 @@ async fn a_leader_cut_off_answers_no_reads_and_loses_its_writes() {
     assert!(old.read_index().await.is_err(), "without a quorum there is no linearizable read");
     let lost = tokio::spawn({
         let old = old.clone();
-        async move { old.propose(CommandBody::Writes(List::new(vec![put(9, 1, 99, b"lost", Expect::Any)]).unwrap())).await }
+        async move { old.propose(CommandBody::Writes(List::new(vec![put(9, 1, 99, b"lost", Expect::Any)]).unwrap().into())).await }
     });
     wait_for("another leader", || group.all().iter().any(|(other, replica)| *other != id && replica.metrics().role == Role::Leader)).await;
     assert_eq!(group.write(put(1, 1, 7, b"kept", Expect::Absent)).await, Outcome::Applied(Revision(2)));

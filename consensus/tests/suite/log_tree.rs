@@ -7,7 +7,7 @@
 
 use crate::rig::*;
 use ringwall_consensus::{Replica, View};
-use ringwall_wire::bounded::Blob;
+use ringwall_wire::bounded::SharedBlob;
 use ringwall_wire::ids::{Digest, Incarnation};
 use ringwall_wire::peer::{AppendCall, Ballot, EntryPayload, PeerAnswer, PeerCall};
 use ringwall_wire::receipt::TreePoint;
@@ -154,7 +154,7 @@ async fn entries_changed_on_the_way_stop_their_member() {
             if let EntryPayload::Command(bytes) = &mut entry.payload {
                 let mut other = bytes.to_vec();
                 *other.last_mut().unwrap() ^= 1;
-                *bytes = Blob::new(other).unwrap();
+                *bytes = SharedBlob::new(other).unwrap();
             }
         }
         *entries = ringwall_wire::bounded::List::new(changed).unwrap();

@@ -42,7 +42,7 @@ fn empty(disk: &MemoryDisk) -> Group {
 }
 
 fn one(seq: u64) -> CommandBody {
-    CommandBody::Writes(List::new(vec![put(1, seq, seq, &[seq as u8; 300], Expect::Any)]).unwrap())
+    CommandBody::Writes(List::new(vec![put(1, seq, seq, &[seq as u8; 300], Expect::Any)]).unwrap().into())
 }
 
 async fn alone(disk: &MemoryDisk) -> (Group, ringwall_consensus::Replica) {
@@ -112,7 +112,7 @@ async fn no_room_for_a_segment_fences() {
     disk.plan(Plan { access: Access::Create, file: "spare".into(), skip: 0, times: u64::MAX, fault: Fault::Full });
     let mut failed = None;
     for seq in 1..=40 {
-        let body = CommandBody::Writes(List::new(vec![put(1, seq, seq, &vec![1; 900_000], Expect::Any)]).unwrap());
+        let body = CommandBody::Writes(List::new(vec![put(1, seq, seq, &vec![1; 900_000], Expect::Any)]).unwrap().into());
         if let Err(why) = replica.propose(body).await {
             failed = Some(why);
             break;
@@ -186,7 +186,7 @@ async fn a_log_is_read_back_after_segments_were_recycled() {
     let mut last = 0;
     for round in 0..3 {
         for seq in round * 20 + 1..=round * 20 + 20 {
-            let body = CommandBody::Writes(List::new(vec![put(1, seq, seq, &vec![7; 900_000], Expect::Any)]).unwrap());
+            let body = CommandBody::Writes(List::new(vec![put(1, seq, seq, &vec![7; 900_000], Expect::Any)]).unwrap().into());
             last = replica.propose(body).await.unwrap().index;
         }
         replica.snapshot().await.unwrap();
@@ -302,7 +302,7 @@ async fn a_fenced_member_answers_nothing() {
         let calls = [
             (first(), PeerCall::ReadIndex),
             (first(), vote.clone()),
-            (first(), PeerCall::Forward(ForwardCall { writes: List::new(vec![put(1, 51, 51, b"late", Expect::Any)]).unwrap() })),
+            (first(), PeerCall::Forward(ForwardCall { writes: List::new(vec![put(1, 51, 51, b"late", Expect::Any)]).unwrap().into() })),
             (first(), append(at(metrics.last_index + 1), &[metrics.last_index + 2, metrics.last_index + 4])),
             (stranger, PeerCall::ReadIndex),
         ];

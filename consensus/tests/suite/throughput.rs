@@ -45,7 +45,7 @@ async fn measure(bare: bool) -> (f64, f64) {
                 for round in 0..ROUNDS {
                     let writes = (0..BATCH)
                         .map(|at| put(lane as u8, round * BATCH + at + 1, (lane * ROUNDS + round) * BATCH + at, &[1; 1024], Expect::Any));
-                    let applied = leader.propose(CommandBody::Writes(List::new(writes.collect()).unwrap())).await.unwrap();
+                    let applied = leader.propose(CommandBody::Writes(List::new(writes.collect()).unwrap().into())).await.unwrap();
                     assert!(applied.outcomes.iter().all(|outcome| matches!(outcome, Outcome::Applied(_))));
                 }
             })

@@ -34,7 +34,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch::Receiver;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
-use zeroize::Zeroizing;
 
 /// Bytes a stranger's sealed message may take: a handshake message with its framing and padding.
 const STRANGER_BYTES: usize = 2 * HANDSHAKE_MESSAGE_BYTES;
@@ -389,12 +388,11 @@ async fn listen(front: &Front, desk: &mut Desk, (opener, recv): (&mut Opener, &m
             let _ = desk.forget_erased();
         }
         loop {
-            match opener.next() {
-                Ok(Some(message)) => {
+            // Where it lies: a request may hold the user's part of a key, and a value, and a copy would have to be wiped.
+            match opener.look(|message| (message.len(), Request::decode(message))) {
+                Ok(Some((bytes, request))) => {
                     begun = None;
-                    // A request may hold the user's part of a key.
-                    let message = Zeroizing::new(message);
-                    if let Err(ended) = handle(desk, &message).await {
+                    if let Err(ended) = handle(desk, bytes, request).await {
                         return ended;
                     }
                 }
@@ -429,13 +427,13 @@ fn overdue(begun: Option<Instant>, reattest_by: Instant) -> Option<Ended> {
     (clock::now() >= reattest_by).then_some(Ended::Refused { code: RefusalCode::Unavailable })
 }
 
-async fn handle(desk: &mut Desk, message: &[u8]) -> Result<(), Ended> {
-    let request = Request::decode(message)?;
+async fn handle(desk: &mut Desk, bytes: usize, request: Result<Request, DecodeError>) -> Result<(), Ended> {
+    let request = request?;
     if matches!(request.op, Op::Unlock(_)) {
         // The part itself stands in its own place; decoding left a copy on the way there.
         wash_stack();
     }
-    let charge = Charge::request(message.len().saturating_mul(2).saturating_add(512));
+    let charge = Charge::request(bytes.saturating_mul(2).saturating_add(512));
     if !desk.outbox().admit(charge) {
         // What was staged may be what the session waits for.
         desk.submit();

@@ -15,7 +15,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use ringwall_consensus::{Applied, ProposeError, Replica};
 use ringwall_wire::bounded::List;
 use ringwall_wire::codec::Field as _;
-use ringwall_wire::command::{CommandBody, Outcome, Outcomes, SealedChange, SealedWrite};
+use ringwall_wire::command::{CommandBody, Outcome, Outcomes, SealedChange, SealedWrite, SharedWrites};
 use ringwall_wire::ids::Incarnation;
 use ringwall_wire::limits::ENTRY_WRITES;
 use ringwall_wire::peer::{ForwardCall, PeerAnswer};
@@ -30,22 +30,18 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 /// What the batcher needs of a replica.
 pub(crate) trait Log: Send + Sync + 'static {
     /// Proposes writes wherever the leader is.
-    fn write(&self, writes: Vec<SealedWrite>) -> impl Future<Output = Result<Applied, ProposeError>> + Send;
+    fn write(&self, writes: SharedWrites) -> impl Future<Output = Result<Applied, ProposeError>> + Send;
     /// Proposes writes if this member leads.
-    fn propose_here(&self, writes: Vec<SealedWrite>) -> impl Future<Output = Result<Applied, ProposeError>> + Send;
+    fn propose_here(&self, writes: SharedWrites) -> impl Future<Output = Result<Applied, ProposeError>> + Send;
 }
 
 impl Log for Replica {
-    async fn write(&self, writes: Vec<SealedWrite>) -> Result<Applied, ProposeError> {
-        Replica::write(self, writes).await
+    async fn write(&self, writes: SharedWrites) -> Result<Applied, ProposeError> {
+        self.write_shared(writes).await
     }
 
-    async fn propose_here(&self, writes: Vec<SealedWrite>) -> Result<Applied, ProposeError> {
-        let count = writes.len();
-        match List::new(writes) {
-            Ok(writes) => self.propose(CommandBody::Writes(writes)).await,
-            Err(_) => Err(ProposeError::TooLarge { bytes: count, max: ENTRY_WRITES }),
-        }
+    async fn propose_here(&self, writes: SharedWrites) -> Result<Applied, ProposeError> {
+        self.propose(CommandBody::Writes(writes)).await
     }
 }
 
@@ -177,7 +173,7 @@ pub(crate) struct Writes<L> {
 /// Writes proposed together.
 #[derive(Debug)]
 struct Batch {
-    writes: Vec<SealedWrite>,
+    writes: SharedWrites,
     origins: Vec<(Origin, Instant)>,
 }
 
@@ -219,7 +215,7 @@ impl<L: Log> Writes<L> {
 
     /// Proposes what another member forwarded, and answers when all of it has an outcome.
     pub(crate) async fn forwarded(&self, call: ForwardCall) -> PeerAnswer {
-        let writes = call.writes.into_vec();
+        let writes = Arc::unwrap_or_clone(call.writes).into_vec();
         if writes.is_empty() {
             return PeerAnswer::Outcomes(Outcomes { index: 0, outcomes: List::default() });
         }
@@ -281,17 +277,17 @@ impl<L: Log> Writes<L> {
         let mut queue = self.lock();
         let first = queue.waiting.pop_front()?;
         let mut bytes = first.bytes;
-        let mut batch = Batch { writes: vec![first.write], origins: vec![(first.origin, first.since)] };
-        while batch.writes.len() < ENTRY_WRITES
+        let (mut writes, mut origins) = (vec![first.write], vec![(first.origin, first.since)]);
+        while writes.len() < ENTRY_WRITES
             && queue.waiting.front().is_some_and(|next| bytes.saturating_add(next.bytes) <= BATCH_BYTES)
             && let Some(next) = queue.waiting.pop_front()
         {
             bytes = bytes.saturating_add(next.bytes);
-            batch.writes.push(next.write);
-            batch.origins.push((next.origin, next.since));
+            writes.push(next.write);
+            origins.push((next.origin, next.since));
         }
         queue.bytes = queue.bytes.saturating_sub(bytes);
-        Some(batch)
+        Some(Batch { writes: shared(writes), origins })
     }
 
     fn drop_overdue(&self) {
@@ -362,7 +358,7 @@ impl<L: Log> Writes<L> {
         let oldest = batch.origins.iter().map(|(_, since)| *since).min().unwrap_or_else(clock::now);
         let left = self.patience.saturating_sub(oldest.elapsed());
         let forwarded = batch.origins.iter().any(|(origin, _)| matches!(origin, Origin::Forwarded { .. }));
-        let writes = batch.writes.clone();
+        let writes = Arc::clone(&batch.writes);
         let tried = match forwarded {
             true => timeout(left, self.log.propose_here(writes)).await,
             false => timeout(left, self.log.write(writes)).await,
@@ -375,7 +371,7 @@ impl Batch {
     /// Tells everybody; `first`: this was the only attempt.
     fn deliver(self, applied: &Applied, first: bool) {
         let mut sleeping: Vec<Arc<Outbox>> = Vec::new();
-        for (((origin, _), outcome), write) in self.origins.into_iter().zip(&applied.outcomes).zip(&self.writes) {
+        for (((origin, _), outcome), write) in self.origins.into_iter().zip(&applied.outcomes).zip(self.writes.iter()) {
             match origin {
                 Origin::Session { outbox, number, charge } => {
                     let body = told(*outcome, matches!(write, SealedWrite::OpenSpace(_)), first);
@@ -395,7 +391,7 @@ impl Batch {
     }
 
     fn refuse(self, refusal: &Refusal) {
-        for (write, (origin, since)) in self.writes.into_iter().zip(self.origins) {
+        for (write, (origin, since)) in Arc::unwrap_or_clone(self.writes).into_vec().into_iter().zip(self.origins) {
             Pending { write, bytes: 0, since, origin }.refuse(refusal.clone());
         }
     }
@@ -405,18 +401,24 @@ impl Batch {
         if !self.writes.iter().zip(&self.origins).any(|(write, (origin, since))| gone(write, origin, since)) {
             return;
         }
-        let writes = std::mem::take(&mut self.writes);
+        let writes = Arc::unwrap_or_clone(std::mem::take(&mut self.writes)).into_vec();
         let origins = std::mem::take(&mut self.origins);
+        let mut left = Vec::with_capacity(writes.len());
         for (write, (origin, since)) in writes.into_iter().zip(origins) {
             match gone(&write, &origin, &since) {
                 true => Pending { write, bytes: 0, since, origin }.refuse(refusal.clone()),
                 false => {
-                    self.writes.push(write);
+                    left.push(write);
                     self.origins.push((origin, since));
                 }
             }
         }
+        self.writes = shared(left);
     }
+}
+
+fn shared(writes: Vec<SealedWrite>) -> SharedWrites {
+    Arc::new(List::new(writes).expect("a batch has at most `ENTRY_WRITES` writes"))
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ pub(crate) const CHUNK_BYTES: usize = 256 * 1024;
 /// Bytes of a message that may carry a key: far more than any of them has, far less than would be felt when it is wiped.
 const KEY_MESSAGE_BYTES: usize = 1024;
 
-/// Wipes messages that may carry keys, once they were sealed or decoded.
+/// Wipes messages that may carry keys, once they were sealed.
 pub(crate) fn wipe<'a>(messages: impl IntoIterator<Item = &'a mut Vec<u8>>) {
     messages.into_iter().filter(|message| message.len() <= KEY_MESSAGE_BYTES).for_each(Zeroize::zeroize);
 }

@@ -418,10 +418,8 @@ async fn read(mut recv: RecvStream, mut opener: Opener, waiting: Waiting) {
             return;
         }
         loop {
-            match opener.next() {
-                Ok(Some(mut message)) => {
-                    let decoded = PeerReply::decode(&message);
-                    lane::wipe([&mut message]);
+            match opener.look(PeerReply::decode) {
+                Ok(Some(decoded)) => {
                     let Ok(PeerReply { number, answer }) = decoded else { return };
                     let reply = lock(&waiting).remove(&number);
                     // A caller that stopped waiting has dropped its end.

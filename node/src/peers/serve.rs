@@ -197,10 +197,8 @@ async fn serve(
                     return false;
                 }
                 loop {
-                    let Ok(next) = opener.next() else { return false };
-                    let Some(mut message) = next else { break };
-                    let (bytes, decoded) = (message.len(), PeerRpc::decode(&message));
-                    lane::wipe([&mut message]);
+                    let Ok(next) = opener.look(|message| (message.len(), PeerRpc::decode(message))) else { return false };
+                    let Some((bytes, decoded)) = next else { break };
                     let Ok(PeerRpc { number, call }) = decoded else { return false };
                     if !lane::carries(class, &call) {
                         return false;
@@ -278,8 +276,8 @@ pub(crate) mod gate_tests {
     use ringwall_channel::NodeSecrets;
     use ringwall_consensus::{Replica, Transport};
     use ringwall_keys::Keyring;
-    use ringwall_wire::bounded::{List, Text};
-    use ringwall_wire::command::CommandBody;
+    use ringwall_wire::bounded::Text;
+    use ringwall_wire::command::{CommandBody, SharedWrites};
     use ringwall_wire::ids::{Digest, Epoch, Vendor};
     use ringwall_wire::peer::ForwardCall;
 
@@ -329,7 +327,7 @@ pub(crate) mod gate_tests {
         let node = alone(folder.path()).await;
         let me = node.incarnation;
         let forwarded =
-            async |from: Incarnation| match answer(&node, from, PeerCall::Forward(ForwardCall { writes: List::default() })).await {
+            async |from: Incarnation| match answer(&node, from, PeerCall::Forward(ForwardCall { writes: SharedWrites::default() })).await {
                 PeerAnswer::Refused(refusal) => refusal.code,
                 other => panic!("the front door is not open: {other:?}"),
             };

@@ -10,7 +10,7 @@ use crate::front::{Notes, VALUE_BYTES};
 use crate::table::Counting;
 use ringwall_consensus::disk::memory::{Access, Boundary, MemoryDisk};
 use ringwall_consensus::exercise::Exercise;
-use ringwall_wire::bounded::{Blob, List};
+use ringwall_wire::bounded::{List, SharedBlob};
 use ringwall_wire::codec::Message;
 use ringwall_wire::command::{Command, CommandBody, Outcome, SealedWrite};
 use ringwall_wire::peer::{EntryPayload, LogEntry, LogPosition};
@@ -49,8 +49,8 @@ impl Shelf {
     }
 
     fn of_writes(&mut self, writes: Vec<SealedWrite>) -> LogEntry {
-        let command = Command { at_ms: 1, body: CommandBody::Writes(List::new(writes).unwrap()) };
-        self.entry(EntryPayload::Command(Blob::new(command.encode()).unwrap()))
+        let command = Command { at_ms: 1, body: CommandBody::Writes(List::new(writes).unwrap().into()) };
+        self.entry(EntryPayload::Command(SharedBlob::new(command.encode()).unwrap()))
     }
 
     /// The next entry, of so many puts.

@@ -82,13 +82,14 @@ impl Recording {
     }
 }
 
-/// Every key of a ring: the ones that are granted, and the key of keys.
+/// Every key of a ring: the ones that are granted, the key of keys, and the key of seals on logs.
 pub(crate) fn keys_of(ring: &Keyring) -> Vec<Vec<u8>> {
     let granted = ring.granted();
-    let kek = |key, key_epoch: u32| expand::<32>(key, Purpose::Kek, &[&ring.cluster_id().0, &key_epoch.to_be_bytes()]);
-    let keks =
-        granted.iter().filter(|granted| granted.key_epoch.0 > 0).map(|granted| kek(&granted.key, granted.key_epoch.0).expose().to_vec());
-    let keys: Vec<Vec<u8>> = granted.iter().map(|granted| granted.key.expose().to_vec()).chain(keks).collect();
-    assert!(keys.len() >= 3, "a tag key, a master key and its key of keys");
+    let derived = |key, purpose, key_epoch: u32| expand::<32>(key, purpose, &[&ring.cluster_id().0, &key_epoch.to_be_bytes()]);
+    let held = granted.iter().filter(|granted| granted.key_epoch.0 > 0).flat_map(|granted| {
+        [Purpose::Kek, Purpose::LogSeal].map(|purpose| derived(&granted.key, purpose, granted.key_epoch.0).expose().to_vec())
+    });
+    let keys: Vec<Vec<u8>> = granted.iter().map(|granted| granted.key.expose().to_vec()).chain(held).collect();
+    assert!(keys.len() >= 4, "a tag key, a master key, its key of keys and its key of seals");
     keys
 }

@@ -35,6 +35,7 @@ pub(crate) struct MessageCase {
 fn draw_field<T: Field + Sample + PartialEq + core::fmt::Debug>(source: &mut Source) -> Vec<u8> {
     let value = T::sample(source);
     let bytes = value.to_bytes();
+    assert_eq!((value.size(), bytes.capacity()), (bytes.len(), bytes.len()), "the memory is asked for once, and all of it is used");
     let back = T::from_bytes(&bytes).expect("an encoded value decodes");
     assert_eq!(value, back, "decode(encode(x)) = x");
     assert_eq!(bytes, back.to_bytes(), "encode is a function of the value");
@@ -44,6 +45,7 @@ fn draw_field<T: Field + Sample + PartialEq + core::fmt::Debug>(source: &mut Sou
 fn draw_message<T: Message + Sample + PartialEq + core::fmt::Debug>(source: &mut Source) -> Vec<u8> {
     let value = T::sample(source);
     let bytes = value.encode();
+    assert_eq!(bytes.capacity(), bytes.len(), "the memory is asked for once, and all of it is used");
     let back = T::decode(&bytes).expect("an encoded message decodes");
     assert_eq!(value, back, "decode(encode(x)) = x");
     assert_eq!(value.digest(), back.digest());

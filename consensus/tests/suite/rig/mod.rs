@@ -334,7 +334,7 @@ impl Group {
 
     /// Writes through whoever leads until the outcome is known.
     pub(crate) async fn write(&self, write: SealedWrite) -> Outcome {
-        self.command(CommandBody::Writes(List::new(vec![write]).unwrap())).await.outcomes[0]
+        self.command(CommandBody::Writes(List::new(vec![write]).unwrap().into())).await.outcomes[0]
     }
 
     /// Takes a replica off the wires and stops it; its files stay.

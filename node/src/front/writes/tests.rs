@@ -54,7 +54,7 @@ impl FakeLog {
         Applied { index: inner.attempts.len() as u64, outcomes }
     }
 
-    async fn attempt(&self, writes: Vec<SealedWrite>, here: bool) -> Result<Applied, ProposeError> {
+    async fn attempt(&self, writes: SharedWrites, here: bool) -> Result<Applied, ProposeError> {
         let attempt = {
             let mut inner = self.inner.lock().unwrap();
             inner.attempts.push(writes.iter().map(seq_of).collect());
@@ -81,10 +81,10 @@ impl FakeLog {
 }
 
 impl Log for Arc<FakeLog> {
-    async fn write(&self, writes: Vec<SealedWrite>) -> Result<Applied, ProposeError> {
+    async fn write(&self, writes: SharedWrites) -> Result<Applied, ProposeError> {
         self.attempt(writes, false).await
     }
-    async fn propose_here(&self, writes: Vec<SealedWrite>) -> Result<Applied, ProposeError> {
+    async fn propose_here(&self, writes: SharedWrites) -> Result<Applied, ProposeError> {
         self.attempt(writes, true).await
     }
 }
@@ -250,7 +250,7 @@ async fn a_fenced_log_refuses_at_once() {
 }
 
 fn call(seqs: std::ops::RangeInclusive<u64>) -> ForwardCall {
-    ForwardCall { writes: List::new(seqs.map(write).collect()).unwrap() }
+    ForwardCall { writes: List::new(seqs.map(write).collect()).unwrap().into() }
 }
 
 #[tokio::test]
@@ -284,7 +284,10 @@ async fn forwarded_writes_are_not_forwarded_again_and_own_ones_go_on() {
     assert!(matches!(answers(&outbox, 1).await[&1_000], Answer::Written(_)));
     let inner = world.log.inner.lock().unwrap();
     assert_eq!(inner.applied.keys().copied().collect::<Vec<_>>(), [1_000]);
-    assert!(matches!(world.writes.forwarded(ForwardCall { writes: List::default() }).now_or_never(), Some(PeerAnswer::Outcomes(_))));
+    assert!(matches!(
+        world.writes.forwarded(ForwardCall { writes: SharedWrites::default() }).now_or_never(),
+        Some(PeerAnswer::Outcomes(_))
+    ));
 }
 
 #[tokio::test]
@@ -299,7 +302,7 @@ async fn without_room_nothing_that_takes_space_is_proposed_and_deletes_are() {
     assert!(refusal.detail.contains("disk reserve") && refusal.detail.contains("not applied"), "{refusal:?}");
     assert!(matches!(got[&2], Answer::Written(_)), "{got:?}");
     // The same for what another member brings, all of it or nothing.
-    let mixed = ForwardCall { writes: List::new(vec![write(3), write_of(4, 10)]).unwrap() };
+    let mixed = ForwardCall { writes: List::new(vec![write(3), write_of(4, 10)]).unwrap().into() };
     let PeerAnswer::Refused(refusal) = world.writes.forwarded(mixed).await else { panic!("a forwarded put was taken") };
     assert_eq!(refusal.code, RefusalCode::NoRoom);
     assert!(matches!(world.writes.forwarded(call(5..=6)).await, PeerAnswer::Outcomes(_)));

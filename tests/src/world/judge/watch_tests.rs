@@ -5,7 +5,7 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
 use ringwall_consensus::log::recover::Ending;
-use ringwall_wire::bounded::{Blob, List};
+use ringwall_wire::bounded::{List, SharedBlob};
 use ringwall_wire::ids::Epoch;
 use ringwall_wire::peer::{Ballot, VoteAnswer};
 use ringwall_wire::session::{Refusal, RefusalCode};
@@ -23,7 +23,7 @@ fn at(term: u64, index: u64) -> LogPosition {
 }
 
 fn entry(term: u64, index: u64, byte: u8) -> LogEntry {
-    LogEntry { at: at(term, index), payload: EntryPayload::Command(Blob::new(vec![byte]).unwrap()) }
+    LogEntry { at: at(term, index), payload: EntryPayload::Command(SharedBlob::new(vec![byte]).unwrap()) }
 }
 
 fn append(leader: u64, term: u64, previous: Option<LogPosition>, entries: Vec<LogEntry>, committed: Option<LogPosition>) -> PeerCall {
