@@ -97,7 +97,7 @@ impl Drop for Shake {
 /// Hands our primitives to `snow`.
 struct Primitives {
     seed: Zeroizing<[u8; 32]>,
-    /// Public half of the local static key, where it is known: making it again is one of four multiplications of a handshake.
+    /// Public half of the local static key, where it is known: making it again is one more multiplication in each handshake.
     own: Option<[u8; 32]>,
 }
 

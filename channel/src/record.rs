@@ -211,7 +211,8 @@ impl Opener {
         })
     }
 
-    /// Shows the next message to `look`, where it lies: no copy of it is made, and none is left when more bytes were pushed.
+    /// Shows the next message to `look`. Within one record it is shown where it lies: no copy of it is made, and none is left when more bytes were pushed. One of several
+    /// records, which is more than a key takes, is gathered first.
     pub fn look<T>(&mut self, look: impl FnOnce(&[u8]) -> T) -> Result<Option<T>, ChannelError> {
         Ok(match self.whole()? {
             Some(Whole::Within(place)) => Some(look(self.within(place))),

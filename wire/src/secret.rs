@@ -81,6 +81,7 @@ impl<const N: usize> PartialEq for Secret<N> {
 impl<const N: usize> Eq for Secret<N> {}
 
 impl<const N: usize> Field for Secret<N> {
+    /// A buffer with room for the secret is taken to have room for the whole encoding, as `encode` and `to_bytes` make it: one that moves later leaves the secret behind.
     fn put(&self, out: &mut Vec<u8>) {
         if out.capacity().saturating_sub(out.len()) < N {
             out.reserve(N.saturating_add(ROOM_BEHIND));

@@ -66,7 +66,7 @@ fn many_small_messages_share_one_record() {
 }
 
 #[test]
-fn a_look_sees_what_next_gives_and_leaves_no_copy() {
+fn a_look_sees_what_next_gives_and_copies_nothing_of_one_record() {
     let sizes = [0, 1, 40, 200_000, 64, 70_000, 3];
     let messages: Vec<Vec<u8>> = sizes.iter().zip(0xa0u8..).map(|(len, byte)| vec![byte; *len]).collect();
     let mut sealed = Vec::new();

@@ -222,7 +222,10 @@ async fn taken(
     let canaries = keys_of(&erased, &ring);
     for slot in 1..=3 {
         let held = kept.in_memory(slot, &canaries);
-        assert!(held.contains(&"master key") && held.contains(&"records key"), "node {slot} holds {held:?} while it is open");
+        assert!(
+            ["master key", "records key", "key of seals"].iter().all(|kind| held.contains(kind)),
+            "node {slot} holds {held:?} while it is open"
+        );
     }
     assert!(erased.keys_in(kept, 1) > 0, "trying every 32 bytes of memory finds its keys");
     olds.push(backup);
@@ -243,6 +246,9 @@ fn keys_of(erased: &Erased, ring: &Keyring) -> Canaries {
         assert!(erased.opens(key.expose()), "{kind}");
         canaries.add(kind, key.expose());
     }
+    // It opens no data, and stands beside the master key for as long.
+    let seals = expand::<32>(&master, Purpose::LogSeal, &[&erased.cluster.0, &wanted.0.to_be_bytes()]);
+    canaries.add("key of seals", seals.expose());
     canaries
 }
 
