@@ -135,11 +135,14 @@ fn tags_have_their_known_answers() {
 /// What a ring holds and hands nobody; computed with Python's `hmac`.
 #[test]
 fn seals_of_logs_have_their_known_answer() {
-    let granted = [GrantedKey { key_epoch: KeyEpoch(1), key: Secret::new([0x33; 32]) }];
+    let granted = [
+        GrantedKey { key_epoch: KeyEpoch(0), key: Secret::new([0x22; 32]) },
+        GrantedKey { key_epoch: KeyEpoch(1), key: Secret::new([0x33; 32]) },
+    ];
     let ring = Keyring::from_grant(ClusterId([0x11; 32]), &granted).unwrap();
     let sealed = ring.seal_log(KeyEpoch(1), b"words").unwrap();
     assert_eq!(hex(&sealed), "f12291f16daf331ef3560aa255ef41fb7edb39b00831b07422f360c474e8ddeb");
-    assert_eq!(ring.seal_log(KeyEpoch(0), b"words"), None);
+    assert_eq!(ring.seal_log(KeyEpoch(2), b"words"), None);
 }
 
 #[test]
