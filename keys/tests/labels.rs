@@ -120,13 +120,17 @@ fn fields_are_framed() {
     assert_ne!(split(&[b"ab"]), split(&[b"ab", b""]));
 }
 
-#[test]
-fn tags_have_their_known_answers() {
+fn ring() -> Keyring {
     let granted = [
         GrantedKey { key_epoch: KeyEpoch(0), key: Secret::new([0x22; 32]) },
         GrantedKey { key_epoch: KeyEpoch(1), key: Secret::new([0x33; 32]) },
     ];
-    let ring = Keyring::from_grant(ClusterId([0x11; 32]), &granted).unwrap();
+    Keyring::from_grant(ClusterId([0x11; 32]), &granted).unwrap()
+}
+
+#[test]
+fn tags_have_their_known_answers() {
+    let ring = ring();
     let space = ring.space_tag(&UserId([0x44; 20]), "notes");
     assert_eq!(hex(&space.0), "4a68b7cfed2ff4d00a98dc60dce79b20");
     assert_eq!(hex(&ring.client_tag(&space, &ClientId([0x55; 16])).0), "47d6ba2566945db19ee933cef965d081");
@@ -135,11 +139,7 @@ fn tags_have_their_known_answers() {
 /// What a ring holds and hands nobody; computed with Python's `hmac`.
 #[test]
 fn seals_of_logs_have_their_known_answer() {
-    let granted = [
-        GrantedKey { key_epoch: KeyEpoch(0), key: Secret::new([0x22; 32]) },
-        GrantedKey { key_epoch: KeyEpoch(1), key: Secret::new([0x33; 32]) },
-    ];
-    let ring = Keyring::from_grant(ClusterId([0x11; 32]), &granted).unwrap();
+    let ring = ring();
     let sealed = ring.seal_log(KeyEpoch(1), b"words").unwrap();
     assert_eq!(hex(&sealed), "f12291f16daf331ef3560aa255ef41fb7edb39b00831b07422f360c474e8ddeb");
     assert_eq!(ring.seal_log(KeyEpoch(2), b"words"), None);
