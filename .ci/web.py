@@ -127,7 +127,7 @@ class Stage:
 def play(scenario, demo, folder, shots):
     """One scenario; words for what is wrong, if something is."""
     begun, stage = time.monotonic(), None
-    with browser.Browser(folder / scenario.name, *scenario.flags) as running:
+    with browser.Browser(folder / scenario.name, *(flag.format(profile=folder / scenario.name) for flag in scenario.flags)) as running:
         try:
             stage = Stage(scenario, demo, running, shots)
             scenario.play(stage)

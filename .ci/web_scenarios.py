@@ -10,6 +10,7 @@ import time
 import zlib
 
 import web_meanwhile
+import web_scan
 from browser import Failed
 from web_steps import *  # pylint: disable=wildcard-import,unused-wildcard-import  # steps are this file's vocabulary
 
@@ -51,14 +52,6 @@ def clock(days):
 COUNTED = """(() => { globalThis.compiled = 0; for (const name of ["compile", "compileStreaming", "instantiate", "instantiateStreaming"]) { const real = WebAssembly[name];
     WebAssembly[name] = (...given) => { globalThis.compiled++; return real.apply(WebAssembly, given); }; }
     WebAssembly.Module = new Proxy(WebAssembly.Module, { construct: (of, given) => { globalThis.compiled++; return Reflect.construct(of, given); } }); })()"""
-
-
-def entered(stage, page=None):
-    """Card, check, sign in: where most scenarios begin."""
-    page = opened(stage, page)
-    card(page)
-    checked(page)
-    return page, signed_in(page)
 
 
 @scenario("card, every question answered, signed in, a note written and read, a phrase made; the same after a reload")
@@ -250,16 +243,10 @@ def passkey(stage):
 def tabs(stage):
     page, user = entered(stage)
     wrote(page, "shared", "from the first")
-    second = opened(stage, stage.tab())
-    second.front()
-    card(second)
-    checked(second)
-    second.click("#sign-in")
-    comes_to(second, "sign", "elsewhere", SIGNING_SECONDS)
+    second = beside(stage)
     refused_by(second, "sign", "RW-C-OTHER-TAB")
     stage.shot("elsewhere", second)
-    second.click("#sign-take")
-    comes_to(second, "sign", "in", SIGNING_SECONDS)
+    taken(second)
     comes_to(page, "sign", "elsewhere", 30)
     refused_by(page, "sign", "RW-C-TAKEN-OVER")
     if second.read("#sign-user", "data-user") != user:
@@ -267,8 +254,7 @@ def tabs(stage):
     has(second, "shared", "from the first")
     wrote(second, "shared", "from the second")
     page.front()
-    page.click("#sign-take")
-    comes_to(page, "sign", "in", SIGNING_SECONDS)
+    taken(page)
     has(page, "shared", "from the second")
 
 
@@ -461,6 +447,11 @@ scenario("the card is changed while a node is asked: what is shown is of the car
 scenario("the card is changed while signing in: it stays at the cluster it was begun with, and ends", first=(web_meanwhile.HELD,))(web_meanwhile.signing_changed)
 scenario("a note that another tab wrote is not overwritten unseen: nothing of either is lost")(web_meanwhile.overwritten)
 scenario("a network that swallows UDP: WebTransport has its share of the time, then the same by WebSocket", expected=DEAD)(web_meanwhile.silent)
+
+
+@scenario("a card by its code: before the camera, and in a picture", flags=web_scan.CAMERA)
+def scan(stage):
+    web_scan.scan(stage, image)
 
 
 # The last: afterwards this cluster's users know that it was set back.

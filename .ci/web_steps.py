@@ -137,6 +137,31 @@ def signed_in(page):
     return page.read("#sign-user", "data-user")
 
 
+def entered(stage, page=None):
+    """Card, check, sign in: where most scenarios begin."""
+    page = opened(stage, page)
+    card(page)
+    checked(page)
+    return page, signed_in(page)
+
+
+def beside(stage):
+    """A second tab of the same user, which is told that the first one is signed in."""
+    second = opened(stage, stage.tab())
+    second.front()
+    card(second)
+    checked(second)
+    second.click("#sign-in")
+    comes_to(second, "sign", "elsewhere", SIGNING_SECONDS)
+    return second
+
+
+def taken(page):
+    """The session is taken over from the other tab."""
+    page.click("#sign-take")
+    comes_to(page, "sign", "in", SIGNING_SECONDS)
+
+
 def version(page, name):
     return page.read(f'#notes-list li[data-name="{name}"]', "data-version")
 
